@@ -1,0 +1,140 @@
+#pragma once
+// What a guest's programs ask of a file system: the one interface that workloads know. The XenFS
+// client implements it (model/client/), and so does each system that it is compared with (sim/).
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/host/memory.h"
+#include "model/host/storage.h"
+#include "model/host/types.h"
+
+namespace xenfs::client {
+
+using host::Attr;
+using host::Buffer;
+using host::DirEntry;
+using host::FileType;
+using host::Owner;
+using host::SetAttr;
+using host::StatFs;
+
+/// One path component with its hash, so that a replayed trace hashes each name once. The text is
+/// not owned.
+struct Name {
+    std::string_view text;
+    std::uint64_t hash = 0;
+
+    Name(std::string_view component)  // NOLINT: conversion is the point
+        : text(component), hash(hash_of(component)) {}
+    Name(std::string_view component, std::uint64_t known_hash)
+        : text(component), hash(known_hash) {}
+
+    static constexpr std::uint64_t hash_of(std::string_view component) {
+        std::uint64_t h = 0xcbf29ce484222325u;  // FNV-1a, then a finaliser for the low bits
+        for (char c : component) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+        h ^= h >> 32;
+        return h * 0x9e3779b97f4a7c15u;
+    }
+};
+
+using Handle = std::uint64_t;  ///< an open file or directory
+
+struct OpenFlags {
+    bool read = true;
+    bool write = false;
+    bool append = false;
+    bool truncate = false;
+    bool exclusive = false;    ///< with create: EEXIST where the name exists
+    bool synchronous = false;  ///< O_SYNC: each write is on the disk when it returns
+    bool direct = false;       ///< O_DIRECT: past the guest's page cache where it has one
+};
+
+struct Opened {
+    NodeId node = 0;
+    Handle handle = 0;
+    bool created = false;
+};
+
+/// A byte-range lock (fcntl) or a whole-file lock (flock, length 0 from offset 0).
+struct FileLock {
+    enum class Type : std::uint8_t { unlock, shared, exclusive };
+    std::uint64_t start = 0, length = 0;  ///< bytes; length 0: to the end and beyond
+    std::uint64_t owner = 0;              ///< who holds it: a process's or an open file's number
+    std::uint32_t pid = 0;
+    Type type = Type::shared;
+    bool whole_file = false;  ///< flock(2) rather than fcntl(2)
+};
+
+enum class MapKind : std::uint8_t {
+    shared,        ///< MAP_SHARED, data
+    private_data,  ///< MAP_PRIVATE, not executable; written pages are the process's own
+    text           ///< MAP_PRIVATE and executable: program text
+};
+
+/// Operations as below a VFS: by node and handle, permissions checked above. All may block; all
+/// charge the guest for its own work, the system call included. Errors are errno values.
+class FileSystem {
+  public:
+    virtual ~FileSystem() = default;
+
+    // Names. ENOENT is an ordinary answer and worth caching (negative entries).
+    virtual Result<NodeId> lookup(NodeId parent, const Name& name) = 0;
+    virtual Result<Attr> getattr(NodeId node) = 0;
+    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) = 0;
+    virtual Result<std::string> readlink(NodeId node) = 0;
+    virtual Result<NodeId> mkdir(NodeId parent, const Name& name, std::uint32_t mode,
+                                 Owner who) = 0;
+    virtual Result<NodeId> symlink(NodeId parent, const Name& name, std::string_view target,
+                                   Owner who) = 0;
+    virtual Result<NodeId> mknod(NodeId parent, const Name& name, FileType type, std::uint32_t mode,
+                                 std::uint32_t rdev, Owner who) = 0;
+    virtual Result<NodeId> link(NodeId node, NodeId parent, const Name& name) = 0;
+    virtual int unlink(NodeId parent, const Name& name) = 0;
+    virtual int rmdir(NodeId parent, const Name& name) = 0;
+    /// flags as renameat2(2).
+    virtual int rename(NodeId old_parent, const Name& old_name, NodeId new_parent,
+                       const Name& new_name, std::uint32_t flags) = 0;
+
+    // Open files
+    virtual Result<Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
+                                  OpenFlags flags) = 0;
+    virtual Result<Handle> open(NodeId node, OpenFlags flags) = 0;
+    virtual int close(Handle handle) = 0;
+    /// Bytes read; fewer than asked only at the end of the file.
+    virtual Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) = 0;
+    virtual Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) = 0;
+    virtual int fsync(Handle handle, bool data_only) = 0;
+    virtual Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
+                                                  std::size_t max_entries) = 0;
+
+    // The rest of a file system
+    virtual Result<StatFs> statfs() = 0;
+    virtual int sync() = 0;  ///< sync(2)
+    virtual Result<std::string> getxattr(NodeId node, std::string_view name) = 0;
+    virtual int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) = 0;
+    virtual Result<std::vector<std::string>> listxattr(NodeId node) = 0;
+    virtual int removexattr(NodeId node, std::string_view name) = 0;
+    /// Takes or drops a lock; EAGAIN where it is held by another and wait is false.
+    virtual int set_lock(Handle handle, const FileLock& lock, bool wait) = 0;
+    /// The lock that would conflict, or one of type unlock.
+    virtual Result<FileLock> get_lock(Handle handle, const FileLock& lock) = 0;
+
+    // mmap: the mapping itself is the guest's business; what the file system sees are its faults.
+    /// Makes `count` pages from first_page accessible to a process that mapped them (a fault, or
+    /// MAP_POPULATE), with their content into `contents` where that is not empty. The frames stay
+    /// until unmap_pages, which names the same handle, range and kind.
+    virtual int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
+                          bool write, std::span<Fingerprint> contents) = 0;
+    virtual int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
+                            MapKind kind) = 0;
+
+    /// Drops what the guest caches and can drop (clean pages, names): umount and mount again, or
+    /// drop_caches.
+    virtual void drop_caches() = 0;
+};
+
+}  // namespace xenfs::client

@@ -1,0 +1,64 @@
+#pragma once
+#include <span>
+
+#include "model/host/types.h"
+
+namespace xenfs::host {
+
+/// One side of a grant copy: a local frame, or a reference that a peer granted to us.
+struct CopySide {
+    DomainId domain = 0;  ///< who granted `reference`; unused for a local frame
+    GrantRef reference = no_grant;
+    Frame frame = no_frame;    ///< a local frame, where reference == no_grant
+    std::uint16_t offset = 0;  ///< bytes into the page
+};
+
+struct CopyOperation {
+    CopySide source;
+    CopySide destination;
+    std::uint16_t length = 0;  ///< bytes; offset + length <= page_size on both sides
+    GrantStatus status = GrantStatus::okay;
+};
+
+/// A page flip (GNTTABOP_transfer): `frame` leaves this domain and becomes the page that `domain`
+/// offered under `reference` (an accept-transfer entry). As in Xen the page is lost even on error,
+/// except for bad_page.
+struct TransferOperation {
+    Frame frame = no_frame;
+    DomainId domain = 0;
+    GrantRef reference = no_grant;
+    GrantStatus status = GrantStatus::okay;
+};
+
+/// Grant tables, version 1. All calls take batches: a call is one hypercall (or none, where the
+/// entry is only memory), and an implementation charges for it as such. Spans that belong
+/// together have the same length.
+class Grants {
+  public:
+    virtual ~Grants() = default;
+
+    // As the domain that grants
+    /// Writes one entry a frame for `to`; returns how many fitted (the table is finite).
+    virtual std::size_t grant(DomainId to, std::span<const Frame> frames, Access access,
+                              std::span<GrantRef> out) = 0;
+    /// Offers `out.size()` empty slots to which `from` may transfer a frame; returns how many.
+    virtual std::size_t accept_transfer(DomainId from, std::span<GrantRef> out) = 0;
+    /// Ends entries. `busy`: still mapped or being copied; the entry stays, later maps are refused
+    /// (soft revoke), and the caller asks again later. Never forced, as in Xen.
+    virtual void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) = 0;
+    /// For an accept entry: the frame that arrived, or no_frame while none has. Ends the entry if
+    /// so.
+    virtual Frame take_transferred(GrantRef reference) = 0;
+    /// Entries in use and in all (what the table's frames allow).
+    virtual std::size_t granted() const = 0;
+    virtual std::size_t grant_capacity() const = 0;
+
+    // As the domain that is granted to
+    virtual void map(DomainId granter, std::span<const GrantRef> references, Access access,
+                     std::span<MapHandle> out, std::span<GrantStatus> status) = 0;
+    virtual void unmap(std::span<const MapHandle> handles) = 0;
+    virtual void copy(std::span<CopyOperation> operations) = 0;
+    virtual void transfer(std::span<TransferOperation> operations) = 0;
+};
+
+}  // namespace xenfs::host

@@ -1,0 +1,104 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/host/memory.h"
+#include "model/host/types.h"
+
+namespace xenfs::host {
+
+enum class FileType : std::uint8_t { regular, directory, symlink, fifo, socket, block, character };
+
+/// What stat(2) tells, without the device. Times in ns since the epoch.
+struct Attr {
+    NodeId node = 0;
+    std::uint64_t size = 0;    ///< bytes
+    std::uint64_t blocks = 0;  ///< of 512 bytes
+    Nanoseconds atime = 0, mtime = 0, ctime = 0;
+    std::uint32_t mode = 0;  ///< permission bits only (07777)
+    std::uint32_t links = 0;
+    std::uint32_t uid = 0, gid = 0, rdev = 0;
+    FileType type = FileType::regular;
+};
+
+/// Which attributes a setattr changes, and to what. `size` is truncate(2).
+struct SetAttr {
+    enum Field : std::uint32_t {
+        mode_ = 1,
+        uid_ = 2,
+        gid_ = 4,
+        size_ = 8,
+        atime_ = 16,
+        mtime_ = 32
+    };
+    std::uint32_t valid = 0;
+    Attr value;
+};
+
+struct DirEntry {
+    NodeId node = 0;
+    std::uint64_t next = 0;  ///< the offset with which a later readdir goes on after this entry
+    std::string name;
+    FileType type = FileType::regular;
+};
+
+struct StatFs {
+    std::uint64_t blocks = 0, blocks_free = 0, blocks_available = 0, files = 0, files_free = 0;
+    std::uint32_t block_size = page_size, name_max = 255;
+};
+
+struct Owner {
+    std::uint32_t uid = 0, gid = 0;
+};
+
+/// The exported tree, on the server's side. Node ids are the storage's own and stable: the same
+/// file has the same id for as long as it exists, also for a server that was started again. Names
+/// are one component each and were checked by the server (no '/', no NUL, not "." or ".."); the
+/// storage must still never leave the exported tree. Every call may block. Errors are errno values.
+/// Namespace changes may stay in memory until sync(): a temporary file that is made and unlinked
+/// in between costs no disk write.
+class Storage {
+  public:
+    virtual ~Storage() = default;
+
+    virtual Result<Attr> lookup(NodeId parent, std::string_view name) = 0;
+    virtual Result<Attr> getattr(NodeId node) = 0;
+    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) = 0;
+    virtual Result<Attr> create(NodeId parent, std::string_view name, FileType type,
+                                std::uint32_t mode, Owner owner, std::string_view symlink_target,
+                                std::uint32_t rdev) = 0;
+    virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) = 0;
+    /// The node lives on, nameless, while it is pinned by open_node().
+    virtual Result<Attr> unlink(NodeId parent,
+                                std::string_view name) = 0;  ///< what was unlinked, links after
+    virtual int rmdir(NodeId parent, std::string_view name) = 0;
+    /// flags as renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
+    virtual int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                       std::string_view new_name, std::uint32_t flags) = 0;
+    virtual Result<std::string> readlink(NodeId node) = 0;
+    virtual Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
+                                                  std::size_t max_entries) = 0;
+    virtual Result<StatFs> statfs() = 0;
+    virtual Result<std::string> getxattr(NodeId node, std::string_view name) = 0;
+    virtual int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) = 0;
+    virtual Result<std::vector<std::string>> listxattr(NodeId node) = 0;
+    virtual int removexattr(NodeId node, std::string_view name) = 0;
+
+    /// Keeps the node alive while a client has it open or its pages are cached dirty; counted.
+    virtual int open_node(NodeId node) = 0;
+    virtual void close_node(NodeId node) = 0;
+
+    /// Fills whole pages from the file, [first_page, +pages.size()); beyond the end they are
+    /// zeroed. One call is one request to the disk as far as the file lies in one piece.
+    virtual int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) = 0;
+    /// Writes pages back. `length` is in bytes from first_page's start; the last page may be
+    /// partial.
+    virtual int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
+                            std::uint64_t length) = 0;
+    virtual int sync(NodeId node, bool data_only) = 0;
+    virtual int sync_all() = 0;
+};
+
+}  // namespace xenfs::host

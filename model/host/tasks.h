@@ -1,0 +1,50 @@
+#pragma once
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "model/host/types.h"
+
+namespace xenfs::host {
+
+inline constexpr Nanoseconds forever = std::numeric_limits<Nanoseconds>::max();
+
+/// Where tasks of one domain wait for each other. wait() is a yield point. Wakes are not
+/// remembered: state is in the caller's variables, so a wait stands in a loop over a condition, as
+/// with a condition variable, and no wake is lost because nobody else runs before the wait begins.
+class Gate {
+  public:
+    virtual ~Gate() = default;
+    /// False on timeout. May return early without cause.
+    virtual bool wait(Nanoseconds timeout = forever) = 0;
+    virtual void wake_one() = 0;
+    virtual void wake_all() = 0;
+};
+
+/// Tasks of one domain. A domain is a monitor: one of its tasks runs at a time, and control passes
+/// on only at a yield point (Gate::wait, Clock::sleep, Clock::flush, Events::notify, Storage's
+/// calls). Simulated, a task is a SimGrid actor; real, a thread that holds the domain's lock.
+class Tasks {
+  public:
+    virtual ~Tasks() = default;
+    /// `service` tasks (a server's workers) do not keep the domain alive.
+    virtual void spawn(std::string name, std::function<void()> body, bool service) = 0;
+    virtual std::unique_ptr<Gate> make_gate() = 0;
+};
+
+/// The domain's time.
+class Clock {
+  public:
+    virtual ~Clock() = default;
+    /// Nanoseconds since some start, with the caller's unflushed charges counted in.
+    virtual Nanoseconds now() const = 0;
+    /// CPU time that the caller uses. Simulated, it accumulates in the task until it yields;
+    /// real, it is nothing: the time has passed already. Not a yield point.
+    virtual void charge(Nanoseconds cpu) = 0;
+    /// Makes charged time pass. A yield point. Due before any write that another domain can see.
+    virtual void flush() = 0;
+    virtual void sleep(Nanoseconds duration) = 0;
+};
+
+}  // namespace xenfs::host
