@@ -1,0 +1,1 @@
+"""Figures, claims and the report, drawn from stored results alone."""

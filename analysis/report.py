@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Draws every figure, checks every claim and writes the report, from stored results alone."""
+import argparse
+import base64
+import importlib
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import jinja2  # noqa: E402
+
+from analysis import style  # noqa: E402
+from analysis.claims import KNOWN_HOW, Claims  # noqa: E402
+from analysis.data import DataError, load  # noqa: E402
+from analysis.figures import FIGURES  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def write_whole(path, text):
+    """Replaces `path` by `text` in one step: a full disk or a ^C leaves the old file as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def draw(name, data_directory, out):
+    """One figure: its picture files, and what the page shows of it."""
+    module = importlib.import_module(f"analysis.figures.{name.replace('-', '_')}")
+    table = load(data_directory, name, module.COLUMNS)
+    claims = Claims(name)
+    module.check(table, claims)
+    plt = style.apply()
+    figures = out / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    style.save(module.draw(plt, table), figures, name)
+    picture = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
+    return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "notes": module.notes(table),
+            "picture": picture, "claims": [c.as_dict() for c in claims.rows]}
+
+
+def render(pages, manifest, missing):
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
+                                     trim_blocks=True, lstrip_blocks=True)
+    claims = [c for page in pages for c in page["claims"]]
+    return environment.get_template("report.html.j2").render(
+        pages=pages, manifest=manifest, missing=missing, known_how=KNOWN_HOW,
+        held=sum(c["holds"] is True for c in claims), total=len(claims))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="directory of NAME.csv")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="where the report goes")
+    parser.add_argument("--manifest", type=pathlib.Path, help="manifest.json of the runs, shown on the page")
+    parser.add_argument("--only", nargs="+", choices=FIGURES, metavar="NAME",
+                        help=f"of {', '.join(FIGURES)}")
+    options = parser.parse_args(arguments)
+    names = options.only or FIGURES
+    manifest = json.loads(options.manifest.read_text()) if options.manifest else {}
+    pages = [draw(name, options.data, options.out) for name in names]
+    missing = [name for name in FIGURES if name not in names]
+    claims = [c for page in pages for c in page["claims"]]
+    write_whole(options.out / "claims.json", json.dumps(claims, indent=1, ensure_ascii=False) + "\n")
+    write_whole(options.out / "report.html", render(pages, manifest, missing))
+    held = sum(c["holds"] is True for c in claims)
+    print(f"{options.out / 'report.html'}: {len(pages)} figures, {held} of {len(claims)} claims hold")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except DataError as error:
+        print(f"report: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"report: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
