@@ -1,0 +1,95 @@
+"""iozone's surface: throughput over file size and record size, one panel an arm."""
+import numpy
+
+from analysis.style import look
+
+TITLE = "iozone: throughput over file size and record size"
+CAPTION = ("Reread of iozone's automatic mode in one guest. Dashed lines: the guest's memory and the host's cache, where the "
+           "data stop fitting. Colour is logarithmic. Content is iozone's unique pattern, so nothing is gained by deduplication.")
+COLUMNS = ("arm", "test", "size_kib", "record_kib", "seed", "throughput_kib_per_s", "guest_memory_mib", "host_cache_mib")
+ORDER = ("private", "nfs", "xenfs-name", "xenfs-content")
+SHOWN = "reread"
+
+
+def by_size(rows):
+    """Median throughput over record sizes, MiB/s, by file size in MiB."""
+    series = rows.groupby("size_kib").throughput_kib_per_s.median() / 1024
+    series.index = series.index / 1024
+    return series
+
+
+def arms_of(table):
+    present = set(table.arm)
+    return [a for a in ORDER if a in present] + sorted(present - set(ORDER))
+
+
+def check(table, claims):
+    shown = table[table.test == SHOWN]
+    for arm in arms_of(shown):
+        rows = shown[shown.arm == arm]
+        speed = by_size(rows)
+        guest, host = rows.guest_memory_mib.iloc[0], rows.host_cache_mib.iloc[0]
+        limit = guest if arm in ("private", "nfs") else host
+        inside, outside = speed[speed.index <= limit / 2], speed[speed.index > limit]
+        if inside.empty or outside.empty:
+            continue
+        claims.check(
+            f"{look(arm)['label']}: rereads slow down once the file exceeds "
+            + ("the guest's memory" if arm in ("private", "nfs") else "the host's cache"),
+            outside.max() < 0.5 * inside.median(),
+            f"{inside.median():,.0f} MiB/s inside, at most {outside.max():,.0f} MiB/s beyond {limit:g} MiB")
+    xenfs, private = shown[shown.arm == "xenfs-name"], shown[shown.arm == "private"]
+    if not xenfs.empty and not private.empty:
+        guest, host = private.guest_memory_mib.iloc[0], xenfs.host_cache_mib.iloc[0]
+        between = [s for s in by_size(private).index if guest < s <= 0.75 * host]
+        if between:
+            ours, theirs = by_size(xenfs)[between].min(), by_size(private)[between].max()
+            claims.check(
+                "a file larger than the guest's memory, but not than the host's cache, is read from memory only with XenFS",
+                ours > 2 * theirs, f"{ours:,.0f} against {theirs:,.0f} MiB/s",
+                published="“iozone tests complete with file sizes of 2G or more (substantially more than the available RAM in the VM)”",
+                source="XenFS status report, 2009", known_how="V")
+
+
+def draw(plt, table):
+    from matplotlib.colors import LogNorm
+    shown = table[table.test == SHOWN]
+    arms = arms_of(shown)
+    low, high = shown.throughput_kib_per_s.min() / 1024, shown.throughput_kib_per_s.max() / 1024
+    figure, axes = plt.subplots(1, len(arms) + 1, figsize=(3.3 * len(arms) + 4.2, 4.2),
+                                gridspec_kw={"width_ratios": [1] * len(arms) + [1.25]}, squeeze=False)
+    axes = axes[0]
+    for axis, arm in zip(axes, arms):
+        rows = shown[shown.arm == arm]
+        grid = rows.pivot_table(index="record_kib", columns="size_kib", values="throughput_kib_per_s") / 1024
+        edges_x = numpy.append(grid.columns / 1024, grid.columns[-1] / 512) / 2 ** 0.5
+        edges_y = numpy.append(grid.index, grid.index[-1] * 2) / 2 ** 0.5
+        mesh = axis.pcolormesh(edges_x, edges_y, grid.to_numpy(), norm=LogNorm(low, high), cmap="cividis")
+        for size in (rows.guest_memory_mib.iloc[0], rows.host_cache_mib.iloc[0]):
+            if edges_x[0] < size < edges_x[-1]:
+                axis.axvline(size, color="white", linestyle="--", linewidth=1.2)
+        axis.set(xscale="log", yscale="log", title=look(arm)["label"], xlabel="file size (MiB)")
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.grid(False)
+    axes[0].set_ylabel("record size (KiB)")
+    figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="bottom", shrink=0.6)
+    last = axes[-1]
+    for arm in arms:
+        speed = by_size(shown[shown.arm == arm])
+        last.plot(speed.index, speed, **look(arm))
+    for size, text in ((shown.guest_memory_mib.iloc[0], "guest"), (shown.host_cache_mib.iloc[0], "host cache")):
+        last.axvline(size, color="#777777", linestyle="--", linewidth=1)
+        last.annotate(text, (size, 1.0), xycoords=("data", "axes fraction"), ha="right", va="top",
+                      rotation=90, fontsize=8, color="#555555")
+    last.set(title="median over record sizes", xlabel="file size (MiB)", ylabel="reread (MiB/s)", yscale="log")
+    last.set_xscale("log", base=2)
+    last.xaxis.set_major_formatter("{x:g}")
+    last.legend(frameon=False, loc="lower left")
+    return figure
+
+
+def notes(table):
+    return ""

@@ -1,0 +1,47 @@
+"""What a client that never releases can pin, with and without the ledger, and what it costs others."""
+TITLE = "Stealing: a client that never gives a page back"
+CAPTION = ("One guest reads through a large file and never releases a page; the others work on files of their own. Left: pages that "
+           "it pins, with the ledger (pinned ≤ donated + quota) and without. Right: what its neighbours get.")
+COLUMNS = ("ledger", "time_s", "seed", "hostile_pinned_pages", "hostile_limit_pages", "neighbour_ops_per_s",
+           "neighbour_hit_ratio")
+LOOK = {"on": {"label": "with the ledger", "color": "#0072B2"}, "off": {"label": "without", "color": "#D55E00"}}
+
+
+def check(table, claims):
+    on, off = table[table.ledger == "on"], table[table.ledger == "off"]
+    if on.empty or off.empty:
+        return
+    claims.check("with the ledger, what the client pins never exceeds its donation and quota",
+                 bool((on.hostile_pinned_pages <= on.hostile_limit_pages).all()),
+                 f"at most {on.hostile_pinned_pages.max():,.0f} of {on.hostile_limit_pages.max():,.0f} pages",
+                 published="“page flipping and shared mappings is used to ensure that clients can't abuse this facility to ‘steal’ memory”",
+                 source="XenFS status report, 2009", known_how="V")
+    claims.check("without it, the client pins more than twice as much",
+                 off.hostile_pinned_pages.max() > 2 * on.hostile_pinned_pages.max(),
+                 f"{off.hostile_pinned_pages.max():,.0f} pages")
+    late = [t[t.time_s >= 0.75 * t.time_s.max()].neighbour_ops_per_s.mean() for t in (on, off)]
+    claims.check("the neighbours pay for it: in the last quarter they get less done without the ledger than with it",
+                 late[1] < 0.9 * late[0], f"{late[1]:,.0f} against {late[0]:,.0f} operations a second")
+
+
+def draw(plt, table):
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), sharex=True)
+    for ledger, rows in table.groupby("ledger"):
+        mean = rows.groupby("time_s").mean(numeric_only=True)
+        axes[0].plot(mean.index, mean.hostile_pinned_pages / 256, **LOOK[ledger])
+        axes[1].plot(mean.index, mean.neighbour_ops_per_s, **LOOK[ledger])
+        axes[2].plot(mean.index, 100 * mean.neighbour_hit_ratio, **LOOK[ledger])
+        if ledger == "on":
+            axes[0].plot(mean.index, mean.hostile_limit_pages / 256, color="#777777", linestyle="--",
+                         linewidth=1, label="donated + quota")
+    axes[0].set(ylabel="pinned by the hostile client (MiB)", xlabel="time (s)")
+    axes[1].set(ylabel="neighbours' page reads per second", xlabel="time (s)")
+    axes[2].set(ylabel="neighbours' cache hits (%)", xlabel="time (s)")
+    for axis in axes:
+        axis.set_ylim(bottom=0)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def notes(table):
+    return ""
