@@ -64,6 +64,7 @@ def draw(plt, table):
         grid = rows.pivot_table(index="record_kib", columns="size_kib", values="throughput_kib_per_s") / 1024
         edges_x = numpy.append(grid.columns / 1024, grid.columns[-1] / 512) / 2 ** 0.5
         edges_y = numpy.append(grid.index, grid.index[-1] * 2) / 2 ** 0.5
+        axis.grid(False)
         mesh = axis.pcolormesh(edges_x, edges_y, grid.to_numpy(), norm=LogNorm(low, high), cmap="cividis")
         for size in (rows.guest_memory_mib.iloc[0], rows.host_cache_mib.iloc[0]):
             if edges_x[0] < size < edges_x[-1]:
@@ -73,7 +74,6 @@ def draw(plt, table):
         axis.set_yscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.grid(False)
     axes[0].set_ylabel("record size (KiB)")
     figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="bottom", shrink=0.6)
     last = axes[-1]

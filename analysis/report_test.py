@@ -1,0 +1,160 @@
+"""The report over small made-up tables: every claim must be able to hold and to fail, bad tables are refused.
+
+The tables here test the drawing code; no figure of the project comes from them.
+"""
+import itertools
+import json
+import subprocess
+import sys
+import pathlib
+
+import pandas
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from analysis import report  # noqa: E402
+from analysis.claims import Claim, Claims  # noqa: E402
+from analysis.data import DataError, load  # noqa: E402
+from analysis.figures import FIGURES  # noqa: E402
+
+
+def memory(sharing=True):
+    rows = []
+    for guests, config in itertools.product((1, 2, 4), ("same", "different")):
+        other = 100 if config == "same" else 300
+        step = other if sharing else 1000
+        pages = {"private": 1000 * guests, "nfs": 1000 * guests + 500,
+                 "xenfs-name": 700 + step * guests * (1 if sharing else 1),
+                 "xenfs-content": 700 + (20 if config == "same" else 280) * guests if sharing else 900 * guests,
+                 "oracle": 650 + 10 * guests}
+        rows += [dict(guests=guests, arm=arm, config=config, seed=1, pages_peak=n, pages_end=n, unique_pages=n)
+                 for arm, n in pages.items()]
+    return pandas.DataFrame(rows)
+
+
+def build_time(sharing=True):
+    rows = []
+    for guests, arm in itertools.product((1, 2, 4), ("private", "nfs", "xenfs-name", "xenfs-content")):
+        shared = arm.startswith("xenfs") and sharing
+        time = {"private": 100, "nfs": 130}.get(arm, 102 if sharing else 200)
+        rows.append(dict(panel="guests", guests=guests, arm=arm, config="same", cache_mib=512, seed=1, completion_s=time,
+                         disk_reads=10, disk_read_mib=40 if shared else 40 * (guests if sharing else 1)))
+        if arm != "private" and not sharing:
+            rows[-1]["disk_read_mib"] = 40 * guests
+    for size in (2, 8, 32, 128):
+        rows.append(dict(panel="cache", guests=2, arm="xenfs-name", config="same", cache_mib=size, seed=1, completion_s=100,
+                         disk_reads=1, disk_read_mib=400 if sharing and size < 32 else 40))
+    return pandas.DataFrame(rows)
+
+
+def iozone(sharing=True):
+    rows = []
+    for arm, size, record in itertools.product(("private", "xenfs-name"), (2 ** k for k in range(14, 23)), (64, 1024)):
+        limit = (512 if arm == "private" else 2048) * 1024
+        fast = size <= limit if sharing else True
+        rows.append(dict(arm=arm, test="reread", size_kib=size, record_kib=record, seed=1, guest_memory_mib=512,
+                         host_cache_mib=2048, throughput_kib_per_s=2e6 if fast else 1e5))
+    return pandas.DataFrame(rows)
+
+
+def flip(sharing=True):
+    rows = []
+    for mode, temperature, batch, vcpus in itertools.product(("copy", "map", "flip"), ("warm", "cold"), (1, 2, 4, 8, 64, 512), (1, 8)):
+        fixed = {"copy": 600, "map": 1600 + 300 * vcpus, "flip": 3000}[mode] if sharing else 0
+        each = {"copy": 1700, "map": 900, "flip": 2000}[mode] if sharing else {"copy": 9000, "map": 10000, "flip": 800}[mode]
+        rows.append(dict(mode=mode, temperature=temperature, batch_pages=batch, vcpus=vcpus, seed=1, ns_per_page=each + fixed / batch))
+    return pandas.DataFrame(rows)
+
+
+def sharing_time(sharing=True):
+    rows = []
+    for arm, t in itertools.product(("private", "xenfs-name", "xenfs-content"), range(0, 31)):
+        saved = min(t * 100, 1000) + (t * 5 if arm == "xenfs-content" else 0)
+        if arm == "private":
+            saved = 0
+        if not sharing:
+            saved = {"private": 5, "xenfs-name": 10 * (t > 20), "xenfs-content": 1}[arm]
+        rows.append(dict(arm=arm, time_s=t, seed=1, pages_total=2000, pages_shared=saved, pages_saved=saved))
+    return pandas.DataFrame(rows)
+
+
+def stealing(sharing=True):
+    rows = []
+    for ledger, t in itertools.product(("on", "off"), range(0, 21)):
+        pinned = min(t * 1000, 4000 if (ledger == "on" and sharing) else 16000)
+        hurt = 0.3 if (ledger == "off" and sharing) else 1.0
+        rows.append(dict(ledger=ledger, time_s=t, seed=1, hostile_pinned_pages=pinned, hostile_limit_pages=4096,
+                         neighbour_ops_per_s=1e5 * hurt, neighbour_hit_ratio=0.9 * hurt))
+    return pandas.DataFrame(rows)
+
+
+TABLES = {"memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
+          "flip-copy-map": flip, "sharing-over-time": sharing_time, "stealing": stealing}
+
+
+def claims_of(name, table):
+    import importlib
+    claims = Claims(name)
+    importlib.import_module(f"analysis.figures.{name.replace('-', '_')}").check(table, claims)
+    return {c.claim: c.holds for c in claims.rows}
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name, table in TABLES.items():
+        table().to_csv(tmp_path / "data" / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def test_every_figure_has_a_table_here():
+    assert set(TABLES) == set(FIGURES)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_claims_hold_on_data_of_the_right_shape(name):
+    claims = claims_of(name, TABLES[name]())
+    assert claims and all(claims.values()), [c for c, held in claims.items() if not held]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_claims_can_fail(name):
+    held = claims_of(name, TABLES[name](sharing=False))
+    assert not all(held.values())
+
+
+def test_report_is_whole_and_self_contained(results):
+    assert report.main(["--data", str(results / "data"), "--out", str(results)]) == 0
+    page = (results / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert "http://" not in page and "https://" not in page
+    claims = json.loads((results / "claims.json").read_text())
+    assert {"figure", "claim", "published", "source", "known_how", "simulated", "holds"} == set(claims[0])
+    for name in FIGURES:
+        assert (results / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (results / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_same_data_give_the_same_bytes(results):
+    files = ["report.html", "claims.json", "figures/stealing.png", "figures/stealing.pdf"]
+    arguments = ["--data", str(results / "data"), "--out", str(results), "--only", "stealing"]
+    report.main(arguments)
+    first = [(results / f).read_bytes() for f in files]
+    report.main(arguments)
+    assert [(results / f).read_bytes() for f in files] == first
+
+
+def test_a_missing_column_is_one_sentence(results):
+    (results / "data" / "stealing.csv").write_text("ledger,time_s\non,1\n")
+    with pytest.raises(DataError, match=r"stealing\.csv: no column seed, hostile_pinned_pages"):
+        load(results / "data", "stealing", ("ledger", "seed", "hostile_pinned_pages"))
+    program = pathlib.Path(report.__file__)
+    done = subprocess.run([sys.executable, program, "--data", results / "data", "--out", results, "--only", "stealing"],
+                          capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "stealing.csv" in done.stderr
+
+
+def test_a_claim_must_say_how_its_published_value_is_known():
+    with pytest.raises(ValueError, match="known_how 'hearsay'"):
+        Claim("f", "c", "p", "s", "hearsay", "x", True)
