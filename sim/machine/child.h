@@ -1,0 +1,21 @@
+#pragma once
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace xenfs::sim {
+
+/// The child failed: its exception's text, or how it died.
+class ChildError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Runs `body` in a forked process and returns its bytes. SimGrid allows one engine a process and
+/// its clock does not restart, so each simulation of a sweep, a test or a Python session has a
+/// process of its own. The caller must not have made a Simulation itself. An exception in the
+/// child arrives as ChildError with the same text; a child that dies of a signal or exits by
+/// itself, likewise with a sentence that says so.
+std::string run_in_child(const std::function<std::string()>& body);
+
+}  // namespace xenfs::sim

@@ -1,0 +1,83 @@
+#pragma once
+// Simulated time and tasks. One Simulation a process (SimGrid allows one engine): tests, sweeps and
+// the Python module run each simulation through run_in_child (sim/machine/child.h).
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "model/host/types.h"
+
+namespace xenfs::sim {
+
+/// A run that failed: a deadlock, an exception that left a task, no progress. what() is one
+/// sentence.
+class SimulationError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+struct SimulationOptions {
+    std::uint64_t seed = 1;  ///< every random stream of the run derives from it
+    /// Stack of each task, bytes; touched pages only are paid for, a guard page lies below.
+    std::size_t stack_bytes = 256 * 1024;
+    /// The engine's own clock (a double) follows ours (exact, int64 ns) at this distance and meets
+    /// it when the run ends. Results never depend on it.
+    Nanoseconds engine_lag = 10'000'000;
+};
+
+class Scheduler;  // sim/machine/scheduler.h: for the files of sim/machine only
+
+class Simulation {
+  public:
+    explicit Simulation(SimulationOptions options = {});
+    ~Simulation();
+    Simulation(const Simulation&) = delete;
+    Simulation& operator=(const Simulation&) = delete;
+
+    /// Runs until the last task that is no service has ended; then the services are unwound. Throws
+    /// SimulationError where the tasks wait for each other for ever (naming who waits where), where
+    /// an exception left a task, or where nothing makes time advance.
+    void run();
+
+    /// Simulated ns since the start, without the caller's unflushed charges.
+    Nanoseconds now() const;
+
+    // For whatever lives beside the domains (disks, networks, samplers).
+    /// Calls `action` at time `when` as an interrupt handler is called: it must not block.
+    void at(Nanoseconds when, std::function<void()> action);
+    /// Calls `action` every `period` ns from one period from now on, while the run lasts.
+    void every(Nanoseconds period, std::function<void()> action);
+    /// In a task: flushes its charges, then blocks it until `when` (at once if that has passed).
+    /// No CPU is used. A disk is: done = max(now, busy_until) + service; sleep_until(done).
+    void sleep_until(Nanoseconds when);
+    /// In a task or handler: adds CPU time to whoever runs now, as Clock::charge does.
+    void charge(Nanoseconds cpu);
+
+    /// Ends the run from within: run() throws SimulationError(reason).
+    void fail(std::string reason);
+
+    std::uint64_t seed() const;
+    /// A seed for one named purpose ("events", "workload/3"): streams do not disturb each other.
+    std::uint64_t stream_seed(std::string_view purpose) const;
+
+    struct Counters {
+        std::uint64_t switches = 0;  ///< control passed from one task's stack to another's
+        std::uint64_t wakes = 0;     ///< tasks made ready by a gate
+        std::uint64_t timers = 0;    ///< timers and deliveries that fired
+        std::uint64_t flushes = 0;   ///< charges that became time
+        std::uint64_t spawned = 0;   ///< tasks
+        std::uint64_t actors = 0;    ///< SimGrid actors made (tasks reuse them)
+    };
+    const Counters& counters() const;
+
+    Scheduler& scheduler() { return *scheduler_; }
+
+  private:
+    std::unique_ptr<Scheduler> scheduler_;
+};
+
+}  // namespace xenfs::sim
