@@ -1,0 +1,126 @@
+#define XXH_INLINE_ALL
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include "sim/scenario/names.h"
+#include "sim/scenario/quantity.h"
+#include "sim/scenario/schema.h"
+
+namespace xenfs::sim {
+namespace {
+
+std::string quoted(const std::string& text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + "\"";
+}
+
+std::string print_number(std::int64_t value, Quantity quantity) {
+    if (quantity == Quantity::bytes || quantity == Quantity::time) {
+        return quoted(print_quantity(value, quantity));
+    }
+    return fmt::format("{}", value);
+}
+
+struct Printer {
+    Quantity quantity;
+    std::string operator()(const std::string* value) const { return quoted(*value); }
+    std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+    std::string operator()(const double* value) const { return fmt::format("{}", *value); }
+    std::string operator()(const std::int64_t* value) const {
+        return print_number(*value, quantity);
+    }
+    template <class T>
+    std::string operator()(const std::vector<T>* values) const {
+        std::string out = "[";
+        for (const T& value : *values) out += (out.size() > 1 ? ", " : "") + (*this)(&value);
+        return out + "]";
+    }
+};
+
+std::string type_text(const Field& field, Target target) {
+    std::string type;
+    switch (field.quantity) {
+        case Quantity::text:
+            type = field.names ? join(field.names(), " \\| ") : "text";
+            break;
+        case Quantity::path:
+            type = "path";
+            break;
+        case Quantity::boolean:
+            type = "true or false";
+            break;
+        case Quantity::count:
+            type = "whole number";
+            break;
+        case Quantity::fraction:
+            type = "number";
+            break;
+        case Quantity::bytes:
+            type = "size";
+            break;
+        case Quantity::time:
+            type = "time";
+            break;
+    }
+    if (std::holds_alternative<std::vector<std::string>*>(target) ||
+        std::holds_alternative<std::vector<std::int64_t>*>(target)) {
+        type = "list of " + type;
+    }
+    return type;
+}
+
+}  // namespace
+
+std::string print_value(const Field& field, const Scenario& scenario) {
+    // The accessors take a Scenario& because the loader writes through them; here it is only read.
+    return std::visit(Printer{field.quantity}, field.at(const_cast<Scenario&>(scenario)));
+}
+
+std::string canonical_text(const Scenario& scenario) {
+    std::string out;
+    for (const Field& field : schema()) {
+        if (applies(field, scenario)) {
+            out += fmt::format("{} = {}\n", field.key, print_value(field, scenario));
+        }
+    }
+    for (std::size_t i = 0; i < scenario.guests.size(); ++i) {
+        const GuestSpec& guest = scenario.guests[i];
+        if (guest.vcpus == scenario.guest.vcpus &&
+            guest.memory_bytes == scenario.guest.memory_bytes &&
+            guest.start_ns == scenario.guest.start_ns) {
+            continue;
+        }
+        out += fmt::format("guests.{} = {{vcpus = {}, memory = {}, start = {}}}\n", i + 1,
+                           guest.vcpus, print_number(guest.memory_bytes, Quantity::bytes),
+                           print_number(guest.start_ns, Quantity::time));
+    }
+    for (const CostSpec::Override& change : scenario.costs.overrides) {
+        out += fmt::format("costs.{} = {}\n", change.constant, quoted(change.value));
+    }
+    return out;
+}
+
+std::string scenario_hash(const Scenario& scenario) {
+    const std::string text = canonical_text(scenario);
+    return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+std::string schema_markdown() {
+    Scenario defaults;
+    std::string out = "| key | value | default | only for | meaning |\n|---|---|---|---|---|\n";
+    for (const Field& field : schema()) {
+        const Target target = field.at(defaults);
+        std::vector<std::string> only(field.only_for.begin(), field.only_for.end());
+        out += fmt::format(
+            "| `{}` | {} | {} | {} | {} |\n", field.key, type_text(field, target),
+            field.required ? "(required)" : fmt::format("`{}`", print_value(field, defaults)),
+            join(only), field.doc);
+    }
+    return out;
+}
+
+}  // namespace xenfs::sim

@@ -1,0 +1,45 @@
+#include "sim/scenario/names.h"
+
+namespace xenfs::sim {
+
+std::vector<std::string> arm_names() {
+    return {"private", "nfs", "xenfs"};
+}
+std::vector<std::string> transfer_names() {
+    return {"adaptive", "copy", "flip", "map"};
+}
+std::vector<std::string> dedup_names() {
+    return {"content", "name", "none"};
+}
+std::vector<std::string> eviction_names() {
+    return {"arc", "clock", "lru", "s3fifo", "sieve"};
+}
+std::vector<std::string> disk_names() {
+    return {"hdd", "nvme", "sata_ssd"};
+}
+std::vector<std::string> workload_names() {
+    return {"capture-replay", "iozone", "kbuild", "pages", "stealer"};
+}
+std::vector<std::string> cpu_names() {
+    return {"contended", "pinned"};
+}
+std::vector<std::string> mmap_names() {
+    return {"private_copy", "share"};
+}
+std::vector<std::string> order_names() {
+    return {"graph", "recorded"};
+}
+std::vector<std::string> access_names() {
+    return {"read", "write"};
+}
+
+std::string join(const std::vector<std::string>& names, std::string_view separator) {
+    std::string all;
+    for (const std::string& name : names) {
+        if (!all.empty()) all += separator;
+        all += name;
+    }
+    return all;
+}
+
+}  // namespace xenfs::sim

@@ -1,0 +1,25 @@
+// The names that exist: of policies, arms, disks and workloads. One place, so that the schema, the
+// command line and the Python module list the same.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xenfs::sim {
+
+[[nodiscard]] std::vector<std::string> arm_names();
+[[nodiscard]] std::vector<std::string> transfer_names();
+[[nodiscard]] std::vector<std::string> dedup_names();
+[[nodiscard]] std::vector<std::string> eviction_names();
+[[nodiscard]] std::vector<std::string> disk_names();
+[[nodiscard]] std::vector<std::string> workload_names();
+[[nodiscard]] std::vector<std::string> cpu_names();
+[[nodiscard]] std::vector<std::string> mmap_names();
+[[nodiscard]] std::vector<std::string> order_names();
+[[nodiscard]] std::vector<std::string> access_names();
+
+[[nodiscard]] std::string join(const std::vector<std::string>& names,
+                               std::string_view separator = ", ");
+
+}  // namespace xenfs::sim

@@ -1,0 +1,100 @@
+// One experiment as data: what a scenario file says, with units resolved. Plain values, no
+// behaviour. The keys, their meaning and their defaults are in schema.cpp, from which the
+// documentation is printed (`xenfs-sim schema`).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "model/host/types.h"
+
+namespace xenfs::sim {
+
+/// [host]: the machine.
+struct HostSpec {
+    std::int64_t cores = 4;
+    std::int64_t memory_bytes = std::int64_t{24} << 30;
+    std::string disk = "sata_ssd";
+    std::string cpu = "pinned";  ///< "contended": vCPUs share the cores; "pinned": a core each
+    std::int64_t grant_frames = 64;
+    std::int64_t maptrack_frames = 1024;
+};
+
+/// One guest, after [guests] and [guests.N].
+struct GuestSpec {
+    std::int64_t vcpus = 2;
+    std::int64_t memory_bytes = std::int64_t{512} << 20;
+    Nanoseconds start_ns = 0;  ///< before workload.stagger is added
+};
+
+/// [arm]: what serves the guests' files. Which fields mean something depends on `name`.
+struct ArmSpec {
+    std::string name = "xenfs";
+    std::string transfer = "map";
+    std::string dedup = "name";
+    std::string eviction = "lru";
+    std::int64_t cache_bytes = std::int64_t{1} << 30;
+    std::int64_t quota_bytes = std::int64_t{128} << 20;
+    std::int64_t donation_bytes = 0;
+    bool ledger = true;
+    std::string mmap = "share";
+    std::int64_t mapping_budget_bytes = std::int64_t{96} << 20;
+    std::int64_t own_frames_bytes = std::int64_t{64} << 20;
+    std::int64_t read_ahead_pages = 32;
+    Nanoseconds write_behind_ns = 5'000'000'000;
+    Nanoseconds dirty_expire_ns = 30'000'000'000;
+    Nanoseconds ack_timeout_ns = 1'000'000'000;
+    std::int64_t workers = 4;
+    std::int64_t slots = 16;
+};
+
+/// [costs]: the cost model's file, and constants that differ from it.
+struct CostSpec {
+    std::string model;  ///< path; empty: the one that is shipped
+    struct Override {
+        std::string constant, value;  ///< the value as text with its unit
+        std::string where;            ///< for messages: "file:line: costs.NAME"
+    };
+    std::vector<Override> overrides;
+};
+
+/// [workload]: what the guests do. Which fields mean something depends on `kind`.
+struct WorkloadSpec {
+    std::string kind;
+    std::vector<std::string> captures;  ///< paths; guest i runs captures[i % size]
+    std::int64_t jobs = 2;
+    double fraction = 1.0;
+    std::string order = "graph";
+    std::vector<std::string> private_prefixes;  ///< directories of which each guest has its own
+    Nanoseconds stagger_ns = 0;
+    std::string options;                              ///< iozone's command line
+    std::vector<std::int64_t> batches = {1, 16, 64};  ///< pages a request
+    std::int64_t file_bytes = std::int64_t{16} << 20;
+    std::int64_t passes = 1;
+    bool warm = false;
+    std::string access = "read";
+    std::int64_t thieves = 1;
+    std::int64_t working_set_bytes = std::int64_t{16} << 20;
+    Nanoseconds think_ns = 100'000;
+    Nanoseconds duration_ns = 10'000'000'000;
+};
+
+struct Scenario {
+    std::string name;
+    std::string title;
+    std::int64_t seed = 1;
+    HostSpec host;
+    std::int64_t guest_count = 1;
+    GuestSpec guest;                ///< what [guests] says for all
+    std::vector<GuestSpec> guests;  ///< one a guest, overrides applied
+    ArmSpec arm;
+    CostSpec costs;
+    WorkloadSpec workload;
+    Nanoseconds sample_interval_ns = 1'000'000'000;  ///< 0: no time series
+    std::int64_t timeline_events = 200'000;          ///< at most so many
+    std::string source;                              ///< the file, for messages
+};
+
+}  // namespace xenfs::sim
