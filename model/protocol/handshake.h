@@ -1,0 +1,72 @@
+#pragma once
+// How the two ends find each other through xenstore, XenBus style. Each side writes only below its
+// own directory, which the other may read. States and their order: SPECIFICATION.md.
+
+#include <array>
+#include <string>
+
+#include "model/host/store.h"
+#include "model/protocol/control_page.h"
+
+namespace xenfs::protocol {
+
+/// xen/include/public/io/xenbus.h
+enum class XenbusState : int {
+    unknown = 0,
+    initialising = 1,
+    init_wait = 2,
+    initialised = 3,
+    connected = 4,
+    closing = 5,
+    closed = 6
+};
+
+inline constexpr std::uint32_t protocol_version = 1;  ///< the versions node lists them: "1"
+
+/// Names one device: the `n`th of `guest`, served by `server`.
+struct Device {
+    DomainId guest = 0;
+    DomainId server = 0;
+    std::uint32_t number = 0;
+};
+
+/// /local/domain/<guest>/device/xenfs/<n>
+std::string frontend_path(const Device& device);
+/// /local/domain/<server>/backend/xenfs/<guest>/<n>
+std::string backend_path(const Device& device);
+
+/// What the server offers, before the client comes.
+struct BackendOffer {
+    std::uint32_t version = protocol_version;  ///< after agreement: the one to be used
+    std::uint32_t max_slots = protocol::max_slots;
+    DomainId pool_domain = 0;  ///< whose grant references PAGES_GET gives
+    std::string export_name;   ///< which tree
+    std::uint64_t quota_pages = 0;
+};
+
+/// What the client answers.
+struct FrontendOffer {
+    std::uint32_t version = protocol_version;
+    std::uint32_t slots = 0;                          ///< a power of two, ≤ max_slots
+    std::array<GrantRef, 1 + max_slots> ring_refs{};  ///< of the client: control page, then slots
+    Port event_channel = 0;  ///< unbound, allocated by the client for the server
+};
+
+/// Writes the offer and lets the peer read it, then the state initialising → init_wait. 0 or errno.
+int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer);
+/// EPROTO: a value is missing or no number in range. EPROTONOSUPPORT: no version in common.
+Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device);
+
+/// Writes the answer and lets the peer read it; the state afterwards is initialised.
+int write_frontend_offer(host::Store& store, const Device& device, const FrontendOffer& offer);
+/// `limit`: the max_slots that was offered. Nothing in it is believed beyond its range.
+Result<FrontendOffer> read_frontend_offer(host::Store& store, const Device& device,
+                                          std::uint32_t limit);
+
+/// unknown where the node is missing or no state.
+XenbusState read_frontend_state(host::Store& store, const Device& device);
+XenbusState read_backend_state(host::Store& store, const Device& device);
+int write_frontend_state(host::Store& store, const Device& device, XenbusState state);
+int write_backend_state(host::Store& store, const Device& device, XenbusState state);
+
+}  // namespace xenfs::protocol
