@@ -3,8 +3,8 @@
 #include <xxhash.h>
 
 #include "sim/scenario/names.h"
-#include "sim/scenario/quantity.h"
 #include "sim/scenario/schema.h"
+#include "sim/scenario/value_text.h"
 
 namespace xenfs::sim {
 namespace {
@@ -18,21 +18,19 @@ std::string quoted(const std::string& text) {
     return out + "\"";
 }
 
-std::string print_number(std::int64_t value, Quantity quantity) {
-    if (quantity == Quantity::bytes || quantity == Quantity::time) {
-        return quoted(print_quantity(value, quantity));
+std::string print_number(std::int64_t value, ValueKind kind) {
+    if (kind == ValueKind::bytes || kind == ValueKind::time) {
+        return quoted(print_value_text(value, kind));
     }
     return fmt::format("{}", value);
 }
 
 struct Printer {
-    Quantity quantity;
+    ValueKind kind;
     std::string operator()(const std::string* value) const { return quoted(*value); }
     std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
     std::string operator()(const double* value) const { return fmt::format("{}", *value); }
-    std::string operator()(const std::int64_t* value) const {
-        return print_number(*value, quantity);
-    }
+    std::string operator()(const std::int64_t* value) const { return print_number(*value, kind); }
     template <class T>
     std::string operator()(const std::vector<T>* values) const {
         std::string out = "[";
@@ -43,26 +41,26 @@ struct Printer {
 
 std::string type_text(const Field& field, Target target) {
     std::string type;
-    switch (field.quantity) {
-        case Quantity::text:
+    switch (field.kind) {
+        case ValueKind::text:
             type = field.names ? join(field.names(), " \\| ") : "text";
             break;
-        case Quantity::path:
+        case ValueKind::path:
             type = "path";
             break;
-        case Quantity::boolean:
+        case ValueKind::boolean:
             type = "true or false";
             break;
-        case Quantity::count:
+        case ValueKind::count:
             type = "whole number";
             break;
-        case Quantity::fraction:
+        case ValueKind::fraction:
             type = "number";
             break;
-        case Quantity::bytes:
+        case ValueKind::bytes:
             type = "size";
             break;
-        case Quantity::time:
+        case ValueKind::time:
             type = "time";
             break;
     }
@@ -77,7 +75,7 @@ std::string type_text(const Field& field, Target target) {
 
 std::string print_value(const Field& field, const Scenario& scenario) {
     // The accessors take a Scenario& because the loader writes through them; here it is only read.
-    return std::visit(Printer{field.quantity}, field.at(const_cast<Scenario&>(scenario)));
+    return std::visit(Printer{field.kind}, field.at(const_cast<Scenario&>(scenario)));
 }
 
 std::string canonical_text(const Scenario& scenario) {
@@ -95,8 +93,8 @@ std::string canonical_text(const Scenario& scenario) {
             continue;
         }
         out += fmt::format("guests.{} = {{vcpus = {}, memory = {}, start = {}}}\n", i + 1,
-                           guest.vcpus, print_number(guest.memory_bytes, Quantity::bytes),
-                           print_number(guest.start_ns, Quantity::time));
+                           guest.vcpus, print_number(guest.memory_bytes, ValueKind::bytes),
+                           print_number(guest.start_ns, ValueKind::time));
     }
     for (const CostSpec::Override& change : scenario.costs.overrides) {
         out += fmt::format("costs.{} = {}\n", change.constant, quoted(change.value));

@@ -12,8 +12,8 @@
 #include <sstream>
 
 #include "sim/scenario/names.h"
-#include "sim/scenario/quantity.h"
 #include "sim/scenario/schema.h"
+#include "sim/scenario/value_text.h"
 
 namespace xenfs::sim {
 namespace {
@@ -61,10 +61,9 @@ struct Writer {
 
     void check_range(double value, const toml::node& node) const {
         if (value >= field.minimum && value <= field.maximum) return;
-        const bool with_unit =
-            field.quantity == Quantity::bytes || field.quantity == Quantity::time;
+        const bool with_unit = field.kind == ValueKind::bytes || field.kind == ValueKind::time;
         const auto print = [&](double bound) {
-            return with_unit ? print_quantity(std::llround(bound), field.quantity)
+            return with_unit ? print_value_text(std::llround(bound), field.kind)
                              : fmt::format("{}", bound);
         };
         std::ostringstream given;
@@ -75,20 +74,20 @@ struct Writer {
 
     std::int64_t number(const toml::node& node) const {
         std::int64_t value = 0;
-        if (field.quantity == Quantity::count) {
+        if (field.kind == ValueKind::count) {
             if (!node.is_integer()) wrong(node, "a whole number");
             value = node.as_integer()->get();
         } else if (const auto* text = node.as_string()) {
             try {
-                value = parse_quantity(text->get(), field.quantity);
+                value = parse_value_text(text->get(), field.kind);
             } catch (const InputError& error) {
                 fail(setting.where, error.what());
             }
         } else if (node.is_integer() && node.as_integer()->get() == 0) {
             value = 0;
         } else {
-            wrong(node, field.quantity == Quantity::bytes ? "a size with its unit (\"512 MiB\")"
-                                                          : "a time with its unit (\"5 s\")");
+            wrong(node, field.kind == ValueKind::bytes ? "a size with its unit (\"512 MiB\")"
+                                                       : "a time with its unit (\"5 s\")");
         }
         check_range(static_cast<double>(value), node);
         return value;
@@ -104,7 +103,7 @@ struct Writer {
                      fmt::format("there is no \"{}\"; there are: {}", value, join(names)));
             }
         }
-        if (field.quantity == Quantity::path && !value.empty() && value.front() != '/') {
+        if (field.kind == ValueKind::path && !value.empty() && value.front() != '/') {
             const std::string base = setting.overriding ? "." : directory;
             value = std::filesystem::absolute(std::filesystem::path(base) / value)
                         .lexically_normal()
@@ -182,7 +181,7 @@ Setting parse_override(const std::string& text, std::vector<toml::table>& store)
         parsed.clear();
     }
     const bool is_text = field != nullptr && !list &&
-                         (field->quantity == Quantity::text || field->quantity == Quantity::path);
+                         (field->kind == ValueKind::text || field->kind == ValueKind::path);
     if (list && (parsed.size() != 1 || !parsed.contains("value") || !parsed["value"].is_array())) {
         toml::array items;
         std::stringstream parts(value);

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "sim/scenario/load.h"
-#include "sim/scenario/quantity.h"
 #include "sim/scenario/schema.h"
+#include "sim/scenario/value_text.h"
 
 namespace xenfs::sim {
 namespace {
@@ -142,7 +142,7 @@ TEST(Scenario, EveryDefaultIsReadBackAsItIsPrinted) {
         base.workload.kind = field.only_for.empty() ? "pages" : std::string(field.only_for[0]);
         const std::string_view key = field.key;
         if (field.required || key == "arm.name" || print_value(field, base) == "[]") continue;
-        if (field.quantity == Quantity::path) continue;
+        if (field.kind == ValueKind::path) continue;
         std::string text = "name = \"x\"\n[workload]\nkind = \"pages\"\n";
         std::vector<std::string> overrides;
         if (key.starts_with("workload.") && !field.only_for.empty()) {
@@ -155,12 +155,12 @@ TEST(Scenario, EveryDefaultIsReadBackAsItIsPrinted) {
     }
 }
 
-TEST(Quantity, PrintsTheLargestUnitThatDivides) {
-    EXPECT_EQ(print_quantity(3 << 20, Quantity::bytes), "3 MiB");
-    EXPECT_EQ(print_quantity(4097, Quantity::bytes), "4097 B");
-    EXPECT_EQ(print_quantity(0, Quantity::time), "0 ns");
-    EXPECT_EQ(parse_quantity("1.5 us", Quantity::time), 1500);
-    EXPECT_EQ(parse_quantity("0", Quantity::bytes), 0);
+TEST(ValueKind, PrintsTheLargestUnitThatDivides) {
+    EXPECT_EQ(print_value_text(3 << 20, ValueKind::bytes), "3 MiB");
+    EXPECT_EQ(print_value_text(4097, ValueKind::bytes), "4097 B");
+    EXPECT_EQ(print_value_text(0, ValueKind::time), "0 ns");
+    EXPECT_EQ(parse_value_text("1.5 us", ValueKind::time), 1500);
+    EXPECT_EQ(parse_value_text("0", ValueKind::bytes), 0);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace xenfs::sim {
 
 /// What a value measures; decides how it is written in the file.
-enum class Quantity : std::uint8_t {
+enum class ValueKind : std::uint8_t {
     text,      ///< "…"
     path,      ///< "…", relative to the scenario file (from --set: to the working directory)
     boolean,   ///< true or false
@@ -23,13 +23,13 @@ enum class Quantity : std::uint8_t {
     time,      ///< "5 s"
 };
 
-/// Where the value is kept; the alternative follows from the quantity and from being a list.
+/// Where the value is kept; the alternative follows from the kind and from being a list.
 using Target = std::variant<std::string*, bool*, std::int64_t*, double*, std::vector<std::string>*,
                             std::vector<std::int64_t>*>;
 
 struct Field {
     const char* key;  ///< dotted: "arm.transfer"
-    Quantity quantity;
+    ValueKind kind;
     Target (*at)(Scenario&);
     const char* doc;                                ///< a sentence
     std::vector<std::string> (*names)() = nullptr;  ///< the values that exist, where it is a choice

@@ -11,9 +11,9 @@ namespace xenfs::sim {
 
 /// "512 MiB" as bytes, "5 s" as ns. Units: B, KiB, MiB, GiB, TiB, "pages" (4 KiB each); ns, us, ms,
 /// s, min. Throws InputError with the reason alone ("\"5 s\" is a time where a size is wanted").
-[[nodiscard]] std::int64_t parse_quantity(std::string_view text, Quantity quantity);
+[[nodiscard]] std::int64_t parse_value_text(std::string_view text, ValueKind kind);
 
-/// The shortest text that parse_quantity reads back to the same value.
-[[nodiscard]] std::string print_quantity(std::int64_t value, Quantity quantity);
+/// The shortest text that parse_value_text reads back to the same value.
+[[nodiscard]] std::string print_value_text(std::int64_t value, ValueKind kind);
 
 }  // namespace xenfs::sim
