@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <sstream>
 
+#include "sim/costs/units.h"
+#include "sim/scenario/costs.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 #include "sim/scenario/value_text.h"
@@ -80,7 +83,7 @@ struct Writer {
         } else if (const auto* text = node.as_string()) {
             try {
                 value = parse_value_text(text->get(), field.kind);
-            } catch (const InputError& error) {
+            } catch (const UnitError& error) {
                 fail(setting.where, error.what());
             }
         } else if (node.is_integer() && node.as_integer()->get() == 0) {
@@ -308,6 +311,7 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
     }
     std::sort(scenario.costs.overrides.begin(), scenario.costs.overrides.end(),
               [](const auto& a, const auto& b) { return a.constant < b.constant; });
+    (void)cost_model_of(scenario);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "sim/scenario/names.h"
 
+#include "sim/costs/cost_model.h"
+
 namespace xenfs::sim {
 
 std::vector<std::string> arm_names() {
@@ -15,7 +17,15 @@ std::vector<std::string> eviction_names() {
     return {"arc", "clock", "lru", "s3fifo", "sieve"};
 }
 std::vector<std::string> disk_names() {
-    return {"hdd", "nvme", "sata_ssd"};
+    std::vector<std::string> names;  // the cost model's tables [disk.NAME.…]
+    for (const Constant* constant : CostModel::defaults().list()) {
+        std::string_view rest = constant->name;
+        if (!rest.starts_with("disk.")) continue;
+        rest.remove_prefix(5);
+        const std::string name(rest.substr(0, rest.find('.')));
+        if (names.empty() || names.back() != name) names.push_back(name);
+    }
+    return names;
 }
 std::vector<std::string> workload_names() {
     return {"capture-replay", "iozone", "kbuild", "pages", "stealer"};

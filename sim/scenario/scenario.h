@@ -16,7 +16,7 @@ namespace xenfs::sim {
 struct HostSpec {
     std::int64_t cores = 4;
     std::int64_t memory_bytes = std::int64_t{24} << 30;
-    std::string disk = "sata_ssd";
+    std::string disk = "ssd";
     std::string cpu = "pinned";  ///< "contended": vCPUs share the cores; "pinned": a core each
     std::int64_t grant_frames = 64;
     std::int64_t maptrack_frames = 1024;

@@ -1,4 +1,4 @@
-// Values with units, as scenario files write them: "512 MiB", "5 s", "90 us".
+// Sizes and times as scenario files write them: "512 MiB", "5 s". Reading is sim/costs/units.h's.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,10 @@
 
 namespace xenfs::sim {
 
-/// "512 MiB" as bytes, "5 s" as ns. Units: B, KiB, MiB, GiB, TiB, "pages" (4 KiB each); ns, us, ms,
-/// s, min. Throws InputError with the reason alone ("\"5 s\" is a time where a size is wanted").
+/// "512 MiB" as bytes, "5 s" as ns. Throws UnitError with the reason alone.
 [[nodiscard]] std::int64_t parse_value_text(std::string_view text, ValueKind kind);
 
-/// The shortest text that parse_value_text reads back to the same value.
+/// A text that parse_value_text reads back to the same value: the largest unit that divides it.
 [[nodiscard]] std::string print_value_text(std::int64_t value, ValueKind kind);
 
 }  // namespace xenfs::sim
