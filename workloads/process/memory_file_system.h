@@ -1,0 +1,99 @@
+#pragma once
+// A file system in memory: the plain reference for tests and differential checks. Complete, slow,
+// obvious: std::map throughout. Permissions are not checked (as the interface says); time is a
+// counter, one tick a change, so that runs repeat.
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/client/file_system.h"
+
+namespace xenfs::workloads {
+
+class MemoryFileSystem : public client::FileSystem {
+  public:
+    MemoryFileSystem();
+    ~MemoryFileSystem() override;
+
+    Result<NodeId> lookup(NodeId parent, const client::Name& name) override;
+    Result<host::Attr> getattr(NodeId node) override;
+    Result<host::Attr> setattr(NodeId node, const host::SetAttr& change) override;
+    Result<std::string> readlink(NodeId node) override;
+    Result<NodeId> mkdir(NodeId parent, const client::Name& name, std::uint32_t mode,
+                         host::Owner who) override;
+    Result<NodeId> symlink(NodeId parent, const client::Name& name, std::string_view target,
+                           host::Owner who) override;
+    Result<NodeId> mknod(NodeId parent, const client::Name& name, host::FileType type,
+                         std::uint32_t mode, std::uint32_t rdev, host::Owner who) override;
+    Result<NodeId> link(NodeId node, NodeId parent, const client::Name& name) override;
+    int unlink(NodeId parent, const client::Name& name) override;
+    int rmdir(NodeId parent, const client::Name& name) override;
+    int rename(NodeId old_parent, const client::Name& old_name, NodeId new_parent,
+               const client::Name& new_name, std::uint32_t flags) override;
+
+    Result<client::Opened> create(NodeId parent, const client::Name& name, std::uint32_t mode,
+                                  host::Owner who, client::OpenFlags flags) override;
+    Result<client::Handle> open(NodeId node, client::OpenFlags flags) override;
+    int close(client::Handle handle) override;
+    Result<std::size_t> read(client::Handle handle, std::uint64_t offset,
+                             host::Buffer into) override;
+    Result<std::size_t> write(client::Handle handle, std::uint64_t offset,
+                              host::Buffer from) override;
+    int fsync(client::Handle handle, bool data_only) override;
+    Result<std::vector<host::DirEntry>> readdir(NodeId directory, std::uint64_t offset,
+                                                std::size_t max_entries) override;
+
+    Result<host::StatFs> statfs() override;
+    int sync() override;
+    Result<std::string> getxattr(NodeId node, std::string_view name) override;
+    int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
+    Result<std::vector<std::string>> listxattr(NodeId node) override;
+    int removexattr(NodeId node, std::string_view name) override;
+    /// There is nobody who could let go: a lock that would have to wait answers EDEADLK.
+    int set_lock(client::Handle handle, const client::FileLock& lock, bool wait) override;
+    Result<client::FileLock> get_lock(client::Handle handle, const client::FileLock& lock) override;
+    int map_pages(client::Handle handle, std::uint64_t first_page, std::size_t count,
+                  client::MapKind kind, bool write, std::span<Fingerprint> contents) override;
+    int unmap_pages(client::Handle handle, std::uint64_t first_page, std::size_t count,
+                    client::MapKind kind) override;
+    void drop_caches() override {}
+
+    /// Bytes of file data that the file system will hold; more answers ENOSPC.
+    void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }
+    std::size_t open_handles() const { return handles_.size(); }
+    std::size_t mapped_pages() const { return mapped_pages_; }
+    std::size_t nodes() const { return nodes_.size(); }
+
+  private:
+    struct Node;
+    struct OpenFile {
+        NodeId node = 0;
+        client::OpenFlags flags;
+        std::map<std::array<std::uint64_t, 3>, std::size_t> mappings;  // first, count, kind
+    };
+
+    Node* find(NodeId id);
+    Node* directory(NodeId id, int& error);
+    Result<NodeId> make(NodeId parent, const client::Name& name, host::FileType type,
+                        std::uint32_t mode, host::Owner who);
+    void drop_link(NodeId id);
+    void free_if_unused(NodeId id);
+    void resize(Node& node, std::uint64_t size);
+    void touch(Node& node, bool content);
+    std::uint64_t used_bytes() const;
+
+    std::map<NodeId, std::unique_ptr<Node>> nodes_;
+    std::map<client::Handle, OpenFile> handles_;
+    NodeId next_node_ = root_node;
+    client::Handle next_handle_ = 1;
+    Nanoseconds now_ = 0;
+    std::uint64_t capacity_ = ~std::uint64_t{0};
+    std::size_t mapped_pages_ = 0;
+};
+
+}  // namespace xenfs::workloads
