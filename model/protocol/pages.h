@@ -71,7 +71,9 @@ enum PageEntryFlags : std::uint32_t {
     /// Some guest may write to the page at any time: a copy of it must not be kept.
     entry_volatile = 1,
     /// A fresh page of zeros (copy_in, flip_in beyond the old end or over whole pages).
-    entry_fresh = 2
+    entry_fresh = 2,
+    /// The page has another frame from now on: what the client has mapped of it is stale.
+    entry_moved = 4
 };
 
 struct PagesCommitIn {

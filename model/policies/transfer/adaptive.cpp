@@ -1,0 +1,52 @@
+// Chooses the cheapest by the host's own costs. For a batch of n pages that are used u times each:
+//
+//   map   hypercall + n (map + unmap) + n/b (hypercall + flush)      once, whatever u is
+//   copy  c (hypercall + n copy)      c = 1 if the copy is kept, else u: copied anew each time
+//   flip  c (hypercall + n flip)      the same, with a frame paid back
+//
+// Loading the data into the program's buffer costs the same in all three and is left out.
+#include "model/policies/transfer/policy.h"
+
+namespace xenfs::policies {
+namespace {
+
+class Adaptive final : public TransferPolicy {
+  public:
+    Adaptive(const host::MechanismCosts& costs, const host::Capabilities& can)
+        : costs_(costs), flip_supported_(can.transfer) {}
+    std::string_view name() const override { return "adaptive"; }
+
+    TransferDecision decide(const TransferRequest& request) const override {
+        using Use = TransferRequest::Use;
+        if (request.use == Use::mmap_read || request.use == Use::mmap_write) {
+            return {Mechanism::map, TransferReason::must_share};
+        }
+        const double n = request.pages;
+        const double times = request.copy_is_kept ? 1 : std::max(1.0, request.expected_uses);
+        const double hypercall = cost(costs_.hypercall);
+        const double map = hypercall + n * (cost(costs_.map_page) + cost(costs_.unmap_page)) +
+                           n / request.unmap_batch * (hypercall + cost(costs_.unmap_flush));
+        const double copy = times * (hypercall + n * cost(costs_.copy_page));
+        const double flip = times * (hypercall + n * cost(costs_.flip_page));
+        if (flip_supported_ && flip < copy && flip < map) {
+            return {Mechanism::flip, TransferReason::cheaper_batch};
+        }
+        if (map < copy) return {Mechanism::map, TransferReason::cheaper_reused};
+        return {Mechanism::copy, TransferReason::cheaper_once};
+    }
+
+  private:
+    static double cost(Nanoseconds ns) { return static_cast<double>(ns); }
+
+    host::MechanismCosts costs_;
+    bool flip_supported_;
+};
+
+}  // namespace
+
+std::unique_ptr<TransferPolicy> make_transfer_adaptive(const host::MechanismCosts& costs,
+                                                       const host::Capabilities& can) {
+    return std::make_unique<Adaptive>(costs, can);
+}
+
+}  // namespace xenfs::policies

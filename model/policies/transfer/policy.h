@@ -1,0 +1,75 @@
+// How pages travel between the shared cache and a client: a decision for each request.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "model/host/host.h"
+#include "model/policies/registry.h"
+
+namespace xenfs::policies {
+
+enum class Mechanism : std::uint8_t { copy, map, flip };
+std::string_view name_of(Mechanism mechanism);
+
+/// What the client knows when it is about to ask for pages or to write them.
+struct TransferRequest {
+    enum class Use : std::uint8_t {
+        read,       ///< into a program's buffer
+        write,      ///< new data for the cache, one way
+        mmap_read,  ///< the program will look at the page itself
+        mmap_write  ///< the program will store into the page itself
+    };
+    Use use = Use::read;
+    std::uint32_t pages = 1;  ///< in this batch
+    /// How often each page will be used while the client could keep it, this time included. What
+    /// is copied to be dropped after one use is copied again each time.
+    double expected_uses = 1;
+    bool copy_is_kept = false;        ///< a copy would stay in a frame of the guest (and double it)
+    std::uint32_t unmap_batch = 256;  ///< pages that are unmapped together later
+};
+
+/// Why; for timelines and counters. `only`: the policy has no choice.
+enum class TransferReason : std::uint8_t {
+    only,
+    cheaper_once,    ///< few uses: one copy costs less than map and unmap
+    cheaper_reused,  ///< map and unmap are shared by enough uses
+    cheaper_batch,   ///< a flip's cost is under a copy's for this batch
+    must_share,      ///< a program works on the page itself
+    not_supported    ///< the host has no transfer, so copy
+};
+std::string_view name_of(TransferReason reason);
+
+struct TransferDecision {
+    Mechanism mechanism = Mechanism::copy;
+    TransferReason reason = TransferReason::only;
+};
+
+/// Pure: the same request gives the same answer. No state, no host calls.
+class TransferPolicy {
+  public:
+    virtual ~TransferPolicy() = default;
+    virtual std::string_view name() const = 0;
+    virtual TransferDecision decide(const TransferRequest& request) const = 0;
+};
+
+using TransferRegistry =
+    Registry<TransferPolicy, std::function<std::unique_ptr<TransferPolicy>(
+                                 const host::MechanismCosts&, const host::Capabilities&)>>;
+
+/// copy, map, flip, adaptive, and those added since.
+TransferRegistry& transfer_policies();
+
+// The built-in ones, each in its own file.
+std::unique_ptr<TransferPolicy> make_transfer_copy(const host::MechanismCosts&,
+                                                   const host::Capabilities&);
+std::unique_ptr<TransferPolicy> make_transfer_map(const host::MechanismCosts&,
+                                                  const host::Capabilities&);
+std::unique_ptr<TransferPolicy> make_transfer_flip(const host::MechanismCosts&,
+                                                   const host::Capabilities&);
+std::unique_ptr<TransferPolicy> make_transfer_adaptive(const host::MechanismCosts&,
+                                                       const host::Capabilities&);
+
+}  // namespace xenfs::policies
