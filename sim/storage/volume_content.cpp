@@ -1,0 +1,124 @@
+#include <algorithm>
+#include <cassert>
+
+#include "sim/storage/content.h"
+#include "sim/storage/volume.h"
+
+namespace xenfs::sim {
+
+int Volume::read_content(NodeId node, std::uint64_t first_page,
+                         std::span<Fingerprint> out) const {
+    const Inode* inode = find(node);
+    if (inode == nullptr) return ESTALE;
+    const std::uint64_t have = inode->pages.size();
+    const std::uint64_t known =
+        first_page >= have ? 0 : std::min<std::uint64_t>(out.size(), have - first_page);
+    if (known > 0) std::copy_n(inode->pages.begin() + first_page, known, out.begin());
+    std::fill(out.begin() + known, out.end(), zero_fingerprint);
+    return 0;
+}
+
+int Volume::write_content(NodeId node, std::uint64_t first_page,
+                          std::span<const Fingerprint> pages, std::uint64_t length) {
+    const Inode* found = find(node);
+    if (found == nullptr) return ESTALE;
+    if (found->directory != nullptr) return EISDIR;
+    assert(length <= pages.size() * page_size);
+    Inode& inode = change(node);
+    const std::uint64_t end = first_page + pages.size();
+    const bool fits = allocate_pages(inode, first_page, pages.size());
+    if (!fits) return ENOSPC;
+    if (inode.pages.size() < end) inode.pages.resize(end, zero_fingerprint);
+    std::copy(pages.begin(), pages.end(), inode.pages.begin() + first_page);
+    inode.attr.size = std::max(inode.attr.size, first_page * page_size + length);
+    touch(inode);
+    return 0;
+}
+
+void Volume::truncate(Inode& inode, std::uint64_t size) {
+    if (size < inode.attr.size) {
+        const std::uint64_t pages = (size + page_size - 1) / page_size;
+        release_pages(inode, pages);
+        if (inode.pages.size() > pages) inode.pages.resize(pages);
+        const auto kept = static_cast<std::uint32_t>(size % page_size);
+        if (kept > 0 && inode.pages.size() == pages) {
+            inode.pages.back() = written_fingerprint(inode.pages.back(), zero_fingerprint, kept,
+                                                     page_size - kept);
+        }
+    }
+    inode.attr.size = size;
+}
+
+/// Gives blocks to those pages of the range that have none. False: the disk is full.
+bool Volume::allocate_pages(Inode& inode, std::uint64_t first_page, std::uint64_t count) {
+    std::vector<FileExtent>& extents = inode.extents;
+    const std::uint64_t end = first_page + count;
+    std::uint64_t page = first_page;
+    while (page < end) {
+        // The first extent that begins behind `page`; the one before it may hold the page.
+        auto after = std::upper_bound(
+            extents.begin(), extents.end(), page,
+            [](std::uint64_t at, const FileExtent& extent) { return at < extent.page; });
+        std::uint64_t goal = 0;
+        if (after != extents.begin()) {
+            const FileExtent& before = *std::prev(after);
+            if (page < before.page + before.count) {
+                page = before.page + before.count;
+                continue;
+            }
+            goal = before.block + (page - before.page);
+        }
+        const std::uint64_t until = after == extents.end() ? end : std::min(end, after->page);
+        const BlockRange taken = allocator_.allocate(goal, until - page);
+        if (taken.count == 0) return false;
+        inode.attr.blocks += taken.count * (page_size / 512);
+        const bool joins = after != extents.begin() &&
+                           std::prev(after)->page + std::prev(after)->count == page &&
+                           taken.first == goal;
+        if (joins) {
+            std::prev(after)->count += taken.count;
+        } else {
+            extents.insert(after, {page, taken.first, taken.count});
+        }
+        page += taken.count;
+    }
+    return true;
+}
+
+/// Frees the blocks of all pages from first_page on.
+void Volume::release_pages(Inode& inode, std::uint64_t first_page) {
+    while (!inode.extents.empty()) {
+        FileExtent& last = inode.extents.back();
+        if (last.page + last.count <= first_page) return;
+        const std::uint64_t kept = last.page >= first_page ? 0 : first_page - last.page;
+        allocator_.release({last.block + kept, last.count - kept});
+        inode.attr.blocks -= (last.count - kept) * (page_size / 512);
+        last.count = kept;
+        if (kept == 0) inode.extents.pop_back();
+    }
+}
+
+void Volume::locate(NodeId node, std::uint64_t first_page, std::uint64_t count,
+                    std::vector<BlockRange>& out) const {
+    const Inode* inode = find(node);
+    if (inode == nullptr) return;
+    const std::vector<FileExtent>& extents = inode->extents;
+    const std::uint64_t end = first_page + count;
+    auto extent = std::upper_bound(
+        extents.begin(), extents.end(), first_page,
+        [](std::uint64_t at, const FileExtent& other) { return at < other.page; });
+    if (extent != extents.begin()) --extent;
+    for (; extent != extents.end() && extent->page < end; ++extent) {
+        const std::uint64_t from = std::max(first_page, extent->page);
+        const std::uint64_t to = std::min(end, extent->page + extent->count);
+        if (from >= to) continue;
+        const BlockRange range{extent->block + (from - extent->page), to - from};
+        if (!out.empty() && out.back().first + out.back().count == range.first) {
+            out.back().count += range.count;
+        } else {
+            out.push_back(range);
+        }
+    }
+}
+
+}  // namespace xenfs::sim

@@ -1,0 +1,100 @@
+#pragma once
+// A volume mounted by one domain: the file system driver with its metadata cache and journal. As
+// host::Storage it is what the XenFS server exports; the NFS server and a guest with a block device
+// of its own mount their volumes with it too.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/host/storage.h"
+#include "sim/machine/machine.h"
+#include "sim/storage/block_device.h"
+#include "sim/storage/journal.h"
+#include "sim/storage/metadata_cache.h"
+#include "sim/storage/volume.h"
+
+namespace xenfs::sim {
+
+struct MountOptions {
+    std::size_t metadata_blocks = 16384;  ///< metadata cache, 4 KiB blocks
+    Nanoseconds commit_interval_ns = 0;   ///< longest time that a change stays in memory only
+    Nanoseconds checkpoint_interval_ns = 0;
+    std::uint64_t inode_readahead_blocks = 1;  ///< inode table blocks read at once
+    bool forget_young = false;                 ///< see Journal
+    Nanoseconds lookup_ns = 0;                 ///< CPU: a name searched in cached blocks
+    Nanoseconds change_ns = 0;                 ///< CPU: a namespace change or setattr
+    Nanoseconds request_ns = 0;                ///< CPU: a block request built and completed
+
+    /// From the cost model's [volume].
+    static MountOptions from(const CostModel& costs);
+};
+
+struct VolumeStats {
+    std::uint64_t lookups = 0, changes = 0;
+    std::uint64_t metadata_hits = 0, metadata_reads = 0;  ///< metadata_reads: disk requests
+    std::uint64_t pages_read = 0, pages_written = 0;
+    std::uint64_t read_requests = 0, write_requests = 0;  ///< for pages
+};
+
+/// Called by tasks of `domain` only. The pages that read_pages fills and write_pages takes may be
+/// any that this domain addresses. Volume and device outlive it.
+class VolumeStorage final : public host::Storage {
+  public:
+    VolumeStorage(Domain& domain, Volume& volume, BlockDevice& device, const MountOptions& options);
+
+    Result<Attr> lookup(NodeId parent, std::string_view name) override;
+    Result<Attr> getattr(NodeId node) override;
+    Result<Attr> setattr(NodeId node, const SetAttr& change) override;
+    Result<Attr> create(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
+                        Owner owner, std::string_view symlink_target, std::uint32_t rdev) override;
+    Result<Attr> link(NodeId node, NodeId parent, std::string_view name) override;
+    Result<Attr> unlink(NodeId parent, std::string_view name) override;
+    int rmdir(NodeId parent, std::string_view name) override;
+    int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+               std::string_view new_name, std::uint32_t flags) override;
+    Result<std::string> readlink(NodeId node) override;
+    Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
+                                          std::size_t max_entries) override;
+    Result<StatFs> statfs() override;
+    Result<std::string> getxattr(NodeId node, std::string_view name) override;
+    int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
+    Result<std::vector<std::string>> listxattr(NodeId node) override;
+    int removexattr(NodeId node, std::string_view name) override;
+    int open_node(NodeId node) override;
+    void close_node(NodeId node) override;
+    int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
+    int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
+                    std::uint64_t length) override;
+    int sync(NodeId node, bool data_only) override;
+    int sync_all() override;
+
+    /// As umount and mount: commits, then forgets the cached metadata.
+    void drop_caches();
+    Volume& volume() { return volume_; }
+    const VolumeStats& stats() const { return stats_; }
+    const JournalStats& journal_stats() const { return journal_.stats(); }
+
+  private:
+    using Page = host::Page;
+    void touch(std::uint64_t block);
+    void touch_inode(NodeId node);
+    void touch_name(NodeId directory, std::string_view name);
+    void begin_change();
+    void changed(std::uint64_t block);
+    void changed_name(NodeId directory, std::string_view name);
+    void keep_committing();
+
+    Domain& domain_;
+    host::Clock& clock_;
+    Volume& volume_;
+    BlockDevice& device_;
+    MountOptions options_;
+    MetadataCache cache_;
+    Journal journal_;
+    std::unique_ptr<host::Gate> dirty_;  ///< woken when the journal is no longer empty
+    VolumeStats stats_;
+};
+
+}  // namespace xenfs::sim
