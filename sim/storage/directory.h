@@ -44,7 +44,7 @@ class Directory {
     std::size_t slot_of(std::string_view name, std::uint64_t hash) const;
     void rebuild(std::size_t slots);
 
-    std::vector<Entry> entries_;       ///< by cookie, with holes
+    std::vector<Entry> entries_;        ///< by cookie, with holes
     std::vector<std::uint32_t> slots_;  ///< position + 1 in entries_; 0 free. Open addressing.
     std::size_t live_ = 0;
     std::uint64_t last_cookie_ = 0;

@@ -121,8 +121,8 @@ Nanoseconds Disk::mechanics_ns(Nanoseconds start, const DiskRequest& request) {
     }
     if (parameters_.rotation_ns == 0) return seek;
     const Nanoseconds turn = parameters_.rotation_ns;
-    const auto target = static_cast<Nanoseconds>(
-        request.first_sector % track_sectors * static_cast<std::uint64_t>(turn) / track_sectors);
+    const auto target = static_cast<Nanoseconds>(request.first_sector % track_sectors *
+                                                 static_cast<std::uint64_t>(turn) / track_sectors);
     const Nanoseconds arrival = (start + seek) % turn;
     return seek + (target - arrival + turn) % turn;
 }

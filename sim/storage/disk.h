@@ -32,9 +32,9 @@ struct DiskRequest {
 /// and a request that begins where the last one ended needs neither (the drive's track buffer).
 struct DiskParameters {
     std::string name = "disk";
-    std::uint64_t sectors = 0;  ///< capacity
-    unsigned parallel = 1;      ///< requests in service at once (queue depth, internal channels)
-    Nanoseconds latency_ns = 0;             ///< each request, mechanics apart
+    std::uint64_t sectors = 0;   ///< capacity
+    unsigned parallel = 1;       ///< requests in service at once (queue depth, internal channels)
+    Nanoseconds latency_ns = 0;  ///< each request, mechanics apart
     Nanoseconds sequential_latency_ns = 0;  ///< of a request that begins where the last ended
     std::uint64_t read_bytes_per_s = 0, write_bytes_per_s = 0;
     Nanoseconds seek_min_ns = 0, seek_max_ns = 0;  ///< track to track, full stroke; 0: no mechanics

@@ -69,9 +69,9 @@ DiskDriver::Waiting DiskDriver::take_next() {
         const std::uint64_t sector = waiting.request.first_sector;
         return std::pair(sector < head, sector);  // those ahead first, then from the lowest
     };
-    const auto best = std::min_element(
-        waiting_.begin(), waiting_.end(),
-        [&](const Waiting& a, const Waiting& b) { return order(a) < order(b); });
+    const auto best =
+        std::min_element(waiting_.begin(), waiting_.end(),
+                         [&](const Waiting& a, const Waiting& b) { return order(a) < order(b); });
     const Waiting result = *best;
     waiting_.erase(best);
     return result;

@@ -5,7 +5,9 @@
 
 namespace xenfs::sim {
 
-std::vector<std::string> disk_kinds() { return {"hdd", "nvme", "sata_ssd"}; }
+std::vector<std::string> disk_kinds() {
+    return {"hdd", "nvme", "sata_ssd"};
+}
 
 DiskParameters disk_parameters(const CostModel& costs, std::string_view kind,
                                std::uint64_t capacity_bytes, bool spins_down) {

@@ -45,7 +45,7 @@ class Journal {
     BlockDevice& device_;
     BlockRange place_;
     bool forget_young_;
-    std::uint64_t head_ = 0;  ///< next journal block, from place_.first
+    std::uint64_t head_ = 0;                          ///< next journal block, from place_.first
     std::map<std::uint64_t, std::uint32_t> pending_;  ///< block -> changes in it
     std::set<std::uint64_t> committed_;               ///< not yet in their own places
     std::unordered_map<NodeId, Young> young_;

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::uint64_t inodes_per_block = 16;  // 256 B each, ext4's default [M]
 
-// ext4's defaults [M]: a journal of up to 128 MiB, here 1/32 of the volume up to that; one inode for
-// 16 KiB, so one block of inodes for 64 blocks.
+// ext4's defaults [M]: a journal of up to 128 MiB, here 1/32 of the volume up to that; one inode
+// for 16 KiB, so one block of inodes for 64 blocks.
 std::uint64_t journal_blocks(std::uint64_t blocks) {
     return std::clamp<std::uint64_t>(blocks / 32, 8, 32768);
 }

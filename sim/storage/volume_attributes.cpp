@@ -2,7 +2,7 @@
 
 namespace xenfs::sim {
 namespace {
-constexpr int xattr_create = 1, xattr_replace = 2;  // setxattr(2)
+constexpr int xattr_create = 1, xattr_replace = 2;                       // setxattr(2)
 constexpr std::size_t xattr_name_max = 255, xattr_size_max = page_size;  // ext4's: one block
 }  // namespace
 

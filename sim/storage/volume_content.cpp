@@ -6,8 +6,7 @@
 
 namespace xenfs::sim {
 
-int Volume::read_content(NodeId node, std::uint64_t first_page,
-                         std::span<Fingerprint> out) const {
+int Volume::read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out) const {
     const Inode* inode = find(node);
     if (inode == nullptr) return ESTALE;
     const std::uint64_t have = inode->pages.size();
@@ -18,8 +17,8 @@ int Volume::read_content(NodeId node, std::uint64_t first_page,
     return 0;
 }
 
-int Volume::write_content(NodeId node, std::uint64_t first_page,
-                          std::span<const Fingerprint> pages, std::uint64_t length) {
+int Volume::write_content(NodeId node, std::uint64_t first_page, std::span<const Fingerprint> pages,
+                          std::uint64_t length) {
     const Inode* found = find(node);
     if (found == nullptr) return ESTALE;
     if (found->directory != nullptr) return EISDIR;
@@ -42,8 +41,8 @@ void Volume::truncate(Inode& inode, std::uint64_t size) {
         if (inode.pages.size() > pages) inode.pages.resize(pages);
         const auto kept = static_cast<std::uint32_t>(size % page_size);
         if (kept > 0 && inode.pages.size() == pages) {
-            inode.pages.back() = written_fingerprint(inode.pages.back(), zero_fingerprint, kept,
-                                                     page_size - kept);
+            inode.pages.back() =
+                written_fingerprint(inode.pages.back(), zero_fingerprint, kept, page_size - kept);
         }
     }
     inode.attr.size = size;
@@ -104,9 +103,9 @@ void Volume::locate(NodeId node, std::uint64_t first_page, std::uint64_t count,
     if (inode == nullptr) return;
     const std::vector<FileExtent>& extents = inode->extents;
     const std::uint64_t end = first_page + count;
-    auto extent = std::upper_bound(
-        extents.begin(), extents.end(), first_page,
-        [](std::uint64_t at, const FileExtent& other) { return at < other.page; });
+    auto extent =
+        std::upper_bound(extents.begin(), extents.end(), first_page,
+                         [](std::uint64_t at, const FileExtent& other) { return at < other.page; });
     if (extent != extents.begin()) --extent;
     for (; extent != extents.end() && extent->page < end; ++extent) {
         const std::uint64_t from = std::max(first_page, extent->page);

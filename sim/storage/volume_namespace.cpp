@@ -9,7 +9,9 @@ namespace {
 constexpr std::uint64_t entries_per_block = 64;  // about 64 B an entry: name, node, type [M]
 constexpr std::uint32_t rename_noreplace = 1, rename_exchange = 2;  // renameat2(2)
 
-bool is_dot(std::string_view name) { return name == "." || name == ".."; }
+bool is_dot(std::string_view name) {
+    return name == "." || name == "..";
+}
 
 }  // namespace
 
@@ -31,9 +33,8 @@ Result<Attr> Volume::lookup(NodeId parent, std::string_view name, std::uint64_t 
     return Errno{ENOENT};
 }
 
-Result<Attr> Volume::create(NodeId parent, std::string_view name, FileType type,
-                            std::uint32_t mode, Owner owner, std::string_view symlink_target,
-                            std::uint32_t rdev) {
+Result<Attr> Volume::create(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
+                            Owner owner, std::string_view symlink_target, std::uint32_t rdev) {
     int error;
     const Inode* inode = directory(parent, error);
     if (inode == nullptr || (error = check_name(name)) != 0) return Errno{error};
@@ -215,9 +216,8 @@ int Volume::exchange(NodeId old_parent, std::string_view old_name, NodeId new_pa
 }
 
 void Volume::grow_directory(Inode& inode) {
-    const std::uint64_t wanted =
-        std::max<std::uint64_t>(1, (inode.directory->size() + entries_per_block - 1) /
-                                       entries_per_block);
+    const std::uint64_t wanted = std::max<std::uint64_t>(
+        1, (inode.directory->size() + entries_per_block - 1) / entries_per_block);
     const std::uint64_t have = inode.attr.size / page_size;
     // Directories never shrink, as in ext4. On a full disk the entry squeezes in.
     if (wanted > have && allocate_pages(inode, have, wanted - have)) {

@@ -28,7 +28,8 @@ VolumeStorage::VolumeStorage(Domain& domain, Volume& volume, BlockDevice& device
       journal_(device, volume.journal(), options.forget_young),
       dirty_(domain.host().tasks().make_gate()) {
     assert(volume.blocks() <= device.blocks());
-    domain.spawn("journal", [this] { keep_committing(); }, true);
+    domain.spawn(
+        "journal", [this] { keep_committing(); }, true);
 }
 
 /// The journal's own task: a commit `commit_interval` after the first change, a checkpoint later.
@@ -120,16 +121,14 @@ Result<Attr> VolumeStorage::setattr(NodeId node, const SetAttr& change) {
 }
 
 Result<Attr> VolumeStorage::create(NodeId parent, std::string_view name, FileType type,
-                                   std::uint32_t mode, Owner owner,
-                                   std::string_view symlink_target, std::uint32_t rdev) {
+                                   std::uint32_t mode, Owner owner, std::string_view symlink_target,
+                                   std::uint32_t rdev) {
     touch_name(parent, name);
     begin_change();
-    Result<Attr> result =
-        volume_.create(parent, name, type, mode, owner, symlink_target, rdev);
+    Result<Attr> result = volume_.create(parent, name, type, mode, owner, symlink_target, rdev);
     if (!result) return result;
     const std::uint64_t inode_block = volume_.inode_block(result->node);
-    const std::uint64_t name_block =
-        volume_.directory_block(parent, client::Name::hash_of(name));
+    const std::uint64_t name_block = volume_.directory_block(parent, client::Name::hash_of(name));
     // A new inode's block is not read first: its neighbours are found free in the bitmap.
     if (journal_.empty() && !journal_.uncheckpointed()) dirty_->wake_all();
     journal_.created(result->node, name_block, inode_block);
@@ -212,6 +211,8 @@ Result<std::vector<DirEntry>> VolumeStorage::readdir(NodeId node, std::uint64_t 
     return result;
 }
 
-Result<StatFs> VolumeStorage::statfs() { return volume_.statfs(); }
+Result<StatFs> VolumeStorage::statfs() {
+    return volume_.statfs();
+}
 
 }  // namespace xenfs::sim

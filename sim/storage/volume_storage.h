@@ -17,6 +17,8 @@
 
 namespace xenfs::sim {
 
+using host::Page;
+
 struct MountOptions {
     std::size_t metadata_blocks = 16384;  ///< metadata cache, 4 KiB blocks
     Nanoseconds commit_interval_ns = 0;   ///< longest time that a change stays in memory only
@@ -77,7 +79,6 @@ class VolumeStorage final : public host::Storage {
     const JournalStats& journal_stats() const { return journal_.stats(); }
 
   private:
-    using Page = host::Page;
     void touch(std::uint64_t block);
     void touch_inode(NodeId node);
     void touch_name(NodeId directory, std::string_view name);

@@ -9,8 +9,7 @@ Result<std::string> VolumeStorage::getxattr(NodeId node, std::string_view name) 
     return volume_.getxattr(node, name);
 }
 
-int VolumeStorage::setxattr(NodeId node, std::string_view name, std::string_view value,
-                            int flags) {
+int VolumeStorage::setxattr(NodeId node, std::string_view name, std::string_view value, int flags) {
     touch_inode(node);
     begin_change();
     const int error = volume_.setxattr(node, name, value, flags);
@@ -31,12 +30,15 @@ int VolumeStorage::removexattr(NodeId node, std::string_view name) {
     return error;
 }
 
-int VolumeStorage::open_node(NodeId node) { return volume_.open_node(node); }
+int VolumeStorage::open_node(NodeId node) {
+    return volume_.open_node(node);
+}
 
-void VolumeStorage::close_node(NodeId node) { volume_.close_node(node); }
+void VolumeStorage::close_node(NodeId node) {
+    volume_.close_node(node);
+}
 
-int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page,
-                              std::span<const Page> pages) {
+int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) {
     const Inode* inode = volume_.find(node);
     if (inode == nullptr) return ESTALE;
     if (inode->directory != nullptr) return EISDIR;
@@ -57,8 +59,8 @@ int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page,
     return 0;
 }
 
-int VolumeStorage::write_pages(NodeId node, std::uint64_t first_page,
-                               std::span<const Page> pages, std::uint64_t length) {
+int VolumeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
+                               std::uint64_t length) {
     std::vector<Fingerprint> content(pages.size());
     for (std::size_t i = 0; i < pages.size(); ++i) content[i] = domain_.content(pages[i]);
     volume_.set_now(clock_.now());

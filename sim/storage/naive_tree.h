@@ -1,0 +1,146 @@
+#pragma once
+// A file system as simple as can be, to hold the others against: maps of strings and nodes, no
+// layout, no sharing. Rules are written out again here, not taken from volume_namespace.cpp.
+
+#include <cerrno>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/host/storage.h"
+
+namespace xenfs::sim {
+
+class NaiveTree {
+  public:
+    struct Node {
+        host::FileType type = host::FileType::directory;
+        std::map<std::string, std::shared_ptr<Node>> entries;
+        std::uint64_t size = 0;
+        std::map<std::uint64_t, Fingerprint> pages;  // those that are not zero
+        std::string target;
+        unsigned links = 0;
+        bool is_directory() const { return type == host::FileType::directory; }
+    };
+    using Ref = std::shared_ptr<Node>;
+
+    Ref root = std::make_shared<Node>();
+    NaiveTree() { root->links = 2; }
+
+    static Ref find(const Ref& directory, const std::string& name) {
+        const auto at = directory->entries.find(name);
+        return at == directory->entries.end() ? nullptr : at->second;
+    }
+
+    int create(const Ref& parent, const std::string& name, host::FileType type,
+               const std::string& target = {}) {
+        if (!parent->is_directory()) return ENOTDIR;
+        if (find(parent, name)) return EEXIST;
+        if (parent->links == 0) return ENOENT;
+        auto node = std::make_shared<Node>();
+        node->type = type;
+        node->target = target;
+        node->size = target.size();
+        node->links = type == host::FileType::directory ? 2 : 1;
+        if (node->is_directory()) ++parent->links;
+        parent->entries[name] = node;
+        return 0;
+    }
+
+    int link(const Ref& node, const Ref& parent, const std::string& name) {
+        if (!parent->is_directory()) return ENOTDIR;
+        if (find(parent, name)) return EEXIST;
+        if (node->is_directory()) return EPERM;
+        if (parent->links == 0 || node->links == 0) return ENOENT;
+        ++node->links;
+        parent->entries[name] = node;
+        return 0;
+    }
+
+    int unlink(const Ref& parent, const std::string& name) {
+        if (!parent->is_directory()) return ENOTDIR;
+        const Ref node = find(parent, name);
+        if (!node) return ENOENT;
+        if (node->is_directory()) return EISDIR;
+        --node->links;
+        parent->entries.erase(name);
+        return 0;
+    }
+
+    int rmdir(const Ref& parent, const std::string& name) {
+        if (!parent->is_directory()) return ENOTDIR;
+        const Ref node = find(parent, name);
+        if (!node) return ENOENT;
+        if (!node->is_directory()) return ENOTDIR;
+        if (!node->entries.empty()) return ENOTEMPTY;
+        node->links = 0;
+        --parent->links;
+        parent->entries.erase(name);
+        return 0;
+    }
+
+    static bool contains(const Ref& above, const Ref& below) {
+        if (above == below) return true;
+        for (const auto& [name, child] : above->entries) {
+            if (child->is_directory() && contains(child, below)) return true;
+        }
+        return false;
+    }
+
+    int rename(const Ref& from, const std::string& old_name, const Ref& to,
+               const std::string& new_name, unsigned flags) {
+        if (flags > 2) return EINVAL;
+        if (!from->is_directory() || !to->is_directory()) return ENOTDIR;
+        const Ref node = find(from, old_name);
+        if (!node || to->links == 0) return ENOENT;
+        const Ref target = find(to, new_name);
+        if (flags == 1 && target) return EEXIST;
+        if (flags == 2 && !target) return ENOENT;
+        if (node->is_directory() && contains(node, to)) return EINVAL;
+        if (target && target->is_directory() && contains(target, from)) {
+            return flags == 2 ? EINVAL : ENOTEMPTY;
+        }
+        if (target == node) return 0;
+        if (flags == 2) {
+            from->entries[old_name] = target;
+            to->entries[new_name] = node;
+            from->links += target->is_directory();
+            from->links -= node->is_directory();
+            to->links += node->is_directory();
+            to->links -= target->is_directory();
+            return 0;
+        }
+        if (target) {
+            if (node->is_directory() && !target->is_directory()) return ENOTDIR;
+            if (!node->is_directory() && target->is_directory()) return EISDIR;
+            if (node->is_directory() && !target->entries.empty()) return ENOTEMPTY;
+            if (target->is_directory()) {
+                target->links = 0;
+                --to->links;
+            } else {
+                --target->links;
+            }
+        }
+        from->entries.erase(old_name);
+        to->entries[new_name] = node;
+        if (node->is_directory()) {
+            --from->links;
+            ++to->links;
+        }
+        return 0;
+    }
+
+    static void truncate(const Ref& node, std::uint64_t size) {
+        const std::uint64_t pages = (size + page_size - 1) / page_size;
+        node->pages.erase(node->pages.lower_bound(pages), node->pages.end());
+        node->size = size;
+    }
+    static Fingerprint page(const Ref& node, std::uint64_t page) {
+        const auto at = node->pages.find(page);
+        return at == node->pages.end() ? zero_fingerprint : at->second;
+    }
+};
+
+}  // namespace xenfs::sim
