@@ -1,4 +1,4 @@
-// The cached pages of each file, chained through their records.
+// The cached pages of each file, chained through their nodes.
 #pragma once
 
 #include <cassert>
@@ -11,30 +11,30 @@ namespace xenfs::cache {
 
 /// One ring per file, entered at its head. Dirty pages come before all others, so that a file's
 /// dirty pages are found in time proportional to their number, at no memory of their own; clean
-/// pages follow in order of insertion. 8 B per file slot, 0 per page beyond the record's links.
+/// pages follow in order of insertion. 8 B per file slot, 0 per page beyond the node's links.
 class FileChains {
   public:
     /// Adds a page: dirty ones first, others last.
-    void link(ZeroedArray<PageRecord>& records, std::uint32_t file, Slot slot, bool first) {
+    void link(PageNodes& nodes, std::uint32_t file, Slot slot, bool first) {
         if (file >= files_.size()) files_.resize(std::size_t{file} + 1);
         File& chain = files_[file];
-        PageRecord& record = records[slot];
+        PageNode& node = nodes[slot];
         ++chain.pages;
         if (chain.head == kNoSlot) {
-            chain.head = record.chain_prev = record.chain_next = slot;
+            chain.head = node.chain_prev = node.chain_next = slot;
             return;
         }
-        PageRecord& head = records[chain.head];
-        record.chain_prev = head.chain_prev;
-        record.chain_next = chain.head;
-        records[head.chain_prev].chain_next = slot;
+        PageNode& head = nodes[chain.head];
+        node.chain_prev = head.chain_prev;
+        node.chain_next = chain.head;
+        nodes[head.chain_prev].chain_next = slot;
         head.chain_prev = slot;
         if (first) chain.head = slot;
     }
 
-    void unlink(ZeroedArray<PageRecord>& records, std::uint32_t file, Slot slot) {
+    void unlink(PageNodes& nodes, std::uint32_t file, Slot slot) {
         File& chain = files_[file];
-        PageRecord& record = records[slot];
+        PageNode& node = nodes[slot];
         assert(chain.pages > 0);
         --chain.pages;
         if (chain.pages == 0) {
@@ -42,9 +42,9 @@ class FileChains {
             chain.head = kNoSlot;
             return;
         }
-        records[record.chain_prev].chain_next = record.chain_next;
-        records[record.chain_next].chain_prev = record.chain_prev;
-        if (chain.head == slot) chain.head = record.chain_next;
+        nodes[node.chain_prev].chain_next = node.chain_next;
+        nodes[node.chain_next].chain_prev = node.chain_prev;
+        if (chain.head == slot) chain.head = node.chain_next;
     }
 
     Slot head(std::uint32_t file) const {

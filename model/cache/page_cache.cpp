@@ -15,6 +15,7 @@ PageCache::PageCache(std::unique_ptr<policies::EvictionPolicy> policy, std::uint
     capacity_ = capacity_pages;
     policy_->attach(nodes_, capacity_pages);
     touch_moves_ = policy_->touch_moves();
+    has_ghosts_ = policy_->has_ghosts();
 }
 
 void PageCache::set_capacity(std::uint32_t capacity_pages) {
@@ -30,23 +31,20 @@ void PageCache::reserve(std::uint32_t slots) {
                                 " pages, not " + std::to_string(slots));
     }
     PageNodes nodes(slots);
-    ZeroedArray<PageRecord> records(slots);
     ZeroedArray<Links> links(dirty_links_.size() == 0 ? 0 : slots);
     if (fresh_ > 0) {
         std::memcpy(nodes.data(), nodes_.data(), fresh_ * sizeof(PageNode));
-        std::memcpy(records.data(), records_.data(), fresh_ * sizeof(PageRecord));
         if (links.size() > 0) {
             std::memcpy(links.data(), dirty_links_.data(), fresh_ * sizeof(Links));
         }
     }
     index_.set_max_slots(nodes.data(), slots);
     nodes_ = std::move(nodes);
-    records_ = std::move(records);
     dirty_links_ = std::move(links);
 }
 
 CacheMemory PageCache::memory() const {
-    return {.nodes = fresh_ * (sizeof(PageNode) + sizeof(PageRecord)),
+    return {.nodes = fresh_ * sizeof(PageNode),
             .index = index_.memory_bytes(),
             .dirty = dirty_links_.size() == 0 ? 0 : fresh_ * sizeof(Links),
             .files = chains_.memory_bytes(),
@@ -55,27 +53,36 @@ CacheMemory PageCache::memory() const {
 
 Slot PageCache::insert(PageKey key, std::uint32_t frame, PageState state) {
     assert(find(key) == kNoSlot && "the page is cached already");
+    return place(key, frame, state);
+}
+
+/// Adds a page that is known not to be cached.
+Slot PageCache::place(PageKey key, std::uint32_t frame, PageState state) {
     if (size_ >= capacity_) return kNoSlot;
     Slot slot = free_;
     if (slot != kNoSlot) {
-        free_ = records_[slot].chain_next;
+        free_ = nodes_[slot].chain_next;
     } else {
         slot = fresh_++;
     }
-    nodes_[slot] =
-        PageNode{.key = key, .prev = kNoSlot, .count = 0, .next = kNoSlot, .queue = 0, .parked = 0};
-    records_[slot] = PageRecord{.chain_prev = slot,
-                                .chain_next = slot,
-                                .frame = frame,
-                                .pins = 0,
-                                .state = state,
-                                .touched = false,
-                                .waiting = false,
-                                .in_use = true,
-                                .flags = 0};
+    nodes_[slot] = PageNode{.key = key,
+                            .prev = kNoSlot,
+                            .count = 0,
+                            .next = kNoSlot,
+                            .queue = 0,
+                            .parked = 0,
+                            .chain_prev = slot,
+                            .chain_next = slot,
+                            .frame = frame,
+                            .pins = 0,
+                            .state = state,
+                            .touched = false,
+                            .waiting = false,
+                            .in_use = true,
+                            .flags = 0};
     index_.insert(nodes_.data(), slot);
     const bool dirty = state == PageState::dirty;
-    chains_.link(records_, key.file, slot, dirty);
+    chains_.link(nodes_, key.file, slot, dirty);
     if (dirty) link_dirty(slot);
     ++size_;
     policy_->insert(slot);
@@ -96,7 +103,7 @@ std::uint32_t PageCache::evict(std::uint32_t n, DirtyPages dirty, std::vector<Ev
         policy_->evicted(slot);
         const Evicted gone = release(slot);
         if (evicted != nullptr) evicted->push_back(gone);
-        prefetch_victim();
+        prefetch_victims();
     }
     return n;
 }
@@ -105,46 +112,46 @@ Slot PageCache::choose_victim(DirtyPages dirty) {
     // Dirty pages set aside under `keep` came due before whatever the policy would name now.
     while (dirty == DirtyPages::evict && !waiting_.empty()) {
         const Slot slot = waiting_.back();
-        if (records_[slot].touched) {
+        if (nodes_[slot].touched) {
             unpark(slot);
             continue;
         }
         leave_parking(slot);
-        if (records_[slot].pins == 0) return slot;
+        if (nodes_[slot].pins == 0) return slot;
         park(slot);
     }
     for (;;) {
         const Slot slot = policy_->take_victim();
         if (slot == kNoSlot) return kNoSlot;
-        const PageRecord& record = records_[slot];
-        assert(record.in_use && !nodes_[slot].parked && "the policy named a page it does not hold");
-        const bool kept = record.state == PageState::dirty && dirty == DirtyPages::keep;
-        if (record.pins == 0 && record.state != PageState::loading && !kept) return slot;
+        const PageNode& node = nodes_[slot];
+        assert(node.in_use && !nodes_[slot].parked && "the policy named a page it does not hold");
+        const bool kept = node.state == PageState::dirty && dirty == DirtyPages::keep;
+        if (node.pins == 0 && node.state != PageState::loading && !kept) return slot;
         park(slot);
     }
 }
 
 /// Sets a victim aside that cannot leave now.
 void PageCache::park(Slot slot) {
-    PageRecord& record = records_[slot];
+    PageNode& node = nodes_[slot];
     nodes_[slot].parked = 1;
-    record.waiting = record.pins == 0 && record.state == PageState::dirty;
-    (record.waiting ? waiting_ : held_).push_front(nodes_, slot);
+    node.waiting = node.pins == 0 && node.state == PageState::dirty;
+    (node.waiting ? waiting_ : held_).push_front(nodes_, slot);
 }
 
 void PageCache::leave_parking(Slot slot) {
-    PageRecord& record = records_[slot];
-    (record.waiting ? waiting_ : held_).remove(nodes_, slot);
+    PageNode& node = nodes_[slot];
+    (node.waiting ? waiting_ : held_).remove(nodes_, slot);
     nodes_[slot].parked = 0;
-    record.waiting = false;
+    node.waiting = false;
 }
 
 /// Gives a parked page back to the policy, with the hit it had meanwhile.
 void PageCache::unpark(Slot slot) {
     leave_parking(slot);
     policy_->restore(slot);
-    if (records_[slot].touched) {
-        records_[slot].touched = false;
+    if (nodes_[slot].touched) {
+        nodes_[slot].touched = false;
         policy_->touch(std::span<const Slot>(&slot, 1));
     }
 }
@@ -160,18 +167,18 @@ Evicted PageCache::drop(Slot slot) {
 
 /// Forgets a page that no list of the policy or of ours holds any more.
 Evicted PageCache::release(Slot slot) {
-    PageRecord& record = records_[slot];
+    PageNode& node = nodes_[slot];
     const PageKey key = nodes_[slot].key;
     const Evicted gone{.key = key,
-                       .frame = record.frame,
-                       .pins = record.pins,
-                       .state = record.state,
-                       .flags = record.flags};
-    if (record.state == PageState::dirty) dirty_.remove(dirty_links_, slot);
+                       .frame = node.frame,
+                       .pins = node.pins,
+                       .state = node.state,
+                       .flags = node.flags};
+    if (node.state == PageState::dirty) dirty_.remove(dirty_links_, slot);
     index_.erase(nodes_.data(), slot);
-    chains_.unlink(records_, key.file, slot);
-    record.in_use = false;
-    record.chain_next = free_;
+    chains_.unlink(nodes_, key.file, slot);
+    node.in_use = false;
+    node.chain_next = free_;
     free_ = slot;
     --size_;
     return gone;

@@ -107,22 +107,22 @@ class PageCache {
 
     // --- one page
     PageKey key(Slot slot) const { return nodes_[slot].key; }
-    std::uint32_t frame(Slot slot) const { return records_[used(slot)].frame; }
-    void set_frame(Slot slot, std::uint32_t frame) { records_[used(slot)].frame = frame; }
-    std::uint8_t flags(Slot slot) const { return records_[used(slot)].flags; }
-    void set_flags(Slot slot, std::uint8_t flags) { records_[used(slot)].flags = flags; }
-    PageState state(Slot slot) const { return records_[used(slot)].state; }
-    std::uint16_t pins(Slot slot) const { return records_[used(slot)].pins; }
+    std::uint32_t frame(Slot slot) const { return nodes_[used(slot)].frame; }
+    void set_frame(Slot slot, std::uint32_t frame) { nodes_[used(slot)].frame = frame; }
+    std::uint8_t flags(Slot slot) const { return nodes_[used(slot)].flags; }
+    void set_flags(Slot slot, std::uint8_t flags) { nodes_[used(slot)].flags = flags; }
+    PageState state(Slot slot) const { return nodes_[used(slot)].state; }
+    std::uint16_t pins(Slot slot) const { return nodes_[used(slot)].pins; }
     void pin(Slot slot) {
-        assert(records_[used(slot)].pins < UINT16_MAX && "too many pins on one page");
-        ++records_[slot].pins;
+        assert(nodes_[used(slot)].pins < UINT16_MAX && "too many pins on one page");
+        ++nodes_[slot].pins;
     }
     void pin(std::span<const Slot> slots) {
         for (const Slot slot : slots) pin(slot);
     }
     void unpin(Slot slot) {
-        assert(records_[used(slot)].pins > 0 && "unpin without pin");
-        if (--records_[slot].pins == 0 && nodes_[slot].parked) unpark(slot);
+        assert(nodes_[used(slot)].pins > 0 && "unpin without pin");
+        if (--nodes_[slot].pins == 0 && nodes_[slot].parked) unpark(slot);
     }
     void unpin(std::span<const Slot> slots) {
         for (const Slot slot : slots) unpin(slot);
@@ -143,12 +143,14 @@ class PageCache {
     };
 
     Slot used(Slot slot) const {
-        assert(slot < fresh_ && records_[slot].in_use);
+        assert(slot < fresh_ && nodes_[slot].in_use);
         return slot;
     }
     void reserve(std::uint32_t slots);
     void prefetch(std::span<const PageKey> keys) const;
-    void prefetch_victim() const;
+    Slot place(PageKey key, std::uint32_t frame, PageState state);
+    void prefetch_neighbours(Slot slot) const;
+    void prefetch_victims() const;
     Slot choose_victim(DirtyPages dirty);
     void park(Slot slot);
     void unpark(Slot slot);
@@ -158,7 +160,6 @@ class PageCache {
 
     std::unique_ptr<policies::EvictionPolicy> policy_;
     PageNodes nodes_;
-    ZeroedArray<PageRecord> records_;
     SlotIndex<PageNode> index_;
     FileChains chains_;
     SlotList held_;                   ///< parked: pinned or loading
@@ -170,6 +171,7 @@ class PageCache {
     std::uint32_t fresh_ = 0;  ///< slots from here on were never used
     Slot free_ = kNoSlot;      ///< used slots that are free, chained through chain_next
     bool touch_moves_ = false;
+    bool has_ghosts_ = false;
 };
 
 }  // namespace xenfs::cache

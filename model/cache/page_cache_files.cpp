@@ -10,7 +10,7 @@ void PageCache::pages_of(std::uint32_t file, std::vector<Slot>& slots) const {
     Slot slot = chains_.head(file);
     for (std::uint32_t left = chains_.pages(file); left > 0; --left) {
         slots.push_back(slot);
-        slot = records_[slot].chain_next;
+        slot = nodes_[slot].chain_next;
     }
     std::sort(slots.begin() + static_cast<std::ptrdiff_t>(begin), slots.end(),
               [this](Slot a, Slot b) { return nodes_[a].key.page < nodes_[b].key.page; });
@@ -20,9 +20,9 @@ void PageCache::dirty_of(std::uint32_t file, std::vector<Slot>& slots) const {
     const std::size_t begin = slots.size();
     Slot slot = chains_.head(file);
     for (std::uint32_t left = chains_.pages(file); left > 0; --left) {
-        if (records_[slot].state != PageState::dirty) break;
+        if (nodes_[slot].state != PageState::dirty) break;
         slots.push_back(slot);
-        slot = records_[slot].chain_next;
+        slot = nodes_[slot].chain_next;
     }
     std::sort(slots.begin() + static_cast<std::ptrdiff_t>(begin), slots.end(),
               [this](Slot a, Slot b) { return nodes_[a].key.page < nodes_[b].key.page; });
@@ -58,7 +58,7 @@ std::uint32_t PageCache::drop_range(std::uint32_t file, std::uint32_t first, std
     }
     Slot slot = chains_.head(file);
     for (std::uint32_t left = pages; left > 0; --left) {
-        const Slot next = records_[slot].chain_next;
+        const Slot next = nodes_[slot].chain_next;
         const std::uint32_t page = nodes_[slot].key.page;
         if (page >= first && page <= last) take(slot);
         slot = next;
@@ -72,15 +72,15 @@ void PageCache::link_dirty(Slot slot) {
 }
 
 void PageCache::set_state(Slot slot, PageState state) {
-    PageRecord& record = records_[used(slot)];
-    const PageState old = record.state;
+    PageNode& node = nodes_[used(slot)];
+    const PageState old = node.state;
     if (state == old) return;
     assert(!(old == PageState::dirty && state == PageState::loading) && "would lose what is dirty");
-    record.state = state;
+    node.state = state;
     if (old == PageState::dirty || state == PageState::dirty) {
         const std::uint32_t file = nodes_[slot].key.file;
-        chains_.unlink(records_, file, slot);
-        chains_.link(records_, file, slot, state == PageState::dirty);
+        chains_.unlink(nodes_, file, slot);
+        chains_.link(nodes_, file, slot, state == PageState::dirty);
         if (state == PageState::dirty) {
             link_dirty(slot);
         } else {
@@ -88,7 +88,7 @@ void PageCache::set_state(Slot slot, PageState state) {
         }
     }
     const bool obstacle_gone = old == PageState::loading || state == PageState::clean;
-    if (nodes_[slot].parked && record.pins == 0 && obstacle_gone) unpark(slot);
+    if (nodes_[slot].parked && node.pins == 0 && obstacle_gone) unpark(slot);
 }
 
 void PageCache::oldest_dirty(std::uint32_t n, std::vector<Slot>& slots) const {

@@ -5,8 +5,8 @@
 //
 // Slot numbers leave bits over; they hold what would otherwise cost a cache miss to read from the
 // node: a fingerprint, so that a probe looks into a node only when it is almost surely the right
-// one, and the distance from the key's home (7 = seven or more, see the node), so that an erase
-// can close its gap by moving entries back without looking into their nodes.
+// one, and the distance from the key's home (the highest value: that or more, see the node), so
+// that an erase can close its gap by moving entries back without looking into their nodes.
 #pragma once
 
 #include <algorithm>
@@ -31,18 +31,20 @@ class SlotIndex {
         const unsigned old_bits = slot_bits_;
         max_slots_ = std::max(max_slots, 1u);
         slot_bits_ = static_cast<unsigned>(std::bit_width(max_slots_));
+        step_bits_ = slot_bits_ <= 25 ? 4 : 3;
+        far_step_ = (1u << step_bits_) - 1;
         rebuild(nodes, old, old_bits, size_for(std::max(used_, kFirstUsed)));
     }
 
     Slot find(const Node* nodes, PageKey key) const { return find(nodes, key, hash_of(key)); }
 
     Slot find(const Node* nodes, PageKey key, std::uint64_t hash) const {
-        const std::uint32_t tag = fingerprint(hash) << kStepBits;
+        const std::uint32_t tag = fingerprint(hash) << step_bits_;
         std::uint32_t at = home(hash);
         for (std::uint32_t step = 0;; ++step) {
             const std::uint32_t entry = table_[at];
             if (entry == 0) return kNoSlot;
-            if (entry >> slot_bits_ == (tag | std::min(step, kFarStep))) {
+            if (entry >> slot_bits_ == (tag | std::min(step, far_step_))) {
                 const Slot slot = slot_in(entry);
                 if (nodes[slot].key == key) return slot;
             }
@@ -52,12 +54,12 @@ class SlotIndex {
 
     /// The slot that `find` would look into first: a guess for prefetching, it reads no node.
     Slot guess(std::uint64_t hash) const {
-        const std::uint32_t tag = fingerprint(hash) << kStepBits;
+        const std::uint32_t tag = fingerprint(hash) << step_bits_;
         std::uint32_t at = home(hash);
         for (std::uint32_t step = 0;; ++step) {
             const std::uint32_t entry = table_[at];
             if (entry == 0) return kNoSlot;
-            if (entry >> slot_bits_ == (tag | std::min(step, kFarStep))) return slot_in(entry);
+            if (entry >> slot_bits_ == (tag | std::min(step, far_step_))) return slot_in(entry);
             at = next(at);
         }
     }
@@ -85,8 +87,8 @@ class SlotIndex {
             ++gap;
             const std::uint32_t entry = table_[at];
             if (entry == 0) break;
-            std::uint32_t step = (entry >> slot_bits_) & kFarStep;
-            if (step == kFarStep) {
+            std::uint32_t step = (entry >> slot_bits_) & far_step_;
+            if (step == far_step_) {
                 step = distance(home(hash_of(nodes[slot_in(entry)].key)), at);
             }
             if (step < gap) continue;
@@ -102,15 +104,13 @@ class SlotIndex {
     std::size_t memory_bytes() const { return table_.bytes(); }
 
   private:
-    static constexpr unsigned kStepBits = 3;
-    static constexpr std::uint32_t kFarStep = (1u << kStepBits) - 1;
     static constexpr std::uint32_t kFirstUsed = 64;
 
     std::uint32_t home(std::uint64_t hash) const {
         return static_cast<std::uint32_t>(((hash >> 32) * table_.size()) >> 32);
     }
     std::uint32_t fingerprint(std::uint64_t hash) const {
-        return static_cast<std::uint32_t>(hash) >> (slot_bits_ + kStepBits);
+        return static_cast<std::uint32_t>(hash) >> (slot_bits_ + step_bits_);
     }
     Slot slot_in(std::uint32_t entry) const { return (entry & ((1u << slot_bits_) - 1)) - 1; }
     std::uint32_t next(std::uint32_t at) const { return ++at == table_.size() ? 0 : at; }
@@ -118,8 +118,8 @@ class SlotIndex {
         return to >= from ? to - from : to + static_cast<std::uint32_t>(table_.size()) - from;
     }
     std::uint32_t with_step(std::uint32_t entry, std::uint32_t step) const {
-        const std::uint32_t cleared = entry & ~(kFarStep << slot_bits_);
-        return cleared | (std::min(step, kFarStep) << slot_bits_);
+        const std::uint32_t cleared = entry & ~(far_step_ << slot_bits_);
+        return cleared | (std::min(step, far_step_) << slot_bits_);
     }
 
     /// Length of the table that takes `used` entries at a load of at most 4/7.
@@ -129,7 +129,7 @@ class SlotIndex {
         std::uint32_t at = home(hash);
         std::uint32_t step = 0;
         for (; table_[at] != 0; at = next(at)) ++step;
-        const std::uint32_t tag = (fingerprint(hash) << kStepBits) | std::min(step, kFarStep);
+        const std::uint32_t tag = (fingerprint(hash) << step_bits_) | std::min(step, far_step_);
         table_[at] = (tag << slot_bits_) | (slot + 1);
     }
 
@@ -156,6 +156,8 @@ class SlotIndex {
     std::uint32_t limit_ = 0;  ///< entries at which the table grows
     std::uint32_t max_slots_ = 0;
     unsigned slot_bits_ = 1;
+    unsigned step_bits_ = 4;       ///< 4 up to 32 M slots, 3 beyond
+    std::uint32_t far_step_ = 15;  ///< this displacement or more
 };
 
 }  // namespace xenfs::cache

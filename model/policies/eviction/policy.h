@@ -57,6 +57,11 @@ class EvictionPolicy {
 
     /// A page likely to be the next victim, for prefetching; kNoSlot when unknown.
     virtual Slot likely_victim() const { return kNoSlot; }
+    /// A key that will soon be looked for and seems not to be cached, told once `early` and once
+    /// shortly before: time to fetch ghosts into the processor's cache. A hint, nothing else.
+    virtual void expect_miss(PageKey, bool /*early*/) {}
+    /// Whether a policy wants `expect_miss`.
+    virtual bool has_ghosts() const { return false; }
     /// Whether a touch writes to the neighbours of a node, so that prefetching them pays.
     virtual bool touch_moves() const { return false; }
     /// Bytes beside the nodes (ghosts).

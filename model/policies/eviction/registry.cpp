@@ -3,12 +3,22 @@
 namespace xenfs::policies {
 
 // One line a policy here, one in the table; each is defined in the file of its name.
+std::unique_ptr<EvictionPolicy> make_arc();
+std::unique_ptr<EvictionPolicy> make_clock();
 std::unique_ptr<EvictionPolicy> make_lru();
+std::unique_ptr<EvictionPolicy> make_s3fifo();
+std::unique_ptr<EvictionPolicy> make_sieve();
 
 EvictionRegistry& eviction_policies() {
+    // clang-format off: one policy a line
     static EvictionRegistry registry("eviction", {
+                                                     {"arc", make_arc},
+                                                     {"clock", make_clock},
                                                      {"lru", make_lru},
+                                                     {"s3fifo", make_s3fifo},
+                                                     {"sieve", make_sieve},
                                                  });
+    // clang-format on
     return registry;
 }
 
