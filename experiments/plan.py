@@ -1,0 +1,159 @@
+"""From sweep files (sweeps/NAME.toml) to the runs that a figure needs.
+
+A sweep is data: one or more parts, each a scenario, a grid whose values are all combined, and what
+each value sets. The scale (quick or full) picks the grid's values, the seeds, and settings of its own:
+
+    [[part]]
+    name = "guests"
+    scenario = "../scenarios/kernel-build.toml"
+    grid = {arm = ["private", "xenfs-name"], guests = [1, 2]}
+    quick = {grid = {guests = [1, 2]}, seeds = [1], set = {"workload.fraction" = 0.1}}
+    full = {seeds = [1, 2, 3]}
+    set.guests = "guests.count"               # a plain value goes into this key
+    set.arm.private = {"arm.name" = "private"}  # a labelled value sets these
+
+A run is known by its key: a hash of all that decides its result (scenario file, settings, seed,
+captures and cost model named there, and the simulator's program). Its result is OUT/runs/KEY.json, so equal runs
+of different figures are one, and a run is done again only if something that decides it has changed.
+"""
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import pathlib
+import tomllib
+
+HERE = pathlib.Path(__file__).resolve().parent
+SWEEPS = HERE / "sweeps"
+SCALES = ("quick", "full")
+PATH_KEYS = ("workload.captures", "costs.model")
+
+
+class PlanError(Exception):
+    """What is wrong with a sweep file, in one sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    figure: str
+    part: str
+    labels: tuple      # ((axis, value), …) in the grid's order
+    scenario: pathlib.Path
+    settings: tuple    # ((key, value), …)
+    seed: int
+    weight: float      # expected cost relative to other runs
+    key: str
+
+    def arguments(self):
+        """The simulator's arguments, without outputs."""
+        sets = [f"{key}={as_toml(value)}" for key, value in self.settings]
+        return ["run", str(self.scenario), *(word for one in sets for word in ("--set", one)),
+                "--seed", str(self.seed)]
+
+
+def as_toml(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(as_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def names():
+    """The figures that have a sweep, in the order in which they are run."""
+    order = ["flip-copy-map", "stealing", "sharing-over-time", "memory-vs-guests",
+             "build-time-vs-guests", "iozone-surface"]
+    found = {path.stem for path in SWEEPS.glob("*.toml")}
+    return [n for n in order if n in found] + sorted(found - set(order))
+
+
+def read(path):
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{path}: {error}") from None
+
+
+@functools.lru_cache(maxsize=None)
+def digest(path):
+    """Hash of a file's content; of its absence where it is missing (the simulator will say so)."""
+    try:
+        return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return "missing"
+
+
+def files_of(table, directory):
+    """The files that a scenario table names."""
+    found = []
+    for key in PATH_KEYS:
+        section, name = key.split(".")
+        value = table.get(section, {}).get(name, [])
+        found += [str((directory / v).resolve()) for v in ([value] if isinstance(value, str) else value)]
+    return found
+
+
+def resolve(settings, directory):
+    """Settings with paths made absolute (the sweep file says them relative to itself)."""
+    out = {}
+    for key, value in settings.items():
+        if key in PATH_KEYS:
+            value = [str((directory / v).resolve()) for v in value] if isinstance(value, list) \
+                else str((directory / value).resolve())
+        out[key] = value
+    return out
+
+
+def settings_of(part, axis, value, where):
+    how = part.get("set", {}).get(axis)
+    if isinstance(how, str):
+        return {how: value}
+    if isinstance(how, dict) and str(value) in how:
+        return how[str(value)]
+    raise PlanError(f"{where}: nothing is set for {axis} = {value!r} (set.{axis} is wanted)")
+
+
+def expand(figure, scale, simulator, seed_offset=0, path=None):
+    """The runs of one figure."""
+    path = path or SWEEPS / f"{figure}.toml"
+    sweep = read(path)
+    if set(sweep) - {"part", "title"} or not sweep.get("part"):
+        raise PlanError(f"{path}: a sweep has a title and parts ([[part]])")
+    runs = []
+    for part in sweep["part"]:
+        where = f"{path}: part {part.get('name', '?')}"
+        unknown = set(part) - {"name", "scenario", "grid", "set", "weight", *SCALES}
+        if unknown:
+            raise PlanError(f"{where}: no key {', '.join(sorted(unknown))} is known here")
+        chosen = part.get(scale, {})
+        unknown = set(chosen) - {"grid", "seeds", "set"}
+        if unknown:
+            raise PlanError(f"{where}: no key {', '.join(sorted(unknown))} is known in {scale}")
+        scenario = (path.parent / part["scenario"]).resolve()
+        grid = {**part.get("grid", {}), **chosen.get("grid", {})}
+        common = chosen.get("set", {})
+        for values in itertools.product(*grid.values()):
+            labels = dict(zip(grid, values))
+            settings = dict(common)
+            for axis, value in labels.items():
+                settings.update(settings_of(part, axis, value, where))
+            settings = resolve(settings, path.parent)
+            files = files_of(read(scenario), scenario.parent)
+            for key in PATH_KEYS:
+                value = settings.get(key, [])
+                files += [value] if isinstance(value, str) else value
+            weight = float(labels.get(part.get("weight"), 1) or 1)
+            for seed in chosen.get("seeds", [1]):
+                content = [digest(scenario), sorted(settings.items()), seed + seed_offset,
+                           [digest(f) for f in files], simulator]
+                key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
+                runs.append(Run(figure, part["name"], tuple(labels.items()), scenario,
+                                tuple(settings.items()), seed + seed_offset, weight, key))
+    return runs
+
+
+def simulator_digest(program):
+    return digest(str(program))

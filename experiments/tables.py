@@ -1,0 +1,71 @@
+"""From stored results to the tidy tables that figures are drawn from (columns: analysis/README.md)."""
+import pandas
+
+MIB = 1 << 20
+PAGES_PER_MIB = 256
+
+
+def memory_vs_guests(run, result):
+    metrics, labels = result["metrics"], dict(run.labels)
+    row = {"guests": labels["guests"], "arm": labels["arm"], "config": labels["config"], "seed": run.seed,
+           "pages_peak": metrics["pages_peak"], "pages_end": metrics["pages_end"],
+           "unique_pages": metrics["unique_pages_at_peak"]}
+    yield row
+    if labels["arm"] == "private":
+        # The upper bound of sharing: one frame for each content that was there at the same time.
+        yield {**row, "arm": "oracle", "pages_peak": metrics["unique_pages_peak"],
+               "pages_end": metrics["unique_pages_end"]}
+
+
+def build_time_vs_guests(run, result):
+    metrics, labels, settings = result["metrics"], dict(run.labels), result["settings"]
+    yield {"panel": run.part, "guests": int(settings["guests.count"]), "arm": labels["arm"],
+           "config": labels.get("config", "same"), "cache_mib": labels.get("cache_mib", metrics["cache_mib"]),
+           "seed": run.seed, "completion_s": metrics["completion_s"], "disk_reads": metrics["disk_reads"],
+           "disk_read_mib": metrics["disk_read_bytes"] / MIB}
+
+
+def iozone_surface(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    table = pandas.DataFrame(result["tables"]["iozone"])
+    for row in table.to_dict("records"):
+        yield {"arm": labels["arm"], "test": row["test"], "size_kib": row["size_kib"],
+               "record_kib": row["record_kib"], "seed": run.seed,
+               "throughput_kib_per_s": row["throughput_kib_per_s"],
+               "guest_memory_mib": metrics["guest_memory_mib"], "host_cache_mib": labels.get("cache_mib", metrics["cache_mib"])}
+
+
+def flip_copy_map(run, result):
+    labels = dict(run.labels)
+    for row in pandas.DataFrame(result["tables"]["pages"]).to_dict("records"):
+        yield {"mode": labels["mode"], "temperature": labels["temperature"], "batch_pages": row["batch_pages"],
+               "vcpus": labels["vcpus"], "seed": run.seed, "ns_per_page": row["ns_per_page"]}
+
+
+def sharing_over_time(run, result):
+    labels = dict(run.labels)
+    for row in pandas.DataFrame(result["tables"]["series"]).to_dict("records"):
+        yield {"arm": labels["arm"], "time_s": row["time_ns"] / 1e9, "seed": run.seed,
+               "pages_total": row["file_pages"], "pages_shared": row["shared_pages"],
+               "pages_saved": row["saved_pages"]}
+
+
+def stealing(run, result):
+    labels = dict(run.labels)
+    for row in pandas.DataFrame(result["tables"]["stealing"]).to_dict("records"):
+        yield {"ledger": labels["ledger"], "time_s": row["time_ns"] / 1e9, "seed": run.seed,
+               "hostile_pinned_pages": row["hostile_pinned_pages"],
+               "hostile_limit_pages": row["hostile_limit_pages"],
+               "neighbour_ops_per_s": row["neighbour_ops_per_s"],
+               "neighbour_hit_ratio": row["neighbour_hit_ratio"]}
+
+
+ROWS = {"memory-vs-guests": memory_vs_guests, "build-time-vs-guests": build_time_vs_guests,
+        "iozone-surface": iozone_surface, "flip-copy-map": flip_copy_map,
+        "sharing-over-time": sharing_over_time, "stealing": stealing}
+
+
+def table(figure, runs_and_results):
+    """The figure's table, rows sorted by the plan's order (so that equal runs give equal bytes)."""
+    rows = [row for run, result in runs_and_results for row in ROWS[figure](run, result)]
+    return pandas.DataFrame(rows)
