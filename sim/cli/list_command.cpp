@@ -15,9 +15,9 @@ namespace {
 using NameList = std::pair<const char*, std::vector<std::string>>;
 
 std::vector<NameList> all_names() {
-    return {{"arms", arm_names()},         {"transfer", transfer_names()},
-            {"dedup", dedup_names()},      {"eviction", eviction_names()},
-            {"mmap", mmap_names()},        {"disks", disk_names()},
+    return {{"arms", arm_names()},          {"transfer", transfer_names()},
+            {"dedup", dedup_names()},       {"eviction", eviction_names()},
+            {"mmap", mmap_names()},         {"disks", disk_names()},
             {"workloads", workload_names()}};
 }
 
@@ -34,9 +34,9 @@ void print_json() {
     nlohmann::ordered_json out;
     for (const auto& [kind, names] : all_names()) out[kind] = names;
     for (const Constant* c : CostModel::defaults().list()) {
-        out["costs"][c->name] = {{"value", c->value},   {"low", c->low},
-                                 {"high", c->high},     {"unit", base_unit(c->dimension)},
-                                 {"known", c->known},   {"source", c->source}};
+        out["costs"][c->name] = {{"value", c->value}, {"low", c->low},
+                                 {"high", c->high},   {"unit", base_unit(c->dimension)},
+                                 {"known", c->known}, {"source", c->source}};
     }
     std::fputs((out.dump(1) + "\n").c_str(), stdout);
 }

@@ -20,8 +20,7 @@ void print_summary(const Result& result) {
 }  // namespace
 
 void ScenarioOptions::add_to(CLI::App& command) {
-    command
-        .add_option("--set", sets, "change a key of the scenario, as in --set guests.count=4")
+    command.add_option("--set", sets, "change a key of the scenario, as in --set guests.count=4")
         ->type_name("KEY=VALUE");
     command.add_option("--seed", seed, "the seed, instead of the scenario's")->type_name("N");
     command.add_option("--json", json, "write the result as JSON ('-': standard output)");

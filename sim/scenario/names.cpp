@@ -1,5 +1,8 @@
 #include "sim/scenario/names.h"
 
+#include "model/policies/dedup/policy.h"
+#include "model/policies/eviction/registry.h"
+#include "model/policies/transfer/policy.h"
 #include "sim/costs/cost_model.h"
 
 namespace xenfs::sim {
@@ -8,13 +11,13 @@ std::vector<std::string> arm_names() {
     return {"private", "nfs", "xenfs"};
 }
 std::vector<std::string> transfer_names() {
-    return {"adaptive", "copy", "flip", "map"};
+    return policies::transfer_policies().names();
 }
 std::vector<std::string> dedup_names() {
-    return {"content", "name", "none"};
+    return policies::dedup_policies().names();
 }
 std::vector<std::string> eviction_names() {
-    return {"arc", "clock", "lru", "s3fifo", "sieve"};
+    return policies::eviction_policies().names();
 }
 std::vector<std::string> disk_names() {
     std::vector<std::string> names;  // the cost model's tables [disk.NAME.…]
