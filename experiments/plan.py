@@ -10,6 +10,7 @@ each value sets. The scale (quick or full) picks the grid's values, the seeds, a
     quick = {grid = {guests = [1, 2]}, seeds = [1], set = {"workload.fraction" = 0.1}}
     full = {seeds = [1, 2, 3]}
     set.guests = "guests.count"               # a plain value goes into this key
+    set.cache_mib = {key = "arm.cache", unit = "MiB"}
     set.arm.private = {"arm.name" = "private"}  # a labelled value sets these
 
 A run is known by its key: a hash of all that decides its result (scenario file, settings, seed,
@@ -107,10 +108,28 @@ def resolve(settings, directory):
     return out
 
 
+def appended(part, labels, scenario):
+    """A text setting that axes add to, one after the other (iozone's options)."""
+    append = part.get("append")
+    if not append:
+        return {}
+    section, name = append["key"].split(".")
+    words = [read(scenario)[section][name]]
+    for axis, value in labels.items():
+        how = append.get(axis)
+        if how is not None:
+            words.append(how.format(value) if isinstance(how, str) else how[value])
+    return {append["key"]: " ".join(words)}
+
+
 def settings_of(part, axis, value, where):
+    if axis in part.get("append", {}):
+        return {}
     how = part.get("set", {}).get(axis)
     if isinstance(how, str):
         return {how: value}
+    if isinstance(how, dict) and set(how) == {"key", "unit"}:
+        return {how["key"]: f"{value} {how['unit']}"}
     if isinstance(how, dict) and str(value) in how:
         return how[str(value)]
     raise PlanError(f"{where}: nothing is set for {axis} = {value!r} (set.{axis} is wanted)")
@@ -125,7 +144,7 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
     runs = []
     for part in sweep["part"]:
         where = f"{path}: part {part.get('name', '?')}"
-        unknown = set(part) - {"name", "scenario", "grid", "set", "weight", *SCALES}
+        unknown = set(part) - {"name", "scenario", "grid", "set", "append", "weight", *SCALES}
         if unknown:
             raise PlanError(f"{where}: no key {', '.join(sorted(unknown))} is known here")
         chosen = part.get(scale, {})
@@ -140,6 +159,7 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
             settings = dict(common)
             for axis, value in labels.items():
                 settings.update(settings_of(part, axis, value, where))
+            settings.update(appended(part, labels, scenario))
             settings = resolve(settings, path.parent)
             files = files_of(read(scenario), scenario.parent)
             for key in PATH_KEYS:

@@ -113,7 +113,7 @@ def simulate(options, runs):
     log = options.out / "snakemake.log"
     command = ["snakemake", "--snakefile", str(HERE / "Snakefile"), "--directory", str(options.out),
                "--cores", str(options.jobs), "--config", f"plan={options.out / 'plan.json'}",
-               "--quiet", "all", "--keep-going", "--rerun-incomplete", "--rerun-triggers", "mtime",
+               "--quiet", "all", "--keep-going", "--rerun-incomplete", "--keep-incomplete", "--rerun-triggers", "mtime",
                "--nolock", "--latency-wait", "0", "--scheduler", "greedy"]
     progress = Progress({key: run.weight for key, run in missing.items()}, options.out)
     with open(log, "w", encoding="utf-8") as out:
