@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -37,6 +38,12 @@ class CaptureBuilder {
     File& file(FileId id) { return capture_.files[id]; }
     [[nodiscard]] std::uint32_t version_count(FileId id) const {
         return static_cast<std::uint32_t>(versions_[id].size());
+    }
+
+    // The pages of the version added last; none if there is none.
+    [[nodiscard]] const std::vector<Fingerprint>& last_pages(FileId id) const {
+        static const std::vector<Fingerprint> none;
+        return versions_[id].empty() ? none : versions_[id].back().pages;
     }
 
     ProcessId process(ProcessId parent, PathId executable);

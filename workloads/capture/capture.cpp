@@ -103,7 +103,7 @@ std::string check_jobs(const Capture& c) {
         const Job& j = c.jobs[i];
         if (i == 0 ? j.parent != kNone : j.parent >= i)
             return fmt::format("job {} comes before its parent", i);
-        if (j.kind > JobKind::kRecipe) return fmt::format("job {} is of an unknown kind", i);
+        if (j.kind > JobKind::kShell) return fmt::format("job {} is of an unknown kind", i);
         if (j.leader >= c.processes.size() || !valid_or_none(j.output, c.paths.size()) ||
             !in_range(j.first_op, j.op_count, c.job_ops.size()) ||
             !in_range(j.first_predecessor, j.predecessor_count, c.predecessors.size()) ||

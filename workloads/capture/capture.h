@@ -78,6 +78,9 @@ struct File {
     PathId path = kNone;    // the first name it was known by
     bool initial = false;   // existed before the command ran
     bool unlinked = false;  // gone at the end of the command
+    // Never opened, only looked at: its first version has the true size but no content (all zero
+    // pages).
+    bool unread = false;
     VersionId first_version = 0;
     std::uint32_t version_count = 0;
     [[nodiscard]] bool temporary() const { return !initial && unlinked; }
@@ -116,7 +119,9 @@ enum class OpCode : std::uint8_t {
     kMmap = 16,   // offset, length in bytes; flags: MmapFlag; mappings over 4 GiB - 4 KiB are given
                   // in parts
     kTruncate = 17,  // offset: the new size (truncate and ftruncate)
-    kClose = 18,     // the last descriptor of an open went away; file or (directory) path
+    // The last descriptor of an open went away; file or (directory) path; flags: kOpenWrite if it
+    // was open for writing.
+    kClose = 18,
     kFsync = 19,
     kFdatasync = 20,
     kReaddir = 21,  // path: the directory; length: bytes of entries returned
@@ -185,13 +190,13 @@ static_assert(sizeof(Op) == 24);
 // --------------------------------------------------------------------------------------------
 
 // A process (its threads are one with it). Process 0 is the command. Parents come before their
-// children.
+// children. CPU times are whole microseconds in a file.
 struct Process {
     ProcessId parent = kNone;  // kNone: the command itself
-    PathId executable =
-        kNone;  // of its last successful exec; a child that never execs has its parent's
-    std::uint64_t user_ns =
-        0;  // CPU time, the tracer's own share taken off (see Capture::stop_cost_ns)
+    // Of its last successful exec; a child that never execs has its parent's.
+    PathId executable = kNone;
+    // CPU time, the tracer's own share taken off (see Capture::stop_cost_ns).
+    std::uint64_t user_ns = 0;
     std::uint64_t system_ns = 0;
     std::uint32_t stops = 0;  // how often the tracer stopped it
     std::uint32_t op_count = 0;
@@ -199,23 +204,28 @@ struct Process {
     std::uint32_t last_op = kNone;
     JobId job = kNone;
     std::int32_t exit_status = 0;  // as waitpid gives it
-    std::string
-        arguments;  // command line (space between arguments); make processes and the command only
+    // Its standard output is not its parent's: what a $(shell …) of make or `…` of a shell looks
+    // like.
+    bool answers_parent = false;
+    std::string arguments;  // command line, spaces between; make processes and the command only
     [[nodiscard]] std::uint64_t cpu_ns() const { return user_ns + system_ns; }
 };
 
 enum class JobKind : std::uint8_t {
-    kRoot = 0,    // the command's own process
-    kMake = 1,    // a make's own operations (reading makefiles, stats of targets): takes no -j slot
-    kRecipe = 2,  // a child of a make (or of the command, if that is no make) and all below it that
-                  // no make covers
+    kRoot = 0,  // the command's own process, unless it is a make
+    // A make's own operations (reading makefiles, looking at targets): takes no -j slot.
+    kMake = 1,
+    // A child of a make (or of the command, if that is no make) and all below it that no make
+    // covers.
+    kRecipe = 2,
+    // The same for a $(shell …): its parent waits for it before its next own operation; no -j slot.
+    kShell = 3,
 };
 
 // Jobs are nested: a recipe that runs a sub-make is the parent of a kMake job, whose recipes are
 // its children.
 //   start: a job may start when its parent has done `spawned_after` of its own operations and all
-//   its
-//          predecessors() have ended;
+//          its predecessors() have ended;
 //   end:   a job ends when its own operations are done and all its children have ended.
 // A job that has children waits for them, so while it does it holds no CPU and (being a make or the
 // shell around one) no -j slot. Jobs are in order of their fork; parents come before children.
@@ -234,12 +244,12 @@ struct Job {
     PathId output = kNone;     // its kbuild target, else the last file it wrote that outlived it
 };
 
-// A target of kbuild, from its .NAME.cmd file.
+// A target of kbuild, from its .NAME.cmd file. The dependencies are targets, sources and headers
+// alike (a KbuildTarget of the same path tells which are made).
 struct KbuildTarget {
     PathId path = kNone;
-    JobId job = kNone;  // the job that made it; kNone if it was there before
-    std::uint32_t first_dependency =
-        0;  // into Capture::kbuild_dependencies (targets, sources and headers alike)
+    JobId job = kNone;                   // the job that made it; kNone if it was there before
+    std::uint32_t first_dependency = 0;  // into Capture::kbuild_dependencies
     std::uint32_t dependency_count = 0;
 };
 
