@@ -1,0 +1,30 @@
+#!/bin/sh
+# A guest's init: says that it is ready, then runs what dom0 asks for through xenstore
+# (data/rig/command, numbered), and leaves the exit code and output there.
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs tmpfs /dev/shm
+for module in xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs fuse; do
+    insmod /modules/$module.ko 2>/dev/null
+done
+mount -t xenfs xenfs /proc/xen
+mkdir -p /mnt
+id=$(xenstore read domid)
+xenstore write data/rig ready
+done_before=0
+while :; do
+    number=$(xenstore read data/rig-number 2>/dev/null)
+    if [ -n "$number" ] && [ "$number" != "$done_before" ]; then
+        done_before=$number
+        command=$(xenstore read data/rig-command)
+        sh -c "$command" >/tmp/output 2>&1 </dev/null
+        code=$?
+        cat /tmp/output
+        # xenstore takes 4 KiB at most, of a character set of its own: the end of the output, encoded.
+        xenstore write data/rig-output "$(tail -c 1500 /tmp/output | base64 | tr -d '\n')"
+        xenstore write data/rig-exit "$number $code"
+    fi
+    usleep 50000
+done

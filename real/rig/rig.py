@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""A real Xen in QEMU: boots hypervisor, dom0 and guests, runs a script there, says what held."""
+import argparse
+import pathlib
+import shutil
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import image  # noqa: E402
+import machine  # noqa: E402
+import packages  # noqa: E402
+from packages import RigError  # noqa: E402
+
+
+def build(directory, job, programs):
+    """dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0."""
+    unpacked = packages.prepare(directory)
+    guest = image.Tree(directory / "guest", unpacked / "root")
+    guest.add_modules(image.GUEST_MODULES)
+    guest.add_program(unpacked / "root/usr/bin/xenstore", "bin/xenstore")
+    guest.add_file(HERE / "init/guest.sh", "init", 0o755)
+    dom0 = image.Tree(directory / "dom0", unpacked / "root")
+    dom0.add_modules(image.DOM0_MODULES)
+    for program in image.DOM0_PROGRAMS:
+        dom0.add_program(unpacked / "root/usr" / program, f"usr/{program}")
+    dom0.add_loaded_late()
+    dom0.add_file(HERE / "init/dom0.sh", "init", 0o755)
+    dom0.add_file(HERE / "init/rig-guest.sh", "bin/rig-guest", 0o755)
+    dom0.add_file(job, "rig/job", 0o755)
+    for program in programs:
+        for tree in (guest, dom0):
+            tree.add_program(program, f"bin/{program.name}")
+    guest.pack(directory / "guest.cpio")
+    dom0.add_file(directory / "guest.cpio", "boot/guest.cpio")
+    dom0.add_file(unpacked / "vmlinux", "boot/vmlinux")
+    dom0.pack(directory / "dom0.cpio")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="lab xen", description=__doc__)
+    parser.add_argument("--directory", type=pathlib.Path, default=HERE.parent.parent / "build/xen",
+                        help="where packages, images and logs go (default build/xen)")
+    parser.add_argument("--guests", type=int, default=2, choices=range(0, 9), metavar="N", help="guests to boot (default 2)")
+    parser.add_argument("--program", type=pathlib.Path, action="append", default=[], help="a program for dom0 and guests; repeatable")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run SCRIPT in dom0; 'rig-guest N COMMAND' there runs a command in guest N")
+    run.add_argument("script", type=pathlib.Path)
+    run.add_argument("--limit", type=int, default=None, metavar="S", help="seconds that the script may take (default 900)")
+    commands.add_parser("shell", help="dom0's prompt, with the guests running")
+    options = parser.parse_args(arguments)
+
+    if shutil.which("qemu-system-x86_64") is None:
+        raise RigError("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86 seabios")
+    job = options.script if options.command == "run" else HERE / "init/rig-guest.sh"
+    for path in (job, *options.program):
+        if not path.is_file():
+            raise RigError(f"{path}: no such file")
+    build(options.directory, job, options.program)
+    if options.command == "shell":
+        return machine.shell(options.directory, guests=options.guests)
+    result, _, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=options.limit,
+                                     show=lambda line: print(line, flush=True))
+    print(f"{options.script.name} exited {result} after {phases['powered-off']:.0f} s; console: {options.directory / 'console.log'}")
+    return result
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RigError as error:
+        print(f"lab xen: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
