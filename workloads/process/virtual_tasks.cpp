@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace xenfs::workloads {
 
@@ -18,7 +19,8 @@ struct VirtualTasks::Task {
     bool service = false;
     bool ended = false;
     Nanoseconds unflushed = 0;
-    std::uint64_t turn = 0;  // counts its resumptions: an entry of an earlier wait is void
+    Nanoseconds busy_until = 0;  // charged before a wait began: a wake does not cut it short
+    std::uint64_t turn = 0;      // counts its resumptions: an entry of an earlier wait is void
 };
 
 class VirtualTasks::TaskGate : public host::Gate {
@@ -26,10 +28,11 @@ class VirtualTasks::TaskGate : public host::Gate {
     explicit TaskGate(VirtualTasks& tasks) : tasks_(tasks) {}
 
     bool wait(Nanoseconds timeout) override {
-        tasks_.flush();
+        // In the list before anybody else can run, so that no wake is lost.
         Task* self = tasks_.running_;
         waiting_.push_back(self);
-        if (timeout != host::forever) tasks_.make_due(self, tasks_.now_ + timeout);
+        self->busy_until = tasks_.now_ + std::exchange(self->unflushed, 0);
+        if (timeout != host::forever) tasks_.make_due(self, self->busy_until + timeout);
         tasks_.wait_for_turn(self);
         const auto at = std::find(waiting_.begin(), waiting_.end(), self);
         if (at == waiting_.end()) return true;
@@ -73,7 +76,7 @@ void VirtualTasks::await_turn(Task* self, std::unique_lock<std::mutex>& lock) {
 }
 
 void VirtualTasks::make_due(Task* task, Nanoseconds at) {
-    due_.push({at, order_++, task, task->turn});
+    due_.push({std::max(at, task->busy_until), order_++, task, task->turn});
 }
 
 bool VirtualTasks::pass_on() {
