@@ -112,7 +112,7 @@ Slot PageCache::choose_victim(DirtyPages dirty) {
     // Dirty pages set aside under `keep` came due before whatever the policy would name now.
     while (dirty == DirtyPages::evict && !waiting_.empty()) {
         const Slot slot = waiting_.back();
-        if (nodes_[slot].touched) {
+        if (nodes_[slot].pins == 0 && nodes_[slot].touched) {
             unpark(slot);
             continue;
         }

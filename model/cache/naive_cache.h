@@ -1,0 +1,101 @@
+// For tests: what a page cache with LRU should do, said as plainly as possible.
+#pragma once
+
+#include <algorithm>
+#include <list>
+#include <map>
+#include <utility>
+
+#include "model/cache/page_cache.h"
+
+namespace xenfs::cache {
+
+struct NaivePage {
+    std::uint32_t frame = 0;
+    unsigned pins = 0;
+    PageState state = PageState::clean;
+    std::uint8_t flags = 0;
+};
+
+/// `order` is newest first; `aside` are pages that came due and could not leave, with whether they
+/// were hit since.
+struct NaiveCache {
+    std::map<PageKey, NaivePage> pages;
+    std::list<PageKey> order;
+    std::list<std::pair<PageKey, bool>> aside;  // first = longest aside
+    std::list<PageKey> dirty;                   // first = longest dirty
+
+    auto find_aside(PageKey key) {
+        return std::find_if(aside.begin(), aside.end(), [&](auto& e) { return e.first == key; });
+    }
+    void touch(PageKey key) {
+        if (const auto it = find_aside(key); it != aside.end()) {
+            it->second = true;
+            return;
+        }
+        order.remove(key);
+        order.push_front(key);
+    }
+    void insert(PageKey key, NaivePage page) {
+        pages[key] = page;
+        order.push_front(key);
+        if (page.state == PageState::dirty) dirty.push_back(key);
+    }
+    void come_back(PageKey key) {
+        const auto it = find_aside(key);
+        if (it == aside.end()) return;
+        const bool hit = it->second;
+        aside.erase(it);
+        if (hit) {
+            order.push_front(key);
+        } else {
+            order.push_back(key);
+        }
+    }
+    void unpin(PageKey key) {
+        if (--pages[key].pins == 0) come_back(key);
+    }
+    void set_state(PageKey key, PageState state) {
+        NaivePage& page = pages[key];
+        const PageState old = page.state;
+        if (old == state) return;
+        page.state = state;
+        if (old == PageState::dirty) dirty.remove(key);
+        if (state == PageState::dirty) dirty.push_back(key);
+        const bool freed = old == PageState::loading || state == PageState::clean;
+        if (freed && page.pins == 0) come_back(key);
+    }
+    bool may_leave(const NaivePage& page, DirtyPages mode) const {
+        return page.pins == 0 && page.state != PageState::loading &&
+               (mode == DirtyPages::evict || page.state == PageState::clean);
+    }
+    std::uint32_t evictable(DirtyPages mode) const {
+        return static_cast<std::uint32_t>(std::count_if(
+            pages.begin(), pages.end(), [&](auto& e) { return may_leave(e.second, mode); }));
+    }
+    void remove(PageKey key) {
+        pages.erase(key);
+        order.remove(key);
+        dirty.remove(key);
+        if (const auto it = find_aside(key); it != aside.end()) aside.erase(it);
+    }
+    /// The next victim under LRU.
+    PageKey victim(DirtyPages mode) {
+        if (mode == DirtyPages::evict) {
+            for (auto it = aside.begin(); it != aside.end();) {
+                const auto [key, hit] = *it++;
+                if (!may_leave(pages[key], mode)) continue;
+                if (!hit) return key;
+                come_back(key);
+            }
+        }
+        for (;;) {
+            const PageKey key = order.back();
+            if (may_leave(pages[key], mode)) return key;
+            order.pop_back();
+            aside.emplace_back(key, false);
+        }
+    }
+};
+
+}  // namespace xenfs::cache
