@@ -44,7 +44,7 @@ struct MachineConfig {
     std::size_t memory_pages = std::size_t{16} << 18;  ///< 16 GiB; records are made when used
     CpuMode cpu = CpuMode::pinned;
     bool count_unique = false;  ///< keep the number of unique contents (MemoryCounts::unique)
-    EventFaults event_faults;
+    EventFaults event_faults = {};
     CostModel costs = CostModel::defaults();
 };
 
@@ -115,6 +115,7 @@ class Domain {
 
   private:
     friend class MachineState;
+    friend class DomainState;
     explicit Domain(DomainState& state) : state_(&state) {}
     DomainState* state_;
 };

@@ -27,6 +27,9 @@ struct SimulationOptions {
     /// The engine's own clock (a double) follows ours (exact, int64 ns) at this distance and meets
     /// it when the run ends. Results never depend on it.
     Nanoseconds engine_lag = 10'000'000;
+    /// Where only services have run for so long (simulated ns) and every other task waits without
+    /// a timeout, the run is called a deadlock.
+    Nanoseconds stuck_after = 3'600'000'000'000;
 };
 
 class Scheduler;  // sim/machine/scheduler.h: for the files of sim/machine only

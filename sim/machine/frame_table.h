@@ -1,0 +1,100 @@
+#pragma once
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "sim/machine/content_count.h"
+#include "sim/machine/machine.h"
+
+namespace xenfs::sim {
+
+/// What is known of one machine page, in 16 bytes. The content is a fingerprint; for control memory
+/// (rings, messages) it is the address of real bytes.
+struct FrameRecord {
+    enum Use : std::uint32_t { free, file, control };
+    std::uint64_t content;
+    std::uint32_t owner : 16;
+    std::uint32_t use : 2;
+    std::uint32_t filled : 1;     ///< since it was allocated
+    std::uint32_t zombie : 1;     ///< its owner died; free it with its last mapping
+    std::uint32_t epoch : 12;     ///< when it was touched last, see FrameTable::touch
+    std::uint32_t entries : 12;   ///< grant entries that name it
+    std::uint32_t mappings : 20;  ///< by grant
+
+    std::byte* bytes() const { return reinterpret_cast<std::byte*>(content); }
+};
+static_assert(sizeof(FrameRecord) == 16);
+
+/// Frames, limits and donations of one domain. For every domain: allocated <= reserved <= limit.
+struct FrameAccount {
+    std::size_t limit = 0;      ///< maxmem
+    std::size_t reserved = 0;   ///< host memory that is the domain's
+    std::size_t allocated = 0;  ///< of it, handed out by Frames::allocate and allocate_shared
+    std::size_t donated = 0;    ///< ballooned out for the pool
+};
+
+/// All machine pages. Contents survive release and are seen by the next owner: Xen does not scrub.
+class FrameTable {
+  public:
+    static constexpr std::uint32_t max_entries = (1u << 12) - 1;
+    static constexpr std::uint32_t max_mappings = (1u << 20) - 1;
+
+    FrameTable(std::size_t pages, std::size_t llc_pages, bool count_unique);
+    ~FrameTable();
+
+    std::size_t pages() const { return pages_; }
+    std::size_t used_pages() const { return next_; }  ///< frames below were allocated at some time
+    FrameRecord& operator[](Frame frame) { return records_[frame]; }
+    const FrameRecord& operator[](Frame frame) const { return records_[frame]; }
+    bool exists(Frame frame) const { return frame < next_; }
+
+    /// The caller keeps the accounts; here a free one exists as long as they add up.
+    Frame take(DomainId owner, FrameRecord::Use use, Nanoseconds now);
+    void give(Frame frame);
+    void move(Frame frame, DomainId to);
+
+    Fingerprint content(const FrameRecord& record) const { return record.content; }
+    void set_content(FrameRecord& record, Fingerprint content) {
+        if (count_unique_) recount(record, content);
+        record.content = content;
+        record.filled = 1;
+    }
+
+    /// Whether a page is warm, and makes it so. Warm: among about as many pages as the machine's
+    /// last-level cache holds, those touched last, told apart in steps of 1/32 of it.
+    bool touch(FrameRecord& record) {
+        const std::uint32_t age = (epoch_ - record.epoch) & epoch_mask;
+        if (age != 0) {
+            record.epoch = epoch_ & epoch_mask;
+            if (++touched_ >= touches_per_epoch_) {
+                touched_ = 0;
+                epoch_ = (epoch_ + 1) & epoch_mask;
+            }
+        }
+        return age < epochs_warm;
+    }
+
+    void mapped(FrameRecord& record);
+    void unmapped(Frame frame);  ///< gives it back where it was a zombie's last mapping
+
+    MemoryCounts counts;
+    bool changed = false;  ///< since the last sample
+
+  private:
+    static constexpr std::uint32_t epoch_mask = (1u << 12) - 1, epochs_warm = 32;
+    void recount(FrameRecord& record, Fingerprint content);
+    void count_file(int change, Nanoseconds now);
+
+    struct Free {
+        void operator()(FrameRecord* records) const { std::free(records); }
+    };
+    std::size_t pages_;
+    std::unique_ptr<FrameRecord[], Free> records_;  ///< zeroed pages, present when touched
+    std::size_t next_ = 0;
+    std::vector<Frame> free_;
+    ContentCount contents_;
+    bool count_unique_;
+    std::uint32_t epoch_ = 2 * epochs_warm, touched_ = 0, touches_per_epoch_;
+};
+
+}  // namespace xenfs::sim
