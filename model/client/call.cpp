@@ -1,0 +1,90 @@
+#include "model/client/call.h"
+
+#include <cstring>
+
+namespace xenfs::client {
+
+using protocol::InHeader;
+using protocol::OutHeader;
+using protocol::RingFront;
+
+Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent)
+    : connection_(connection),
+      slot_(connection.acquire(urgent)),
+      writer_(slot_ == RingFront::no_slot ? nullptr : connection.ring_.slot(slot_),
+              slot_ == RingFront::no_slot ? 0 : protocol::max_message_bytes),
+      reader_(nullptr, 0) {
+    // Without a slot (the connection is gone) the call is made anyway, and send() answers EIO.
+    state_ = slot_ == RingFront::no_slot ? &connection.nowhere_ : &connection.in_flight_[slot_];
+    state_->node = node;
+    state_->any_node = false;
+    state_->parent = {};
+    state_->hash = {};
+    state_->entry_doomed = state_->node_doomed = false;
+    state_->done = state_->detached = false;
+    state_->length = 0;
+    state_->unique = ++connection.unique_;
+    InHeader header{};
+    header.opcode = static_cast<std::uint32_t>(opcode);
+    header.unique = state_->unique;
+    header.nodeid = node;
+    header.flags = urgent ? protocol::request_urgent : 0;
+    writer_.put(header);
+}
+
+Call::~Call() {
+    if (slot_ != RingFront::no_slot) connection_.release(slot_);
+}
+
+void Call::set_owner(Owner who) {
+    if (slot_ == RingFront::no_slot) return;
+    std::byte* header = connection_.ring_.slot(slot_);
+    std::memcpy(header + offsetof(InHeader, uid), &who.uid, sizeof who.uid);
+    std::memcpy(header + offsetof(InHeader, gid), &who.gid, sizeof who.gid);
+}
+
+void Call::concerns_entry(NodeId parent, std::uint64_t name_hash) {
+    const std::size_t i = state_->parent[0] == 0 ? 0 : 1;
+    state_->parent[i] = parent;
+    state_->hash[i] = name_hash;
+}
+
+/// Completes the header; false where the message does not fit.
+bool Call::prepare() {
+    if (!writer_.ok()) return false;
+    const auto length = static_cast<std::uint32_t>(writer_.size());
+    std::memcpy(connection_.ring_.slot(slot_) + offsetof(InHeader, len), &length, sizeof length);
+    connection_.clock_.charge(connection_.host_.core_costs().request_encode);
+    ++connection_.stats_.requests;
+    return true;
+}
+
+int Call::send() {
+    if (slot_ == RingFront::no_slot) return EIO;
+    if (!prepare()) return ENAMETOOLONG;
+    connection_.submit(slot_);
+    connection_.wait(slot_);
+    if (!state_->done) {
+        // The connection broke with the request out; nobody may use the slot again.
+        slot_ = RingFront::no_slot;
+        return EIO;
+    }
+    const std::byte* reply = connection_.replies_.get() + slot_ * page_size;
+    reader_ = protocol::Reader(reply, state_->length);
+    const auto header = reader_.get<OutHeader>();
+    if (header.len != state_->length || header.unique != state_->unique || header.error > 0 ||
+        header.error < -4095) {
+        ++connection_.stats_.protocol_errors;
+        return EIO;
+    }
+    return -header.error;
+}
+
+void Call::post() {
+    if (slot_ == RingFront::no_slot || !prepare()) return;
+    state_->detached = true;
+    connection_.submit(slot_);
+    slot_ = RingFront::no_slot;
+}
+
+}  // namespace xenfs::client

@@ -1,0 +1,62 @@
+#pragma once
+// One request and its reply, encoded in place in the slot's page.
+
+#include "model/client/connection.h"
+#include "model/client/file_system.h"
+#include "model/protocol/message.h"
+
+namespace xenfs::client {
+
+/// Takes a slot when made (may block while all are in use) and gives it back when it goes.
+///     Call call(connection, Opcode::getattr, node.id);
+///     call.put(protocol::GetattrIn{});
+///     if (int error = call.send()) return Errno{error};
+///     auto out = call.get<protocol::AttrOut>();
+class Call {
+  public:
+    Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent = false);
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    ~Call();
+
+    template <class T>
+    void put(const T& value) {
+        writer_.put(value);
+    }
+    void put_refs(std::span<const GrantRef> refs) { writer_.put_array(refs); }
+    void put_name(std::string_view name) { writer_.put_name(name); }
+    void put_bytes(std::string_view bytes) { writer_.put_bytes(bytes); }
+    void set_owner(Owner who);
+    /// The reply says something of this name, or of a node that the caller cannot name yet.
+    void concerns_entry(NodeId parent, std::uint64_t name_hash);
+    void concerns_any_node() { state_->any_node = true; }
+
+    /// Sends and waits. 0, or a positive errno: the server's; EIO where the connection is gone or
+    /// the reply cannot be; ENAMETOOLONG/E2BIG where the request does not fit.
+    int send();
+    /// Sends and goes on; the reply is not looked at. The slot is no longer this object's.
+    void post();
+
+    template <class T>
+    T get() {
+        return reader_.get<T>();
+    }
+    protocol::Reader& reader() { return reader_; }
+    /// False where the reply was shorter than what was read from it: the caller answers EIO.
+    bool ok() const { return reader_.ok(); }
+
+    /// A notice came for the node or name while the request was in flight: do not cache.
+    bool node_doomed() const { return state_->node_doomed; }
+    bool entry_doomed() const { return state_->entry_doomed; }
+
+  private:
+    bool prepare();
+
+    Connection& connection_;
+    std::uint16_t slot_;
+    InFlight* state_ = nullptr;
+    protocol::Writer writer_;
+    protocol::Reader reader_;
+};
+
+}  // namespace xenfs::client

@@ -1,0 +1,52 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "model/host/types.h"
+#include "model/policies/transfer/policy.h"
+
+namespace xenfs::client {
+
+/// How mmap reaches the file's pages.
+enum class MmapMode : std::uint8_t {
+    share,        ///< the process sees the mapped shared frame, as a client in the kernel can do
+    private_copy  ///< the guest's kernel makes a frame of its own per touched page and keeps it in
+                  ///< its page cache, as for a FUSE mount on a stock kernel (MAP_SHARED writers
+                  ///< excepted: they use the shared frame)
+};
+
+/// The client's knobs. Counts are pages of 4 KiB where nothing else is said.
+struct ClientConfig {
+    std::uint32_t device = 0;  ///< the n of device/xenfs/<n>
+    DomainId server = 0;       ///< domain of the back end
+    std::uint32_t slots = 32;  ///< requests in flight; a power of two, at most 64
+    std::string transfer = "adaptive";
+    MmapMode mmap = MmapMode::share;
+
+    std::uint32_t mapping_budget = 65536;  ///< shared frames kept mapped
+    std::uint32_t own_budget = 16384;      ///< own frames that hold file data
+    std::uint32_t release_batch = 256;  ///< mappings given up at a time, least recently used first
+    std::uint32_t readahead = 32;       ///< largest window; 0: none
+    Nanoseconds write_behind = 5'000'000'000;  ///< age at which dirty pages are written back
+
+    std::uint32_t entry_limit = 1u << 18;  ///< names kept, negative ones included
+    std::uint32_t node_limit = 1u << 17;   ///< files whose attributes are kept
+    std::uint32_t open_limit = 1u << 14;   ///< closed files that are kept open at the server
+
+    std::uint64_t donate = 0;        ///< ballooned away at mount
+    std::uint64_t donate_limit = 0;  ///< and up to this on demand, when credit is refused
+    std::uint64_t donate_step = 256;
+
+    /// A wait for a reply looks at the ring by itself after this long, and raises the event again:
+    /// an event that got lost costs a delay, not a hang. Doubles up to 64 times while nothing
+    /// comes.
+    Nanoseconds event_timeout = 100'000'000;
+    Nanoseconds mount_timeout = 10'000'000'000;  ///< for each step of the handshake
+
+    /// Hears of every decision of the transfer policy, for timelines. Must not block.
+    std::function<void(const policies::TransferRequest&, const policies::TransferDecision&)>
+        on_decision;
+};
+
+}  // namespace xenfs::client

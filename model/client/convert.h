@@ -1,0 +1,76 @@
+#pragma once
+// Between the wire's words and the interface's.
+
+#include "model/client/file_system.h"
+#include "model/protocol/fuse.h"
+
+namespace xenfs::client {
+
+inline constexpr Nanoseconds second = 1'000'000'000;
+
+constexpr FileType type_of_mode(std::uint32_t mode) {
+    switch (mode >> 12) {
+        case 001:
+            return FileType::fifo;
+        case 002:
+            return FileType::character;
+        case 004:
+            return FileType::directory;
+        case 006:
+            return FileType::block;
+        case 012:
+            return FileType::symlink;
+        case 014:
+            return FileType::socket;
+        default:
+            return FileType::regular;
+    }
+}
+
+/// S_IFMT's bits.
+constexpr std::uint32_t mode_of_type(FileType type) {
+    switch (type) {
+        case FileType::fifo:
+            return 0010000;
+        case FileType::character:
+            return 0020000;
+        case FileType::directory:
+            return 0040000;
+        case FileType::block:
+            return 0060000;
+        case FileType::symlink:
+            return 0120000;
+        case FileType::socket:
+            return 0140000;
+        case FileType::regular:
+            break;
+    }
+    return 0100000;
+}
+
+constexpr Nanoseconds time_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    return static_cast<Nanoseconds>(seconds) * second + nanoseconds;
+}
+
+inline Attr attr_of(const protocol::Attr& wire) {
+    Attr attr;
+    attr.node = wire.ino;
+    attr.size = wire.size;
+    attr.blocks = wire.blocks;
+    attr.atime = time_of(wire.atime, wire.atimensec);
+    attr.mtime = time_of(wire.mtime, wire.mtimensec);
+    attr.ctime = time_of(wire.ctime, wire.ctimensec);
+    attr.mode = wire.mode & 07777;
+    attr.type = type_of_mode(wire.mode);
+    attr.links = wire.nlink;
+    attr.uid = wire.uid;
+    attr.gid = wire.gid;
+    attr.rdev = wire.rdev;
+    return attr;
+}
+
+inline std::uint64_t pages_of(std::uint64_t bytes) {
+    return (bytes + page_size - 1) >> page_shift;
+}
+
+}  // namespace xenfs::client

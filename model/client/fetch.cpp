@@ -1,0 +1,326 @@
+// Getting pages from the shared cache: mapped, copied or flipped.
+#include <algorithm>
+#include <array>
+
+#include "model/client/client.h"
+#include "model/client/convert.h"
+
+namespace xenfs::client {
+
+using policies::Mechanism;
+using protocol::PageMode;
+
+/// Pages of one request, from the loading entries to the frames.
+struct Client::Batch {
+    static constexpr std::size_t most = protocol::max_pages_per_request;
+    std::uint32_t file = 0;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;    ///< asked for
+    std::uint32_t granted = 0;  ///< came
+    std::uint16_t reply_flags = 0;
+    PageMode mode = PageMode::map_read;
+    bool keep = true;         ///< false: copies that go after one use
+    bool only_first = false;  ///< the rest is read-ahead
+    std::array<Slot, most> slots;
+    std::array<GrantRef, most> refs;        ///< what the server gave
+    std::array<std::uint32_t, most> flags;  ///< protocol::PageEntryFlags
+    std::array<GrantRef, most> accept;      ///< flip_out: what we offered
+    std::array<Frame, most> frames;         ///< own, for copies and payment
+};
+
+policies::TransferDecision Client::decide(policies::TransferRequest::Use use, std::uint32_t pages) {
+    policies::TransferRequest request;
+    request.use = use;
+    request.pages = pages;
+    request.unmap_batch = config_.release_batch;
+    // As often as pages were used so far: hits and misses since mount.
+    request.expected_uses =
+        1.0 + static_cast<double>(stats_.page_hits) / static_cast<double>(stats_.page_misses + 1);
+    const policies::TransferDecision decision = transfer_->decide(request);
+    if (config_.on_decision) config_.on_decision(request, decision);
+    return decision;
+}
+
+void Client::wait_for_page() {
+    ++page_waiters_;
+    page_gate_->wait(config_.event_timeout);
+    --page_waiters_;
+}
+
+void Client::wake_page_waiters() {
+    if (page_waiters_ > 0) page_gate_->wake_all();
+}
+
+void Client::drop_doomed() {
+    for (const PageKey key : doomed_) {
+        const Slot slot = pages_.cache().find(key);
+        if (slot != kNoSlot && pages_.ready(slot) && pages_.has(slot, page_doomed) &&
+            pages_.cache().pins(slot) == 0) {
+            pages_.drop(slot);
+        }
+    }
+    doomed_.clear();
+}
+
+/// Brings [first, first + need) and up to `window` pages more, as far as they lie before the end
+/// and before a page that is there already. 0: the first one is there. ENODATA: it lies beyond the
+/// end. May also return 0 without it when another task was at it: the caller looks again.
+int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
+                  policies::TransferRequest::Use use) {
+    const Slot there = pages_.find(node.file(), first);
+    if (there != kNoSlot) {
+        if (pages_.ready(there)) return 0;
+        ++stats_.waits_for_page;
+        wait_for_page();
+        return 0;
+    }
+    const std::uint64_t end = pages_of(node.attr.size);
+    if (first >= end || first > protocol::max_file_pages) return ENODATA;
+
+    Batch batch;
+    batch.file = node.file();
+    batch.first = first;
+    const auto most = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>({need + window, end - first, Batch::most}));
+    batch.count = 1;
+    while (batch.count < most && pages_.find(batch.file, first + batch.count) == kNoSlot) {
+        ++batch.count;
+    }
+    batch.only_first = need == 1 && batch.count > 1;
+    const policies::TransferDecision decision = decide(use, batch.count);
+    batch.keep =
+        decision.reason == policies::TransferReason::only || decision.mechanism == Mechanism::map;
+    if (!batch.keep) batch.count = std::min(batch.count, need);
+    if (decision.mechanism == Mechanism::map) {
+        const bool write = use == policies::TransferRequest::Use::mmap_write;
+        batch.mode = write ? PageMode::map_write : PageMode::map_read;
+        pages_.room_for_mappings(batch.count);
+    } else {
+        batch.mode =
+            decision.mechanism == Mechanism::copy ? PageMode::copy_out : PageMode::flip_out;
+        if (!pages_.room_for_own(batch.count)) {
+            if (int error = flush_oldest()) return error;
+            return 0;
+        }
+    }
+    for (std::uint32_t i = 0; i < batch.count; ++i) {
+        batch.slots[i] = pages_.add_loading(batch.file, first + i);
+        if (batch.slots[i] == kNoSlot) {
+            batch.count = i;
+            break;
+        }
+    }
+    if (batch.count == 0) return flush_oldest();
+    stats_.page_misses += std::min(need, batch.count);
+    if (batch.count > need) stats_.readahead_pages += batch.count - need;
+
+    const int error = request_pages(node, batch);
+    for (std::uint32_t i = batch.granted; i < batch.count; ++i) pages_.drop_loading(batch.slots[i]);
+    wake_page_waiters();
+    if (error != 0) return error;
+    if (batch.granted > 0) return 0;
+    // The server's file ends before this page. Under the lease ours may be longer: a hole.
+    if (!node.lease || first >= pages_of(node.attr.size)) {
+        if (!node.lease) node.size_valid = node.attr_valid = false;
+        return ENODATA;
+    }
+    Frame frame;
+    if (int failed = own_frame(frame)) return failed;
+    if (!node.lease || pages_.find(batch.file, first) != kNoSlot) {
+        pages_.give_frame(frame);
+        return 0;
+    }
+    const Slot slot = pages_.add_loading(batch.file, first);
+    if (slot == kNoSlot) return ENOMEM;
+    memory_.zero(host::Page::of_frame(frame), 0, page_size);
+    pages_.become_own(slot, frame);
+    pages_.mark_dirty(slot);
+    return 0;
+}
+
+/// Asks until something comes: the server may refuse for want of credit or memory.
+int Client::request_pages(Node& node, Batch& batch) {
+    for (int attempt = 0;; ++attempt) {
+        std::uint32_t frames = 0;
+        const bool own = batch.mode != PageMode::map_read && batch.mode != PageMode::map_write;
+        if (own) {
+            frames = static_cast<std::uint32_t>(
+                pages_.take_frames(std::span<Frame>(batch.frames).first(batch.count)));
+        }
+        std::uint32_t count = own ? frames : batch.count;
+        if (count == 0) return ENOMEM;
+        const bool flip = batch.mode == PageMode::flip_out;
+        if (flip) {
+            count = static_cast<std::uint32_t>(host_.grants().accept_transfer(
+                connection_.pool(), std::span<GrantRef>(batch.accept).first(count)));
+        }
+        const std::uint64_t fh = node.fh_valid ? node.fh : 0;
+        int error = 0;
+        batch.granted = 0;
+        batch.reply_flags = 0;
+        {
+            Call call(connection_, protocol::Opcode::pages_get, node.id);
+            std::array<GrantRef, protocol::max_release_per_request> released;
+            const std::size_t most = flip ? protocol::max_pages_per_request : released.size();
+            const std::size_t releases =
+                pages_.take_released(std::span<GrantRef>(released).first(most));
+            protocol::PagesGetIn in{};
+            in.fh = fh;
+            in.first_page = batch.first;
+            in.count = count;
+            in.mode = static_cast<std::uint16_t>(batch.mode);
+            in.flags = batch.only_first ? protocol::get_readahead : 0;
+            in.release_count = static_cast<std::uint32_t>(releases);
+            in.accept_count = flip ? count : 0;
+            call.put(in);
+            call.put_refs(std::span<const GrantRef>(released).first(releases));
+            if (flip) call.put_refs(std::span<const GrantRef>(batch.accept).first(count));
+            error = call.send();
+            const auto out = call.get<protocol::PagesGetOut>();
+            const auto got =
+                call.reader().get_array<protocol::PageEntry>(std::min(out.granted, count));
+            if (error == 0 && (!call.ok() || out.granted > count)) error = EIO;
+            if (error == 0) {
+                batch.granted = out.granted;
+                batch.reply_flags = out.flags;
+                for (std::uint32_t i = 0; i < out.granted; ++i) {
+                    batch.refs[i] = got[i].gref;
+                    batch.flags[i] = got[i].flags;
+                }
+            }
+        }
+        if (flip) {
+            install_flipped(batch);
+            std::array<GrantStatus, Batch::most> status;
+            const auto unused = std::span<const GrantRef>(batch.accept)
+                                    .subspan(batch.granted, count - batch.granted);
+            host_.grants().revoke(unused, std::span(status).first(unused.size()));
+        } else if (own) {
+            install_copied(node, batch);
+        } else {
+            install_mapped(batch);
+        }
+        for (std::uint32_t i = own ? batch.granted : frames; i < frames; ++i) {
+            pages_.give_frame(batch.frames[i]);
+        }
+        if (error == EBADF && node.fh_valid && node.fh != fh && attempt < 8) continue;
+        if (error != 0 || batch.granted > 0) return error;
+        if ((batch.reply_flags & (protocol::got_credit | protocol::got_memory)) == 0) return 0;
+        if (int refusal = refused(batch.reply_flags, attempt)) return refusal;
+    }
+}
+
+/// What can be done about a refusal; an errno when nothing more.
+int Client::refused(std::uint16_t reply_flags, int attempt) {
+    constexpr int patience = 200;
+    if (attempt >= patience) return ENOMEM;
+    if ((reply_flags & protocol::got_credit) != 0) {
+        ++stats_.credit_refusals;
+        const std::uint32_t given = pages_.shrink_mappings(config_.release_batch);
+        pages_.settle();
+        if (given == 0 && donated_ < config_.donate_limit) {
+            if (donate(std::min(config_.donate_step, config_.donate_limit - donated_)) > 0) {
+                return 0;
+            }
+        }
+        if (pages_.released() > 0) {
+            send_released(true);
+            return 0;
+        }
+    } else {
+        ++stats_.memory_refusals;
+    }
+    // Other tasks hold what is charged, or the server is writing back to make room.
+    clock_.sleep(std::min<Nanoseconds>(50'000 << std::min(attempt, 10), 20'000'000));
+    return 0;
+}
+
+/// Tells the server of entries that are not mapped any more, as many as fit into one request.
+void Client::send_released(bool urgent) {
+    std::array<GrantRef, protocol::max_release_per_request> refs;
+    Call call(connection_, protocol::Opcode::pages_release, 0, urgent);
+    const std::size_t count = pages_.take_released(refs);
+    call.put(protocol::PagesReleaseIn{static_cast<std::uint32_t>(count), 0});
+    call.put_refs(std::span<const GrantRef>(refs).first(count));
+    call.send();
+}
+
+void Client::install_mapped(Batch& batch) {
+    const std::uint32_t count = batch.granted;
+    if (count == 0) return;
+    std::array<MapHandle, Batch::most> handles;
+    std::array<GrantStatus, Batch::most> status;
+    const bool write = batch.mode == PageMode::map_write;
+    host_.grants().map(connection_.pool(), std::span<const GrantRef>(batch.refs).first(count),
+                       write ? Access::read_write : Access::read, std::span(handles).first(count),
+                       std::span(status).first(count));
+    // An entry that is gone already was revoked before we came to map it. The pages behind it are
+    // dropped as well: what was asked for in one piece stays in one piece.
+    std::uint32_t good = 0;
+    while (good < count && status[good] == GrantStatus::okay) ++good;
+    for (std::uint32_t i = good; i < count; ++i) {
+        if (status[i] == GrantStatus::okay) {
+            host_.grants().unmap(std::span<const MapHandle>(&handles[i], 1));
+        }
+        pages_.release_later(batch.refs[i]);
+    }
+    for (std::uint32_t i = 0; i < good; ++i) {
+        pages_.become_mapping(batch.slots[i], handles[i], batch.refs[i], write);
+        if (pages_.has(batch.slots[i], page_doomed)) {
+            doomed_.push_back(pages_.cache().key(batch.slots[i]));
+        }
+    }
+    stats_.pages_mapped += good;
+    batch.granted = good;
+    if (good == 0) batch.reply_flags |= protocol::got_memory;  // ask again
+}
+
+void Client::install_copied(Node&, Batch& batch) {
+    const std::uint32_t count = batch.granted;
+    std::array<host::CopyOperation, Batch::most> operations;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        operations[i] = {};
+        operations[i].source.domain = connection_.pool();
+        operations[i].source.reference = batch.refs[i];
+        operations[i].destination.frame = batch.frames[i];
+        operations[i].length = page_size;
+    }
+    if (count > 0) host_.grants().copy(std::span(operations).first(count));
+    std::uint32_t good = 0;
+    while (good < count && operations[good].status == GrantStatus::okay) ++good;
+    for (std::uint32_t i = 0; i < count; ++i) pages_.release_later(batch.refs[i]);
+    for (std::uint32_t i = 0; i < good; ++i) {
+        const Slot slot = batch.slots[i];
+        pages_.become_own(slot, batch.frames[i]);
+        const bool once = !batch.keep || (batch.flags[i] & protocol::entry_volatile) != 0;
+        if (once) pages_.set_flag(slot, page_doomed);
+        if (pages_.has(slot, page_doomed)) doomed_.push_back(pages_.cache().key(slot));
+    }
+    stats_.pages_copied_out += good;
+    batch.granted = good;
+    if (count > 0 && good == 0) batch.reply_flags |= protocol::got_memory;
+}
+
+/// The data came in frames that are ours now; a frame each goes back in payment.
+void Client::install_flipped(Batch& batch) {
+    std::array<host::TransferOperation, Batch::most> pay;
+    std::uint32_t good = 0;
+    for (std::uint32_t i = 0; i < batch.granted; ++i) {
+        pay[i] = {batch.frames[i], connection_.pool(), batch.refs[i], GrantStatus::okay};
+        const Frame came = host_.grants().take_transferred(batch.accept[i]);
+        if (came == no_frame) break;
+        const Slot slot = batch.slots[i];
+        pages_.become_own(slot, came);
+        const bool once = !batch.keep || (batch.flags[i] & protocol::entry_volatile) != 0;
+        if (once) pages_.set_flag(slot, page_doomed);
+        if (pages_.has(slot, page_doomed)) doomed_.push_back(pages_.cache().key(slot));
+        ++good;
+    }
+    if (good > 0) host_.grants().transfer(std::span(pay).first(good));
+    for (std::uint32_t i = 0; i < batch.granted; ++i) pages_.release_later(batch.refs[i]);
+    stats_.pages_flipped_out += good;
+    if (batch.granted > 0 && good == 0) batch.reply_flags |= protocol::got_memory;
+    batch.granted = good;
+}
+
+}  // namespace xenfs::client

@@ -1,0 +1,217 @@
+// mmap: the faults of processes that mapped a file, and pages lent to whoever moves bytes itself.
+#include <algorithm>
+#include <array>
+
+#include "model/client/client.h"
+#include "model/client/convert.h"
+
+namespace xenfs::client {
+
+using Use = policies::TransferRequest::Use;
+
+/// The guest kernel's own copy of a page, in its page cache; made where there is none. Yields only
+/// if `node`'s page itself is not there. The slot, or kNoSlot with an error.
+Slot Client::kernel_copy(Node& node, std::uint64_t page, int& error) {
+    error = 0;
+    for (;;) {
+        const Slot known = pages_.find(node.kernel_file(), page);
+        if (known != kNoSlot) return known;
+        const Slot source = pages_.find(node.file(), page);
+        if (source == kNoSlot || !pages_.ready(source)) {
+            const std::uint64_t left = pages_of(node.attr.size) - page;
+            const auto window = static_cast<std::uint32_t>(
+                std::min<std::uint64_t>(config_.readahead, left == 0 ? 0 : left - 1));
+            error = fetch(node, page, 1, window, Use::mmap_read);
+            if (error != 0) return kNoSlot;
+            continue;
+        }
+        Frame frame;
+        pages_.cache().pin(source);
+        const bool got =
+            pages_.room_for_own(1) && pages_.take_frames(std::span<Frame>(&frame, 1)) == 1;
+        pages_.cache().unpin(source);
+        if (!got) {
+            error = flush_oldest();
+            if (error != 0) return kNoSlot;
+            continue;
+        }
+        memory_.copy(pages_.page(source), host::Page::of_frame(frame));
+        const Slot slot = pages_.add_loading(node.kernel_file(), page);
+        if (slot == kNoSlot) {
+            pages_.give_frame(frame);
+            error = ENOMEM;
+            return kNoSlot;
+        }
+        pages_.become_own(slot, frame);
+        ++stats_.pages_copied_for_mmap;
+        return slot;
+    }
+}
+
+/// The page as a process may see it for `use`, or kNoSlot with an error.
+Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write,
+                         int& error) {
+    error = 0;
+    for (int attempt = 0; attempt < 1000; ++attempt) {
+        const Slot slot = pages_.find(node.file(), page);
+        const bool there = slot != kNoSlot && pages_.ready(slot);
+        // A program that looks at a page must see what others write, so a frame of ours will not
+        // do for long: dirty, it goes to the server first. Under the lease nobody else writes.
+        const bool own = there && pages_.has(slot, page_own);
+        if (there && !write && (!own || node.lease || !shares_by_mapping())) return slot;
+        if (there && write && pages_.has(slot, page_writable)) return slot;
+        if (own && pages_.cache().state(slot) == PageState::dirty) {
+            error = flush(node);
+            if (error != 0) return kNoSlot;
+            continue;
+        }
+        if (own && pages_.has(slot, page_writing)) {
+            wait_for_page();
+            continue;
+        }
+        if (there) let_go(slot);
+        const auto window =
+            static_cast<std::uint32_t>(std::min<std::size_t>(ahead, config_.readahead));
+        error = fetch(node, page, 1, write ? 0 : window, write ? Use::mmap_write : Use::mmap_read);
+        if (error != 0) return kNoSlot;
+    }
+    error = EIO;
+    return kNoSlot;
+}
+
+bool Client::shares_by_mapping() const {
+    policies::TransferRequest request;
+    request.use = Use::mmap_read;
+    return transfer_->decide(request).mechanism == policies::Mechanism::map;
+}
+
+int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
+                      bool write, std::span<Fingerprint> contents) {
+    clock_.charge(costs_.syscall);
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr) return EBADF;
+    Node& node = *file->node;
+    const bool shared_write = kind == MapKind::shared && write;
+    if (shared_write && !file->write) return EACCES;
+    NodeUse use(node);
+    if (int error = need_size(node)) return error;
+    const std::uint64_t end = pages_of(node.attr.size);
+    if (first_page + count > end) return ENXIO;  // SIGBUS
+    const bool copies = config_.mmap == MmapMode::private_copy && kind != MapKind::shared;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint64_t page = first_page + i;
+        int error = 0;
+        const Slot slot = copies ? kernel_copy(node, page, error)
+                                 : shared_page(node, page, count - i - 1, shared_write, error);
+        if (slot == kNoSlot) {
+            unmap_pages(handle, first_page, i, kind);
+            return error == ENODATA ? ENXIO : error;
+        }
+        clock_.charge(costs_.page_fault);
+        pages_.cache().pin(slot);
+        pages_.cache().touch(slot);
+        ++stats_.page_hits;
+        if (i < contents.size()) {
+            // A buffer that starts at this page's place, so that its only piece is the first.
+            const host::Piece piece{pages_.page(slot), 0, page_size, 0};
+            memory_.load(std::span<const host::Piece>(&piece, 1),
+                         Buffer{nullptr, &contents[i], page_size});
+        }
+        if (!doomed_.empty()) drop_doomed();
+    }
+    return 0;
+}
+
+int Client::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind) {
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr) return EBADF;
+    Node& node = *file->node;
+    const bool copies = config_.mmap == MmapMode::private_copy && kind != MapKind::shared;
+    const std::uint32_t in = copies ? node.kernel_file() : node.file();
+    bool was_writable = false;
+    for (std::size_t i = 0; i < count; ++i) {
+        // A page that was revoked meanwhile was taken from the process too; it is not pinned.
+        const Slot slot = pages_.find(in, first_page + i);
+        if (slot == kNoSlot || !pages_.ready(slot) || pages_.cache().pins(slot) == 0) continue;
+        pages_.cache().unpin(slot);
+        was_writable = was_writable || pages_.has(slot, page_writable);
+    }
+    if (!was_writable) return 0;
+    // Its content may have changed through the mapping; the server hears when.
+    NodeUse use(node);
+    return commit(node, first_page << page_shift, 0, protocol::PageMode::map_write, {}, 0, false);
+}
+
+void Client::let_go(Slot slot) {
+    if (pages_.on_loan(slot)) {
+        pages_.set_flag(slot, page_old);
+    } else {
+        pages_.drop(slot);
+    }
+}
+
+Result<std::size_t> Client::borrow(Handle handle, std::uint64_t offset, std::size_t length,
+                                   std::vector<host::Piece>& pieces, std::size_t most_pieces) {
+    clock_.charge(costs_.syscall);
+    pieces.clear();
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr || !file->read) return Errno{EBADF};
+    Node& node = *file->node;
+    NodeUse use(node);
+    if (int error = need_size(node)) return Errno{error};
+    if (offset >= node.attr.size) return std::size_t{0};
+    length = static_cast<std::size_t>(std::min<std::uint64_t>(length, node.attr.size - offset));
+    most_pieces = std::min(most_pieces, chunk_pages);
+    std::array<host::Piece, chunk_pages> found;
+    std::array<Slot, chunk_pages> slots;
+    std::size_t done = 0;
+    while (done < length && pieces.size() < most_pieces) {
+        std::size_t bytes;
+        const std::size_t count =
+            gather(node, offset + done, length - done, done,
+                   std::span<host::Piece>(found).first(most_pieces - pieces.size()), slots, bytes);
+        for (std::size_t i = 0; i < count; ++i) pages_.lend(slots[i]);
+        pages_.cache().touch(std::span<const Slot>(slots).first(count));
+        pieces.insert(pieces.end(), found.begin(),
+                      found.begin() + static_cast<std::ptrdiff_t>(count));
+        clock_.charge(costs_.page_hit * static_cast<Nanoseconds>(count));
+        stats_.page_hits += count;
+        done += bytes;
+        for (const PageKey key : doomed_) {
+            const Slot slot = pages_.cache().find(key);
+            if (slot != kNoSlot && pages_.on_loan(slot)) pages_.set_flag(slot, page_old);
+        }
+        if (!doomed_.empty()) drop_doomed();
+        if (count > 0) continue;
+        const std::uint64_t page = (offset + done) >> page_shift;
+        const std::uint64_t last = (offset + length - 1) >> page_shift;
+        const auto need = static_cast<std::uint32_t>(
+            std::min<std::uint64_t>({last - page + 1, most_pieces - pieces.size(), chunk_pages}));
+        if (done > 0) file->next_page = page;
+        const std::uint32_t window =
+            plan_window(*file, page, protocol::max_pages_per_request - need);
+        const int error = fetch(node, page, need, window, Use::read);
+        if (error == ENODATA) break;
+        if (error != 0) {
+            if (done > 0) break;
+            return Errno{error};
+        }
+        file->next_page = page + need;
+    }
+    file->next_page = (offset + done + page_size - 1) >> page_shift;
+    return done;
+}
+
+void Client::give_back(Handle handle, std::uint64_t offset, std::span<const host::Piece> pieces) {
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr) return;
+    const std::uint32_t in = file->node->file();
+    bool gone = false;
+    for (const host::Piece& piece : pieces) {
+        const std::uint64_t page = (offset + piece.buffer_offset) >> page_shift;
+        gone |= pages_.take_back({in, static_cast<std::uint32_t>(page)});
+    }
+    if (gone) wake_page_waiters();
+}
+
+}  // namespace xenfs::client

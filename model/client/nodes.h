@@ -1,0 +1,88 @@
+#pragma once
+// What a client knows of files: attributes, the lease, the open at the server.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/client/file_system.h"
+#include "model/client/hash_index.h"
+
+namespace xenfs::client {
+
+/// One file. Its address is stable while it is in the table.
+struct Node {
+    NodeId id = 0;
+    Attr attr;                    ///< what getattr answers while `attr_valid`
+    std::uint64_t fh = 0;         ///< the one open at the server that all handles share
+    std::uint32_t index = 0;      ///< in the table
+    std::uint32_t opens = 0;      ///< handles of this client
+    std::uint32_t users = 0;      ///< operations in progress: the record must stay
+    std::uint32_t flushes = 0;    ///< write-backs of its pages in flight
+    Nanoseconds dirty_since = 0;  ///< of its longest dirty page, while there is one
+    bool used = false;
+    bool referenced = false;  ///< CLOCK
+    bool attr_valid = false;
+    bool size_valid = false;  ///< attr.size alone may be right when the times are not
+    bool fh_valid = false;
+    bool fh_write = false;
+    bool lease = false;     ///< exclusive: size and pages here are newer than the server's
+    bool recalled = false;  ///< the lease is being given up: nothing may become dirty
+    bool changed = false;   ///< under the lease: attr.mtime is our own stamp
+    bool unlinked = false;  ///< its last name went; what is dirty need not be kept
+
+    /// Its number in the page cache, and that of the guest kernel's copies
+    /// (MmapMode::private_copy).
+    std::uint32_t file() const { return 2 * index; }
+    std::uint32_t kernel_file() const { return 2 * index + 1; }
+};
+
+/// Keeps a node in the table across yields.
+class NodeUse {
+  public:
+    explicit NodeUse(Node& node) : node_(&node) { ++node.users; }
+    NodeUse(const NodeUse&) = delete;
+    NodeUse& operator=(const NodeUse&) = delete;
+    ~NodeUse() { --node_->users; }
+    Node& operator*() const { return *node_; }
+    Node* operator->() const { return node_; }
+
+  private:
+    Node* node_;
+};
+
+/// Nodes by id. Indices are dense and reused; whoever removes a node has dropped its pages.
+class NodeTable {
+  public:
+    Node* find(NodeId id) {
+        const std::uint32_t i =
+            index_.find(mix_hash(id, 1), [&](std::uint32_t r) { return at(r).id == id; });
+        if (i == no_record) return nullptr;
+        at(i).referenced = true;
+        return &at(i);
+    }
+    Node& find_or_add(NodeId id) {
+        Node* known = find(id);
+        return known != nullptr ? *known : add(id);
+    }
+    Node& at(std::uint32_t index) { return chunks_[index / chunk][index % chunk]; }
+    void remove(Node& node);
+    std::uint32_t size() const { return index_.size(); }
+    std::uint32_t records() const { return records_; }  ///< at(0 … records() - 1); see Node::used
+
+    /// The CLOCK hand: the next node not asked for since the hand last came by, or null after a
+    /// bounded walk. The caller removes it if nothing holds it.
+    Node* next_idle();
+
+  private:
+    static constexpr std::uint32_t chunk = 256;
+    Node& add(NodeId id);
+
+    std::vector<std::unique_ptr<Node[]>> chunks_;
+    std::vector<std::uint32_t> free_;
+    HashIndex index_;
+    std::uint32_t records_ = 0;
+    std::uint32_t hand_ = 0;
+};
+
+}  // namespace xenfs::client

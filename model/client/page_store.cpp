@@ -1,0 +1,281 @@
+#include "model/client/page_store.h"
+
+#include "model/policies/eviction/registry.h"
+
+#include <algorithm>
+
+namespace xenfs::client {
+namespace {
+
+constexpr std::size_t kept_frames = 32;           ///< free ones kept at hand
+constexpr MapHandle near_handles = 1u << 24;      ///< up to here references are in an array
+constexpr std::uint32_t pages_in_flight = 16384;  ///< room for loading pages beyond the budgets
+
+std::uint32_t capacity_of(const ClientConfig& config) {
+    return config.mapping_budget + config.own_budget + pages_in_flight;
+}
+
+}  // namespace
+
+PageStore::PageStore(host::Host& host, const ClientConfig& config, ClientStats& stats)
+    : host_(host),
+      config_(config),
+      stats_(stats),
+      cache_(policies::make_eviction_policy("lru"), capacity_of(config)) {}
+
+PageStore::~PageStore() = default;
+
+Slot PageStore::add_loading(std::uint32_t file, std::uint64_t page) {
+    const PageKey key{file, static_cast<std::uint32_t>(page)};
+    const Slot slot = cache_.insert(key, 0, PageState::loading);
+    if (slot != kNoSlot) return slot;
+    return evict(config_.release_batch) == 0 ? kNoSlot : cache_.insert(key, 0, PageState::loading);
+}
+
+void PageStore::become_mapping(Slot slot, MapHandle handle, GrantRef reference, bool writable) {
+    cache_.set_frame(slot, handle);
+    clear_flag(slot, page_own);
+    if (writable) set_flag(slot, page_writable);
+    remember_reference(handle, reference);
+    cache_.mark_clean(slot);
+    ++mapped_;
+    stats_.mapped_now = mapped_;
+}
+
+void PageStore::become_own(Slot slot, Frame frame) {
+    cache_.set_frame(slot, frame);
+    set_flag(slot, page_own);
+    cache_.mark_clean(slot);
+    ++own_;
+    stats_.own_now = own_;
+    stats_.own_peak = std::max(stats_.own_peak, stats_.own_now);
+}
+
+void PageStore::replace_by_own(Slot slot, Frame frame) {
+    const MapHandle handle = cache_.frame(slot);
+    unmap_.push_back(handle);
+    unmap_references_.push_back(reference_of(handle));
+    --mapped_;
+    stats_.mapped_now = mapped_;
+    clear_flag(slot, page_writable);
+    become_own(slot, frame);
+    if (unmap_.size() >= config_.release_batch) settle();
+}
+
+void PageStore::mark_dirty(Slot slot) {
+    if (cache_.state(slot) == PageState::dirty) return;
+    const std::uint32_t file = cache_.key(slot).file;
+    if (file >= dirty_.size()) dirty_.resize(std::max<std::size_t>(file + 1, 2 * dirty_.size()));
+    ++dirty_[file];
+    cache_.mark_dirty(slot);
+}
+
+void PageStore::mark_clean(Slot slot) {
+    if (cache_.state(slot) == PageState::dirty) --dirty_[cache_.key(slot).file];
+    cache_.mark_clean(slot);
+}
+
+void PageStore::forget(const cache::Evicted& gone) {
+    if (gone.state == PageState::dirty) --dirty_[gone.key.file];
+    if ((gone.flags & page_own) != 0) {
+        --own_;
+        stats_.own_now = own_;
+        give_frame(gone.frame);
+    } else {
+        --mapped_;
+        stats_.mapped_now = mapped_;
+        unmap_.push_back(gone.frame);
+        unmap_references_.push_back(reference_of(gone.frame));
+    }
+}
+
+void PageStore::drop(Slot slot) {
+    assert(cache_.state(slot) != PageState::loading);
+    forget(cache_.drop(slot));
+    if (unmap_.size() >= config_.release_batch) settle();
+}
+
+void PageStore::lend(Slot slot) {
+    cache_.pin(slot);
+    ++loans_[cache_.key(slot)];
+}
+
+bool PageStore::take_back(PageKey key) {
+    const Slot slot = cache_.find(key);
+    const auto loan = loans_.find(key);
+    assert(slot != kNoSlot && loan != loans_.end() && "the page is not on loan");
+    cache_.unpin(slot);
+    if (--loan->second > 0) return false;
+    loans_.erase(loan);
+    if (!has(slot, page_old)) return false;
+    drop(slot);
+    return true;
+}
+
+void PageStore::drop_loading(Slot slot) {
+    assert(cache_.state(slot) == PageState::loading);
+    cache_.drop(slot);
+}
+
+Frame PageStore::take_frame(Slot slot) {
+    const cache::Evicted gone = cache_.drop(slot);
+    assert((gone.flags & page_own) != 0);
+    if (gone.state == PageState::dirty) --dirty_[gone.key.file];
+    --own_;
+    stats_.own_now = own_;
+    return gone.frame;
+}
+
+std::uint32_t PageStore::drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
+                                    bool keep_pinned) {
+    const std::uint32_t cached = cache_.file_pages(file);
+    if (cached == 0 || first > last) return 0;
+    slots_.clear();
+    if (last - first < cached) {
+        for (std::uint64_t page = first; page <= last; ++page) {
+            const Slot slot = find(file, page);
+            if (slot != kNoSlot) slots_.push_back(slot);
+        }
+    } else {
+        cache_.pages_of(file, slots_);
+    }
+    std::uint32_t dropped = 0;
+    for (const Slot slot : slots_) {
+        const std::uint32_t page = cache_.key(slot).page;
+        if (page < first || page > last) continue;
+        if (loading(slot)) {
+            set_flag(slot, page_doomed);
+        } else if (on_loan(slot)) {
+            set_flag(slot, page_old);
+        } else if (!keep_pinned || cache_.pins(slot) == 0) {
+            forget(cache_.drop(slot));
+            ++dropped;
+        }
+    }
+    if (unmap_.size() >= config_.release_batch) settle();
+    return dropped;
+}
+
+void PageStore::drop_clean(std::uint32_t file) {
+    if (cache_.file_pages(file) == 0) return;
+    slots_.clear();
+    cache_.pages_of(file, slots_);
+    for (const Slot slot : slots_) {
+        if (cache_.state(slot) == PageState::clean && cache_.pins(slot) == 0) {
+            forget(cache_.drop(slot));
+        }
+    }
+    if (unmap_.size() >= config_.release_batch) settle();
+}
+
+void PageStore::drop_own(std::uint32_t file) {
+    if (cache_.file_pages(file) == 0) return;
+    slots_.clear();
+    cache_.pages_of(file, slots_);
+    for (const Slot slot : slots_) {
+        if (loading(slot) || !has(slot, page_own)) continue;
+        if (on_loan(slot)) {
+            set_flag(slot, page_old);
+        } else {
+            forget(cache_.drop(slot));
+        }
+    }
+}
+
+std::uint32_t PageStore::evict(std::uint32_t count) {
+    evicted_.clear();
+    const std::uint32_t gone = cache_.evict(count, cache::DirtyPages::keep, &evicted_);
+    for (const cache::Evicted& page : evicted_) forget(page);
+    settle();
+    return gone;
+}
+
+bool PageStore::room_for_mappings(std::uint32_t count) {
+    while (mapped_ + count > config_.mapping_budget) {
+        if (evict(std::max(count, config_.release_batch)) == 0) return false;
+    }
+    return true;
+}
+
+bool PageStore::room_for_own(std::uint32_t count) {
+    while (own_ + count > config_.own_budget) {
+        // Pages of files that are dirty cannot go; where they are all, do not throw mappings away.
+        const std::uint32_t clean = own_ - std::min(own_, cache_.dirty_count());
+        if (clean < count || evict(std::max(count, 32u)) == 0) return false;
+    }
+    return true;
+}
+
+std::uint32_t PageStore::shrink_mappings(std::uint32_t count) {
+    const std::uint32_t before = mapped_;
+    while (before - mapped_ < count && mapped_ > 0) {
+        if (evict(count) == 0) break;
+    }
+    return before - mapped_;
+}
+
+void PageStore::settle() {
+    if (unmap_.empty()) return;
+    host_.grants().unmap(unmap_);
+    stats_.pages_unmapped += unmap_.size();
+    ++stats_.unmap_batches;
+    unmap_.clear();
+    released_.insert(released_.end(), unmap_references_.begin(), unmap_references_.end());
+    unmap_references_.clear();
+}
+
+std::size_t PageStore::take_released(std::span<GrantRef> out) {
+    const std::size_t count = std::min(out.size(), released_.size());
+    std::copy(released_.end() - static_cast<std::ptrdiff_t>(count), released_.end(), out.begin());
+    released_.resize(released_.size() - count);
+    return count;
+}
+
+std::size_t PageStore::take_frames(std::span<Frame> out) {
+    std::size_t count = std::min(out.size(), free_frames_.size());
+    std::copy(free_frames_.end() - static_cast<std::ptrdiff_t>(count), free_frames_.end(),
+              out.begin());
+    free_frames_.resize(free_frames_.size() - count);
+    if (count < out.size()) count += host_.frames().allocate(out.subspan(count));
+    return count;
+}
+
+void PageStore::give_frame(Frame frame) {
+    free_frames_.push_back(frame);
+    if (free_frames_.size() >= 2 * kept_frames) {
+        const auto surplus = std::span<const Frame>(free_frames_).subspan(kept_frames);
+        host_.frames().release(surplus);
+        free_frames_.resize(kept_frames);
+    }
+}
+
+void PageStore::give_frames_back() {
+    if (!free_frames_.empty()) host_.frames().release(free_frames_);
+    free_frames_.clear();
+}
+
+void PageStore::remember_reference(MapHandle handle, GrantRef reference) {
+    if (handle >= near_handles) {
+        far_references_[handle] = reference;
+        return;
+    }
+    if (handle >= references_.size()) {
+        references_.resize(std::max<std::size_t>(handle + 1, 2 * references_.size()), no_grant);
+    }
+    references_[handle] = reference;
+}
+
+GrantRef PageStore::reference_of(MapHandle handle) {
+    if (handle < near_handles) return references_[handle];
+    const auto found = far_references_.find(handle);
+    const GrantRef reference = found->second;
+    far_references_.erase(found);
+    return reference;
+}
+
+std::size_t PageStore::memory_bytes() const {
+    return cache_.memory().total() + references_.capacity() * sizeof(GrantRef) +
+           dirty_.capacity() * sizeof(std::uint32_t);
+}
+
+}  // namespace xenfs::client

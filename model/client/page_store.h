@@ -1,0 +1,147 @@
+#pragma once
+// The pages that a client holds: shared frames that it has mapped, and frames of its own.
+
+#include <map>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "model/cache/page_cache.h"
+#include "model/client/config.h"
+#include "model/client/stats.h"
+#include "model/host/host.h"
+
+namespace xenfs::client {
+
+using cache::kNoSlot;
+using cache::PageKey;
+using cache::PageState;
+using cache::Slot;
+
+/// Flags of a cached page.
+enum PageFlag : std::uint8_t {
+    page_own = 1,       ///< its frame is this domain's; else it is a mapping
+    page_writable = 2,  ///< mapped for writing (PageMode::map_write)
+    page_doomed = 4,    ///< loading, and a notice has overtaken it: use once, do not keep
+    page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
+    page_old = 16       ///< on loan when it should have gone: it goes when it is given back
+};
+
+/// One cache over both kinds, so that one order decides what goes. A page is *loading* from the
+/// moment a task asks for it until that task has it; only that task ends the state, others doom it.
+/// Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B and 7 B of
+/// index, 8 B of dirty links, 4 B here.
+class PageStore {
+  public:
+    PageStore(host::Host& host, const ClientConfig& config, ClientStats& stats);
+    ~PageStore();
+
+    cache::PageCache& cache() { return cache_; }
+    Slot find(std::uint32_t file, std::uint64_t page) const {
+        return cache_.find({file, static_cast<std::uint32_t>(page)});
+    }
+    /// Present with its data.
+    bool ready(Slot slot) const {
+        return cache_.state(slot) != PageState::loading && (cache_.flags(slot) & page_old) == 0;
+    }
+    bool loading(Slot slot) const { return cache_.state(slot) == PageState::loading; }
+    bool has(Slot slot, PageFlag flag) const { return (cache_.flags(slot) & flag) != 0; }
+    void set_flag(Slot slot, PageFlag flag) {
+        cache_.set_flags(slot, static_cast<std::uint8_t>(cache_.flags(slot) | flag));
+    }
+    void clear_flag(Slot slot, PageFlag flag) {
+        cache_.set_flags(slot, static_cast<std::uint8_t>(cache_.flags(slot) & ~flag));
+    }
+    host::Page page(Slot slot) const {
+        const std::uint32_t frame = cache_.frame(slot);
+        return (cache_.flags(slot) & page_own) != 0 ? host::Page::of_frame(frame)
+                                                    : host::Page::of_mapping(frame);
+    }
+
+    /// A loading page; kNoSlot when the store is full of what cannot go.
+    Slot add_loading(std::uint32_t file, std::uint64_t page);
+    void become_mapping(Slot slot, MapHandle handle, GrantRef reference, bool writable);
+    void become_own(Slot slot, Frame frame);
+    /// A mapping that turns into an own frame (copied by the caller), or the reverse of
+    /// add_loading.
+    void replace_by_own(Slot slot, Frame frame);
+    void mark_dirty(Slot slot);
+    void mark_clean(Slot slot);
+
+    /// Lets go of a page that is not loading: a mapping is queued for the next settle(), an own
+    /// frame goes to the free ones. Pins are forgotten with it.
+    void drop(Slot slot);
+    /// Loans: a page lent is not dropped before it was taken back as often. take_back: it was due
+    /// meanwhile, and is gone now.
+    void lend(Slot slot);
+    bool take_back(PageKey key);
+    bool on_loan(Slot slot) const { return !loans_.empty() && loans_.contains(cache_.key(slot)); }
+    bool any_on_loan() const { return !loans_.empty(); }
+
+    /// Ends the loading state of a page that did not come.
+    void drop_loading(Slot slot);
+    /// Takes an own frame out of the store without freeing it (it is flipped away).
+    Frame take_frame(Slot slot);
+    /// Drops the pages of [first, last] that are there, dooms those that are loading.
+    /// `keep_pinned`: pages in use by a process stay.
+    std::uint32_t drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
+                             bool keep_pinned = false);
+    /// Drops what is clean, there, and not in use.
+    void drop_clean(std::uint32_t file);
+    void drop_own(std::uint32_t file);  ///< frames of ours, in use or not, but for those on loan
+
+    /// Least recently used clean pages go until `count` more mappings fit into the budget, a batch
+    /// at a time; false where pins prevent it.
+    bool room_for_mappings(std::uint32_t count);
+    /// The same for own frames, clean ones only; false: write dirty pages back first.
+    bool room_for_own(std::uint32_t count);
+    /// Gives up to `count` mappings back, whatever the budget; how many went.
+    std::uint32_t shrink_mappings(std::uint32_t count);
+
+    /// Unmaps, in one batch, what was dropped; the entries join released().
+    void settle();
+    bool unsettled() const { return !unmap_.empty(); }
+    /// Entries that the server should hear of: take up to `most` from the end.
+    std::size_t take_released(std::span<GrantRef> out);
+    std::size_t released() const { return released_.size(); }
+    void release_later(GrantRef reference) { released_.push_back(reference); }
+
+    /// Frames of this domain, from a few kept ones or the host; how many there were.
+    std::size_t take_frames(std::span<Frame> out);
+    void give_frame(Frame frame);
+    void give_frames_back();  ///< all free ones, to the host
+
+    std::uint32_t mapped() const { return mapped_; }
+    std::uint32_t own() const { return own_; }
+    std::uint32_t dirty_pages(std::uint32_t file) const {
+        return file < dirty_.size() ? dirty_[file] : 0;
+    }
+    std::size_t memory_bytes() const;
+
+  private:
+    void forget(const cache::Evicted& gone);
+    void remember_reference(MapHandle handle, GrantRef reference);
+    GrantRef reference_of(MapHandle handle);
+    std::uint32_t evict(std::uint32_t count);
+
+    host::Host& host_;
+    const ClientConfig& config_;
+    ClientStats& stats_;
+    cache::PageCache cache_;
+    /// The entry behind each mapping. Handles are small numbers wherever they are a table's indices
+    /// (Xen's maptrack); others go to the map.
+    std::vector<GrantRef> references_;
+    std::unordered_map<MapHandle, GrantRef> far_references_;
+    std::vector<MapHandle> unmap_;
+    std::vector<GrantRef> unmap_references_;
+    std::vector<GrantRef> released_;
+    std::vector<Frame> free_frames_;
+    std::vector<std::uint32_t> dirty_;  ///< by file
+    std::map<PageKey, std::uint32_t> loans_;
+    std::vector<Slot> slots_;              ///< scratch
+    std::vector<cache::Evicted> evicted_;  ///< scratch
+    std::uint32_t mapped_ = 0, own_ = 0;
+};
+
+}  // namespace xenfs::client

@@ -1,0 +1,161 @@
+// Writing. Under the file's exclusive lease, into frames of our own that go to the server later
+// (flush.cpp); without it, through to the server before the write returns (write_through.cpp).
+#include <algorithm>
+#include <array>
+
+#include "model/client/client.h"
+#include "model/client/convert.h"
+
+namespace xenfs::client {
+
+int Client::own_frame(Frame& frame) {
+    for (;;) {
+        if (pages_.room_for_own(1) && pages_.take_frames(std::span<Frame>(&frame, 1)) == 1) {
+            return 0;
+        }
+        if (int error = flush_oldest()) return error;
+    }
+}
+
+/// The page as a frame of our own that may be stored into at once, or kNoSlot where that takes
+/// something that yields. `whole`: its old content does not matter.
+Slot Client::writable_slot(Node& node, std::uint64_t page, bool whole) {
+    const Slot slot = pages_.find(node.file(), page);
+    const bool there = slot != kNoSlot;
+    if (there && !pages_.ready(slot)) return kNoSlot;
+    if (there && pages_.has(slot, page_own)) return slot;
+    // Processes that have the shared frame mapped must see the write there.
+    if (there && (pages_.has(slot, page_writable) || pages_.cache().pins(slot) > 0)) return kNoSlot;
+    const bool fresh = page >= pages_of(node.attr.size);
+    if (!there && !whole && !fresh) return kNoSlot;
+
+    Frame frame;
+    if (there) pages_.cache().pin(slot);  // making room must not take it
+    const bool got = pages_.room_for_own(1) && pages_.take_frames(std::span<Frame>(&frame, 1)) == 1;
+    if (there) pages_.cache().unpin(slot);
+    if (!got) return kNoSlot;
+    if (there) {
+        if (!whole) memory_.copy(pages_.page(slot), host::Page::of_frame(frame));
+        pages_.replace_by_own(slot, frame);
+        return slot;
+    }
+    const Slot added = pages_.add_loading(node.file(), page);
+    if (added == kNoSlot) {
+        pages_.give_frame(frame);
+        return kNoSlot;
+    }
+    if (!whole) memory_.zero(host::Page::of_frame(frame), 0, page_size);
+    pages_.become_own(added, frame);
+    return added;
+}
+
+/// Stores as much as it can without a yield; the bytes stored.
+std::size_t Client::store_leased(Node& node, std::uint64_t offset, Buffer from,
+                                 std::size_t buffer_offset) {
+    std::array<host::Piece, chunk_pages> pieces;
+    std::array<Slot, chunk_pages> slots;
+    std::size_t count = 0, bytes = 0;
+    const std::size_t length = from.length - buffer_offset;
+    while (bytes < length && count < pieces.size()) {
+        const std::uint64_t at = offset + bytes;
+        const auto in_page = static_cast<std::uint16_t>(at % page_size);
+        const auto part =
+            static_cast<std::uint16_t>(std::min<std::size_t>(page_size - in_page, length - bytes));
+        // What lies behind the end of the file is zeros: the last page is whole if all of its data
+        // is new, but for the zeroing.
+        const Slot slot = writable_slot(node, at >> page_shift, part == page_size);
+        if (slot == kNoSlot) break;
+        pages_.cache().pin(slot);  // room for the next page must not take this one
+        pieces[count] = {pages_.page(slot), in_page, part, buffer_offset + bytes};
+        slots[count++] = slot;
+        bytes += part;
+    }
+    if (count == 0) return 0;
+    memory_.store(std::span<const host::Piece>(pieces).first(count), from);
+    dirtied(node, offset + bytes);
+    for (std::size_t i = 0; i < count; ++i) {
+        pages_.mark_dirty(slots[i]);
+        pages_.cache().unpin(slots[i]);
+    }
+    pages_.cache().touch(std::span<const Slot>(slots).first(count));
+    clock_.charge(costs_.page_hit * static_cast<Nanoseconds>(count));
+    stats_.page_hits += count;
+    return bytes;
+}
+
+/// Called before pages are marked dirty.
+void Client::dirtied(Node& node, std::uint64_t end) {
+    if (pages_.dirty_pages(node.file()) == 0) {
+        node.dirty_since = clock_.now();
+        if (pages_.cache().dirty_count() == 0) dirty_gate_->wake_all();
+    }
+    node.attr.size = std::max(node.attr.size, end);
+    node.attr.mtime = node.attr.ctime = wall_clock();
+    node.changed = true;
+}
+
+/// Removes what kept writable_slot() from succeeding; the caller tries again. `through`: this page
+/// can only be written in the shared frame.
+int Client::prepare_page(Node& node, std::uint64_t page, bool whole, bool& through) {
+    through = false;
+    const Slot slot = pages_.find(node.file(), page);
+    if (slot != kNoSlot && !pages_.ready(slot)) {
+        ++stats_.waits_for_page;
+        wait_for_page();
+        return 0;
+    }
+    if (slot != kNoSlot && !pages_.has(slot, page_own) &&
+        (pages_.has(slot, page_writable) || pages_.cache().pins(slot) > 0)) {
+        through = true;
+        return 0;
+    }
+    if (slot == kNoSlot && !whole && page < pages_of(node.attr.size)) {
+        const int error = fetch(node, page, 1, 0, policies::TransferRequest::Use::read);
+        return error == ENODATA ? 0 : error;
+    }
+    return flush_oldest();
+}
+
+Result<std::size_t> Client::write(Handle handle, std::uint64_t offset, Buffer from) {
+    clock_.charge(costs_.syscall);
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr || !file->write) return Errno{EBADF};
+    Node& node = *file->node;
+    const bool sync = file->synchronous;
+    NodeUse use(node);
+    if (file->append) {
+        if (int error = need_size(node)) return Errno{error};
+        offset = node.attr.size;
+    }
+    if (pages_of(offset + from.length) > protocol::max_file_pages) return Errno{EFBIG};
+
+    std::size_t done = 0;
+    int error = 0;
+    while (done < from.length && error == 0) {
+        bool through = !node.lease;
+        if (node.lease && node.recalled) {
+            wait_for_page();
+            continue;
+        }
+        if (node.lease) {
+            done += store_leased(node, offset + done, from, done);
+            if (done == from.length) break;
+            const std::uint64_t at = offset + done;
+            const bool whole = at % page_size == 0 && from.length - done >= page_size;
+            error = prepare_page(node, at >> page_shift, whole, through);
+        }
+        if (!through || error != 0) continue;
+        if (!node.lease && (pages_.dirty_pages(node.file()) > 0 || node.flushes > 0)) {
+            error = flush(node);  // what we wrote before, while we had the lease, goes first
+            continue;
+        }
+        std::size_t stored = 0;
+        error = store_through(node, offset + done, from, done, sync, stored);
+        done += stored;
+    }
+    if (sync && node.lease && error == 0) error = fsync(handle, false);
+    if (done == 0 && error != 0) return Errno{error};
+    return done;
+}
+
+}  // namespace xenfs::client
