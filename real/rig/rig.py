@@ -48,21 +48,27 @@ def main(arguments=None):
     run = commands.add_parser("run", help="run SCRIPT in dom0; 'rig-guest N COMMAND' there runs a command in guest N")
     run.add_argument("script", type=pathlib.Path)
     run.add_argument("--limit", type=int, default=None, metavar="S", help="seconds that the script may take (default 900)")
+    commands.add_parser("test", help="what must hold on a real Xen, run in dom0 and two guests")
     commands.add_parser("shell", help="dom0's prompt, with the guests running")
     options = parser.parse_args(arguments)
 
     if shutil.which("qemu-system-x86_64") is None:
         raise RigError("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86 seabios")
-    job = options.script if options.command == "run" else HERE / "init/rig-guest.sh"
+    job = {"run": getattr(options, "script", None), "test": HERE / "probe.sh"}.get(options.command, HERE / "init/rig-guest.sh")
     for path in (job, *options.program):
         if not path.is_file():
             raise RigError(f"{path}: no such file")
     build(options.directory, job, options.program)
     if options.command == "shell":
         return machine.shell(options.directory, guests=options.guests)
-    result, _, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=options.limit,
-                                     show=lambda line: print(line, flush=True))
-    print(f"{options.script.name} exited {result} after {phases['powered-off']:.0f} s; console: {options.directory / 'console.log'}")
+    result, lines, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=getattr(options, "limit", None),
+                                         show=lambda line: print(line, flush=True))
+    outcome = f"exited {result}"
+    if options.command == "test":
+        held, failed = (sum(line.startswith(word) for line in lines) for word in ("ok: ", "FAILED: "))
+        outcome = f"{held} held, {failed} failed"
+        result = result or int(failed > 0 or held == 0)
+    print(f"{job.name}: {outcome}, after {phases['powered-off']:.0f} s; console: {options.directory / 'console.log'}")
     return result
 
 

@@ -1,0 +1,55 @@
+#pragma once
+// Xen's C libraries as owned handles. Nobody else includes their headers.
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+extern "C" {
+#define __XEN_TOOLS__ 1
+#include <xenctrl.h>
+// xenctrl.h first: the others rely on its types
+#include <xenevtchn.h>
+#include <xenforeignmemory.h>
+#include <xengnttab.h>
+#include <xenstore.h>
+#include <xentoollog.h>
+}
+
+namespace xenfs::real::xen {
+
+/// Xen is not there, or refuses: one sentence with what to do about it.
+class XenError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+template <auto Close>
+struct CloseWith {
+    template <class T>
+    void operator()(T* handle) const {
+        Close(handle);
+    }
+};
+using Control = std::unique_ptr<xc_interface, CloseWith<xc_interface_close>>;
+using EventHandle = std::unique_ptr<xenevtchn_handle, CloseWith<xenevtchn_close>>;
+using ForeignMemory = std::unique_ptr<xenforeignmemory_handle, CloseWith<xenforeignmemory_close>>;
+using GrantMapper = std::unique_ptr<xengnttab_handle, CloseWith<xengnttab_close>>;
+using GrantSharer = std::unique_ptr<xengntshr_handle, CloseWith<xengntshr_close>>;
+using StoreHandle = std::unique_ptr<xs_handle, CloseWith<xs_close>>;
+
+/// The handle, or an XenError that names the device and the module it needs.
+template <class Owned, class Opened>
+Owned opened(Opened* handle, const std::string& what, const std::string& remedy) {
+    if (handle == nullptr) throw XenError("cannot open " + what + ": " + remedy);
+    return Owned(handle);
+}
+
+/// The libraries log each refusal on stderr by default; a refusal is an ordinary answer here.
+inline xentoollog_logger* quiet_logger() {
+    static xentoollog_logger_stdiostream* const logger =
+        xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);
+    return reinterpret_cast<xentoollog_logger*>(logger);
+}
+
+}  // namespace xenfs::real::xen
