@@ -147,7 +147,7 @@ class PageCache {
         return slot;
     }
     void reserve(std::uint32_t slots);
-    void prefetch(std::span<const PageKey> keys) const;
+    void prefetch(std::span<const PageKey> keys, std::uint64_t* hashes, Slot* guesses) const;
     Slot place(PageKey key, std::uint32_t frame, PageState state);
     void prefetch_neighbours(Slot slot) const;
     void prefetch_victims() const;

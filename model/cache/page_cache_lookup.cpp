@@ -7,8 +7,11 @@
 namespace xenfs::cache {
 namespace {
 
-/// Keys whose memory accesses overlap. Eight keeps the line-fill buffers of a core busy.
+/// Hits that `access` collects before it tells the policy.
 constexpr std::size_t kBatch = 8;
+
+/// Keys that `find` and `lookup` take through each of their stages together.
+constexpr std::size_t kChunk = 32;
 
 /// `access` runs as a pipeline: while one key is worked on, the nodes beside the pages of the key
 /// kLinkAhead later are fetched, the node of the key kNodeAhead later, and the place in the index
@@ -28,16 +31,6 @@ void PageCache::prefetch_neighbours(Slot slot) const {
     if (node.next != kNoSlot) __builtin_prefetch(&nodes_[node.next], 1);
 }
 
-void PageCache::prefetch(std::span<const PageKey> keys) const {
-    std::array<Slot, kBatch> slots;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        slots[i] = index_.guess(hash_of(keys[i]));
-        if (slots[i] != kNoSlot) __builtin_prefetch(&nodes_[slots[i]], 1);
-    }
-    if (!touch_moves_) return;
-    for (std::size_t i = 0; i < keys.size(); ++i) prefetch_neighbours(slots[i]);
-}
-
 void PageCache::prefetch_victims() const {
     // Three victims ahead, so that each step finds in the cache what the step before asked for.
     const Slot first = policy_->likely_victim();
@@ -51,25 +44,38 @@ void PageCache::prefetch_victims() const {
     if (node.prev != kNoSlot) __builtin_prefetch(&nodes_[node.prev], 1);
 }
 
+/// Has the places in the index, then the nodes, of at most kChunk keys fetched.
+void PageCache::prefetch(std::span<const PageKey> keys, std::uint64_t* hashes,
+                         Slot* guesses) const {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        hashes[i] = hash_of(keys[i]);
+        index_.prefetch(hashes[i]);
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        guesses[i] = index_.guess(hashes[i]);
+        if (guesses[i] != kNoSlot) __builtin_prefetch(&nodes_[guesses[i]], 1);
+    }
+}
+
 void PageCache::find(std::span<const PageKey> keys, std::span<Slot> slots) const {
     assert(keys.size() == slots.size());
-    for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
-        const auto batch = keys.subspan(begin, std::min(kBatch, keys.size() - begin));
-        for (const PageKey key : batch) index_.prefetch(hash_of(key));
-        for (const PageKey key : batch) {
-            const Slot slot = index_.guess(hash_of(key));
-            if (slot != kNoSlot) __builtin_prefetch(&nodes_[slot], 1);
+    std::array<std::uint64_t, kChunk> hashes;
+    std::array<Slot, kChunk> guesses;
+    for (std::size_t begin = 0; begin < keys.size(); begin += kChunk) {
+        const auto chunk = keys.subspan(begin, std::min(kChunk, keys.size() - begin));
+        prefetch(chunk, hashes.data(), guesses.data());
+        for (std::size_t i = 0; i < chunk.size(); ++i) {
+            slots[begin + i] = index_.find(nodes_.data(), chunk[i], hashes[i]);
         }
-        for (std::size_t i = 0; i < batch.size(); ++i) slots[begin + i] = find(batch[i]);
     }
 }
 
 std::uint32_t PageCache::find_run(std::uint32_t file, std::uint32_t first_page,
                                   std::span<Slot> slots) const {
     std::uint32_t hits = 0;
-    std::array<PageKey, kBatch> keys;
-    for (std::size_t begin = 0; begin < slots.size(); begin += kBatch) {
-        const std::size_t length = std::min(kBatch, slots.size() - begin);
+    std::array<PageKey, kChunk> keys;
+    for (std::size_t begin = 0; begin < slots.size(); begin += kChunk) {
+        const std::size_t length = std::min(kChunk, slots.size() - begin);
         for (std::size_t i = 0; i < length; ++i) {
             keys[i] = {file, first_page + static_cast<std::uint32_t>(begin + i)};
         }
@@ -95,15 +101,18 @@ void PageCache::touch(std::span<const Slot> slots) {
 
 std::uint32_t PageCache::lookup(std::span<const PageKey> keys, std::span<Slot> slots) {
     assert(keys.size() == slots.size());
+    std::array<std::uint64_t, kChunk> hashes;
+    std::array<Slot, kChunk> found;
     std::uint32_t hits = 0;
-    for (std::size_t begin = 0; begin < keys.size(); begin += kBatch) {
-        const auto batch = keys.subspan(begin, std::min(kBatch, keys.size() - begin));
-        for (const PageKey key : batch) index_.prefetch(hash_of(key));
-        prefetch(batch);
-        std::array<Slot, kBatch> found;
+    for (std::size_t begin = 0; begin < keys.size(); begin += kChunk) {
+        const auto chunk = keys.subspan(begin, std::min(kChunk, keys.size() - begin));
+        prefetch(chunk, hashes.data(), found.data());
+        if (touch_moves_) {
+            for (std::size_t i = 0; i < chunk.size(); ++i) prefetch_neighbours(found[i]);
+        }
         std::size_t count = 0;
-        for (std::size_t i = 0; i < batch.size(); ++i) {
-            const Slot slot = find(batch[i]);
+        for (std::size_t i = 0; i < chunk.size(); ++i) {
+            const Slot slot = index_.find(nodes_.data(), chunk[i], hashes[i]);
             slots[begin + i] = slot;
             if (slot != kNoSlot) found[count++] = slot;
         }
