@@ -154,6 +154,7 @@ int StoreTree::allow(DomainId who, std::string_view path, DomainId reader) {
     if (std::find(readers.begin(), readers.end(), reader) == readers.end()) {
         readers.push_back(reader);
     }
+    changed(path, false);  // xenstored fires watches for permissions, too
     return 0;
 }
 

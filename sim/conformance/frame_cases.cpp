@@ -1,0 +1,131 @@
+// Frames: limits, contents, ballooning.
+#include <gtest/gtest.h>
+
+#include "sim/conformance/side.h"
+
+namespace xenfs::conformance {
+namespace {
+
+using host::Page;
+
+void no_server(Side&) {}
+void no_guest(Side&, std::size_t) {}
+
+/// A domain gets frames up to its limit and no further; released ones come back. A limit below
+/// what it has takes nothing away.
+namespace frame_limit {
+void server(Side& side) {
+    host::Frames& frames = side.host.frames();
+    const std::size_t before = frames.owned();
+    const std::size_t old_limit = frames.limit();
+    frames.set_limit(before + 20);
+    EXPECT_EQ(frames.limit(), before + 20);
+    std::vector<Frame> got(30, no_frame);
+    ASSERT_EQ(frames.allocate(got), 20u);
+    EXPECT_EQ(frames.owned(), before + 20);
+    got.resize(20);
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) EXPECT_NE(got[i], got[j]);
+    }
+    frames.set_limit(before + 5);
+    EXPECT_EQ(frames.owned(), before + 20);
+    for (std::uint32_t i = 0; i < 20; ++i) side.fill(Page::of_frame(got[i]), i);
+    for (std::uint32_t i = 0; i < 20; ++i) EXPECT_TRUE(side.holds(Page::of_frame(got[i]), i));
+    frames.release({got.data(), 16});
+    EXPECT_EQ(frames.owned(), before + 4);
+    Frame more[3];
+    EXPECT_EQ(frames.allocate(more), 1u);
+    frames.release({more, 1});
+    frames.release({got.data() + 16, 4});
+    EXPECT_EQ(frames.owned(), before);
+    frames.set_limit(old_limit);
+}
+}  // namespace frame_limit
+
+/// Contents: zero, copy, equal and hash agree with each other.
+namespace contents {
+void server(Side& side) {
+    host::Memory& memory = side.host.memory();
+    const auto frames = side.frames(3);
+    const Page a = Page::of_frame(frames[0]), b = Page::of_frame(frames[1]),
+               c = Page::of_frame(frames[2]);
+    side.fill(a, 1);
+    side.fill(b, 2);
+    EXPECT_FALSE(memory.equal(a, b));
+    memory.copy(a, b);
+    EXPECT_TRUE(memory.equal(a, b));
+    EXPECT_TRUE(side.holds(b, 1));
+    memory.zero(c, 0, page_size);
+    EXPECT_TRUE(side.holds(c, 0));
+    memory.zero(b, 100, 200);
+    EXPECT_FALSE(memory.equal(a, b));
+    memory.zero(a, 100, 200);
+    EXPECT_TRUE(memory.equal(a, b)) << "the same change to the same page";
+    memory.zero(c, 100, 200);
+    EXPECT_TRUE(side.holds(c, 0)) << "zeros over zeros";
+    const Page pages[] = {a, b, c};
+    Fingerprint hashes[3];
+    memory.hash(pages, hashes);
+    EXPECT_EQ(hashes[0], hashes[1]);
+    EXPECT_NE(hashes[0], hashes[2]);
+    side.host.frames().release(frames);
+}
+}  // namespace contents
+
+/// Ballooning: what a guest donates the host counts, the guest has no more, the pool may grow by;
+/// it comes back when the pool has shrunk again.
+namespace balloon {
+void server(Side& side) {
+    host::Host& host = side.host;
+    if (!host.capabilities().balloon) return;
+    host::Frames& frames = host.frames();
+    EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
+    side.tell(side.guest(0), "start");
+    const std::size_t donated = side.hear_numbers(side.guest(0), "donated")[0];
+    EXPECT_EQ(frames.donated_by(side.guest(0)), donated);
+    EXPECT_EQ(frames.donated_by(side.guest(1)), 0u);
+    const std::size_t old_limit = frames.limit();
+    frames.set_limit(old_limit + donated);
+    std::vector<Frame> got(old_limit - frames.owned() + donated);
+    EXPECT_EQ(frames.allocate(got), got.size()) << "the pool grew";
+    frames.release(got);
+    frames.set_limit(old_limit);
+    side.tell(side.guest(0), "shrunk");
+    side.hear(side.guest(0), "reclaimed");
+    EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
+}
+void guest(Side& side, std::size_t index) {
+    host::Frames& frames = side.host.frames();
+    if (!side.host.capabilities().balloon || index != 0) return;
+    side.hear(side.others.server, "start");
+    const std::size_t limit = frames.limit();
+    const auto kept = side.frames(10);
+    const std::size_t donated = frames.donate(40);
+    EXPECT_EQ(donated, 40u);
+    std::vector<Frame> rest(limit);
+    const std::size_t left = frames.allocate(rest);
+    EXPECT_EQ(left + 10 + donated, limit) << "what was donated cannot be used";
+    EXPECT_EQ(frames.donate(1), 0u) << "nothing is free";
+    frames.release({rest.data(), left});
+    const std::uint32_t number = static_cast<std::uint32_t>(donated);
+    side.tell(side.others.server, "donated", {&number, 1});
+    side.hear(side.others.server, "shrunk");
+    EXPECT_EQ(frames.reclaim(1000), donated);
+    EXPECT_EQ(frames.allocate(rest), limit - 10);
+    frames.release({rest.data(), limit - 10});
+    frames.release(kept);
+    side.tell(side.others.server, "reclaimed");
+}
+}  // namespace balloon
+
+}  // namespace
+
+std::vector<Case> frame_cases() {
+    return {{"frame_limit", 1, frame_limit::server, no_guest},
+            {"frame_limit_of_guest", 1, no_server,
+             [](Side& side, std::size_t) { frame_limit::server(side); }},
+            {"contents", 1, contents::server, no_guest},
+            {"balloon", 2, balloon::server, balloon::guest}};
+}
+
+}  // namespace xenfs::conformance

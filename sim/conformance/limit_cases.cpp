@@ -1,0 +1,96 @@
+// Finite tables: grant entries, maptrack.
+#include <gtest/gtest.h>
+
+#include "sim/conformance/side.h"
+
+namespace xenfs::conformance {
+namespace {
+
+void nothing(Side&, std::size_t) {}
+
+/// The table takes as many entries as it says, then refuses cleanly; revoked ones can be used
+/// again.
+namespace grant_table_full {
+void server(Side& side) {
+    host::Grants& grants = side.host.grants();
+    const std::size_t room = grants.grant_capacity() - grants.granted();
+    ASSERT_GT(room, 0u);
+    const auto frames = side.frames(32);
+    std::vector<GrantRef> all;
+    for (;;) {
+        GrantRef some[32];
+        const std::size_t made = grants.grant(side.guest(0), frames, Access::read, some);
+        all.insert(all.end(), some, some + made);
+        if (made < frames.size()) break;
+        ASSERT_LE(all.size(), room);
+    }
+    EXPECT_EQ(all.size(), room);
+    EXPECT_EQ(grants.granted(), grants.grant_capacity());
+    GrantRef more = 0;
+    EXPECT_EQ(grants.grant(side.guest(0), {frames.data(), 1}, Access::read, {&more, 1}), 0u);
+    std::vector<GrantStatus> status(all.size());
+    grants.revoke(all, status);
+    for (const GrantStatus each : status) ASSERT_EQ(each, GrantStatus::okay);
+    EXPECT_EQ(grants.granted() + room, grants.grant_capacity());
+    EXPECT_EQ(grants.grant(side.guest(0), {frames.data(), 1}, Access::read, {&more, 1}), 1u);
+    EXPECT_EQ(side.revoke(more), GrantStatus::okay);
+    side.host.frames().release(frames);
+}
+}  // namespace grant_table_full
+
+/// A guest that maps without end is refused in the end, keeps what it has, and may map again after
+/// an unmap. The bound is there to end the case on hosts with a large maptrack.
+namespace maptrack_full {
+constexpr std::size_t bound = 300'000;
+void server(Side& side) {
+    const auto frames = side.frames(64);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+        side.fill(host::Page::of_frame(frames[i]), 1 + i);
+    }
+    const auto references = side.grant(side.guest(0), frames, Access::read);
+    side.tell(side.guest(0), "refs", references);
+    side.hear(side.guest(0), "unmapped");
+    for (const GrantRef reference : references) {
+        EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
+    }
+}
+void guest(Side& side, std::size_t) {
+    const auto references = side.hear_numbers(side.others.server, "refs");
+    host::Grants& grants = side.host.grants();
+    std::vector<MapHandle> mapped;
+    GrantStatus refusal = GrantStatus::okay;
+    while (mapped.size() < bound && refusal == GrantStatus::okay) {
+        MapHandle handles[64];
+        GrantStatus status[64];
+        grants.map(side.others.pool, references, Access::read, handles, status);
+        for (std::size_t i = 0; i < 64; ++i) {
+            if (status[i] == GrantStatus::okay) {
+                mapped.push_back(handles[i]);
+            } else {
+                refusal = status[i];
+                EXPECT_EQ(handles[i], no_handle);
+            }
+        }
+    }
+    if (mapped.size() < bound) {
+        EXPECT_EQ(refusal, GrantStatus::no_device_space);
+        EXPECT_TRUE(side.holds(host::Page::of_mapping(mapped[63]), 64));
+        side.unmap(mapped.back());
+        MapHandle handle = 0;
+        EXPECT_EQ(side.try_map(side.others.pool, references[0], Access::read, handle),
+                  GrantStatus::okay);
+        mapped.back() = handle;
+    }
+    grants.unmap(mapped);
+    side.tell(side.others.server, "unmapped");
+}
+}  // namespace maptrack_full
+
+}  // namespace
+
+std::vector<Case> limit_cases() {
+    return {{"grant_table_full", 1, grant_table_full::server, nothing},
+            {"maptrack_full", 1, maptrack_full::server, maptrack_full::guest}};
+}
+
+}  // namespace xenfs::conformance
