@@ -124,6 +124,10 @@ RingBack::Take RingBack::take_request(std::uint16_t& slot, std::byte* copy) {
     return Take::request;
 }
 
+bool RingBack::pending() {
+    return load_relaxed(control_->request_producer) != request_consumer_;
+}
+
 bool RingBack::final_check_for_requests() {
     return final_check(control_->request_event, request_consumer_, control_->request_producer);
 }

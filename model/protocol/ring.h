@@ -80,6 +80,8 @@ class RingBack {
     /// message: the connection cannot go on.
     enum class Take { none, request, violation };
     Take take_request(std::uint16_t& slot, std::byte* copy);
+    /// Whether a request waits. A hint: take_request decides.
+    bool pending();
     /// Asks for an event at the next request; true: one came meanwhile, take it first.
     bool final_check_for_requests();
 
@@ -94,6 +96,7 @@ class RingBack {
     /// Whether the client has counted past `sequence` (which was posted). A client's counter that
     /// runs backwards or ahead of what was posted is not believed.
     bool notice_done(std::uint64_t sequence);
+    std::uint64_t last_notice() const { return notice_producer_; }
     bool notice_room() { return notice_producer_ - notices_done() < notice_count; }
 
   private:

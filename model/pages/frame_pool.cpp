@@ -1,0 +1,78 @@
+#include "model/pages/frame_pool.h"
+
+#include <algorithm>
+#include <array>
+
+namespace xenfs::pages {
+
+FrameIndex FramePool::place(Frame frame) {
+    FrameIndex index;
+    if (vacant_.empty()) {
+        index = static_cast<FrameIndex>(records_.size());
+        records_.emplace_back();
+    } else {
+        index = vacant_.back();
+        vacant_.pop_back();
+    }
+    records_[index] = {};
+    records_[index].frame = frame;
+    ++owned_;
+    return index;
+}
+
+bool FramePool::refill() {
+    std::array<Frame, 64> batch;
+    const std::size_t want = std::min<std::size_t>(batch.size(), headroom());
+    if (want == 0) return false;
+    const std::size_t got = frames_.allocate(std::span(batch).first(want));
+    for (std::size_t i = 0; i < got; ++i) free_.push_back(place(batch[i]));
+    return got != 0;
+}
+
+std::uint32_t FramePool::reserve(std::uint32_t n) {
+    if (headroom() < n) shrink(n - headroom());
+    n = std::min(n, headroom());
+    reserved_ += n;
+    return n;
+}
+
+FrameIndex FramePool::take() {
+    if (free_.empty() && !refill()) return no_index;
+    const FrameIndex index = free_.back();
+    free_.pop_back();
+    records_[index].users = 1;
+    return index;
+}
+
+FrameIndex FramePool::adopt(Frame frame) {
+    const FrameIndex index = place(frame);
+    records_[index].users = 1;
+    return index;
+}
+
+void FramePool::gone(FrameIndex index) {
+    PoolFrame& f = record(index);
+    assert(f.users <= 1 && f.grants == 0);
+    f = {};
+    --owned_;
+    vacant_.push_back(index);
+}
+
+std::uint32_t FramePool::shrink(std::uint32_t n) {
+    std::uint32_t done = 0;
+    std::array<Frame, 64> batch;
+    while (done < n && !free_.empty()) {
+        std::size_t length = 0;
+        while (length < batch.size() && done < n && !free_.empty()) {
+            const FrameIndex index = free_.back();
+            free_.pop_back();
+            batch[length++] = records_[index].frame;
+            gone(index);
+            ++done;
+        }
+        frames_.release(std::span(batch).first(length));
+    }
+    return done;
+}
+
+}  // namespace xenfs::pages

@@ -1,0 +1,140 @@
+#pragma once
+// What the pool domain has granted: one record for each entry of its grant table, in a chain for
+// each account and one for each frame. Knows nothing of files: a record carries the caller's `tag`
+// (the server keeps the cache slot there).
+
+#include <cassert>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "model/host/grants.h"
+#include "model/pages/frame_pool.h"
+#include "model/pages/ledger.h"
+#include "model/policies/charging/policy.h"
+
+namespace xenfs::pages {
+
+enum class EntryKind : std::uint8_t {
+    none,    ///< no entry of ours
+    read,    ///< read-only
+    write,   ///< writable
+    accept,  ///< a frame may be transferred in; may be given up
+    payment  ///< a frame is owed; stays charged until it came
+};
+
+inline constexpr std::uint32_t no_tag = ~0u;
+inline constexpr std::uint32_t no_record = ~0u;
+
+struct GrantRecord {
+    FrameIndex frame = no_index;
+    std::uint32_t tag = no_tag;
+    std::uint32_t account_prev = no_record, account_next = no_record;
+    std::uint32_t frame_prev = no_record, frame_next = no_record;
+    std::uint16_t account = 0;
+    EntryKind kind = EntryKind::none;
+    std::uint8_t charge : 5 = 0;    ///< pages
+    std::uint8_t aside : 1 = 0;     ///< revoked but busy: ends when it is idle
+    std::uint8_t ending : 1 = 0;    ///< in the batch that is being ended now
+    std::uint8_t orphaned : 1 = 0;  ///< its account is closed: in the ledger's limbo
+};
+static_assert(sizeof(GrantRecord) == 28);
+
+/// Every entry is charged before it is written and discharged when it has really ended. The host's
+/// grant() and the ledger can both stop a batch short.
+class GrantBook {
+  public:
+    GrantBook(host::Grants& grants, FramePool& pool, Ledger& ledger,
+              const policies::ChargingPolicy& charging)
+        : grants_(grants), pool_(pool), ledger_(ledger), charging_(charging) {}
+
+    /// One entry for each of `frames` (each has users), tagged; at most 256. Returns how many were
+    /// written; `credit_short` tells whether the ledger was why it stopped.
+    std::size_t grant(AccountId account, std::span<const FrameIndex> frames,
+                      std::span<const std::uint32_t> tags, EntryKind kind, std::span<GrantRef> out,
+                      bool& credit_short);
+    /// Entries under which `account`'s domain may transfer frames in; at most 256.
+    std::size_t accept(AccountId account, EntryKind kind, std::span<GrantRef> out,
+                       bool& credit_short);
+
+    /// Ends payment entries for frames that never went out.
+    void cancel(AccountId account, std::span<const GrantRef> references);
+
+    /// The record of an entry if it is `account`'s and alive; null otherwise: references come from
+    /// clients.
+    const GrantRecord* find(AccountId account, GrantRef reference) const {
+        if (reference >= records_.size()) return nullptr;
+        const GrantRecord& r = records_[reference];
+        if (r.kind == EntryKind::none || r.account != account || r.aside || r.ending ||
+            r.orphaned) {
+            return nullptr;
+        }
+        return &r;
+    }
+
+    /// Called for each entry that ended, before its frame may be recycled. Not for accept and
+    /// payment entries.
+    using Ended = std::function<void(const GrantRecord&)>;
+    void on_ended(Ended ended) { ended_ = std::move(ended); }
+
+    struct EndResult {
+        std::size_t ended = 0, busy = 0, foreign = 0;
+    };
+    /// Ends entries that `account` gives back. What is not its own is skipped; twice counts once.
+    EndResult end(AccountId account, std::span<const GrantRef> references);
+    /// Takes the frame that arrived under an accept entry and ends it: a frame with one user, or
+    /// no_index while none has come.
+    FrameIndex take_arrived(AccountId account, GrantRef reference);
+
+    /// The client is gone: ends all, keeps what is busy aside in limbo. The account may be closed
+    /// then. True: nothing is left.
+    bool end_all(AccountId account);
+    /// Tries entries that were put aside again. Returns how many ended.
+    std::size_t retry_aside();
+    std::size_t aside() const { return aside_.size(); }
+
+    /// The frame's entries lose their tag (the page no longer shows this frame). `tag` only, or
+    /// all with no_tag. Calls `each` with each account once per entry.
+    template <class Each>
+    void untag(FrameIndex frame, std::uint32_t tag, Each&& each) {
+        for (std::uint32_t r = pool_[frame].first_grant; r != no_record;
+             r = records_[r].frame_next) {
+            if (records_[r].tag != tag || tag == no_tag) continue;
+            records_[r].tag = no_tag;
+            each(records_[r]);
+        }
+    }
+    template <class Each>
+    void for_each_of_frame(FrameIndex frame, Each&& each) const {
+        for (std::uint32_t r = pool_[frame].first_grant; r != no_record;
+             r = records_[r].frame_next) {
+            each(records_[r]);
+        }
+    }
+    std::size_t entries() const { return entries_; }
+    /// Chains, counts and charges against each other, for tests: O(entries).
+    void check_all() const;
+
+  private:
+    void link(GrantRef reference, AccountId account, FrameIndex frame, std::uint32_t tag,
+              EntryKind kind, std::uint8_t charge);
+    void unlink(GrantRef reference);
+    EndResult end_batch(std::span<const GrantRef> references);
+    std::uint32_t& account_head(AccountId account) {
+        if (account >= heads_.size()) heads_.resize(account + 1, no_record);
+        return heads_[account];
+    }
+
+    host::Grants& grants_;
+    FramePool& pool_;
+    Ledger& ledger_;
+    const policies::ChargingPolicy& charging_;
+    Ended ended_;
+    std::vector<GrantRecord> records_;  ///< by reference
+    std::vector<std::uint32_t> heads_;  ///< by account
+    std::vector<GrantRef> aside_;
+    std::size_t entries_ = 0;
+};
+
+}  // namespace xenfs::pages

@@ -1,0 +1,66 @@
+#include "model/pages/ledger.h"
+
+#include <cassert>
+
+namespace xenfs::pages {
+
+void Ledger::check(AccountId id) const {
+    const Account& a = accounts_[id];
+    assert(a.open && a.pinned <= a.donated + a.quota && "the ledger's invariant");
+    static_cast<void>(a);
+}
+
+AccountId Ledger::open(DomainId domain, std::uint64_t quota) {
+    AccountId id = 0;
+    while (id < accounts_.size() && accounts_[id].open) ++id;
+    if (id == accounts_.size()) accounts_.emplace_back();
+    accounts_[id] = {domain, true, 0, quota, 0};
+    return id;
+}
+
+std::uint64_t Ledger::close(AccountId id) {
+    check(id);
+    Account& a = accounts_[id];
+    const std::uint64_t left = a.pinned;
+    limbo_ += left;
+    total_pinned_ -= left;
+    total_donated_ -= a.donated;
+    a = {};
+    return left;
+}
+
+void Ledger::discharge(AccountId id, std::uint64_t pages) {
+    assert(accounts_[id].open && pages <= accounts_[id].pinned);
+    accounts_[id].pinned -= pages;
+    total_pinned_ -= pages;
+    check(id);
+}
+
+void Ledger::discharge_limbo(std::uint64_t pages) {
+    assert(pages <= limbo_);
+    limbo_ -= pages;
+}
+
+bool Ledger::set_donated(AccountId id, std::uint64_t pages) {
+    Account& a = accounts_[id];
+    if (pages + a.quota < a.pinned) return false;
+    total_donated_ = total_donated_ - a.donated + pages;
+    a.donated = pages;
+    check(id);
+    return true;
+}
+
+void Ledger::check_all() const {
+    std::uint64_t pinned = 0, donated = 0;
+    for (AccountId id = 0; id < accounts_.size(); ++id) {
+        if (!accounts_[id].open) continue;
+        check(id);
+        pinned += accounts_[id].pinned;
+        donated += accounts_[id].donated;
+    }
+    assert(pinned == total_pinned_ && donated == total_donated_);
+    static_cast<void>(pinned);
+    static_cast<void>(donated);
+}
+
+}  // namespace xenfs::pages

@@ -1,0 +1,64 @@
+#pragma once
+// Who has paid for what is pinned. For every account, always: pinned ≤ donated + quota.
+
+#include <cstdint>
+#include <vector>
+
+#include "model/host/types.h"
+
+namespace xenfs::pages {
+
+using AccountId = std::uint32_t;  ///< dense from 0; reused after close
+
+/// Counts pages. A page is pinned for an account from the moment before an entry is written until
+/// the entry has really ended. `donated` is what the server has accepted, never more than what the
+/// host said. The invariant is asserted after each change: code that would break it has a bug,
+/// whatever the clients do.
+class Ledger {
+  public:
+    struct Account {
+        DomainId domain = 0;
+        bool open = false;
+        std::uint64_t donated = 0;
+        std::uint64_t quota = 0;
+        std::uint64_t pinned = 0;
+    };
+
+    AccountId open(DomainId domain, std::uint64_t quota);
+    /// What is still pinned (entries that a dying peer keeps busy) becomes nobody's: see limbo().
+    /// Returns that many pages; each must be given back by discharge_limbo().
+    std::uint64_t close(AccountId id);
+
+    std::uint64_t credit(AccountId id) const {
+        const Account& a = accounts_[id];
+        return a.donated + a.quota - a.pinned;
+    }
+    /// False, and nothing changed: the credit does not suffice.
+    bool charge(AccountId id, std::uint64_t pages) {
+        if (pages > credit(id)) return false;
+        accounts_[id].pinned += pages;
+        total_pinned_ += pages;
+        check(id);
+        return true;
+    }
+    void discharge(AccountId id, std::uint64_t pages);
+    void discharge_limbo(std::uint64_t pages);
+
+    /// False, and nothing changed: the invariant would break (only when it is lowered).
+    bool set_donated(AccountId id, std::uint64_t pages);
+
+    const Account& account(AccountId id) const { return accounts_[id]; }
+    std::uint64_t total_pinned() const { return total_pinned_; }  ///< of open accounts
+    std::uint64_t total_donated() const { return total_donated_; }
+    std::uint64_t limbo() const { return limbo_; }
+    /// Everything, for tests: O(accounts).
+    void check_all() const;
+
+  private:
+    void check(AccountId id) const;
+
+    std::vector<Account> accounts_;
+    std::uint64_t total_pinned_ = 0, total_donated_ = 0, limbo_ = 0;
+};
+
+}  // namespace xenfs::pages

@@ -1,0 +1,182 @@
+// Attributes. The server's own copy of size and mtime runs ahead of the storage's while written
+// data waits for write-back.
+#include <algorithm>
+
+#include "model/server/convert.h"
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+/// Takes over what the storage says, except for what we know better.
+void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
+    const host::Attr before = inode.attr;
+    inode.attr = from_storage;
+    inode.attr.node = inode.node;
+    if (inode.size_ahead) {
+        inode.attr.size = before.size;
+        inode.attr.mtime = before.mtime;
+        inode.attr.ctime = std::max(before.ctime, from_storage.ctime);
+    }
+    inode.attr_valid = true;
+}
+
+Result<host::Attr> ServerState::attributes(Inode& inode) {
+    if (!inode.attr_valid) {
+        const auto attr = storage_.getattr(inode.node);
+        if (!attr) return Errno{attr.error()};
+        learn(inode, *attr);
+    }
+    return inode.attr;
+}
+
+int ServerState::getattr(Request& q) {
+    q.args.get<protocol::GetattrIn>();
+    if (!q.args.finished()) return EINVAL;
+    InodeUse inode(*this, q.header.nodeid);
+    const bool cacheable = hold(*inode, q.client);
+    recall(*inode, q.client);
+    const auto attr = attributes(*inode);
+    if (!attr) {
+        unhold(*inode, q.client);
+        return attr.error();
+    }
+    protocol::AttrOut out{};
+    out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
+    out.attr = to_wire(*attr);
+    q.reply.put(out);
+    return 0;
+}
+
+int ServerState::setattr(Request& q) {
+    const auto in = q.args.get<protocol::SetattrIn>();
+    if (!q.args.finished()) return EINVAL;
+    using host::SetAttr;
+    SetAttr change;
+    const Nanoseconds now = host_.clock().now();
+    if (in.valid & protocol::fattr_mode) change.valid |= SetAttr::mode_;
+    if (in.valid & protocol::fattr_uid) change.valid |= SetAttr::uid_;
+    if (in.valid & protocol::fattr_gid) change.valid |= SetAttr::gid_;
+    if (in.valid & protocol::fattr_size) change.valid |= SetAttr::size_;
+    if (in.valid & (protocol::fattr_atime | protocol::fattr_atime_now)) {
+        change.valid |= SetAttr::atime_;
+    }
+    if (in.valid & (protocol::fattr_mtime | protocol::fattr_mtime_now)) {
+        change.valid |= SetAttr::mtime_;
+    }
+    change.value.mode = in.mode & 07777;
+    change.value.uid = in.uid;
+    change.value.gid = in.gid;
+    change.value.size = in.size;
+    change.value.atime =
+        in.valid & protocol::fattr_atime_now ? now : time_from_wire(in.atime, in.atimensec);
+    change.value.mtime =
+        in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
+
+    InodeUse inode(*this, q.header.nodeid);
+    const bool cacheable = hold(*inode, q.client);
+    recall(*inode, q.client);
+    auto attr = attributes(*inode);
+    if (!attr) {
+        unhold(*inode, q.client);
+        return attr.error();
+    }
+    const bool resize = (change.valid & SetAttr::size_) != 0;
+    if (resize) {
+        if (attr->type == host::FileType::directory) return EISDIR;
+        if (attr->type != host::FileType::regular) return EINVAL;
+        if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
+        if (int e = truncate(q.worker, *inode, in.size)) return e;
+    }
+    const auto changed = storage_.setattr(inode->node, change);
+    if (!changed) {
+        inode->attr_valid = false;
+        return changed.error();
+    }
+    if (resize) inode->size_ahead = false;
+    if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
+    learn(*inode, *changed);
+    if (resize) {
+        all_changed(*inode, &q.client);
+    } else {
+        node_changed(*inode, &q.client);
+    }
+    protocol::AttrOut out{};
+    out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
+    out.attr = to_wire(inode->attr);
+    q.reply.put(out);
+    return 0;
+}
+
+/// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by the
+/// caller. The size comes first: no page beyond it is filled from then on.
+int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
+    const std::uint64_t old = inode.attr.size;
+    inode.attr.size = size;
+    if (size >= old) return 0;
+    drain_io(inode);
+    drop_pages(inode, (size + page_size - 1) >> page_shift);
+    io_gate_->wake_all();
+    const auto in_page = static_cast<std::uint16_t>(size % page_size);
+    if (in_page == 0) return 0;
+    const auto last = static_cast<std::uint32_t>(size >> page_shift);
+    const auto zero_tail = [&](std::uint32_t file) {
+        if (file == no_file) return 0;
+        cache::Slot slot = cache_.find({file, last});
+        if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
+        cache_.pin(slot);
+        begin_io(inode);
+        bool moved = false;
+        const bool done = make_private(w, nullptr, inode, slot, moved);
+        if (done) {
+            unindex(cache_.frame(slot));
+            host_.memory().zero(page_of(slot), in_page,
+                                static_cast<std::uint16_t>(page_size - in_page));
+        }
+        cache_.unpin(slot);
+        end_io(inode);
+        return done ? 0 : ENOMEM;
+    };
+    if (int e = zero_tail(inode.file)) return e;
+    for (std::size_t i = 0; i < inode.files.size(); ++i) {
+        if (int e = zero_tail(inode.files[i])) return e;
+    }
+    return 0;
+}
+
+int ServerState::statfs(Request& q) {
+    if (!q.args.finished()) return EINVAL;
+    const auto st = storage_.statfs();
+    if (!st) return st.error();
+    protocol::StatfsOut out{};
+    out.blocks = st->blocks;
+    out.bfree = st->blocks_free;
+    out.bavail = st->blocks_available;
+    out.files = st->files;
+    out.ffree = st->files_free;
+    out.bsize = out.frsize = st->block_size;
+    out.namelen = st->name_max;
+    q.reply.put(out);
+    return 0;
+}
+
+int ServerState::forget(Request& q, bool batch) {
+    const auto one = [&](NodeId node) {
+        const InodeTable::Index index = inodes_.find(node);
+        if (index == InodeTable::none) return;
+        InodeUse inode(*this, index);
+        unhold(*inode, q.client);
+    };
+    if (!batch) {
+        q.args.get<protocol::ForgetIn>();
+        if (!q.args.finished()) return EINVAL;
+        one(q.header.nodeid);
+        return 0;
+    }
+    const auto in = q.args.get<protocol::BatchForgetIn>();
+    const auto nodes = q.args.get_array<protocol::ForgetOne>(in.count);
+    if (!q.args.finished()) return EINVAL;
+    for (const auto& forgotten : nodes) one(forgotten.nodeid);
+    return 0;
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,56 @@
+// Payment in memory: what a client ballooned out enlarges the pool and its credit.
+#include <algorithm>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+int ServerState::donate(Request& q) {
+    q.args.get<protocol::BalloonIn>();  // what it says it gave does not matter
+    if (!q.args.finished()) return EINVAL;
+    const pages::AccountId id = q.client.account;
+    const std::uint64_t before = ledger_.account(id).donated;
+    const std::uint64_t seen = host_.frames().donated_by(q.client.device.guest);
+    if (seen > before) {
+        ledger_.set_donated(id, seen);
+        adjust_capacity();
+    }
+    const auto& account = ledger_.account(id);
+    q.reply.put(protocol::BalloonOut{account.donated - before, account.donated, account.quota,
+                                     account.pinned});
+    return 0;
+}
+
+int ServerState::reclaim(Request& q) {
+    const auto in = q.args.get<protocol::BalloonIn>();
+    if (!q.args.finished()) return EINVAL;
+    const pages::AccountId id = q.client.account;
+    const std::uint64_t before = ledger_.account(id).donated;
+    const std::uint64_t back = std::min({in.pages, before, ledger_.credit(id)});
+    if (back == 0 && in.pages != 0) return EAGAIN;
+    ledger_.set_donated(id, before - back);
+    adjust_capacity();
+    const auto& account = ledger_.account(id);
+    q.reply.put(protocol::BalloonOut{back, account.donated, account.quota, account.pinned});
+    return 0;
+}
+
+/// The pool follows the donations. Where it shrinks, clean pages go at once; what is dirty or
+/// pinned goes when it can, since no frame is taken from the host above the capacity.
+void ServerState::adjust_capacity() {
+    const std::uint64_t frames = config_.cache_pages + ledger_.total_donated();
+    const auto capacity =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, cache::kMaxPages));
+    pool_.set_capacity(capacity);
+    cache_.set_capacity(cache_slots(capacity));
+    if (pool_.owned() <= capacity) return;
+    std::uint32_t excess = pool_.owned() - capacity;
+    if (pool_.free() < excess) {
+        std::vector<cache::Evicted> evicted;
+        stats_.evicted += cache_.evict(excess - pool_.free(), cache::DirtyPages::keep, &evicted);
+        for (const cache::Evicted& page : evicted) put_frame(page.frame);
+    }
+    pool_.shrink(excess);
+}
+
+}  // namespace xenfs::server

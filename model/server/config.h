@@ -1,0 +1,63 @@
+#pragma once
+// What a server is told before it starts, and what it counts while it runs.
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "model/host/types.h"
+
+namespace xenfs::server {
+
+struct Config {
+    std::uint32_t cache_pages =
+        65536;                     ///< frames of the pool that cache files, donations not counted
+    std::string eviction = "lru";  ///< policies by name: model/policies/*
+    std::string dedup = "name";
+    std::string charging = "each";
+    unsigned workers = 4;  ///< tasks; each connection has a reserve worker besides
+    Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
+    std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
+    Nanoseconds ack_timeout = 1'000'000'000;  ///< a client that has not handled a notice by then …
+    bool leases = true;
+    std::uint32_t max_slots = 64;            ///< offered to each client
+    std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
+    std::uint32_t max_held_nodes = 1 << 20;  ///< for each client: replies are uncacheable beyond
+    std::uint32_t max_locks = 4096;          ///< for each client: ENOLCK beyond
+};
+
+/// One device to serve.
+struct Attachment {
+    DomainId guest = 0;
+    std::uint32_t number = 0;
+    std::string export_name = "/";
+    std::uint64_t quota_pages = 8192;
+    std::uint32_t trust_group = 0;  ///< content is shared within a group only
+};
+
+/// Plain counts since the start. Page counts are of 4 KiB.
+struct Stats {
+    std::array<std::uint64_t, 64> requests{};      ///< by FUSE opcode
+    std::array<std::uint64_t, 8> page_requests{};  ///< by opcode - 8192
+    std::uint64_t errors = 0;               ///< replies with an errno (ENOENT of a lookup is none)
+    std::uint64_t protocol_violations = 0;  ///< connections ended for them
+    std::uint64_t urgent = 0;               ///< requests served by a reserve worker
+    std::uint64_t hits = 0, misses = 0;     ///< pages asked for by PAGES_GET
+    std::uint64_t disk_read_pages = 0, disk_read_calls = 0;
+    std::uint64_t disk_write_pages = 0, disk_write_calls = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t granted = 0, granted_writable = 0, entries_ended = 0;
+    std::uint64_t revoke_busy = 0;  ///< entries put aside because still mapped
+    std::uint64_t credit_refusals = 0, memory_refusals = 0;  ///< PAGES_GET cut short
+    std::uint64_t committed = 0;                             ///< pages
+    std::uint64_t flipped_in = 0, flipped_out = 0, flip_lost = 0;
+    std::uint64_t notices = 0, recalls = 0, leases = 0, ack_timeouts = 0;
+    std::uint64_t dedup_shared = 0;  ///< pages that took another's frame
+    std::uint64_t dedup_false = 0;   ///< equal fingerprint, other content
+    std::uint64_t cow_breaks = 0;
+    std::uint64_t dropped_unwritten = 0;  ///< dirty pages of files that died before write-back
+    std::uint64_t detached = 0;  ///< pages taken away from a client that held them too long
+    std::uint64_t clients_closed = 0, clients_died = 0;
+};
+
+}  // namespace xenfs::server

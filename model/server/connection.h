@@ -1,0 +1,73 @@
+#pragma once
+// One client as the server sees it.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "model/host/host.h"
+#include "model/pages/ledger.h"
+#include "model/protocol/handshake.h"
+#include "model/protocol/message.h"
+#include "model/protocol/ring.h"
+#include "model/server/config.h"
+#include "model/server/inode_table.h"
+
+namespace xenfs::server {
+
+/// A request in private memory.
+struct alignas(8) RequestBuffer {
+    std::array<std::byte, protocol::max_message_bytes> bytes;
+};
+
+struct OpenFile {
+    InodeTable::Index inode = InodeTable::none;  ///< none: the place is free
+    bool read = false, write = false;
+    std::uint32_t generation = 0;
+};
+
+/// From the offer of a device until its client is gone. The index is reused; `generation` tells the
+/// tenants apart for tasks that slept meanwhile.
+struct Connection {
+    enum class State : std::uint8_t { offered, connected, closing };
+
+    Attachment attachment;
+    protocol::Device device;
+    ConnectionIndex index = no_connection;
+    std::uint32_t generation = 0;
+    State state = State::offered;
+    bool looked_at = false;     ///< the store changed: the control task has not looked yet
+    bool initialised = false;   ///< FUSE_INIT came
+    bool unresponsive = false;  ///< let a notice's bound pass and has not caught up
+    bool doomed = false;        ///< a violation, or it asked to leave
+    bool vanished = false;      ///< its directory is gone: the domain died
+    std::uint32_t active = 0;   ///< tasks that use the ring
+    std::uint32_t acks_awaited = 0;
+    std::uint64_t watch = 0;
+
+    protocol::RingBack ring;
+    std::array<MapHandle, 1 + protocol::max_slots> mapped{};
+    std::uint32_t mapped_count = 0;
+    Port port = 0;
+    pages::AccountId account = 0;
+
+    std::vector<OpenFile> files;
+    std::vector<std::uint32_t> free_files;
+    std::uint32_t open_files = 0;
+    std::uint32_t held_nodes = 0;
+    std::uint32_t locks = 0;
+
+    /// Requests that the reserve worker took off the ring on its way to an urgent one.
+    struct Parked {
+        std::uint16_t slot;
+        std::unique_ptr<RequestBuffer> message;
+    };
+    std::deque<Parked> parked;
+    std::unique_ptr<host::Gate> reserve_gate;
+
+    bool alive() const { return state == State::connected && !doomed; }
+};
+
+}  // namespace xenfs::server

@@ -1,0 +1,175 @@
+// The control task: clients come, go and die.
+#include <array>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using protocol::XenbusState;
+
+void ServerState::control() {
+    while (!stopping_) {
+        look_ = false;
+        for (auto& slot : connections_) {
+            if (slot == nullptr) continue;
+            Connection& c = *slot;
+            if (c.watch == 0) {  // attached, not offered yet
+                const protocol::BackendOffer offer{.max_slots = config_.max_slots,
+                                                   .pool_domain = host_.granter(),
+                                                   .export_name = c.attachment.export_name,
+                                                   .quota_pages = c.attachment.quota_pages};
+                protocol::write_backend_offer(host_.store(), c.device, offer);
+                const ConnectionIndex index = c.index;
+                const std::uint32_t generation = c.generation;
+                c.watch = host_.store().watch(
+                    protocol::frontend_path(c.device), [this, index, generation] {
+                        Connection* changed = connection(index);
+                        if (changed == nullptr || changed->generation != generation) {
+                            return;
+                        }
+                        changed->looked_at = false;
+                        look_ = true;
+                        control_gate_->wake_one();
+                    });
+            }
+            if (!c.looked_at) look_at(c);
+            if (c.doomed && c.state == Connection::State::connected) {
+                c.state = Connection::State::closing;
+                c.reserve_gate->wake_all();
+                ack_gate_->wake_all();
+            }
+            if (c.state == Connection::State::closing) {
+                if (c.active == 0) {
+                    disconnect(c);
+                } else {
+                    c.reserve_gate->wake_all();
+                }
+            }
+        }
+        if (book_.aside() != 0) {
+            book_.retry_aside();
+            io_gate_->wake_all();
+        }
+        if (look_ || stopping_) continue;
+        // What stayed mapped is asked again from time to time: Xen sends no event when it ends.
+        control_gate_->wait(book_.aside() != 0 ? config_.ack_timeout : host::forever);
+    }
+}
+
+void ServerState::look_at(Connection& c) {
+    c.looked_at = true;
+    const XenbusState state = protocol::read_frontend_state(host_.store(), c.device);
+    if (c.state == Connection::State::offered) {
+        if (state == XenbusState::initialised) connect(c);
+        return;
+    }
+    if (state == XenbusState::closing || state == XenbusState::closed ||
+        state == XenbusState::unknown || state == XenbusState::initialising) {
+        c.vanished = state == XenbusState::unknown;
+        doom(c);
+    }
+}
+
+void ServerState::connect(Connection& c) {
+    const auto refuse = [&] {
+        ++stats_.errors;
+        protocol::write_backend_state(host_.store(), c.device, XenbusState::closing);
+        protocol::write_backend_state(host_.store(), c.device, XenbusState::closed);
+    };
+    const auto offer = protocol::read_frontend_offer(host_.store(), c.device, config_.max_slots);
+    if (!offer) return refuse();
+    const std::uint32_t count = 1 + offer->slots;
+    std::array<GrantStatus, 1 + protocol::max_slots> status;
+    host_.grants().map(c.device.guest, std::span(offer->ring_refs).first(count), Access::read_write,
+                       std::span(c.mapped).first(count), std::span(status).first(count));
+    std::array<std::byte*, 1 + protocol::max_slots> memory{};
+    std::uint32_t good = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        if (status[i] != GrantStatus::okay) continue;
+        c.mapped[good] = c.mapped[i];
+        memory[good++] = host_.memory().bytes(host::Page::of_mapping(c.mapped[i]));
+    }
+    const auto port = good == count ? host_.events().bind(c.device.guest, offer->event_channel)
+                                    : Result<Port>::failure(EINVAL);
+    if (!port) {
+        host_.grants().unmap(std::span(c.mapped).first(good));
+        return refuse();
+    }
+    c.mapped_count = count;
+    c.port = *port;
+    c.ring = protocol::RingBack(memory[0], std::span(memory).subspan(1, offer->slots));
+    c.account = ledger_.open(c.device.guest, c.attachment.quota_pages);
+    c.state = Connection::State::connected;
+    c.doomed = c.vanished = c.initialised = c.unresponsive = false;
+    Connection* const self = &c;
+    const std::uint32_t generation = c.generation;
+    const ConnectionIndex index = c.index;
+    host_.events().on_event(c.port, [this, self, index, generation] {
+        Connection* now = connection(index);
+        if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
+    });
+    host_.tasks().spawn(
+        "xenfs-reserve", [this, index, generation] { work_reserve(index, generation); }, true);
+    ready_ |= bit(c.index);
+    protocol::write_backend_state(host_.store(), c.device, XenbusState::connected);
+    work_gate_->wake_one();
+}
+
+/// Nothing of the client is believed from now on; the control task takes it apart.
+void ServerState::doom(Connection& c) {
+    if (c.doomed || c.state != Connection::State::connected) return;
+    c.doomed = true;
+    ready_ &= ~bit(c.index);
+    look_ = true;
+    ack_gate_->wake_all();
+    io_gate_->wake_all();
+    control_gate_->wake_one();
+}
+
+void ServerState::disconnect(Connection& c) {
+    ++(c.vanished ? stats_.clients_died : stats_.clients_closed);
+    const ConnectionIndex index = c.index;
+    release_client(c);
+    host_.events().close(c.port);
+    host_.grants().unmap(std::span(c.mapped).first(c.mapped_count));
+    host_.store().unwatch(c.watch);
+    const protocol::Device device = c.device;
+    const Attachment attachment = c.attachment;
+    const bool vanished = c.vanished;
+    connections_[index].reset();
+    if (vanished) {
+        host_.store().remove(protocol::backend_path(device));
+        return;
+    }
+    protocol::write_backend_state(host_.store(), device, XenbusState::closed);
+    if (!stopping_) attach(attachment);  // offered again
+}
+
+/// Everything that the client held: entries, opens, locks, leases, donation, what it believed.
+void ServerState::release_client(Connection& c) {
+    book_.end_all(c.account);
+    ledger_.close(c.account);
+    adjust_capacity();
+    for (std::uint32_t place = 0; place < c.files.size(); ++place) {
+        if (c.files[place].inode != InodeTable::none) close_file(c, place);
+    }
+    std::vector<InodeTable::Index> known;
+    inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
+        const bool lease = inode.lease == c.index;
+        if (lease) inode.lease = no_connection;
+        if (lease || ((inode.holders | inode.copiers) & bit(c.index)) != 0 || inode.locks) {
+            known.push_back(i);
+        }
+    });
+    for (const InodeTable::Index i : known) {
+        if (inodes_[i].node == 0) continue;
+        InodeUse inode(*this, i);
+        inode->holders &= ~bit(c.index);
+        inode->copiers &= ~bit(c.index);
+        if (inode->locks) drop_locks(*inode, c);
+    }
+    revoke_asked_ &= ~bit(c.index);
+    io_gate_->wake_all();
+}
+
+}  // namespace xenfs::server

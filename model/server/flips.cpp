@@ -1,0 +1,137 @@
+// Page flips: frames that change their owner instead of data that is copied.
+#include <algorithm>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using cache::kNoSlot;
+using cache::PageState;
+using cache::Slot;
+
+/// Each page's data goes out in a frame of its own, to the client's accept entries; the reply names
+/// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
+std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
+                                  std::span<const std::uint32_t> accept,
+                                  protocol::PagesGetOut& out) {
+    Worker& w = q.worker;
+    if (!host_.capabilities().transfer) return 0;
+    // Frames first (this may yield), then entries and transfers in one go.
+    std::size_t ready = 0;
+    while (ready < slots.size()) {
+        const pages::FrameIndex frame = take_frame(w);
+        if (frame == pages::no_index) {
+            out.flags |= protocol::got_memory;
+            break;
+        }
+        w.frames[ready++] = frame;
+    }
+    make_room(w, static_cast<std::uint32_t>(ready));  // for the frames that come back
+    bool credit_short = false;
+    const std::size_t paid = ready == 0
+                                 ? 0
+                                 : book_.accept(q.client.account, pages::EntryKind::payment,
+                                                std::span(w.refs).first(ready), credit_short);
+    if (credit_short) {
+        out.flags |= protocol::got_credit;
+        ++stats_.credit_refusals;
+    }
+    std::array<host::TransferOperation, max_pages_per_request> operations;
+    for (std::size_t i = 0; i < paid; ++i) {
+        const Frame frame = pool_[w.frames[i]].frame;
+        if (pool_[cache_.frame(slots[i])].writers != 0) {
+            w.entry_flags[i] |= protocol::entry_volatile;
+        }
+        host_.memory().copy(page_of(slots[i]), host::Page::of_frame(frame));
+        operations[i] = {frame, q.client.device.guest, accept[i], GrantStatus::okay};
+    }
+    host_.grants().transfer(std::span(operations).first(paid));
+    std::size_t sent = 0;
+    while (sent < paid && operations[sent].status == GrantStatus::okay) ++sent;
+    for (std::size_t i = 0; i < ready; ++i) {
+        const GrantStatus status = i < paid ? operations[i].status : GrantStatus::bad_page;
+        if (i < paid && status != GrantStatus::bad_page) {
+            // The frame is the client's now, or lost, as Xen does it.
+            ++(status == GrantStatus::okay ? stats_.flipped_out : stats_.flip_lost);
+            pool_.gone(w.frames[i]);
+        } else {
+            put_frame(w.frames[i]);
+        }
+    }
+    // Frames that arrived after a failed one are the client's all the same, and paid for.
+    book_.cancel(q.client.account, std::span(w.refs).first(paid).subspan(sent));
+    return sent;
+}
+
+/// A transfer to a domain at its limit loses the page: room is made first.
+void ServerState::make_room(Worker& w, std::uint32_t count) {
+    for (int attempt = 0; attempt < 8 && pool_.available() < count; ++attempt) {
+        w.evicted.clear();
+        const std::uint32_t gone =
+            cache_.evict(count - pool_.available(), cache::DirtyPages::keep, &w.evicted);
+        stats_.evicted += gone;
+        for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+        if (gone == 0 && !relieve()) break;
+    }
+}
+
+std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count,
+                                        protocol::PagesGetOut& out) {
+    Worker& w = q.worker;
+    if (!host_.capabilities().transfer) return 0;
+    make_room(w, count);
+    bool credit_short = false;
+    const std::size_t offered = book_.accept(q.client.account, pages::EntryKind::accept,
+                                             std::span(w.refs).first(count), credit_short);
+    if (offered < count) {
+        out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
+        ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
+    }
+    std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{0});
+    return offered;
+}
+
+/// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
+int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
+                                std::uint32_t first, std::span<const std::uint32_t> refs) {
+    Worker& w = q.worker;
+    std::size_t came = 0;
+    for (; came < refs.size(); ++came) {
+        w.frames[came] = book_.take_arrived(q.client.account, refs[came]);
+        if (w.frames[came] == pages::no_index) break;
+    }
+    if (came < refs.size()) {
+        for (std::size_t i = 0; i < came; ++i) put_frame(w.frames[i]);
+        return EIO;
+    }
+    const std::uint32_t file = file_number(inode, index, q.client);
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+        const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
+        Slot slot = cache_.find(key);
+        while (slot != kNoSlot && cache_.state(slot) == PageState::loading) {
+            wait_for_loading(inode, std::span(&slot, 1));
+            slot = cache_.find(key);
+        }
+        if (slot != kNoSlot) {
+            cache_.pin(slot);
+            replace_frame(&q.client, inode, slot, w.frames[i]);
+        } else {
+            w.evicted.clear();
+            slot = cache_.admit(key, w.frames[i], PageState::clean, cache::DirtyPages::keep,
+                                &w.evicted);
+            for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+            if (slot == kNoSlot) {
+                for (std::size_t j = i; j < refs.size(); ++j) put_frame(w.frames[j]);
+                return ENOMEM;
+            }
+            cache_.set_flags(slot, 0);
+            cache_.pin(slot);
+        }
+        dirtied(inode, index, slot);
+        cache_.unpin(slot);
+        ++stats_.flipped_in;
+    }
+    return 0;
+}
+
+}  // namespace xenfs::server

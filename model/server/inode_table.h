@@ -1,0 +1,95 @@
+#pragma once
+// What the server remembers of a file while anybody uses it or any of its pages is cached.
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "model/host/storage.h"
+
+namespace xenfs::server {
+
+using ConnectionIndex = std::uint8_t;  ///< 0 … 63: a bit of the masks below
+inline constexpr ConnectionIndex no_connection = 0xff;
+inline constexpr std::uint32_t no_file = ~0u;
+
+constexpr std::uint64_t bit(ConnectionIndex index) {
+    return std::uint64_t{1} << index;
+}
+
+struct FileLocks;  // locks.h
+
+struct Inode {
+    Inode();
+    ~Inode();
+    Inode(Inode&&) noexcept;
+    Inode& operator=(Inode&&) noexcept;
+
+    NodeId node = 0;  ///< 0: a vacant record
+    host::Attr attr;
+    bool attr_valid = false;
+    bool size_ahead = false;    ///< size and mtime here are newer than the storage's
+    bool storage_open = false;  ///< pinned by Storage::open_node
+    bool recalling = false;     ///< a worker is recalling the lease
+    bool dirty_listed = false;  ///< in the write-back queue
+    bool writing = false;       ///< a worker is writing back
+    bool draining = false;      ///< somebody waits for io to become 0
+    ConnectionIndex lease = no_connection;
+    std::uint32_t refs = 0;     ///< tasks that use the record across a yield
+    std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
+    std::uint64_t holders = 0;  ///< were told attributes or entries
+    std::uint64_t copiers = 0;  ///< took data away by copy or flip
+    std::uint64_t openers = 0;
+    struct Opens {
+        ConnectionIndex connection;
+        std::uint32_t count;
+    };
+    std::vector<Opens> opens;          ///< open files by connection; few
+    std::uint32_t file = no_file;      ///< the file's number in the cache
+    std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead
+    Nanoseconds dirty_since = 0;
+    std::unique_ptr<FileLocks> locks;
+};
+
+/// Records by node id, with stable addresses. Numbers for the cache's files are handed out here.
+class InodeTable {
+  public:
+    using Index = std::uint32_t;
+    static constexpr Index none = ~Index{0};
+
+    Index find(NodeId node) const {
+        const auto found = by_node_.find(node);
+        return found == by_node_.end() ? none : found->second;
+    }
+    Index find_or_make(NodeId node);
+    Inode& operator[](Index index) { return records_[index]; }
+    std::size_t size() const { return by_node_.size(); }
+    /// Removes a record that nothing refers to.
+    void erase(Index index);
+
+    /// A number for the cache, mapped back to the record.
+    std::uint32_t make_file(Index owner);
+    void free_file(std::uint32_t file) {
+        file_owner_[file] = none;
+        free_files_.push_back(file);
+    }
+    Index owner_of(std::uint32_t file) const { return file_owner_[file]; }
+
+    template <class Each>
+    void for_each(Each&& each) {
+        for (Index i = 0; i < records_.size(); ++i) {
+            if (records_[i].node != 0) each(i, records_[i]);
+        }
+    }
+
+  private:
+    std::deque<Inode> records_;
+    std::vector<Index> vacant_;
+    std::unordered_map<NodeId, Index> by_node_;
+    std::vector<Index> file_owner_;
+    std::vector<std::uint32_t> free_files_;
+};
+
+}  // namespace xenfs::server

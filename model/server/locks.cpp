@@ -1,0 +1,84 @@
+#include "model/server/locks.h"
+
+#include <algorithm>
+
+namespace xenfs::server {
+
+const LockRange* FileLocks::conflict(const LockRange& wanted) const {
+    for (const LockRange& h : held) {
+        if (h.flock != wanted.flock || h.owner == wanted.owner) continue;
+        if (h.end < wanted.start || wanted.end < h.start) continue;
+        if (h.exclusive || wanted.exclusive) return &h;
+    }
+    return nullptr;
+}
+
+void FileLocks::clear(const LockRange& range) {
+    std::vector<LockRange> kept;
+    for (const LockRange& h : held) {
+        const bool same = h.flock == range.flock && h.owner == range.owner;
+        if (!same || h.end < range.start || range.end < h.start) {
+            kept.push_back(h);
+            continue;
+        }
+        if (h.start < range.start) {
+            kept.push_back(h);
+            kept.back().end = range.start - 1;
+        }
+        if (h.end > range.end) {
+            kept.push_back(h);
+            kept.back().start = range.end + 1;
+        }
+    }
+    held.swap(kept);
+}
+
+void FileLocks::set(const LockRange& range) {
+    clear(range);
+    LockRange merged = range;
+    // Join with neighbours of the same owner and kind, so that the list stays short.
+    std::erase_if(held, [&](const LockRange& h) {
+        if (h.flock != merged.flock || h.owner != merged.owner || h.exclusive != merged.exclusive) {
+            return false;
+        }
+        const bool before = merged.start != 0 && h.end == merged.start - 1;
+        const bool after = merged.end != ~std::uint64_t{0} && h.start == merged.end + 1;
+        if (before) merged.start = h.start;
+        if (after) merged.end = h.end;
+        return before || after;
+    });
+    held.push_back(merged);
+}
+
+void FileLocks::drop_client(std::uint32_t client) {
+    std::erase_if(held, [&](const LockRange& h) { return h.owner.client == client; });
+    std::erase_if(waiting, [&](const LockWaiter& w) { return w.range.owner.client == client; });
+}
+
+void FileLocks::drop_owner(const LockOwner& owner) {
+    std::erase_if(held, [&](const LockRange& h) { return !h.flock && h.owner == owner; });
+}
+
+std::vector<LockWaiter> FileLocks::grant_waiting() {
+    std::vector<LockWaiter> granted;
+    for (std::size_t i = 0; i < waiting.size();) {
+        if (conflict(waiting[i].range) != nullptr) {
+            ++i;
+            continue;
+        }
+        set(waiting[i].range);
+        granted.push_back(waiting[i]);
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    return granted;
+}
+
+std::size_t FileLocks::held_by(std::uint32_t client) const {
+    return static_cast<std::size_t>(
+        std::count_if(held.begin(), held.end(),
+                      [&](const LockRange& h) { return h.owner.client == client; }) +
+        std::count_if(waiting.begin(), waiting.end(),
+                      [&](const LockWaiter& w) { return w.range.owner.client == client; }));
+}
+
+}  // namespace xenfs::server

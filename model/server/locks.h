@@ -1,0 +1,52 @@
+#pragma once
+// The locks of one file: fcntl's byte ranges and flock's whole files, two worlds that do not meet.
+// Knows nothing of rings; tested alone.
+
+#include <cstdint>
+#include <vector>
+
+namespace xenfs::server {
+
+/// Who holds a lock: a client and what it calls an owner.
+struct LockOwner {
+    std::uint32_t client = 0;
+    std::uint64_t owner = 0;
+    friend bool operator==(const LockOwner&, const LockOwner&) = default;
+};
+
+struct LockRange {
+    std::uint64_t start = 0, end = 0;  ///< inclusive
+    bool exclusive = false;
+    bool flock = false;
+    std::uint32_t pid = 0;
+    LockOwner owner;
+};
+
+/// A request that waits; `slot` and `unique` let the caller answer it.
+struct LockWaiter {
+    LockRange range;
+    std::uint16_t slot = 0;
+    std::uint64_t unique = 0;
+};
+
+struct FileLocks {
+    std::vector<LockRange> held;
+    std::vector<LockWaiter> waiting;  ///< in order of arrival
+
+    /// The first lock of another owner that stands in the way; null: none.
+    const LockRange* conflict(const LockRange& wanted) const;
+    /// Takes the range for its owner: replaces what the owner held there, splits and joins. Only
+    /// without a conflict.
+    void set(const LockRange& range);
+    /// Drops what the owner holds in [start, end].
+    void clear(const LockRange& range);
+    /// Drops all of a client's locks and waits, or of one of its owners (fcntl only).
+    void drop_client(std::uint32_t client);
+    void drop_owner(const LockOwner& owner);
+    /// Takes the waits that can be granted now out of the queue, grants them, and returns them.
+    std::vector<LockWaiter> grant_waiting();
+    std::size_t held_by(std::uint32_t client) const;
+    bool empty() const { return held.empty() && waiting.empty(); }
+};
+
+}  // namespace xenfs::server

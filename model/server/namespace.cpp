@@ -1,0 +1,300 @@
+// Names: found, made, taken away, moved. Each change is told to the other holders of the directory
+// before it is answered.
+#include <algorithm>
+
+#include "model/server/convert.h"
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using host::FileType;
+using protocol::check_name;
+using protocol::NoticeKind;
+
+void ServerState::entry_changed(Connection& by, NodeId parent, std::string_view name) {
+    const InodeTable::Index index = inodes_.find(parent);
+    if (index == InodeTable::none) return;
+    InodeUse directory(*this, index);
+    directory->attr_valid = false;
+    const std::uint64_t others = directory->holders & ~bit(by.index);
+    if (others == 0) return;
+    Acks acks;
+    const auto what = notice(NoticeKind::inval_entry, parent, 0, 0, protocol::name_hash(name));
+    for (ConnectionIndex i = 0; i < 64; ++i) {
+        Connection* c = connection(i);
+        if ((others & bit(i)) != 0 && c != nullptr && c->alive()) post(acks, *c, what);
+    }
+    await(acks);
+}
+
+void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
+    const bool cacheable = hold(inode, q.client);
+    protocol::EntryOut out{};
+    out.nodeid = inode.node;
+    out.entry_valid = out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
+    out.attr = to_wire(attr);
+    q.reply.put(out);
+}
+
+int ServerState::lookup(Request& q) {
+    const auto name = q.args.get_string();
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    InodeUse parent(*this, q.header.nodeid);
+    const bool cacheable = hold(*parent, q.client);
+    const auto found = storage_.lookup(parent->node, name);
+    if (!found) {
+        if (found.error() != ENOENT) {
+            unhold(*parent, q.client);
+            return found.error();
+        }
+        protocol::EntryOut out{};
+        out.entry_valid = cacheable ? protocol::valid_until_notice : 0;
+        q.reply.put(out);
+        return 0;
+    }
+    InodeUse child(*this, found->node);
+    const bool child_cacheable = hold(*child, q.client);
+    if (!child->attr_valid) learn(*child, *found);
+    recall(*child, q.client);
+    const auto attr = attributes(*child);
+    if (!attr) {
+        unhold(*child, q.client);
+        return attr.error();
+    }
+    protocol::EntryOut out{};
+    out.nodeid = child->node;
+    out.entry_valid = cacheable ? protocol::valid_until_notice : 0;
+    out.attr_valid = child_cacheable ? protocol::valid_until_notice : 0;
+    out.attr = to_wire(*attr);
+    q.reply.put(out);
+    return 0;
+}
+
+int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
+                           std::string_view name, std::string_view target) {
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    const auto made = storage_.create(q.header.nodeid, name, type, mode & 07777,
+                                      {q.header.uid, q.header.gid}, target, rdev);
+    if (!made) return made.error();
+    InodeUse inode(*this, made->node);
+    learn(*inode, *made);
+    {
+        InodeUse parent(*this, q.header.nodeid);
+        hold(*parent, q.client);
+    }
+    entry_changed(q.client, q.header.nodeid, name);
+    reply_entry(q, *inode, inode->attr);
+    return 0;
+}
+
+int ServerState::mknod(Request& q) {
+    const auto in = q.args.get<protocol::MknodIn>();
+    const auto name = q.args.get_string();
+    for (const FileType type : {FileType::regular, FileType::fifo, FileType::socket,
+                                FileType::block, FileType::character}) {
+        if ((in.mode & 0170000u) == type_bits(type)) {
+            return make_node(q, type, in.mode & ~in.umask, in.rdev, name, {});
+        }
+    }
+    return EINVAL;
+}
+
+int ServerState::mkdir(Request& q) {
+    const auto in = q.args.get<protocol::MkdirIn>();
+    const auto name = q.args.get_string();
+    return make_node(q, FileType::directory, in.mode & ~in.umask, 0, name, {});
+}
+
+int ServerState::symlink(Request& q) {
+    const auto name = q.args.get_string();
+    const auto target = q.args.get_string();
+    if (q.args.finished() && target.empty()) return ENOENT;
+    return make_node(q, FileType::symlink, 0777, 0, name, target);
+}
+
+int ServerState::link(Request& q) {
+    const auto in = q.args.get<protocol::LinkIn>();
+    const auto name = q.args.get_string();
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    InodeUse inode(*this, in.oldnodeid);
+    recall(*inode, q.client);
+    const auto linked = storage_.link(in.oldnodeid, q.header.nodeid, name);
+    if (!linked) return linked.error();
+    learn(*inode, *linked);
+    node_changed(*inode, &q.client);
+    entry_changed(q.client, q.header.nodeid, name);
+    reply_entry(q, *inode, inode->attr);
+    return 0;
+}
+
+/// A name of the file is gone. Without any left and with nobody at it, its pages are nobody's:
+/// dirty ones are never written.
+void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
+    inode.attr.links = links_left;
+    if (links_left != 0 || inode.openers != 0) return;
+    inode.lease = no_connection;
+    drain_io(inode);
+    if (inode.openers != 0) return;  // found by node id meanwhile
+    const std::uint32_t dirty = cache_.dirty_count();
+    if (pages_cached(inode) != 0) drop_pages(inode, 0);
+    stats_.dropped_unwritten += dirty - cache_.dirty_count();
+    inode.size_ahead = false;
+    unpin_storage(inode);
+}
+
+int ServerState::unlink(Request& q) {
+    const auto name = q.args.get_string();
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    const auto gone = storage_.unlink(q.header.nodeid, name);
+    if (!gone) return gone.error();
+    entry_changed(q.client, q.header.nodeid, name);
+    const InodeTable::Index index = inodes_.find(gone->node);
+    if (index == InodeTable::none) return 0;
+    InodeUse inode(*this, index);
+    if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone->ctime);
+    if (gone->links != 0 || inode->openers != 0) node_changed(*inode, &q.client);
+    lost_name(*inode, gone->links);
+    if (gone->links == 0 && inode->openers == 0) {
+        // Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
+        for (ConnectionIndex i = 0; i < 64; ++i) {
+            if ((inode->holders & bit(i)) != 0 && connections_[i]) unhold(*inode, *connections_[i]);
+        }
+        inode->holders = 0;
+        inode->attr_valid = false;
+    }
+    return 0;
+}
+
+int ServerState::rmdir(Request& q) {
+    const auto name = q.args.get_string();
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    const auto target = storage_.lookup(q.header.nodeid, name);
+    if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
+    entry_changed(q.client, q.header.nodeid, name);
+    if (target) {
+        if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
+            InodeUse inode(*this, index);
+            inode->attr_valid = false;
+            node_changed(*inode, &q.client);
+        }
+    }
+    return 0;
+}
+
+int ServerState::rename(Request& q, bool with_flags) {
+    protocol::Rename2In in{};
+    if (with_flags) {
+        in = q.args.get<protocol::Rename2In>();
+    } else {
+        in.newdir = q.args.get<protocol::RenameIn>().newdir;
+    }
+    const auto old_name = q.args.get_string();
+    const auto new_name = q.args.get_string();
+    if (!q.args.finished() || in.flags > 2) return EINVAL;
+    if (int e = check_name(old_name)) return e;
+    if (int e = check_name(new_name)) return e;
+    constexpr std::uint32_t exchange = 2;
+    const auto moved = storage_.lookup(q.header.nodeid, old_name);
+    if (!moved) return moved.error();
+    const auto replaced = storage_.lookup(in.newdir, new_name);
+    if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) return e;
+    entry_changed(q.client, q.header.nodeid, old_name);
+    entry_changed(q.client, in.newdir, new_name);
+    const auto touched = [&](NodeId node) {  // its ctime changed, a directory's parent too
+        const InodeTable::Index index = inodes_.find(node);
+        if (index == InodeTable::none) return;
+        InodeUse inode(*this, index);
+        inode->attr_valid = inode->attr_valid && inode->size_ahead;
+        node_changed(*inode, &q.client);
+    };
+    touched(moved->node);
+    if (!replaced || replaced->node == moved->node) return 0;
+    if ((in.flags & exchange) != 0) {
+        touched(replaced->node);
+        return 0;
+    }
+    const InodeTable::Index index = inodes_.find(replaced->node);
+    if (index == InodeTable::none) return 0;
+    InodeUse inode(*this, index);
+    const bool directory = replaced->type == FileType::directory;
+    const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
+    node_changed(*inode, &q.client);
+    lost_name(*inode, left);
+    if (left == 0 && inode->openers == 0) inode->attr_valid = false;
+    return 0;
+}
+
+int ServerState::readlink(Request& q) {
+    if (!q.args.finished()) return EINVAL;
+    const auto target = storage_.readlink(q.header.nodeid);
+    if (!target) return target.error();
+    if (target->size() > q.reply.room()) return ENAMETOOLONG;
+    q.reply.put_bytes(*target);
+    return 0;
+}
+
+int ServerState::readdir(Request& q) {
+    const auto in = q.args.get<protocol::ReadIn>();
+    if (!q.args.finished()) return EINVAL;
+    const OpenFile* file = file_of(q.client, in.fh);
+    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    InodeUse directory(*this, file->inode);
+    hold(*directory, q.client);
+    const std::size_t room = std::min<std::size_t>(in.size, q.reply.room());
+    const auto entries =
+        storage_.readdir(directory->node, in.offset, room / protocol::dirent_size(1) + 1);
+    if (!entries) return entries.error();
+    std::size_t used = 0;
+    for (const host::DirEntry& entry : *entries) {
+        const std::size_t size = protocol::dirent_size(entry.name.size());
+        if (used + size > room) {
+            if (used == 0) return EINVAL;  // as the kernel's getdents: the buffer is too small
+            break;
+        }
+        used += size;
+        const protocol::Dirent out{entry.node, entry.next,
+                                   static_cast<std::uint32_t>(entry.name.size()),
+                                   type_bits(entry.type) >> 12};
+        q.reply.put(out);
+        q.reply.put_bytes(entry.name);
+        constexpr std::string_view zeros("\0\0\0\0\0\0\0", 7);
+        q.reply.put_bytes(zeros.substr(0, size - sizeof out - entry.name.size()));
+    }
+    return 0;
+}
+
+int ServerState::create(Request& q) {
+    const auto in = q.args.get<protocol::CreateIn>();
+    const auto name = q.args.get_string();
+    if (!q.args.finished()) return EINVAL;
+    if (int e = check_name(name)) return e;
+    auto made = storage_.create(q.header.nodeid, name, FileType::regular,
+                                in.mode & ~in.umask & 07777, {q.header.uid, q.header.gid}, {}, 0);
+    const bool existed = !made && made.error() == EEXIST;
+    if (existed && (in.flags & protocol::open_exclusive) == 0) {
+        made = storage_.lookup(q.header.nodeid, name);
+    }
+    if (!made) return made.error();
+    InodeUse inode(*this, made->node);
+    {
+        InodeUse parent(*this, q.header.nodeid);
+        hold(*parent, q.client);
+    }
+    if (!existed || !inode->attr_valid) learn(*inode, *made);
+    if (!existed) entry_changed(q.client, q.header.nodeid, name);
+    protocol::OpenOut opened{};
+    const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
+    if (int e = open_inode(q, inode.index(), flags, !existed, opened)) return e;
+    const auto attr = attributes(*inode);
+    if (!attr) return attr.error();
+    reply_entry(q, *inode, *attr);
+    q.reply.put(opened);
+    return 0;
+}
+
+}  // namespace xenfs::server

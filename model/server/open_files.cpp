@@ -1,0 +1,228 @@
+// Open files, and what keeps a nameless file alive in the storage.
+#include <algorithm>
+
+#include "model/server/convert.h"
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+namespace {
+
+// fh = place + 1 in the low half, the place's generation in the high one: never 0, and a closed
+// file's number is not mistaken for its successor's.
+std::uint64_t make_fh(std::uint32_t place, std::uint32_t generation) {
+    return (std::uint64_t{generation} << 32) | (place + 1);
+}
+
+}  // namespace
+
+OpenFile* ServerState::file_of(Connection& c, std::uint64_t fh) {
+    const auto place = static_cast<std::uint32_t>(fh) - 1;
+    if (place >= c.files.size()) return nullptr;
+    OpenFile& file = c.files[place];
+    if (file.inode == InodeTable::none || file.generation != fh >> 32) return nullptr;
+    return &file;
+}
+
+int ServerState::pin_storage(Inode& inode) {
+    if (inode.storage_open) return 0;
+    inode.storage_open = true;
+    const int e = storage_.open_node(inode.node);
+    if (e != 0) inode.storage_open = false;
+    return e;
+}
+
+void ServerState::unpin_storage(Inode& inode) {
+    if (!inode.storage_open || inode.openers != 0) return;
+    inode.storage_open = false;
+    storage_.close_node(inode.node);
+}
+
+int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+                            protocol::OpenOut& out) {
+    Connection& c = q.client;
+    if (c.open_files >= config_.max_open_files) return ENFILE;
+    Inode& inode = inodes_[index];
+    const bool cacheable = hold(inode, c);
+    recall(inode, c);
+    const auto attr = attributes(inode);
+    if (!attr) {
+        unhold(inode, c);
+        return attr.error();
+    }
+    const std::uint32_t access = flags & protocol::open_access_mode;
+    const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
+    if (attr->type == host::FileType::directory && write) return EISDIR;
+    if (int e = pin_storage(inode)) return e;
+
+    std::uint32_t place;
+    if (c.free_files.empty()) {
+        place = static_cast<std::uint32_t>(c.files.size());
+        c.files.emplace_back();
+    } else {
+        place = c.free_files.back();
+        c.free_files.pop_back();
+    }
+    c.files[place].inode = index;
+    c.files[place].read = access != protocol::open_write_only;
+    c.files[place].write = write;
+    ++c.open_files;
+    inode.openers |= bit(c.index);
+    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
+                                   [&](const auto& o) { return o.connection == c.index; });
+    if (mine == inode.opens.end()) {
+        inode.opens.push_back({c.index, 1});
+    } else {
+        ++mine->count;
+    }
+    out.fh = make_fh(place, c.files[place].generation);
+    out.open_flags = cacheable ? std::uint32_t{protocol::fopen_keep_cache} : 0;
+
+    if (write && (created || attr->type == host::FileType::regular) && try_lease(inode, c)) {
+        out.open_flags |= protocol::fopen_lease_exclusive;
+    }
+    if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
+        int e = truncate(q.worker, inode, 0);
+        if (e == 0) {
+            host::SetAttr change;
+            change.valid = host::SetAttr::size_;
+            const auto changed = storage_.setattr(inode.node, change);
+            e = changed.error();
+            if (changed) {
+                inode.size_ahead = false;
+                learn(inode, *changed);
+                all_changed(inode, &c);
+            }
+        }
+        if (e != 0) {
+            close_file(c, place);
+            return e;
+        }
+    }
+    if (inode.lease != c.index) out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
+    return 0;
+}
+
+int ServerState::open(Request& q, bool directory) {
+    const auto in = q.args.get<protocol::OpenIn>();
+    if (!q.args.finished()) return EINVAL;
+    InodeUse inode(*this, q.header.nodeid);
+    protocol::OpenOut out{};
+    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
+    if (directory && inode->attr.type != host::FileType::directory) {
+        close_file(q.client, static_cast<std::uint32_t>(out.fh) - 1);
+        return ENOTDIR;
+    }
+    q.reply.put(out);
+    return 0;
+}
+
+void ServerState::close_file(Connection& c, std::uint32_t place) {
+    OpenFile& file = c.files[place];
+    InodeUse inode(*this, file.inode);
+    file.inode = InodeTable::none;
+    ++file.generation;
+    c.free_files.push_back(place);
+    --c.open_files;
+    const auto mine = std::find_if(inode->opens.begin(), inode->opens.end(),
+                                   [&](const auto& o) { return o.connection == c.index; });
+    if (--mine->count == 0) {
+        inode->opens.erase(mine);
+        inode->openers &= ~bit(c.index);
+    }
+    if (inode->openers != 0) return;
+    if (inode->attr.links == 0) {
+        lost_name(*inode, 0);
+    } else {
+        unpin_storage(*inode);
+    }
+}
+
+int ServerState::release(Request& q) {
+    const auto in = q.args.get<protocol::ReleaseIn>();
+    if (!q.args.finished()) return EINVAL;
+    OpenFile* file = file_of(q.client, in.fh);
+    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    InodeUse inode(*this, file->inode);
+    const auto place = static_cast<std::uint32_t>(in.fh) - 1;
+    close_file(q.client, place);
+    if (in.lock_owner != 0 && inode->locks) {
+        inode->locks->drop_owner({q.client.index, in.lock_owner});
+        wake_lock_waiters(*inode);
+    }
+    return 0;
+}
+
+int ServerState::flush(Request& q) {
+    const auto in = q.args.get<protocol::FlushIn>();
+    if (!q.args.finished()) return EINVAL;
+    OpenFile* file = file_of(q.client, in.fh);
+    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    InodeUse inode(*this, file->inode);
+    if (inode->locks) {
+        inode->locks->drop_owner({q.client.index, in.lock_owner});
+        wake_lock_waiters(*inode);
+    }
+    return 0;
+}
+
+int ServerState::fsync(Request& q, bool all) {
+    if (all) {
+        if (!q.args.finished()) {  // FUSE's SYNCFS carries one reserved word; either is taken
+            q.args.get<std::uint64_t>();
+            if (!q.args.finished()) return EINVAL;
+        }
+        const std::vector<Dirty> dirty(dirty_queue_.begin(), dirty_queue_.end());
+        for (const Dirty& entry : dirty) {
+            if (inodes_[entry.inode].node == 0) continue;
+            InodeUse inode(*this, entry.inode);
+            if (int e = write_back(*inode)) return e;
+        }
+        return storage_.sync_all();
+    }
+    const auto in = q.args.get<protocol::FsyncIn>();
+    if (!q.args.finished()) return EINVAL;
+    InodeUse inode(*this, q.header.nodeid);
+    if (in.fh != 0) {
+        const OpenFile* file = file_of(q.client, in.fh);
+        if (file == nullptr || file->inode != inode.index()) return EBADF;
+    }
+    if (int e = write_back(*inode)) return e;
+    return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
+}
+
+int ServerState::init(Request& q) {
+    const auto in = q.args.get<protocol::InitIn>();
+    if (!q.args.finished()) return EINVAL;
+    if (in.major != protocol::fuse_major) return EPROTO;
+    protocol::InitOut out{};
+    out.major = protocol::fuse_major;
+    out.minor = std::min(in.minor, protocol::fuse_minor);
+    out.max_readahead = in.max_readahead;
+    out.max_background = 64;
+    out.congestion_threshold = 48;
+    out.max_write = max_pages_per_request * page_size;
+    out.time_gran = 1;
+    out.max_pages = max_pages_per_request;
+    q.client.initialised = true;
+    q.reply.put(out);
+    return 0;
+}
+
+InodeTable::Index ServerState::file_for_pages(Request& q, std::uint64_t fh, bool write) {
+    InodeTable::Index index;
+    if (fh == 0) {
+        index = inodes_.find(q.header.nodeid);
+        if (index == InodeTable::none || inodes_[index].lease != q.client.index) {
+            return InodeTable::none;
+        }
+    } else {
+        const OpenFile* file = file_of(q.client, fh);
+        // A file opened write-only is read too: to complete a partly written page.
+        if (file == nullptr || (write && !file->write)) return InodeTable::none;
+        index = file->inode;
+        if (inodes_[index].node != q.header.nodeid) return InodeTable::none;
+    }
+    return inodes_[index].attr.type == host::FileType::regular ? index : InodeTable::none;
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,245 @@
+// Making pages of a file resident in the shared cache, and letting them go.
+//
+// Who holds slots across a yield has pinned them and counts in Inode::io; pages are dropped by name
+// (truncate, unlink) only while io is 0. A page that another task is loading is waited for without
+// a pin, and everything is looked up anew afterwards.
+#include <algorithm>
+#include <bitset>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using cache::kNoSlot;
+using cache::PageState;
+using cache::Slot;
+
+void ServerState::begin_io(Inode& inode) {
+    while (inode.draining) io_gate_->wait();
+    ++inode.io;
+}
+
+/// Waits until nobody holds slots of the file; the caller drops pages before it yields again.
+void ServerState::drain_io(Inode& inode) {
+    inode.draining = true;
+    while (inode.io != 0) io_gate_->wait();
+    inode.draining = false;
+    io_gate_->wake_all();
+}
+
+void ServerState::end_io(Inode& inode) {
+    if (--inode.io == 0 && inode.draining) io_gate_->wake_all();
+}
+
+std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, const Connection& c) {
+    if (by_name_) {
+        if (inode.file == no_file) inode.file = inodes_.make_file(index);
+        return inode.file;
+    }
+    if (inode.files.size() <= c.index) inode.files.resize(c.index + 1u, no_file);
+    std::uint32_t& file = inode.files[c.index];
+    if (file == no_file) file = inodes_.make_file(index);
+    return file;
+}
+
+void ServerState::put_frame(pages::FrameIndex frame) {
+    if (by_content_ && pool_[frame].users == 1) unindex(frame);
+    pool_.drop_user(frame);
+}
+
+/// A frame with one user, by eviction if it must be; no_index where even that gives none.
+pages::FrameIndex ServerState::take_frame(Worker& w) {
+    for (int attempt = 0; attempt < 8; ++attempt) {
+        if (const pages::FrameIndex frame = pool_.take(); frame != pages::no_index) return frame;
+        w.evicted.clear();
+        const std::uint32_t out = cache_.evict(32, cache::DirtyPages::keep, &w.evicted);
+        stats_.evicted += out;
+        for (const cache::Evicted& page : w.evicted) {
+            put_frame(page.frame);
+            const InodeTable::Index owner = inodes_.owner_of(page.key.file);
+            if (owner != InodeTable::none && inodes_[owner].refs == 0) reap(owner);
+        }
+        if (out == 0 && !relieve()) break;
+    }
+    return pages::no_index;
+}
+
+/// Out of the cache by name, pinned or not.
+void ServerState::drop_slot(Slot slot) {
+    const pages::FrameIndex frame = cache_.frame(slot);
+    book_.untag(frame, slot, [](const pages::GrantRecord&) {});
+    cache_.drop(slot);
+    put_frame(frame);
+}
+
+void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
+    const auto drop = [&](std::uint32_t file) {
+        if (file == no_file) return;
+        std::vector<Slot> slots;
+        cache_.pages_of(file, slots);
+        for (const Slot slot : slots) {
+            if (cache_.key(slot).page >= first_page) drop_slot(slot);
+        }
+    };
+    drop(inode.file);
+    for (const std::uint32_t file : inode.files) drop(file);
+}
+
+/// Reads pages that were inserted as loading, pinned by us and adjacent. On failure they are gone.
+bool ServerState::load_run(Worker&, Connection& c, Inode& inode, std::span<const Slot> slots,
+                           int& error) {
+    std::array<host::Page, max_pages_per_request> pages;
+    for (std::size_t i = 0; i < slots.size(); ++i) pages[i] = page_of(slots[i]);
+    const std::uint64_t first = cache_.key(slots[0]).page;
+    ++stats_.disk_read_calls;
+    stats_.disk_read_pages += slots.size();
+    error = storage_.read_pages(inode.node, first, std::span(pages).first(slots.size()));
+    for (const Slot slot : slots) {
+        if (error == 0) {
+            cache_.mark_clean(slot);
+        } else {
+            cache_.unpin(slot);
+            drop_slot(slot);
+        }
+    }
+    if (error == 0 && by_content_) share_content(c, slots);
+    io_gate_->wake_all();
+    return error == 0;
+}
+
+/// Waits while any of the pages is being read, or is about to be overwritten by a client (the
+/// latter not for ever), without pins and outside of io. False: none was.
+bool ServerState::wait_for_loading(Inode& inode, std::span<const Slot> slots) {
+    const auto loading = std::find_if(slots.begin(), slots.end(), [&](Slot s) {
+        return s != kNoSlot && cache_.state(s) == PageState::loading;
+    });
+    if (loading == slots.end()) return false;
+    const Slot slot = *loading;
+    const cache::PageKey key = cache_.key(slot);
+    const bool flux = (cache_.flags(slot) & page_flux) != 0;
+    end_io(inode);
+    const bool woken = io_gate_->wait(flux ? config_.ack_timeout : host::forever);
+    if (!woken && flux && cache_.find(key) == slot && (cache_.flags(slot) & page_flux) != 0) {
+        ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
+        drop_slot(slot);
+        io_gate_->wake_all();
+    }
+    begin_io(inode);
+    return true;
+}
+
+/// For a page that is not cached: a frame and a slot, pinned. Its content is there already (zeros,
+/// or another client's copy), or `to_read`.
+Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
+                              bool& to_read) {
+    const pages::FrameIndex frame = take_frame(w);
+    if (frame == pages::no_index) return kNoSlot;
+    if (cache_.find(key) != kNoSlot) {  // another task was faster while we sought a frame
+        put_frame(frame);
+        return kNoSlot;
+    }
+    // Beyond the end there is nothing to read: zeros are the right content, also uncommitted.
+    const bool fresh = key.page >= (inode.attr.size + page_size - 1) >> page_shift;
+    w.evicted.clear();
+    const Slot slot = cache_.admit(key, frame, fresh ? PageState::clean : PageState::loading,
+                                   cache::DirtyPages::keep, &w.evicted);
+    stats_.evicted += w.evicted.size();
+    for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+    if (slot == kNoSlot) {
+        put_frame(frame);
+        return kNoSlot;
+    }
+    cache_.pin(slot);
+    cache_.set_flags(slot, 0);
+    to_read = false;
+    if (fresh || overwrite) {
+        // The frame may hold another guest's data, and a writable entry can be read.
+        host_.memory().zero(page_of(slot), 0, page_size);
+        if (!fresh) cache_.set_flags(slot, page_flux);
+    } else if (by_name_ || !copy_variant(inode, key, slot)) {
+        to_read = true;
+    }
+    return slot;
+}
+
+/// Dedup "none": what another client's copy of the page has that the disk has not yet.
+bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
+    for (const std::uint32_t file : inode.files) {
+        if (file == no_file || file == key.file) continue;
+        const Slot other = cache_.find({file, key.page});
+        if (other == kNoSlot || cache_.state(other) != PageState::dirty) continue;
+        host_.memory().copy(page_of(other), page_of(slot));
+        cache_.mark_clean(slot);
+        return true;
+    }
+    return false;
+}
+
+std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
+                                const FillWish& wish, int& error, bool& memory_short) {
+    error = 0;
+    memory_short = false;
+    const std::uint32_t file = file_number(inode, index, c);
+    const auto slots = std::span(w.slots).first(wish.count);
+    std::uint32_t hits = cache_.find_run(file, wish.first, slots);
+    stats_.hits += hits;
+    stats_.misses += wish.count - hits;
+    while (wait_for_loading(inode, slots)) hits = cache_.find_run(file, wish.first, slots);
+    if (hits == wish.count) {
+        cache_.pin(slots);
+        return hits;
+    }
+    std::bitset<max_pages_per_request> pinned, to_read;
+    // Hits first: nothing may evict them while frames are sought for the rest.
+    for (std::uint32_t i = 0; i < wish.count; ++i) {
+        if (slots[i] == kNoSlot) continue;
+        cache_.pin(slots[i]);
+        pinned.set(i);
+    }
+    std::uint32_t good = wish.count;
+    for (std::uint32_t i = 0; i < good; ++i) {
+        if (pinned[i]) continue;
+        const bool overwrite = wish.overwrite && !(i == 0 && wish.head_kept) &&
+                               !(i + 1 == wish.count && wish.tail_kept);
+        bool read = false;
+        slots[i] = insert_page(w, inode, {file, wish.first + i}, overwrite, read);
+        if (slots[i] == kNoSlot) {
+            memory_short = true;
+            good = i;
+            break;
+        }
+        pinned.set(i);
+        to_read[i] = read;
+    }
+    const std::uint32_t inserted = good;
+    for (std::uint32_t i = 0; i < inserted;) {
+        if (!to_read[i]) {
+            ++i;
+            continue;
+        }
+        std::uint32_t end = i;
+        while (end < inserted && to_read[end]) ++end;
+        int failed = 0;
+        if (!load_run(w, c, inode, slots.subspan(i, end - i), failed)) {
+            error = error == 0 ? failed : error;
+            good = std::min(good, i);
+            for (std::uint32_t j = i; j < end; ++j) pinned.reset(j);
+        }
+        i = end;
+    }
+    for (std::uint32_t i = good; i < wish.count; ++i) {
+        if (pinned[i]) release_unused(slots[i]);
+    }
+    return good;
+}
+
+/// A page that was pinned for a request and is not handed out after all.
+void ServerState::release_unused(Slot slot) {
+    cache_.unpin(slot);
+    if ((cache_.flags(slot) & page_flux) != 0) {
+        drop_slot(slot);
+        io_gate_->wake_all();
+    }
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,129 @@
+// PAGES_COMMIT: new data is in the pages.
+#include <algorithm>
+
+#include "model/server/convert.h"
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using cache::kNoSlot;
+using cache::Slot;
+using protocol::PageMode;
+
+int ServerState::pages_commit(Request& q) {
+    const auto in = q.args.get<protocol::PagesCommitIn>();
+    if (in.ref_count > max_pages_per_request || in.mode >= protocol::page_mode_count) return EINVAL;
+    const auto refs = q.args.get_array<std::uint32_t>(in.ref_count);
+    if (!q.args.finished()) return EINVAL;
+    constexpr std::uint64_t most = std::uint64_t{protocol::max_file_pages} << page_shift;
+    if (in.offset > most || in.length > most - in.offset) return EFBIG;
+    const auto mode = static_cast<PageMode>(in.mode);
+    if (mode != PageMode::copy_in && mode != PageMode::flip_in && mode != PageMode::map_write) {
+        return EINVAL;
+    }
+    const std::uint64_t first = in.offset >> page_shift;
+    const std::uint64_t end = (in.offset + in.length + page_size - 1) >> page_shift;
+    const std::uint64_t touched = in.length == 0 ? 0 : end - first;
+    if (in.ref_count != (mode == PageMode::map_write ? 0 : touched)) return EINVAL;
+
+    const InodeTable::Index index = file_for_pages(q, in.fh, true);
+    if (index == InodeTable::none) return EBADF;
+    InodeUse inode(*this, index);
+    recall(*inode, q.client);
+    if (const auto attr = attributes(*inode); !attr) return attr.error();
+
+    begin_io(*inode);
+    int error = 0;
+    const auto first_page = static_cast<std::uint32_t>(first);
+    if (mode == PageMode::copy_in) {
+        error = copy_in_commit(q, *inode, index, first_page, refs,
+                               (in.flags & protocol::commit_keep) != 0);
+    } else if (mode == PageMode::flip_in) {
+        error = flip_in_commit(q, *inode, index, first_page, refs);
+    } else if (in.offset + in.length >
+               page_size * ((inode->attr.size + page_size - 1) / page_size)) {
+        error = EINVAL;  // a mapping reaches to the end of the last page, no further
+    }
+    if (error == 0) {
+        stats_.committed += refs.size();
+        inode->attr.size = std::max(inode->attr.size, in.length == 0 ? 0 : in.offset + in.length);
+        inode->attr.mtime = inode->attr.ctime = (in.flags & protocol::commit_mtime) != 0
+                                                    ? time_from_wire(in.mtime, in.mtimensec)
+                                                    : host_.clock().now();
+        inode->size_ahead = true;
+    }
+    end_io(*inode);
+    if (error != 0) return error;
+    if (!by_name_) {
+        drop_other_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
+    }
+    list_dirty(*inode, index);  // also where only size or time changed
+    if (touched != 0) pages_changed(*inode, first, touched, &q.client);
+    node_changed(*inode, &q.client);
+    if ((in.flags & protocol::commit_sync) != 0) {
+        if (int e = write_back(*inode)) return e;
+        if (int e = storage_.sync(inode->node, true)) return e;
+    }
+    protocol::PagesCommitOut out{};
+    out.file_size = inode->attr.size;
+    out.committed = static_cast<std::uint32_t>(refs.size());
+    q.reply.put(out);
+    return 0;
+}
+
+/// All references are checked before anything changes: each a live writable entry of this client
+/// for just that page of just this file.
+int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
+                                std::uint32_t first, std::span<const std::uint32_t> refs,
+                                bool keep) {
+    const std::uint32_t file = file_number(inode, index, q.client);
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+        const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
+        if (r == nullptr || r->kind != pages::EntryKind::write || r->tag == pages::no_tag) {
+            return EBADF;
+        }
+        const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
+        if (cache_.key(r->tag) != key) return EBADF;
+    }
+    for (const GrantRef ref : refs) {
+        const Slot slot = book_.find(q.client.account, ref)->tag;
+        if ((cache_.flags(slot) & page_flux) != 0) {
+            cache_.set_flags(slot, cache_.flags(slot) & static_cast<std::uint8_t>(~page_flux));
+            io_gate_->wake_all();
+        }
+        dirtied(inode, index, slot);
+        q.worker.slots[static_cast<std::size_t>(&ref - refs.data())] = slot;
+    }
+    if (keep) return 0;
+    const auto slots = std::span(q.worker.slots).first(refs.size());
+    cache_.pin(slots);
+    end_entries(q.client, refs);
+    // The write is over when the entry is; only then may others show the frame.
+    if (by_content_) share_content(q.client, slots);
+    cache_.unpin(slots);
+    return 0;
+}
+
+/// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
+void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                                      std::uint32_t count) {
+    Acks acks;
+    for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
+        if (i == c.index || inode.files[i] == no_file) continue;
+        bool any = false;
+        for (std::uint32_t page = first; page < first + count; ++page) {
+            const Slot slot = cache_.find({inode.files[i], page});
+            if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
+            if ((cache_.flags(slot) & page_writing) != 0) continue;
+            drop_slot(slot);
+            any = true;
+        }
+        Connection* other = connection(i);
+        if (any && other != nullptr && other->alive()) {
+            post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
+        }
+    }
+    await(acks);
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,179 @@
+// PAGES_GET and PAGES_RELEASE: entries for pages of the shared cache, within the client's credit.
+#include <algorithm>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using protocol::PageMode;
+
+/// An entry of a page is over (called by the grant book, which must not be re-entered).
+void ServerState::entry_ended(const pages::GrantRecord& record) {
+    ++stats_.entries_ended;
+    if (record.tag == pages::no_tag) return;
+    const cache::Slot slot = record.tag;
+    cache_.unpin(slot);
+    if ((cache_.flags(slot) & page_flux) != 0 && record.kind == pages::EntryKind::write) {
+        flux_left_.push_back(slot);
+    }
+}
+
+/// Pages that were to be overwritten and came back without a commit: they are not the file's.
+void ServerState::sweep_flux() {
+    if (flux_left_.empty()) return;
+    for (const cache::Slot slot : flux_left_) {
+        if ((cache_.flags(slot) & page_flux) != 0) drop_slot(slot);
+    }
+    flux_left_.clear();
+    io_gate_->wake_all();
+}
+
+pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
+                                                     std::span<const GrantRef> refs) {
+    if (refs.empty()) return {};
+    const auto result = book_.end(c.account, refs);
+    stats_.revoke_busy += result.busy;
+    if (result.busy != 0) control_gate_->wake_one();
+    if (result.ended != 0) revoke_asked_ &= ~bit(c.index);
+    sweep_flux();
+    return result;
+}
+
+int ServerState::pages_release(Request& q) {
+    const auto in = q.args.get<protocol::PagesReleaseIn>();
+    if (in.count > protocol::max_release_per_request) return EINVAL;
+    const auto refs = q.args.get_array<std::uint32_t>(in.count);
+    if (!q.args.finished()) return EINVAL;
+    const auto result = end_entries(q.client, refs);
+    q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
+                                          static_cast<std::uint32_t>(result.busy)});
+    return 0;
+}
+
+int ServerState::pages_get(Request& q) {
+    const auto in = q.args.get<protocol::PagesGetIn>();
+    if (in.release_count > protocol::max_release_per_request ||
+        in.accept_count > max_pages_per_request || in.count > max_pages_per_request ||
+        in.mode >= protocol::page_mode_count) {
+        return EINVAL;
+    }
+    const auto released = q.args.get_array<std::uint32_t>(in.release_count);
+    const auto accept = q.args.get_array<std::uint32_t>(in.accept_count);
+    const auto mode = static_cast<PageMode>(in.mode);
+    if (!q.args.finished() || in.accept_count != (mode == PageMode::flip_out ? in.count : 0) ||
+        in.head >= page_size || in.tail >= page_size) {
+        return EINVAL;
+    }
+    if (in.first_page >= protocol::max_file_pages ||
+        in.count > protocol::max_file_pages - in.first_page) {
+        return EFBIG;
+    }
+    end_entries(q.client, released);
+    protocol::PagesGetOut out{};
+    if (in.count == 0) {
+        q.reply.put(out);
+        return 0;
+    }
+    const bool fresh_allowed = mode == PageMode::copy_in || mode == PageMode::flip_in;
+    const bool write = fresh_allowed || mode == PageMode::map_write;
+    const InodeTable::Index index = file_for_pages(q, in.fh, write);
+    if (index == InodeTable::none) return EBADF;
+    InodeUse inode(*this, index);
+    recall(*inode, q.client);
+    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    if (mode == PageMode::map_write) {
+        pages_changed(*inode, in.first_page, in.count, &q.client);
+    } else if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
+        inode->copiers |= bit(q.client.index);
+    }
+    std::uint32_t count = in.count;
+    if (!fresh_allowed) {
+        const std::uint64_t end = (inode->attr.size + page_size - 1) >> page_shift;
+        const std::uint64_t left = in.first_page >= end ? 0 : end - in.first_page;
+        if (left < count) {
+            count = static_cast<std::uint32_t>(left);
+            out.flags |= protocol::got_end;
+        }
+    }
+    out.file_size = inode->attr.size;
+    Worker& w = q.worker;
+    std::size_t granted = 0;
+    if (mode == PageMode::flip_in) {
+        granted = flip_in_accept(q, count, out);
+    } else if (count != 0) {
+        begin_io(*inode);
+        int error = 0;
+        bool memory_short = false;
+        const FillWish wish{.first = static_cast<std::uint32_t>(in.first_page),
+                            .count = count,
+                            .overwrite = mode == PageMode::copy_in,
+                            .head_kept = in.head != 0,
+                            .tail_kept = in.tail != 0};
+        std::uint32_t ready = fill(w, q.client, *inode, index, wish, error, memory_short);
+        if (ready == 0 && error != 0) {
+            end_io(*inode);
+            return error;
+        }
+        const auto slots = std::span(w.slots).first(ready);
+        cache_.touch(slots);
+        host_.clock().charge(host_.core_costs().server_page * static_cast<Nanoseconds>(ready));
+        std::fill_n(w.entry_flags.begin(), ready, std::uint8_t{0});
+        if (write && by_content_) {
+            for (std::uint32_t i = 0; i < ready; ++i) {
+                bool moved = false;
+                if (!make_private(w, &q.client, *inode, slots[i], moved)) {
+                    for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
+                    ready = i;
+                    memory_short = true;
+                    break;
+                }
+                if (moved) w.entry_flags[i] = protocol::entry_moved;
+            }
+        }
+        const auto usable = slots.first(ready);
+        if (memory_short) {
+            out.flags |= protocol::got_memory;
+            ++stats_.memory_refusals;
+        }
+        if (mode == PageMode::flip_out) {
+            granted = flip_out(q, usable, accept, out);
+            cache_.unpin(usable);
+        } else {
+            for (std::uint32_t i = 0; i < ready; ++i) {
+                w.frames[i] = cache_.frame(usable[i]);
+                // Writers count before our own entry does.
+                if (pool_[w.frames[i]].writers != 0) w.entry_flags[i] |= protocol::entry_volatile;
+                if ((cache_.flags(usable[i]) & page_flux) != 0) {
+                    w.entry_flags[i] |= protocol::entry_fresh;
+                }
+            }
+            bool credit_short = false;
+            granted = ready == 0
+                          ? 0
+                          : book_.grant(q.client.account, std::span(w.frames).first(ready), usable,
+                                        write ? pages::EntryKind::write : pages::EntryKind::read,
+                                        w.refs, credit_short);
+            if (granted < ready) {
+                out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
+                ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
+                for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
+            }
+            stats_.granted += granted;
+            if (write) {
+                stats_.granted_writable += granted;
+                for (std::size_t i = 0; i < granted; ++i) {
+                    if (mode == PageMode::map_write) dirtied(*inode, index, usable[i]);
+                }
+            }
+        }
+        end_io(*inode);
+    }
+    out.granted = static_cast<std::uint32_t>(granted);
+    q.reply.put(out);
+    for (std::size_t i = 0; i < granted; ++i) {
+        q.reply.put(protocol::PageEntry{w.refs[i], w.entry_flags[i]});
+    }
+    return 0;
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,167 @@
+#include "model/server/server.h"
+
+#include <algorithm>
+
+#include "model/policies/eviction/registry.h"
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+ServerState::ServerState(host::Host& host, host::Storage& storage, Config config)
+    : host_(host),
+      storage_(storage),
+      config_(std::move(config)),
+      dedup_(policies::dedup_policies().make(config_.dedup)),
+      charging_(policies::charging_policies().make(config_.charging)),
+      by_name_(dedup_->shares_by_name()),
+      by_content_(dedup_->shares_by_content()),
+      pool_(host.frames(), config_.cache_pages),
+      book_(host.grants(), pool_, ledger_, *charging_),
+      cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
+    book_.on_ended([this](const pages::GrantRecord& record) { entry_ended(record); });
+    work_gate_ = host_.tasks().make_gate();
+    ack_gate_ = host_.tasks().make_gate();
+    io_gate_ = host_.tasks().make_gate();
+    control_gate_ = host_.tasks().make_gate();
+    flush_gate_ = host_.tasks().make_gate();
+    stop_gate_ = host_.tasks().make_gate();
+}
+
+ServerState::~ServerState() = default;
+
+int ServerState::attach(const Attachment& attachment) {
+    std::unique_ptr<Connection>* place = nullptr;
+    for (auto& slot : connections_) {
+        if (slot == nullptr) {
+            if (place == nullptr) place = &slot;
+        } else if (slot->attachment.guest == attachment.guest &&
+                   slot->attachment.number == attachment.number) {
+            return EEXIST;
+        }
+    }
+    if (place == nullptr) return ENOSPC;
+    auto made = std::make_unique<Connection>();
+    made->attachment = attachment;
+    made->device = {attachment.guest, host_.self(), attachment.number};
+    made->index = static_cast<ConnectionIndex>(place - connections_.data());
+    made->generation = ++generations_;
+    made->looked_at = true;
+    made->reserve_gate = host_.tasks().make_gate();
+    *place = std::move(made);
+    look_ = true;
+    if (started_) control_gate_->wake_one();
+    return 0;
+}
+
+void ServerState::start() {
+    started_ = true;
+    host_.tasks().spawn(
+        "xenfs-control", [this] { control(); }, true);
+    host_.tasks().spawn(
+        "xenfs-writeback", [this] { write_back_task(); }, true);
+    for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
+        workers_.push_back(std::make_unique<Worker>());
+        Worker* worker = workers_.back().get();
+        host_.tasks().spawn(
+            "xenfs-worker", [this, worker] { work(*worker); }, true);
+    }
+}
+
+void ServerState::stop() {
+    std::vector<InodeTable::Index> all;
+    inodes_.for_each([&](InodeTable::Index i, Inode&) { all.push_back(i); });
+    for (const InodeTable::Index i : all) {
+        if (inodes_[i].node == 0) continue;
+        InodeUse inode(*this, i);
+        write_back(*inode);
+    }
+    stopping_ = true;
+    while (running_ != 0) {
+        work_gate_->wake_all();
+        ack_gate_->wake_all();
+        io_gate_->wake_all();
+        control_gate_->wake_all();
+        flush_gate_->wake_all();
+        for (auto& c : connections_) {
+            if (c != nullptr) c->reserve_gate->wake_all();
+        }
+        stop_gate_->wait();
+    }
+}
+
+void ServerState::reap(InodeTable::Index index) {
+    Inode& inode = inodes_[index];
+    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.holders != 0 ||
+        inode.openers != 0 || inode.lease != no_connection || inode.storage_open ||
+        inode.dirty_listed || (inode.locks && !inode.locks->empty()) || pages_cached(inode) != 0) {
+        return;
+    }
+    inodes_.erase(index);
+}
+
+std::uint64_t ServerState::pages_cached(const Inode& inode) const {
+    std::uint64_t pages = inode.file == no_file ? 0 : cache_.file_pages(inode.file);
+    for (const std::uint32_t file : inode.files) {
+        if (file != no_file) pages += cache_.file_pages(file);
+    }
+    return pages;
+}
+
+InodeUse::InodeUse(ServerState& server, NodeId node)
+    : InodeUse(server, server.inodes_.find_or_make(node)) {}
+InodeUse::InodeUse(ServerState& server, InodeTable::Index index)
+    : server_(server), index_(index), inode_(server.inodes_[index]) {
+    ++inode_.refs;
+}
+InodeUse::~InodeUse() {
+    --inode_.refs;
+    server_.reap(index_);
+}
+
+void ServerState::check() const {
+    ledger_.check_all();
+    book_.check_all();
+}
+
+Server::Server(host::Host& host, host::Storage& storage, Config config)
+    : state_(std::make_unique<ServerState>(host, storage, std::move(config))) {}
+Server::~Server() = default;
+int Server::attach(const Attachment& attachment) {
+    return state_->attach(attachment);
+}
+void Server::start() {
+    state_->start();
+}
+void Server::stop() {
+    state_->stop();
+}
+const Stats& Server::stats() const {
+    return state_->stats_;
+}
+std::uint32_t Server::cached_pages() const {
+    return state_->cache_.size();
+}
+std::uint32_t Server::dirty_pages() const {
+    return state_->cache_.dirty_count();
+}
+void Server::check() const {
+    state_->check();
+}
+
+std::uint32_t Server::connected() const {
+    return static_cast<std::uint32_t>(
+        std::count_if(state_->connections_.begin(), state_->connections_.end(),
+                      [](const auto& c) { return c != nullptr && c->alive(); }));
+}
+
+Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
+    for (const auto& c : state_->connections_) {
+        if (c == nullptr || !c->alive() || c->device.guest != guest || c->device.number != number) {
+            continue;
+        }
+        const auto& account = state_->ledger_.account(c->account);
+        return {account.pinned, account.donated, account.quota};
+    }
+    return {};
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,59 @@
+#pragma once
+// The server: joins pages and cache, and serves clients over their rings.
+//
+//     server::Server server(machine.server_view(dom0, pool), storage, config);
+//     server.attach({.guest = guest.id()});
+//     server.start();                      // spawns service tasks; returns at once
+
+#include <memory>
+
+#include "model/host/host.h"
+#include "model/host/storage.h"
+#include "model/server/config.h"
+
+namespace xenfs::server {
+
+class ServerState;
+
+/// Owns its cache and tables; host and storage are the caller's and outlive it. All calls are made
+/// in the server's domain (or before its tasks run). Not started, it does nothing.
+///
+/// What it keeps can be rebuilt by a successor over the same pool: node ids are the storage's;
+/// every page of the cache is (node, page) → frame, and entries name frame and domain; names,
+/// attributes and holders are caches or come back when clients connect again (a client that
+/// reconnects holds nothing). Only open files that have no name and leases' dirty pages live in
+/// clients and would be presented again by them.
+class Server {
+  public:
+    /// Throws policies::UnknownPolicy for a name that no policy has.
+    Server(host::Host& host, host::Storage& storage, Config config);
+    ~Server();
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// Offers a device; the client may come at any time from then on. 0, ENOSPC (64 connections),
+    /// EEXIST. The store is written by a task of the server.
+    int attach(const Attachment& attachment);
+    void start();
+    /// Ends tasks after the current requests; dirty pages are written back first. Blocks: from a
+    /// task of the server's domain.
+    void stop();
+
+    const Stats& stats() const;
+    std::uint32_t cached_pages() const;
+    std::uint32_t dirty_pages() const;
+    std::uint32_t connected() const;
+    /// pinned, donated, quota of a client; zeros where it is not connected.
+    struct Charges {
+        std::uint64_t pinned = 0, donated = 0, quota = 0;
+    };
+    Charges charges(DomainId guest, std::uint32_t number = 0) const;
+    /// Asserts the ledger's invariant and all chains: O(everything), for tests.
+    void check() const;
+    ServerState& state() { return *state_; }
+
+  private:
+    std::unique_ptr<ServerState> state_;
+};
+
+}  // namespace xenfs::server

@@ -1,0 +1,305 @@
+#pragma once
+// All that a server has, for the files of this folder. One file a family of operations; the
+// declarations stand here in that order.
+//
+// Everything runs as tasks of one domain, a monitor: between two yield points (storage, gates,
+// flush, notify) a function is alone. What must hold across a yield is guarded by counts:
+// Inode::refs keeps the record, Inode::io and the cache's pins keep slots, Connection::active keeps
+// the ring.
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "model/cache/page_cache.h"
+#include "model/host/host.h"
+#include "model/host/storage.h"
+#include "model/pages/frame_pool.h"
+#include "model/pages/grant_book.h"
+#include "model/pages/ledger.h"
+#include "model/policies/charging/policy.h"
+#include "model/policies/dedup/policy.h"
+#include "model/protocol/notices.h"
+#include "model/server/connection.h"
+#include "model/server/locks.h"
+#include "model/server/server.h"
+
+namespace xenfs::server {
+
+using protocol::max_pages_per_request;
+
+/// What a task needs while it serves: allocated once, so that the hot path allocates nothing.
+struct Worker {
+    RequestBuffer request;
+    std::array<cache::Slot, max_pages_per_request> slots;
+    std::array<pages::FrameIndex, max_pages_per_request> frames;
+    std::array<GrantRef, max_pages_per_request> refs;
+    std::array<std::uint8_t, max_pages_per_request> entry_flags;
+    std::vector<cache::Evicted> evicted;
+};
+
+/// A request being served: its arguments in private memory, its reply in the client's slot.
+struct Request {
+    Connection& client;
+    Worker& worker;
+    protocol::InHeader header;
+    std::uint16_t slot;
+    protocol::Reader args;
+    protocol::Writer reply;
+};
+
+/// A handler's answer instead of an errno: somebody else will reply.
+inline constexpr int reply_later = -1;
+
+/// Flags of a cached page (PageRecord::flags).
+enum PageFlags : std::uint8_t {
+    page_writing = 1,    ///< its write-back is under way
+    page_redirtied = 2,  ///< and it was written to meanwhile
+    page_flux = 4        ///< zeros that a client is about to overwrite: not the file's content yet
+};
+
+/// Notices posted on behalf of one request.
+struct Acks {
+    std::uint64_t clients = 0;  ///< mask
+    std::array<std::uint64_t, 64> sequence;
+    std::array<std::uint32_t, 64> generation;
+};
+
+class ServerState;
+
+/// Keeps an inode's record across yields; lets it go when nobody needs it any more.
+class InodeUse {
+  public:
+    InodeUse(ServerState& server, NodeId node);
+    InodeUse(ServerState& server, InodeTable::Index index);
+    ~InodeUse();
+    InodeUse(const InodeUse&) = delete;
+    InodeUse& operator=(const InodeUse&) = delete;
+    Inode& operator*() const { return inode_; }
+    Inode* operator->() const { return &inode_; }
+    InodeTable::Index index() const { return index_; }
+
+  private:
+    ServerState& server_;
+    InodeTable::Index index_;
+    Inode& inode_;
+};
+
+class ServerState {
+  public:
+    ServerState(host::Host& host, host::Storage& storage, Config config);
+    ~ServerState();
+
+    // --- server.cpp
+    int attach(const Attachment& attachment);
+    void start();
+    void stop();
+    void check() const;
+
+    // --- connections.cpp: the control task
+    void control();
+    void look_at(Connection& c);
+    void connect(Connection& c);
+    void disconnect(Connection& c);
+    void release_client(Connection& c);
+    void doom(Connection& c);
+    void on_ring_event(Connection& c);
+
+    // --- workers.cpp
+    void work(Worker& worker);
+    void work_reserve(ConnectionIndex index, std::uint32_t generation);
+    void wake_reserves();
+    void serve(Worker& worker, Connection& c, std::uint16_t slot, RequestBuffer& message);
+    int dispatch(Request& q);
+    void answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
+                std::size_t result_bytes);
+
+    // --- namespace.cpp
+    int lookup(Request& q);
+    int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t rdev,
+                  std::string_view name, std::string_view target);
+    int mknod(Request& q);
+    int mkdir(Request& q);
+    int symlink(Request& q);
+    int link(Request& q);
+    int unlink(Request& q);
+    int rmdir(Request& q);
+    int rename(Request& q, bool with_flags);
+    int readlink(Request& q);
+    int readdir(Request& q);
+    int create(Request& q);
+    void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
+    void lost_name(Inode& inode, std::uint32_t links_left);
+    void entry_changed(Connection& by, NodeId parent, std::string_view name);
+
+    // --- attributes.cpp
+    int getattr(Request& q);
+    int setattr(Request& q);
+    int statfs(Request& q);
+    Result<host::Attr> attributes(Inode& inode);
+    void learn(Inode& inode, const host::Attr& from_storage);
+    int truncate(Worker& w, Inode& inode, std::uint64_t size);
+    int forget(Request& q, bool batch);
+
+    // --- open_files.cpp
+    int open(Request& q, bool directory);
+    int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+                   protocol::OpenOut& out);
+    int release(Request& q);
+    int flush(Request& q);
+    int fsync(Request& q, bool all);
+    int init(Request& q);
+    OpenFile* file_of(Connection& c, std::uint64_t fh);
+    void close_file(Connection& c, std::uint32_t place);
+    /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
+    InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
+    int pin_storage(Inode& inode);
+    void unpin_storage(Inode& inode);
+
+    // --- leases.cpp: holders, notices, leases
+    bool hold(Inode& inode, Connection& c);
+    void unhold(Inode& inode, Connection& c);
+    void post(Acks& acks, Connection& c, protocol::Notice notice);
+    void await(Acks& acks);
+    /// Makes sure that the server, not another client, knows the file best.
+    void recall(Inode& inode, Connection& asker);
+    void node_changed(Inode& inode, Connection* by);
+    void pages_changed(Inode& inode, std::uint64_t first, std::uint64_t count, Connection* by);
+    /// To all holders and openers but `by`: pages are stale, attributes too.
+    void all_changed(Inode& inode, Connection* by);
+    bool try_lease(Inode& inode, Connection& c);
+    int lease_return(Request& q);
+    protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
+                            std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
+
+    // --- pages_get.cpp, pages_commit.cpp, flips.cpp
+    int pages_get(Request& q);
+    int pages_commit(Request& q);
+    int pages_release(Request& q);
+    int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
+                       std::span<const std::uint32_t> refs, bool keep);
+    void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                             std::uint32_t count);
+    std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
+                         std::span<const std::uint32_t> accept, protocol::PagesGetOut& out);
+    std::size_t flip_in_accept(Request& q, std::uint32_t count, protocol::PagesGetOut& out);
+    void make_room(Worker& w, std::uint32_t count);
+    int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
+                       std::span<const std::uint32_t> refs);
+    void entry_ended(const pages::GrantRecord& record);
+    pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
+    void sweep_flux();
+
+    // --- page_fill.cpp: making pages resident
+    struct FillWish {
+        std::uint32_t first = 0, count = 0;
+        bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
+        bool head_kept = false, tail_kept = false;
+        bool readahead = false;
+    };
+    /// Pins w.slots[0 … result); `error` is an errno of the storage, `memory_short` as it says.
+    std::uint32_t fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
+                       const FillWish& wish, int& error, bool& memory_short);
+    std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
+    pages::FrameIndex take_frame(Worker& w);
+    void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
+    void drop_slot(cache::Slot slot);
+    void release_unused(cache::Slot slot);
+    bool wait_for_loading(Inode& inode, std::span<const cache::Slot> slots);
+    cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
+                            bool& to_read);
+    bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
+    void drop_pages(Inode& inode, std::uint64_t first_page);
+    bool load_run(Worker& w, Connection& c, Inode& inode, std::span<const cache::Slot> slots,
+                  int& error);
+    void begin_io(Inode& inode);
+    void end_io(Inode& inode);
+    void drain_io(Inode& inode);
+    host::Page page_of(cache::Slot slot) {
+        return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
+    }
+
+    // --- sharing.cpp: content dedup and copy-on-write
+    void share_content(Connection& c, std::span<const cache::Slot> slots);
+    void unindex(pages::FrameIndex frame);
+    /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
+    bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
+    void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
+
+    // --- write_back.cpp
+    void write_back_task();
+    int write_back(Inode& inode);
+    void list_dirty(Inode& inode, InodeTable::Index index);
+    void dirtied(Inode& inode, InodeTable::Index index, cache::Slot slot);
+    bool relieve();
+    void ask_for_pages();
+
+    // --- balloon.cpp
+    int donate(Request& q);
+    int reclaim(Request& q);
+    void adjust_capacity();
+    /// Where contents are shared there are more cached pages than frames; frames then are the
+    /// limit.
+    std::uint32_t cache_slots(std::uint64_t frames) const {
+        return static_cast<std::uint32_t>(
+            std::min<std::uint64_t>(frames * (by_content_ ? 8 : 1), cache::kMaxPages));
+    }
+
+    // --- lock_requests.cpp
+    int getlk(Request& q);
+    int setlk(Request& q, bool wait);
+    int interrupt(Request& q);
+    void wake_lock_waiters(Inode& inode);
+    void drop_locks(Inode& inode, Connection& c);
+
+    // --- xattr.cpp
+    int setxattr(Request& q);
+    int getxattr(Request& q);
+    int listxattr(Request& q);
+    int removexattr(Request& q);
+
+    void reap(InodeTable::Index index);
+    Connection* connection(ConnectionIndex index) { return connections_[index].get(); }
+    std::uint64_t pages_cached(const Inode& inode) const;
+
+    host::Host& host_;
+    host::Storage& storage_;
+    Config config_;
+    Stats stats_;
+    std::unique_ptr<policies::DedupPolicy> dedup_;
+    std::unique_ptr<policies::ChargingPolicy> charging_;
+    const bool by_name_, by_content_;
+    pages::Ledger ledger_;
+    pages::FramePool pool_;
+    pages::GrantBook book_;
+    cache::PageCache cache_;
+    InodeTable inodes_;
+
+    std::array<std::unique_ptr<Connection>, 64> connections_;
+    std::uint32_t generations_ = 0;
+    std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
+    std::uint32_t next_ready_ = 0;  ///< round robin
+    std::uint32_t idle_ = 0, running_ = 0;
+    std::uint32_t waiting_for_acks_ = 0;
+    bool started_ = false, stopping_ = false, look_ = false;
+
+    std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
+        stop_gate_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    struct Dirty {
+        InodeTable::Index inode;
+        Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
+    };
+    std::deque<Dirty> dirty_queue_;                                  ///< oldest first
+    std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
+    std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
+    std::vector<cache::Slot> flux_left_;  ///< given back without a commit: to be dropped
+    std::uint64_t revoke_asked_ = 0;      ///< clients asked to release, not yet answered
+};
+
+}  // namespace xenfs::server

@@ -1,0 +1,109 @@
+// Dedup by content: pages that hold the same show the same frame, until one of them is written to.
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+using cache::Slot;
+
+namespace {
+
+/// Contents of different trust groups never meet: not even the time of a look-up tells.
+std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
+    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
+    return key == 0 ? 1 : key;
+}
+
+}  // namespace
+
+void ServerState::unindex(pages::FrameIndex frame) {
+    if (frame >= content_key_.size() || content_key_[frame] == 0) return;
+    contents_.erase(content_key_[frame]);
+    content_key_[frame] = 0;
+}
+
+/// For pages just filled or committed, pinned by the caller. Frames that clients still reach are
+/// left alone: a mapping cannot be moved to another frame.
+void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
+    std::array<host::Page, max_pages_per_request> pages;
+    std::array<Fingerprint, max_pages_per_request> fingerprints;
+    std::array<Slot, max_pages_per_request> asked;
+    std::size_t count = 0;
+    for (const Slot slot : slots) {
+        const pages::PoolFrame& f = pool_[cache_.frame(slot)];
+        if (f.grants != 0 || f.users != 1) continue;
+        pages[count] = page_of(slot);
+        asked[count++] = slot;
+    }
+    host_.memory().hash(std::span(pages).first(count), std::span(fingerprints).first(count));
+    for (std::size_t i = 0; i < count; ++i) {
+        const Slot slot = asked[i];
+        const pages::FrameIndex own = cache_.frame(slot);
+        const std::uint64_t key = content_key(fingerprints[i], c.attachment.trust_group);
+        const auto found = contents_.find(key);
+        if (found == contents_.end()) {
+            unindex(own);
+            if (content_key_.size() <= own) content_key_.resize(own + 1, 0);
+            content_key_[own] = key;
+            contents_.emplace(key, own);
+            continue;
+        }
+        const pages::FrameIndex shared = found->second;
+        if (shared == own) continue;
+        if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame), pages[i])) {
+            ++stats_.dedup_false;
+            continue;
+        }
+        pool_.add_user(shared);
+        cache_.set_frame(slot, shared);
+        put_frame(own);
+        ++stats_.dedup_shared;
+    }
+}
+
+/// The page shows another frame from now on. Entries on the old one go on without the page; who
+/// holds them is told, `by` excepted, which learns it from its reply.
+void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::FrameIndex fresh) {
+    const pages::FrameIndex old = cache_.frame(slot);
+    const std::uint64_t page = cache_.key(slot).page;
+    std::uint64_t told = 0;
+    book_.untag(old, slot, [&](const pages::GrantRecord& record) {
+        cache_.unpin(slot);
+        if (record.orphaned) return;
+        for (const auto& c : connections_) {
+            if (c != nullptr && c->alive() && c->account == record.account) told |= bit(c->index);
+        }
+    });
+    cache_.set_frame(slot, fresh);
+    put_frame(old);
+    if (by != nullptr) told &= ~bit(by->index);
+    if (told == 0) return;
+    Acks acks;
+    for (ConnectionIndex i = 0; i < 64; ++i) {
+        Connection* c = connection(i);
+        if ((told & bit(i)) == 0 || c == nullptr || !c->alive()) continue;
+        post(acks, *c, notice(protocol::NoticeKind::inval_pages, inode.node, page, 1));
+    }
+    await(acks);
+}
+
+bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slot, bool& moved) {
+    moved = false;
+    if (pool_[cache_.frame(slot)].users > 1) {
+        const pages::FrameIndex fresh = take_frame(w);
+        if (fresh == pages::no_index) return false;
+        const pages::FrameIndex old = cache_.frame(slot);
+        if (pool_[old].users > 1) {
+            host_.memory().copy(host::Page::of_frame(pool_[old].frame),
+                                host::Page::of_frame(pool_[fresh].frame));
+            ++stats_.cow_breaks;
+            moved = true;
+            replace_frame(by, inode, slot, fresh);
+        } else {
+            put_frame(fresh);  // the others went while we sought a frame
+        }
+    }
+    unindex(cache_.frame(slot));  // about to change
+    return true;
+}
+
+}  // namespace xenfs::server

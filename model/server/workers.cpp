@@ -1,0 +1,244 @@
+// Tasks that take requests off the rings. Ordinary workers serve all connections in turn. Each
+// connection has a reserve worker besides, which moves only while somebody waits for this client
+// to handle a notice: what the client must send before it can answer (urgent requests) then never
+// queues behind the waiters. Ordinary requests that it meets on the way are parked for the others.
+#include <bit>
+#include <cstring>
+
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+void ServerState::on_ring_event(Connection& c) {
+    ready_ |= bit(c.index);
+    if (c.unresponsive && c.ring.notice_done(c.ring.last_notice())) c.unresponsive = false;
+    if (c.acks_awaited != 0) {
+        ack_gate_->wake_all();
+        c.reserve_gate->wake_one();
+    }
+    work_gate_->wake_one();
+}
+
+void ServerState::wake_reserves() {
+    for (std::uint64_t left = ready_; left != 0; left &= left - 1) {
+        Connection* c = connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
+        if (c != nullptr && c->acks_awaited != 0) c->reserve_gate->wake_one();
+    }
+}
+
+void ServerState::work(Worker& worker) {
+    ++running_;
+    while (!stopping_) {
+        if (ready_ == 0) {
+            ++idle_;
+            work_gate_->wait();
+            --idle_;
+            continue;
+        }
+        // The next ready connection after the last one served.
+        const std::uint64_t turned = std::rotr(ready_, static_cast<int>(next_ready_));
+        const auto index = static_cast<ConnectionIndex>(
+            (next_ready_ + static_cast<unsigned>(std::countr_zero(turned))) % 64);
+        next_ready_ = (index + 1u) % 64;
+        Connection* c = connection(index);
+        if (c == nullptr || !c->alive()) {
+            ready_ &= ~bit(index);
+            continue;
+        }
+        if (!c->parked.empty()) {
+            Connection::Parked parked = std::move(c->parked.front());
+            c->parked.pop_front();
+            std::memcpy(worker.request.bytes.data(), parked.message->bytes.data(),
+                        protocol::max_message_bytes);
+            serve(worker, *c, parked.slot, worker.request);
+            continue;
+        }
+        std::uint16_t slot = 0;
+        switch (c->ring.take_request(slot, worker.request.bytes.data())) {
+            case protocol::RingBack::Take::none:
+                if (!c->ring.final_check_for_requests()) ready_ &= ~bit(index);
+                break;
+            case protocol::RingBack::Take::violation:
+                ++stats_.protocol_violations;
+                doom(*c);
+                break;
+            case protocol::RingBack::Take::request:
+                if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
+                serve(worker, *c, slot, worker.request);
+                break;
+        }
+    }
+    --running_;
+    stop_gate_->wake_all();
+}
+
+void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) {
+    const auto own = std::make_unique<Worker>();
+    Worker& worker = *own;
+    for (;;) {
+        Connection* c = connection(index);
+        if (stopping_ || c == nullptr || c->generation != generation || !c->alive()) return;
+        std::uint16_t slot = 0;
+        const auto took = c->acks_awaited == 0
+                              ? protocol::RingBack::Take::none
+                              : c->ring.take_request(slot, worker.request.bytes.data());
+        if (took == protocol::RingBack::Take::violation) {
+            ++stats_.protocol_violations;
+            doom(*c);
+        } else if (took == protocol::RingBack::Take::none) {
+            if (c->acks_awaited != 0 && c->ring.final_check_for_requests()) continue;
+            // The gate is the connection's: it must not go while we stand at it.
+            ++c->active;
+            c->reserve_gate->wait();
+            --c->active;
+            if (!c->alive()) control_gate_->wake_one();
+        } else {
+            protocol::InHeader header;
+            std::memcpy(&header, worker.request.bytes.data(), sizeof header);
+            if ((header.flags & protocol::request_urgent) != 0) {
+                ++stats_.urgent;
+                serve(worker, *c, slot, worker.request);
+            } else {
+                c->parked.push_back({slot, std::make_unique<RequestBuffer>(worker.request)});
+                ready_ |= bit(index);
+                work_gate_->wake_one();
+            }
+        }
+    }
+}
+
+void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, RequestBuffer& message) {
+    host_.clock().charge(host_.core_costs().request_serve);
+    protocol::InHeader header;
+    std::memcpy(&header, message.bytes.data(), sizeof header);
+    ++c.active;
+    Request q{c,
+              worker,
+              header,
+              slot,
+              protocol::Reader(message.bytes.data() + sizeof header, header.len - sizeof header),
+              protocol::Writer(c.ring.slot(slot) + sizeof(protocol::OutHeader),
+                               protocol::max_message_bytes - sizeof(protocol::OutHeader))};
+    const int error = header.total_extlen != 0 ? EINVAL : dispatch(q);
+    if (error != reply_later) {
+        if (error != 0) ++stats_.errors;
+        const bool fits = q.reply.ok();
+        answer(c, slot, header.unique,
+               error != 0 ? error
+               : fits     ? 0
+                          : E2BIG,
+               error == 0 && fits ? q.reply.size() : 0);
+    }
+    --c.active;
+    if (!c.alive() && c.active == 0) control_gate_->wake_one();
+}
+
+void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
+                         std::size_t result_bytes) {
+    if (!c.alive()) return;
+    ++c.active;
+    host_.clock().flush();
+    if (c.alive()) {
+        const protocol::OutHeader out{
+            static_cast<std::uint32_t>(sizeof(protocol::OutHeader) + result_bytes), -error, unique};
+        std::memcpy(c.ring.slot(slot), &out, sizeof out);
+        if (c.ring.reply(slot)) host_.events().notify(c.port);
+    }
+    --c.active;
+}
+
+int ServerState::dispatch(Request& q) {
+    using protocol::Opcode;
+    const auto opcode = q.header.opcode;
+    if (opcode < stats_.requests.size()) {
+        ++stats_.requests[opcode];
+    } else if (opcode - 8192u < stats_.page_requests.size()) {
+        ++stats_.page_requests[opcode - 8192u];
+    }
+    if (!q.client.initialised && static_cast<Opcode>(opcode) != Opcode::init) return EPROTO;
+    switch (static_cast<Opcode>(opcode)) {
+        case Opcode::pages_get:
+            return pages_get(q);
+        case Opcode::pages_commit:
+            return pages_commit(q);
+        case Opcode::pages_release:
+            return pages_release(q);
+        case Opcode::lookup:
+            return lookup(q);
+        case Opcode::getattr:
+            return getattr(q);
+        case Opcode::open:
+            return open(q, false);
+        case Opcode::release:
+        case Opcode::releasedir:
+            return release(q);
+        case Opcode::create:
+            return create(q);
+        case Opcode::unlink:
+            return unlink(q);
+        case Opcode::setattr:
+            return setattr(q);
+        case Opcode::flush:
+            return flush(q);
+        case Opcode::forget:
+            return forget(q, false);
+        case Opcode::batch_forget:
+            return forget(q, true);
+        case Opcode::readlink:
+            return readlink(q);
+        case Opcode::symlink:
+            return symlink(q);
+        case Opcode::mknod:
+            return mknod(q);
+        case Opcode::mkdir:
+            return mkdir(q);
+        case Opcode::rmdir:
+            return rmdir(q);
+        case Opcode::rename:
+            return rename(q, false);
+        case Opcode::rename2:
+            return rename(q, true);
+        case Opcode::link:
+            return link(q);
+        case Opcode::statfs:
+            return statfs(q);
+        case Opcode::fsync:
+        case Opcode::fsyncdir:
+            return fsync(q, false);
+        case Opcode::syncfs:
+            return fsync(q, true);
+        case Opcode::setxattr:
+            return setxattr(q);
+        case Opcode::getxattr:
+            return getxattr(q);
+        case Opcode::listxattr:
+            return listxattr(q);
+        case Opcode::removexattr:
+            return removexattr(q);
+        case Opcode::opendir:
+            return open(q, true);
+        case Opcode::readdir:
+            return readdir(q);
+        case Opcode::getlk:
+            return getlk(q);
+        case Opcode::setlk:
+            return setlk(q, false);
+        case Opcode::setlkw:
+            return setlk(q, true);
+        case Opcode::interrupt:
+            return interrupt(q);
+        case Opcode::init:
+            return init(q);
+        case Opcode::destroy:
+            return 0;
+        case Opcode::donate:
+            return donate(q);
+        case Opcode::reclaim:
+            return reclaim(q);
+        case Opcode::lease_return:
+            return lease_return(q);
+    }
+    return ENOSYS;
+}
+
+}  // namespace xenfs::server

@@ -1,0 +1,68 @@
+// Extended attributes: passed through, bounded by a message.
+#include "model/server/server_state.h"
+
+namespace xenfs::server {
+
+int ServerState::setxattr(Request& q) {
+    const auto in = q.args.get<protocol::SetxattrIn>();
+    const auto name = q.args.get_string();
+    const auto value = q.args.get_bytes(in.size);
+    if (!q.args.finished() || name.empty() || in.flags > 2) return EINVAL;
+    if (name.size() > protocol::max_name_bytes) return ERANGE;
+    if (int e = storage_.setxattr(q.header.nodeid, name, value, static_cast<int>(in.flags))) {
+        return e;
+    }
+    InodeUse inode(*this, q.header.nodeid);
+    if (!inode->size_ahead) inode->attr_valid = false;
+    node_changed(*inode, &q.client);
+    return 0;
+}
+
+namespace {
+
+/// FUSE's habit: size 0 asks how much room is needed.
+int put_sized(Request& q, std::string_view value, std::uint32_t size) {
+    if (size == 0) {
+        q.reply.put(protocol::GetxattrOut{static_cast<std::uint32_t>(value.size()), 0});
+        return 0;
+    }
+    if (value.size() > size) return ERANGE;
+    if (value.size() > q.reply.room()) return E2BIG;
+    q.reply.put_bytes(value);
+    return 0;
+}
+
+}  // namespace
+
+int ServerState::getxattr(Request& q) {
+    const auto in = q.args.get<protocol::GetxattrIn>();
+    const auto name = q.args.get_string();
+    if (!q.args.finished() || name.empty()) return EINVAL;
+    if (name.size() > protocol::max_name_bytes) return ERANGE;
+    const auto value = storage_.getxattr(q.header.nodeid, name);
+    if (!value) return value.error();
+    return put_sized(q, *value, in.size);
+}
+
+int ServerState::listxattr(Request& q) {
+    const auto in = q.args.get<protocol::GetxattrIn>();
+    if (!q.args.finished()) return EINVAL;
+    const auto names = storage_.listxattr(q.header.nodeid);
+    if (!names) return names.error();
+    std::string joined;
+    for (const std::string& name : *names) joined.append(name).push_back('\0');
+    return put_sized(q, joined, in.size);
+}
+
+int ServerState::removexattr(Request& q) {
+    const auto name = q.args.get_string();
+    if (!q.args.finished() || name.empty()) return EINVAL;
+    if (name.size() > protocol::max_name_bytes) return ERANGE;
+    if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
+    InodeUse inode(*this, q.header.nodeid);
+    if (!inode->size_ahead) inode->attr_valid = false;
+    node_changed(*inode, &q.client);
+    return 0;
+}
+
+}  // namespace xenfs::server
