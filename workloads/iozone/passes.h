@@ -47,7 +47,7 @@ class FileUnderTest {
     void synchronise(int fd);
     [[noreturn]] void fail(const char* doing, std::uint64_t offset, int error) const;
 
-    Process process_;
+    GuestProcess process_;
     client::FileSystem& fs_;
     host::Clock& clock_;
     const Options& options_;

@@ -32,7 +32,8 @@ class Crew {
         outcomes_.assign(files_.size(), {});
         for (std::size_t i = 0; i < files_.size(); ++i)
             tasks_.spawn(
-                "iozone-" + std::to_string(i), [this, which, i] { work(which, i); }, false);
+                std::string("iozone-").append(std::to_string(i)),
+                [this, which, i] { work(which, i); }, false);
         while (ready_ + ended_ < files_.size()) gate_->wait();
         const Nanoseconds start = clock_.now();
         go_ = true;

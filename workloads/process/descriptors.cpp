@@ -1,4 +1,4 @@
-// The half of Process that works on descriptors.
+// The half of GuestProcess that works on descriptors.
 #include <algorithm>
 
 #include "workloads/process/process.h"
@@ -11,7 +11,7 @@ namespace {
 constexpr int first_descriptor = 3;
 }
 
-Result<int> Process::install(Open open) {
+Result<int> GuestProcess::install(Open open) {
     const auto free =
         std::find_if(table_.begin(), table_.end(), [](const Open& entry) { return !entry.used; });
     const auto index = free - table_.begin();
@@ -22,34 +22,34 @@ Result<int> Process::install(Open open) {
     return static_cast<int>(index) + first_descriptor;
 }
 
-Process::Open* Process::find(int fd) {
+GuestProcess::Open* GuestProcess::find(int fd) {
     const auto index = static_cast<std::size_t>(fd - first_descriptor);
     return fd >= first_descriptor && index < table_.size() && table_[index].used ? &table_[index]
                                                                                  : nullptr;
 }
 
-std::size_t Process::open_descriptors() const {
+std::size_t GuestProcess::open_descriptors() const {
     return static_cast<std::size_t>(
         std::count_if(table_.begin(), table_.end(), [](const Open& o) { return o.used; }));
 }
 
-int Process::close(int fd) {
+int GuestProcess::close(int fd) {
     Open* open = find(fd);
     if (open == nullptr) return EBADF;
     open->used = false;
     return open->has_handle ? fs_.close(open->handle) : 0;
 }
 
-Result<std::size_t> Process::pread(int fd, std::uint64_t offset, std::uint64_t length,
-                                   Fingerprint* contents) {
+Result<std::size_t> GuestProcess::pread(int fd, std::uint64_t offset, std::uint64_t length,
+                                        Fingerprint* contents) {
     Open* open = find(fd);
     if (open == nullptr || !open->readable) return Errno{EBADF};
     if (open->directory) return Errno{EISDIR};
     return fs_.read(open->handle, offset, Buffer{nullptr, contents, length});
 }
 
-Result<std::size_t> Process::pwrite(int fd, std::uint64_t offset, std::uint64_t length,
-                                    const Fingerprint* contents) {
+Result<std::size_t> GuestProcess::pwrite(int fd, std::uint64_t offset, std::uint64_t length,
+                                         const Fingerprint* contents) {
     Open* open = find(fd);
     if (open == nullptr || !open->writable) return Errno{EBADF};
     // A buffer to write from is not changed; Buffer serves both directions.
@@ -57,7 +57,7 @@ Result<std::size_t> Process::pwrite(int fd, std::uint64_t offset, std::uint64_t 
                      Buffer{nullptr, const_cast<Fingerprint*>(contents), length});
 }
 
-Result<std::size_t> Process::read(int fd, std::uint64_t length, Fingerprint* contents) {
+Result<std::size_t> GuestProcess::read(int fd, std::uint64_t length, Fingerprint* contents) {
     Open* open = find(fd);
     if (open == nullptr || !open->readable) return Errno{EBADF};
     if (open->directory) return Errno{EISDIR};
@@ -69,7 +69,7 @@ Result<std::size_t> Process::read(int fd, std::uint64_t length, Fingerprint* con
     return count;
 }
 
-Result<std::size_t> Process::write(int fd, std::uint64_t length, const Fingerprint* contents) {
+Result<std::size_t> GuestProcess::write(int fd, std::uint64_t length, const Fingerprint* contents) {
     Open* open = find(fd);
     if (open == nullptr || !open->writable) return Errno{EBADF};
     if (open->append) {
@@ -86,7 +86,7 @@ Result<std::size_t> Process::write(int fd, std::uint64_t length, const Fingerpri
     return count;
 }
 
-Result<std::uint64_t> Process::lseek(int fd, std::int64_t offset, int whence) {
+Result<std::uint64_t> GuestProcess::lseek(int fd, std::int64_t offset, int whence) {
     Open* open = find(fd);
     if (open == nullptr) return Errno{EBADF};
     std::int64_t base = 0;
@@ -106,13 +106,13 @@ Result<std::uint64_t> Process::lseek(int fd, std::int64_t offset, int whence) {
     return open->offset;
 }
 
-Result<host::Attr> Process::fstat(int fd) {
+Result<host::Attr> GuestProcess::fstat(int fd) {
     const Open* open = find(fd);
     if (open == nullptr) return Errno{EBADF};
     return fs_.getattr(open->node);
 }
 
-int Process::ftruncate(int fd, std::uint64_t size) {
+int GuestProcess::ftruncate(int fd, std::uint64_t size) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     if (!open->writable) return EINVAL;
@@ -122,13 +122,13 @@ int Process::ftruncate(int fd, std::uint64_t size) {
     return fs_.setattr(open->node, change).error();
 }
 
-int Process::fsync(int fd, bool data_only) {
+int GuestProcess::fsync(int fd, bool data_only) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     return open->has_handle ? fs_.fsync(open->handle, data_only) : 0;
 }
 
-Result<std::vector<host::DirEntry>> Process::readdir(int fd, std::size_t max_entries) {
+Result<std::vector<host::DirEntry>> GuestProcess::readdir(int fd, std::size_t max_entries) {
     Open* open = find(fd);
     if (open == nullptr) return Errno{EBADF};
     if (!open->directory) return Errno{ENOTDIR};
@@ -139,8 +139,8 @@ Result<std::vector<host::DirEntry>> Process::readdir(int fd, std::size_t max_ent
     return entries;
 }
 
-int Process::map(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind,
-                 bool write, std::span<Fingerprint> contents) {
+int GuestProcess::map(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind,
+                      bool write, std::span<Fingerprint> contents) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     if (!open->has_handle) return ENODEV;
@@ -148,7 +148,7 @@ int Process::map(int fd, std::uint64_t first_page, std::size_t count, client::Ma
     return fs_.map_pages(open->handle, first_page, count, kind, write, contents);
 }
 
-int Process::unmap(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind) {
+int GuestProcess::unmap(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     if (!open->has_handle) return ENODEV;

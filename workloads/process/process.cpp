@@ -70,33 +70,33 @@ bool wants_directory(const PreparedPath& path) {
 
 }  // namespace
 
-struct Process::Last {
+struct GuestProcess::Last {
     NodeId parent = 0;
     Name name{std::string_view{}};
     bool is_directory = false;  // the path was "/", "." or "..": parent is the node itself
 };
 
-Process::Process(client::FileSystem& fs, host::Owner who, NodeId root)
+GuestProcess::GuestProcess(client::FileSystem& fs, host::Owner who, NodeId root)
     : fs_(fs), who_(who), root_(root) {
     cwd_.nodes[0] = root;
     cwd_.depth = 1;
 }
 
-Process::~Process() {
+GuestProcess::~GuestProcess() {
     for (Open& open : table_)
         if (open.used && open.has_handle) (void)fs_.close(open.handle);
 }
 
-bool Process::known_symlink(NodeId node) const {
+bool GuestProcess::known_symlink(NodeId node) const {
     const KnownType& known = types_[node % types_.size()];
     return known.node == node && known.type == FileType::symlink;
 }
 
-void Process::remember(NodeId node, FileType type) {
+void GuestProcess::remember(NodeId node, FileType type) {
     types_[node % types_.size()] = {node, type};
 }
 
-Result<FileType> Process::type_of(NodeId node) {
+Result<FileType> GuestProcess::type_of(NodeId node) {
     const KnownType& known = types_[node % types_.size()];
     if (known.node == node) return known.type;
     const auto attr = fs_.getattr(node);
@@ -105,7 +105,7 @@ Result<FileType> Process::type_of(NodeId node) {
     return attr->type;
 }
 
-int Process::start(Trail& trail, bool absolute, int at) {
+int GuestProcess::start(Trail& trail, bool absolute, int at) {
     if (absolute) {
         trail.nodes[0] = root_;
         trail.depth = 1;
@@ -125,7 +125,7 @@ int Process::start(Trail& trail, bool absolute, int at) {
 }
 
 /// Goes where the link leads: its target becomes the trail's top.
-int Process::enter_link(Trail& trail, NodeId link, int& links) {
+int GuestProcess::enter_link(Trail& trail, NodeId link, int& links) {
     if (++links > max_symlinks) return ELOOP;
     const auto target = fs_.readlink(link);
     if (!target) return target.error();
@@ -145,7 +145,7 @@ int Process::enter_link(Trail& trail, NodeId link, int& links) {
 // On return the trail's top is the directory that the last component was found in, or the node
 // itself where the path ends in "." or "..".
 template <class Cursor>
-Result<NodeId> Process::walk_with(Trail& trail, Cursor cursor, bool follow, int& links) {
+Result<NodeId> GuestProcess::walk_with(Trail& trail, Cursor cursor, bool follow, int& links) {
     while (!cursor.done()) {
         const Name name = cursor.next();
         if (name.text == ".") continue;
@@ -191,7 +191,7 @@ Result<NodeId> Process::walk_with(Trail& trail, Cursor cursor, bool follow, int&
 }
 
 template <class Cursor>
-Result<Process::Last> Process::walk_to_parent(Trail& trail, Cursor cursor, int& links) {
+Result<GuestProcess::Last> GuestProcess::walk_to_parent(Trail& trail, Cursor cursor, int& links) {
     Last last;
     last.is_directory = true;
     while (!cursor.done()) {
@@ -237,7 +237,7 @@ Result<Process::Last> Process::walk_to_parent(Trail& trail, Cursor cursor, int& 
 }
 
 template <class Path>
-Result<NodeId> Process::walk_path(const Path& path, bool follow, int at) {
+Result<NodeId> GuestProcess::walk_path(const Path& path, bool follow, int at) {
     if (is_empty(path)) return Errno{ENOENT};
     Trail trail;
     if (const int error = start(trail, is_absolute(path), at)) return Errno{error};
@@ -251,25 +251,25 @@ Result<NodeId> Process::walk_path(const Path& path, bool follow, int at) {
     return node;
 }
 
-Result<NodeId> Process::walk(const PreparedPath& path, bool follow, int at) {
+Result<NodeId> GuestProcess::walk(const PreparedPath& path, bool follow, int at) {
     return walk_path(path, follow, at);
 }
-Result<NodeId> Process::walk(std::string_view path, bool follow, int at) {
+Result<NodeId> GuestProcess::walk(std::string_view path, bool follow, int at) {
     return walk_path(path, follow, at);
 }
 
-Result<Attr> Process::stat(std::string_view path, bool follow, int at) {
+Result<Attr> GuestProcess::stat(std::string_view path, bool follow, int at) {
     const auto node = walk_path(path, follow, at);
     if (!node) return Errno{node.error()};
     return fs_.getattr(*node);
 }
-Result<Attr> Process::stat(const PreparedPath& path, bool follow, int at) {
+Result<Attr> GuestProcess::stat(const PreparedPath& path, bool follow, int at) {
     const auto node = walk_path(path, follow, at);
     if (!node) return Errno{node.error()};
     return fs_.getattr(*node);
 }
 
-int Process::access(std::string_view path, int mode, int at) {
+int GuestProcess::access(std::string_view path, int mode, int at) {
     const auto attr = stat(path, true, at);
     if (!attr) return attr.error();
     if (mode == F_OK) return 0;
@@ -283,13 +283,13 @@ int Process::access(std::string_view path, int mode, int at) {
     return (mode & allowed) == mode ? 0 : EACCES;
 }
 
-Result<std::string> Process::readlink(std::string_view path, int at) {
+Result<std::string> GuestProcess::readlink(std::string_view path, int at) {
     const auto node = walk_path(path, false, at);
     if (!node) return Errno{node.error()};
     return fs_.readlink(*node);
 }
 
-int Process::chdir(std::string_view path) {
+int GuestProcess::chdir(std::string_view path) {
     if (path.empty()) return ENOENT;
     Trail trail;
     if (const int error = start(trail, is_absolute(path), AT_FDCWD)) return error;
@@ -315,7 +315,7 @@ int name_error(const Found& found, int when_directory) {
 }
 }  // namespace
 
-int Process::mkdir(std::string_view path, std::uint32_t mode, int at) {
+int GuestProcess::mkdir(std::string_view path, std::uint32_t mode, int at) {
     Trail trail;
     int links = 0;
     if (path.empty()) return ENOENT;
@@ -325,7 +325,7 @@ int Process::mkdir(std::string_view path, std::uint32_t mode, int at) {
     return fs_.mkdir(last->parent, last->name, mode, who_).error();
 }
 
-int Process::make_directories(std::string_view path, std::uint32_t mode) {
+int GuestProcess::make_directories(std::string_view path, std::uint32_t mode) {
     for (std::size_t end = 1; end <= path.size(); ++end) {
         if (end != path.size() && path[end] != '/') continue;
         const std::string_view front = path.substr(0, end);
@@ -336,7 +336,7 @@ int Process::make_directories(std::string_view path, std::uint32_t mode) {
     return 0;
 }
 
-int Process::rmdir(std::string_view path, int at) {
+int GuestProcess::rmdir(std::string_view path, int at) {
     Trail trail;
     int links = 0;
     if (path.empty()) return ENOENT;
@@ -346,7 +346,7 @@ int Process::rmdir(std::string_view path, int at) {
     return fs_.rmdir(last->parent, last->name);
 }
 
-int Process::unlink(std::string_view path, int at) {
+int GuestProcess::unlink(std::string_view path, int at) {
     Trail trail;
     int links = 0;
     if (path.empty()) return ENOENT;
@@ -356,7 +356,7 @@ int Process::unlink(std::string_view path, int at) {
     return fs_.unlink(last->parent, last->name);
 }
 
-int Process::rename(std::string_view from, std::string_view to, std::uint32_t flags) {
+int GuestProcess::rename(std::string_view from, std::string_view to, std::uint32_t flags) {
     Trail old_trail, new_trail;
     int links = 0;
     if (from.empty() || to.empty()) return ENOENT;
@@ -369,7 +369,7 @@ int Process::rename(std::string_view from, std::string_view to, std::uint32_t fl
     return fs_.rename(old_last->parent, old_last->name, new_last->parent, new_last->name, flags);
 }
 
-int Process::link(std::string_view existing, std::string_view name) {
+int GuestProcess::link(std::string_view existing, std::string_view name) {
     const auto node = walk_path(existing, false, AT_FDCWD);
     if (!node) return node.error();
     Trail trail;
@@ -381,7 +381,7 @@ int Process::link(std::string_view existing, std::string_view name) {
     return fs_.link(*node, last->parent, last->name).error();
 }
 
-int Process::symlink(std::string_view target, std::string_view name) {
+int GuestProcess::symlink(std::string_view target, std::string_view name) {
     Trail trail;
     int links = 0;
     if (name.empty() || target.empty()) return ENOENT;
@@ -393,7 +393,7 @@ int Process::symlink(std::string_view target, std::string_view name) {
     return node.error();
 }
 
-int Process::truncate(std::string_view path, std::uint64_t size) {
+int GuestProcess::truncate(std::string_view path, std::uint64_t size) {
     const auto node = walk_path(path, true, AT_FDCWD);
     if (!node) return node.error();
     host::SetAttr change;
@@ -403,7 +403,7 @@ int Process::truncate(std::string_view path, std::uint64_t size) {
 }
 
 template <class Path>
-Result<int> Process::open_path(const Path& path, int flags, std::uint32_t mode, int at) {
+Result<int> GuestProcess::open_path(const Path& path, int flags, std::uint32_t mode, int at) {
     const int access_mode = flags & O_ACCMODE;
     client::OpenFlags how;
     how.read = access_mode != O_WRONLY;
@@ -464,10 +464,10 @@ Result<int> Process::open_path(const Path& path, int flags, std::uint32_t mode, 
     return install(std::move(open));
 }
 
-Result<int> Process::open(std::string_view path, int flags, std::uint32_t mode, int at) {
+Result<int> GuestProcess::open(std::string_view path, int flags, std::uint32_t mode, int at) {
     return open_path(path, flags, mode, at);
 }
-Result<int> Process::open(const PreparedPath& path, int flags, std::uint32_t mode, int at) {
+Result<int> GuestProcess::open(const PreparedPath& path, int flags, std::uint32_t mode, int at) {
     return open_path(path, flags, mode, at);
 }
 

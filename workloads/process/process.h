@@ -16,15 +16,15 @@ namespace xenfs::workloads {
 
 /// Errors are errno values, as from the system calls of the same names. Paths may be text (hashed
 /// on the way) or prepared. Not owned: the file system, which must live longer.
-class Process {
+class GuestProcess {
   public:
     static constexpr int max_symlinks = 40;  ///< as Linux; more answer ELOOP
     static constexpr std::size_t max_depth = 128;
 
-    explicit Process(client::FileSystem& fs, host::Owner who = {}, NodeId root = root_node);
-    ~Process();  ///< closes what is open
-    Process(const Process&) = delete;
-    Process& operator=(const Process&) = delete;
+    explicit GuestProcess(client::FileSystem& fs, host::Owner who = {}, NodeId root = root_node);
+    ~GuestProcess();  ///< closes what is open
+    GuestProcess(const GuestProcess&) = delete;
+    GuestProcess& operator=(const GuestProcess&) = delete;
 
     client::FileSystem& file_system() { return fs_; }
 

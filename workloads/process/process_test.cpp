@@ -18,7 +18,7 @@ class ProcessTest : public testing::Test {
         return process_.close(*fd);
     }
     MemoryFileSystem fs_;
-    Process process_{fs_};
+    GuestProcess process_{fs_};
 };
 
 TEST_F(ProcessTest, WalksByComponentFromTheRootAndTheWorkingDirectory) {
@@ -44,7 +44,7 @@ TEST_F(ProcessTest, FollowsSymlinksUpToForty) {
     ASSERT_EQ(process_.symlink("../lib/libc.so", "/usr/c"), 0);
     const NodeId libc = *process_.walk("/usr/lib/libc.so");
     // A process that has not met the links yet must find out on the way.
-    Process fresh(fs_);
+    GuestProcess fresh(fs_);
     EXPECT_EQ(*fresh.walk("/lib/libc.so"), libc);
     EXPECT_EQ(*fresh.walk("/usr/c"), libc);
     EXPECT_NE(*fresh.walk("/usr/c", false), libc);
@@ -138,7 +138,7 @@ TEST_F(ProcessTest, MapsRanges) {
 
 TEST_F(ProcessTest, ClosesWhatIsOpenAtItsEnd) {
     {
-        Process other(fs_);
+        GuestProcess other(fs_);
         ASSERT_TRUE(other.open("/t", O_RDWR | O_CREAT));
         ASSERT_EQ(other.unlink("/t"), 0);
         EXPECT_EQ(fs_.nodes(), 2u);  // nameless but alive

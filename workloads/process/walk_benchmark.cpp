@@ -24,7 +24,7 @@ constexpr std::string_view path = "/usr/lib/gcc/x86_64-linux-gnu/12/include/stdd
 
 void walk_text(benchmark::State& state) {
     Instant fs;
-    Process process(fs);
+    GuestProcess process(fs);
     for (auto _ : state) benchmark::DoNotOptimize(*process.walk(path));
     state.SetItemsProcessed(state.iterations() * 7);  // components
 }
@@ -32,7 +32,7 @@ BENCHMARK(walk_text);
 
 void walk_prepared(benchmark::State& state) {
     Instant fs;
-    Process process(fs);
+    GuestProcess process(fs);
     const PreparedPath prepared(path);
     for (auto _ : state) benchmark::DoNotOptimize(*process.walk(prepared));
     state.SetItemsProcessed(state.iterations() * 7);  // components
