@@ -35,9 +35,11 @@ inline constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max()
 
 inline constexpr std::uint32_t kPageBytes = 4096;
 
-// The content of one 4 KiB page: XXH3-64 of its bytes, a file's tail padded with zeros. kZeroPage
-// stands for the page of zeros only; any other page whose hash happens to be 0 gets 1. Two distinct
-// pages among n have equal fingerprints with probability about n²/2^65: 3e-10 for 100 000 pages.
+// The content of one 4 KiB page: the low 48 bits of the XXH3-64 of its bytes, a file's tail padded
+// with zeros. kZeroPage stands for the page of zeros only; any other page whose hash happens to be
+// 0 gets 1. That two of n distinct pages have equal fingerprints has a probability of about
+// n²/2^49: 2e-5 for 100 000 pages, 2e-3 for a million. (48 bits are a matter of file size: captures
+// made by other means may use all 64.)
 using Fingerprint = std::uint64_t;
 inline constexpr Fingerprint kZeroPage = 0;
 
@@ -190,7 +192,7 @@ static_assert(sizeof(Op) == 24);
 // --------------------------------------------------------------------------------------------
 
 // A process (its threads are one with it). Process 0 is the command. Parents come before their
-// children. CPU times are whole microseconds in a file.
+// children. CPU times are multiples of 10 us in a file.
 struct Process {
     ProcessId parent = kNone;  // kNone: the command itself
     // Of its last successful exec; a child that never execs has its parent's.

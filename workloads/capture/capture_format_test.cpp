@@ -176,7 +176,7 @@ TEST(CaptureFormat, RandomCaptureRoundTrip) {
     }
     b.header().partial = true;
     for (ProcessId p : processes) {
-        b.at_process(p).user_ns = random() % 1'000'000 * 1000;
+        b.at_process(p).user_ns = random() % 100'000 * 10'000;
         b.at_process(p).answers_parent = random() % 2;
         b.at_process(p).arguments = std::string(random() % 20, 'x');
     }

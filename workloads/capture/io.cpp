@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,10 @@
 namespace xenfs::workloads {
 
 namespace {
+
+// CPU times in the file are multiples of this: finer than they are true.
+constexpr std::uint64_t kCpuUnitNs = 10'000;
+constexpr int kNarrowBytes = 6;  // of a fingerprint, if all fit
 
 void encode_meta(const Capture& c, SectionWriter& out) {
     ByteWriter w;
@@ -135,6 +140,11 @@ void decode_files(Capture& c, const SectionReader& in) {
 // version's pages are runs of ones.
 void encode_fingerprints(const Capture& c, SectionWriter& out) {
     ByteWriter unique, which;
+    // The tracer's fingerprints have 48 bits; others may have 64.
+    const bool narrow = std::all_of(c.fingerprints.begin(), c.fingerprints.end(),
+                                    [](Fingerprint f) { return f >> (8 * kNarrowBytes) == 0; });
+    const int bytes = narrow ? kNarrowBytes : 8;
+    unique.u8(static_cast<std::uint8_t>(bytes));
     std::unordered_map<Fingerprint, std::int64_t> seen;
     std::int64_t expected = 0;
     for (const Version& v : c.versions) {
@@ -143,7 +153,8 @@ void encode_fingerprints(const Capture& c, SectionWriter& out) {
             const auto [it, is_new] =
                 seen.try_emplace(page, static_cast<std::int64_t>(seen.size()));
             if (is_new) {
-                unique.u64(page);
+                for (int b = 0; b < bytes; ++b)
+                    unique.u8(static_cast<std::uint8_t>(page >> (8 * b)));
                 which.varint(0);
             } else {
                 const std::int64_t d = it->second - expected;
@@ -159,8 +170,11 @@ void encode_fingerprints(const Capture& c, SectionWriter& out) {
 
 void decode_fingerprints(Capture& c, const SectionReader& in) {
     ByteReader unique = in.get("page.unique"), which = in.get("page.which");
+    const int bytes = unique.u8();
+    if (bytes != kNarrowBytes && bytes != 8)
+        throw std::out_of_range("has fingerprints of an odd size");
     std::vector<Fingerprint> seen;
-    seen.reserve(unique.left() / 8);
+    seen.reserve(unique.left() / static_cast<std::size_t>(bytes));
     std::int64_t expected = 0;
     // Versions lie one after the other (decode_files), so the pages' number is bounded by the data
     // for them.
@@ -169,7 +183,9 @@ void decode_fingerprints(Capture& c, const SectionReader& in) {
         const std::uint64_t code = which.varint();
         std::int64_t id = static_cast<std::int64_t>(seen.size());
         if (code == 0) {
-            seen.push_back(unique.u64());
+            Fingerprint page = 0;
+            for (int b = 0; b < bytes; ++b) page |= Fingerprint{unique.u8()} << (8 * b);
+            seen.push_back(page);
         } else {
             const std::uint64_t z = code - 1;
             id = expected + static_cast<std::int64_t>((z >> 1) ^ (~(z & 1) + 1));
@@ -182,44 +198,59 @@ void decode_fingerprints(Capture& c, const SectionReader& in) {
 }
 
 void encode_processes(const Capture& c, SectionWriter& out) {
-    ByteWriter w, arguments;
-    w.varint(c.processes.size());
+    ByteWriter parent, executable, ops, job, status, user, system, stops, arguments;
+    parent.varint(c.processes.size());
+    PathId last_executable = 0;
     for (std::size_t i = 0; i < c.processes.size(); ++i) {
         const Process& p = c.processes[i];
-        w.varint(p.parent == kNone ? 0 : i - p.parent);
-        w.varint(p.executable == kNone ? 0 : p.executable + 1);
-        w.varint(p.op_count);
-        w.varint(p.job == kNone ? 0 : i - p.job + 1);
-        w.zigzag(p.exit_status);
-        // Microseconds are finer than the scheduler's clock is true.
-        w.varint((p.user_ns + 500) / 1000);
-        w.varint((p.system_ns + 500) / 1000);
-        w.varint(std::uint64_t{p.stops} << 1 | unsigned{p.answers_parent});
+        parent.varint(p.parent == kNone ? 0 : i - p.parent);
+        executable.zigzag(static_cast<std::int32_t>(p.executable - last_executable));
+        last_executable = p.executable;
+        ops.varint(p.op_count);
+        job.zigzag(
+            static_cast<std::int32_t>(p.job - (p.parent == kNone ? 0 : c.processes[p.parent].job)));
+        status.zigzag(p.exit_status);
+        user.varint((p.user_ns + kCpuUnitNs / 2) / kCpuUnitNs);
+        system.varint((p.system_ns + kCpuUnitNs / 2) / kCpuUnitNs);
+        // Nearly two stops an operation.
+        stops.zigzag((std::int64_t{p.stops} - 2 * std::int64_t{p.op_count}) * 2 + p.answers_parent);
         arguments.text(p.arguments);
     }
-    out.add("process", w);
-    out.add("arguments", arguments);
+    out.add("proc.parent", parent);
+    out.add("proc.exe", executable);
+    out.add("proc.ops", ops);
+    out.add("proc.job", job);
+    out.add("proc.status", status);
+    out.add("proc.user", user);
+    out.add("proc.system", system);
+    out.add("proc.stops", stops);
+    out.add("proc.args", arguments);
 }
 
 void decode_processes(Capture& c, const SectionReader& in) {
-    ByteReader r = in.get("process"), arguments = in.get("arguments");
-    const std::size_t n = r.count();
-    if (n > r.left()) throw std::out_of_range("has too little data");
+    ByteReader parent = in.get("proc.parent"), executable = in.get("proc.exe"),
+               ops = in.get("proc.ops"), job = in.get("proc.job"), status = in.get("proc.status"),
+               user = in.get("proc.user"), system = in.get("proc.system"),
+               stops = in.get("proc.stops"), arguments = in.get("proc.args");
+    const std::size_t n = parent.count();
+    if (n > parent.left()) throw std::out_of_range("has too little data");
     c.processes.resize(n);
+    PathId last_executable = 0;
     for (std::size_t i = 0; i < n; ++i) {
         Process& p = c.processes[i];
-        const std::uint64_t parent = r.varint();
-        p.parent = parent == 0 ? kNone : static_cast<ProcessId>(i - parent);
-        p.executable = r.varint32() - 1;
-        p.op_count = r.varint32();
-        const std::uint64_t job = r.varint();
-        p.job = job == 0 ? kNone : static_cast<JobId>(i + 1 - job);
-        p.exit_status = static_cast<std::int32_t>(r.zigzag());
-        p.user_ns = r.varint() * 1000;
-        p.system_ns = r.varint() * 1000;
-        const std::uint64_t stops = r.varint();
-        p.stops = static_cast<std::uint32_t>(stops >> 1);
-        p.answers_parent = stops & 1;
+        const std::uint64_t distance = parent.varint();
+        if (distance > i) throw std::out_of_range("has a process before its parent");
+        p.parent = distance == 0 ? kNone : static_cast<ProcessId>(i - distance);
+        p.executable = last_executable += static_cast<std::uint32_t>(executable.zigzag());
+        p.op_count = ops.varint32();
+        p.job = (distance == 0 ? 0 : c.processes[p.parent].job) +
+                static_cast<std::uint32_t>(job.zigzag());
+        p.exit_status = static_cast<std::int32_t>(status.zigzag());
+        p.user_ns = user.varint() * kCpuUnitNs;
+        p.system_ns = system.varint() * kCpuUnitNs;
+        const std::int64_t z = stops.zigzag();
+        p.answers_parent = z & 1;
+        p.stops = static_cast<std::uint32_t>((z >> 1) + 2 * std::int64_t{p.op_count});
         p.arguments = arguments.text();
     }
 }

@@ -24,15 +24,19 @@ void gather_job_ops(Capture& c) {
 }
 
 void encode_jobs(const Capture& c, SectionWriter& out) {
-    ByteWriter jobs, before, targets, dependencies;
+    ByteWriter jobs, leaders, spawned, outputs, before, targets, dependencies;
     jobs.varint(c.jobs.size());
+    ProcessId last_leader = 0;
+    PathId last_output = 0;
     for (std::size_t i = 0; i < c.jobs.size(); ++i) {
         const Job& j = c.jobs[i];
         jobs.u8(static_cast<std::uint8_t>(j.kind));
         jobs.varint(j.parent == kNone ? 0 : i - j.parent);
-        jobs.varint(j.leader);
-        jobs.varint(j.spawned_after);
-        jobs.varint(j.output == kNone ? 0 : std::uint64_t{j.output} + 1);
+        leaders.zigzag(static_cast<std::int32_t>(j.leader - last_leader));
+        last_leader = j.leader;
+        spawned.varint(j.spawned_after);
+        outputs.zigzag(static_cast<std::int32_t>(j.output - last_output));
+        if (j.output != kNone) last_output = j.output;
         before.varint(j.predecessor_count);
         JobId last = 0;  // ascending, as infer_jobs leaves them; any order is coded right
         for (JobId b : c.predecessors_of(static_cast<JobId>(i))) {
@@ -53,25 +57,33 @@ void encode_jobs(const Capture& c, SectionWriter& out) {
         }
     }
     out.add("job", jobs);
+    out.add("job.leader", leaders);
+    out.add("job.spawned", spawned);
+    out.add("job.output", outputs);
     out.add("job.before", before);
     out.add("kbuild", targets);
     out.add("kbuild.deps", dependencies);
 }
 
 void decode_jobs(Capture& c, const SectionReader& in) {
-    ByteReader jobs = in.get("job"), before = in.get("job.before"), targets = in.get("kbuild"),
+    ByteReader jobs = in.get("job"), leaders = in.get("job.leader"),
+               spawned = in.get("job.spawned"), outputs = in.get("job.output"),
+               before = in.get("job.before"), targets = in.get("kbuild"),
                dependencies = in.get("kbuild.deps");
     std::size_t n = jobs.count();
     if (n > jobs.left()) throw std::out_of_range("has too little data");
     c.jobs.resize(n);
+    ProcessId last_leader = 0;
+    PathId last_output = 0;
     for (std::size_t i = 0; i < n; ++i) {
         Job& j = c.jobs[i];
         j.kind = static_cast<JobKind>(jobs.u8());
         const std::uint64_t parent = jobs.varint();
         j.parent = parent == 0 ? kNone : static_cast<JobId>(i - parent);
-        j.leader = jobs.varint32();
-        j.spawned_after = jobs.varint32();
-        j.output = jobs.varint32() - 1;
+        j.leader = last_leader += static_cast<std::uint32_t>(leaders.zigzag());
+        j.spawned_after = spawned.varint32();
+        j.output = last_output + static_cast<std::uint32_t>(outputs.zigzag());
+        if (j.output != kNone) last_output = j.output;
         j.first_predecessor = static_cast<std::uint32_t>(c.predecessors.size());
         j.predecessor_count = before.varint32();
         JobId last = 0;

@@ -36,10 +36,11 @@ std::uint64_t checksum(const Name& name, std::uint64_t raw_bytes,
 
 std::vector<std::byte> compress(std::span<const std::byte> raw) {
     ZSTD_CCtx* context = ZSTD_createCCtx();
-    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 19);
-    // Long matches across processes far apart in the stream are most of what makes a build's
-    // capture small.
-    ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, raw.size() > (1u << 20) ? kWindowLog : 20);
+    // Small sections do not repay the tables of the highest levels. Long matches, across processes
+    // far apart in the stream, are much of what makes a build's capture small.
+    const bool large = raw.size() > (1u << 16);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, large ? 22 : 19);
+    if (large) ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, kWindowLog);
     std::vector<std::byte> out(ZSTD_compressBound(raw.size()));
     const std::size_t n = ZSTD_compress2(context, out.data(), out.size(), raw.data(), raw.size());
     ZSTD_freeCCtx(context);

@@ -11,10 +11,14 @@
 
 namespace xenfs::workloads {
 
+namespace {
+constexpr Fingerprint kMask = (Fingerprint{1} << 48) - 1;
+}
+
 Fingerprint fingerprint_of_page(const void* page) {
     static constexpr std::array<unsigned char, kPageBytes> zeros{};
     if (std::memcmp(page, zeros.data(), kPageBytes) == 0) return kZeroPage;
-    const Fingerprint hash = XXH3_64bits(page, kPageBytes);
+    const Fingerprint hash = XXH3_64bits(page, kPageBytes) & kMask;
     return hash == kZeroPage ? 1 : hash;
 }
 
@@ -29,7 +33,7 @@ Content read_content(int fd, const std::string& name) {
         const std::uint64_t seed =
             XXH3_64bits_withSeed(name.data(), name.size(), content.size_bytes);
         for (std::uint64_t i = 0; i < pages; ++i)
-            content.pages.push_back(XXH3_64bits_withSeed(&i, sizeof i, seed) | 1);
+            content.pages.push_back((XXH3_64bits_withSeed(&i, sizeof i, seed) & kMask) | 1);
         return content;
     }
     static std::vector<unsigned char> block(256 * kPageBytes);

@@ -195,8 +195,8 @@ Capture Recorder::finish(std::uint64_t stop_cost_ns) {
         p.system_ns -= from_system;
         ours -= from_system;
         p.user_ns -= std::min(ours, p.user_ns);
-        p.system_ns = (p.system_ns + 500) / 1000 * 1000;
-        p.user_ns = (p.user_ns + 500) / 1000 * 1000;
+        p.system_ns = (p.system_ns + 5'000) / 10'000 * 10'000;  // as a file keeps it
+        p.user_ns = (p.user_ns + 5'000) / 10'000 * 10'000;
     }
     return builder_.finish();
 }
