@@ -7,13 +7,11 @@
 
 namespace xenfs::sim {
 
-/// The machine's cores: a queue each, first come, first served, in slices.
+/// The machine's cores: a queue each, first come, first served.
 class Cores {
   public:
-    Cores(unsigned count, Nanoseconds slice, Nanoseconds vm_switch)
-        : cores_(count), slice_(slice), vm_switch_(vm_switch) {}
+    Cores(unsigned count, Nanoseconds vm_switch) : cores_(count), vm_switch_(vm_switch) {}
 
-    Nanoseconds slice() const { return slice_; }
     Nanoseconds busy() const { return busy_; }
 
     /// Takes the core that is free first (of those free at `from`, one that ran `domain` last)
@@ -42,7 +40,7 @@ class Cores {
         std::uint32_t last = nobody;
     };
     std::vector<Core> cores_;
-    Nanoseconds slice_, vm_switch_;
+    Nanoseconds vm_switch_;
     Nanoseconds busy_ = 0;
 };
 
@@ -54,13 +52,11 @@ class Cores {
 /// so completion times agree within a slice for each task in the queue.
 class VirtualCpus {
   public:
-    VirtualCpus(unsigned count, Cores* cores, DomainId domain)
-        : busy_until_(count), cores_(cores), domain_(domain) {}
+    VirtualCpus(unsigned count, Nanoseconds slice, Cores* cores, DomainId domain)
+        : busy_until_(count), slice_(slice), cores_(cores), domain_(domain) {}
 
-    /// Longest piece that may be queued at once.
-    Nanoseconds slice() const {
-        return cores_ != nullptr ? cores_->slice() : std::numeric_limits<Nanoseconds>::max();
-    }
+    /// Longest piece that may be queued at once; the rest queues again behind whoever waits.
+    Nanoseconds slice() const { return slice_; }
 
     /// Runs `cpu` ns on the least busy vCPU, not before `from`; returns when they have passed.
     Nanoseconds run(Nanoseconds from, Nanoseconds cpu) {
@@ -78,6 +74,7 @@ class VirtualCpus {
 
   private:
     std::vector<Nanoseconds> busy_until_;
+    Nanoseconds slice_;
     Cores* cores_;
     DomainId domain_;
     Nanoseconds used_ = 0, stolen_ = 0;

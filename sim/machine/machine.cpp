@@ -18,7 +18,8 @@ DomainState::DomainState(MachineState& in, DomainId number, DomainConfig with)
     : machine(in),
       id(number),
       config(std::move(with)),
-      cpus(config.vcpus, in.config.cpu == CpuMode::contended ? &in.cores : nullptr, number),
+      cpus(config.vcpus, in.prices.scheduler_slice,
+           in.config.cpu == CpuMode::contended ? &in.cores : nullptr, number),
       grants(config.grant_frames * entries_per_grant_frame),
       maptrack(config.maptrack_frames * mappings_per_maptrack_frame),
       handle(*this),
@@ -48,7 +49,7 @@ MachineState::MachineState(Simulation& in, MachineConfig with)
       config(std::move(with)),
       prices(config.costs),
       frames(config.memory_pages, prices.llc_pages, config.count_unique),
-      cores(config.cores, prices.scheduler_slice, prices.vm_switch),
+      cores(config.cores, prices.vm_switch),
       store(scheduler, prices.store_watch),
       wires(config.event_faults, in.stream_seed("event faults")) {}
 

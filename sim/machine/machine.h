@@ -28,8 +28,9 @@ class MachineState;  // for the files of sim/machine only
 class DomainState;
 
 enum class CpuMode : std::uint8_t {
+    // In both, tasks take turns in slices of cpu.scheduler_slice, first come, first served.
     pinned,    ///< each vCPU has a core of its own: tasks contend for their domain's vCPUs only
-    contended  ///< vCPUs queue for the machine's cores, in slices (cpu.scheduler_slice), FCFS
+    contended  ///< vCPUs queue for the machine's cores, too
 };
 
 /// Faults in event delivery, drawn from the simulation's seed. Off by default.
@@ -142,8 +143,9 @@ class Machine {
     host::Host& server_view(Domain& server, Domain& pool);
 
     MemoryCounts memory() const;
-    /// Calls `changed` where a count of file frames, unique contents or mappings changes: no more
-    /// often than every `interval_ns` of simulated time. For curves over time. At most one.
+    /// Calls `sample` at the end of each interval of simulated time in which a count of file
+    /// frames, unique contents or mappings changed. For curves over time; at most one. The state at
+    /// the end of the run is memory()'s.
     void sample_memory(Nanoseconds interval_ns,
                        std::function<void(Nanoseconds, const MemoryCounts&)> sample);
 

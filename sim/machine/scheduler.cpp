@@ -304,7 +304,6 @@ void Scheduler::block(Task& task) {
 }
 
 Fiber* Scheduler::pick() {
-    constexpr std::uint64_t too_many = 5'000'000;
     for (;;) {
         if (return_to_ != nullptr) return return_to_;
         if (stop_) return conductor_.get();
@@ -313,7 +312,7 @@ Fiber* Scheduler::pick() {
             ready_.pop_front();
             task.ready = false;
             if (!task.service) last_foreground_ = now_;
-            if (++standing_still_ > too_many) {
+            if (++standing_still_ > options_.steps_at_one_time) {
                 fail(
                     fmt::format("no progress: at {} tasks wake each other without end, the last "
                                 "one is '{}' of domain '{}'",

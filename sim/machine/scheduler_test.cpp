@@ -12,7 +12,7 @@ namespace {
 
 struct Owner final : TaskOwner {
     explicit Owner(std::string called, unsigned vcpus = 1)
-        : name(std::move(called)), cpus(vcpus, nullptr, 0) {}
+        : name(std::move(called)), cpus(vcpus, host::forever, nullptr, 0) {}
     const std::string& owner_name() const override { return name; }
     Nanoseconds run_cpu(Nanoseconds from, Nanoseconds& cpu) override {
         return cpus.run(from, std::exchange(cpu, 0));
@@ -24,7 +24,7 @@ struct Owner final : TaskOwner {
 
 /// A scheduler and two owners that outlive its tasks.
 struct Fixture : testing::Test {
-    Simulation simulation;
+    Simulation simulation{{.steps_at_one_time = 100'000}};
     Scheduler& scheduler = simulation.scheduler();
     Owner a{"a"}, b{"b", 2};
     std::string log;

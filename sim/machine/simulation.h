@@ -30,6 +30,8 @@ struct SimulationOptions {
     /// Where only services have run for so long (simulated ns) and every other task waits without
     /// a timeout, the run is called a deadlock.
     Nanoseconds stuck_after = 3'600'000'000'000;
+    /// Where so many tasks and timers ran without time advancing, the run is called a live-lock.
+    std::uint64_t steps_at_one_time = 5'000'000;
 };
 
 class Scheduler;  // sim/machine/scheduler.h: for the files of sim/machine only
