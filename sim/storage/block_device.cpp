@@ -5,8 +5,9 @@
 
 namespace xenfs::sim {
 
-Partition::Partition(DiskDriver& driver, std::uint64_t first_block, std::uint64_t blocks)
-    : driver_(driver), first_block_(first_block), blocks_(blocks) {
+Partition::Partition(host::Host& caller, DiskDriver& driver, std::uint64_t first_block,
+                     std::uint64_t blocks)
+    : caller_(caller), driver_(driver), first_block_(first_block), blocks_(blocks) {
     assert((first_block + blocks) * sectors_per_page <= driver.disk().parameters().sectors);
 }
 
@@ -18,7 +19,7 @@ void Partition::transfer(std::span<const BlockRequest> batch) {
         requests.push_back({(first_block_ + request.range.first) * sectors_per_page,
                             request.range.count * sectors_per_page, request.write});
     }
-    driver_.transfer(requests);
+    driver_.transfer(caller_, requests);
 }
 
 }  // namespace xenfs::sim

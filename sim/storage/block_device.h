@@ -23,14 +23,16 @@ class BlockDevice {
     virtual std::uint64_t blocks() const = 0;
 };
 
-/// A part of a disk, for tasks of the domain that drives the disk. The driver outlives it.
+/// A part of a disk, for tasks of the domain that drives the disk (`caller`'s). Both outlive it.
 class Partition : public BlockDevice {
   public:
-    Partition(DiskDriver& driver, std::uint64_t first_block, std::uint64_t blocks);
+    Partition(host::Host& caller, DiskDriver& driver, std::uint64_t first_block,
+              std::uint64_t blocks);
     void transfer(std::span<const BlockRequest> batch) override;
     std::uint64_t blocks() const override { return blocks_; }
 
   private:
+    host::Host& caller_;
     DiskDriver& driver_;
     std::uint64_t first_block_, blocks_;
 };

@@ -1,13 +1,12 @@
 #pragma once
-// The queue in front of a disk, in the domain that owns it (dom0). Blocking.
+// The queue in front of a disk.
 
-#include <deque>
-#include <memory>
+#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "model/host/host.h"
+#include "sim/machine/simulation.h"
 #include "sim/storage/disk.h"
 
 namespace xenfs::sim {
@@ -15,41 +14,37 @@ namespace xenfs::sim {
 /// How requests that wait are ordered.
 ///   fcfs:     as they came.
 ///   elevator: one direction, then back to the lowest sector (C-LOOK), as Linux's deadline
-///             schedulers order within their deadlines; there are no deadlines here.
+///             schedulers order within their deadlines; there are no deadlines here. A device with
+///             several places in service orders by itself: fcfs for it in any case.
 enum class DiskQueue : std::uint8_t { fcfs, elevator };
 
-/// Only tasks of the domain that `owner` belongs to may call it. `owner` and the disk outlive it.
+/// No CPU time is charged here: that is the business of whoever drives the disk. The simulation and
+/// the disk outlive it.
 class DiskDriver {
   public:
-    DiskDriver(host::Host& owner, Disk& disk, DiskQueue queue);
+    DiskDriver(Simulation& simulation, Disk& disk, DiskQueue queue);
 
-    /// Does all requests of the batch; returns when the last is done. A yield point.
-    void transfer(std::span<const DiskRequest> batch);
+    /// Hands requests over, after the caller's charges have passed; returns when all are done.
+    void transfer(host::Host& caller, std::span<const DiskRequest> batch);
+    /// Hands one over now; `done` is called as an interrupt handler is. Never blocks.
+    void submit(const DiskRequest& request, std::function<void()> done);
 
     Disk& disk() { return disk_; }
     const Disk& disk() const { return disk_; }
+    Simulation& simulation() { return simulation_; }
 
   private:
-    struct Caller {
-        std::size_t left = 0;
-        std::unique_ptr<host::Gate> gate;
-    };
     struct Waiting {
         DiskRequest request;
-        Caller* caller = nullptr;
+        std::function<void()> done;
     };
+    void start_next();
 
-    void transfer_fcfs(std::span<const DiskRequest> batch);
-    void transfer_elevator(std::span<const DiskRequest> batch);
-    Waiting take_next();
-
-    host::Host& owner_;
+    Simulation& simulation_;
     Disk& disk_;
     DiskQueue queue_;
-    std::vector<Waiting> waiting_;
-    std::vector<std::unique_ptr<Caller>> idle_callers_;
-    std::deque<Caller*> sleeping_;  ///< callers at their gate, oldest first
-    bool serving_ = false;          ///< some task drives the disk
+    std::vector<Waiting> waiting_;  ///< elevator only
+    bool serving_ = false;
 };
 
 }  // namespace xenfs::sim

@@ -80,6 +80,8 @@ class Volume {
     /// if that is more. ENOSPC leaves what was done.
     int write_content(NodeId node, std::uint64_t first_page, std::span<const Fingerprint> pages,
                       std::uint64_t length);
+    /// The file is at least so long; nothing is written (a kernel's in-memory inode).
+    void extend(NodeId node, std::uint64_t size);
     /// Where pages lie: ranges in file order, holes left out. Appends.
     void locate(NodeId node, std::uint64_t first_page, std::uint64_t count,
                 std::vector<BlockRange>& out) const;

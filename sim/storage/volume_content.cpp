@@ -5,6 +5,10 @@
 #include "sim/storage/volume.h"
 
 namespace xenfs::sim {
+namespace {
+// 256 GiB: contents are an array by page, so a wild offset must not make it huge.
+constexpr std::uint64_t max_file_pages = std::uint64_t{1} << 26;
+}  // namespace
 
 int Volume::read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out) const {
     const Inode* inode = find(node);
@@ -23,8 +27,9 @@ int Volume::write_content(NodeId node, std::uint64_t first_page, std::span<const
     if (found == nullptr) return ESTALE;
     if (found->directory != nullptr) return EISDIR;
     assert(length <= pages.size() * page_size);
-    Inode& inode = change(node);
     const std::uint64_t end = first_page + pages.size();
+    if (end > max_file_pages) return EFBIG;
+    Inode& inode = change(node);
     const bool fits = allocate_pages(inode, first_page, pages.size());
     if (!fits) return ENOSPC;
     if (inode.pages.size() < end) inode.pages.resize(end, zero_fingerprint);
@@ -32,6 +37,14 @@ int Volume::write_content(NodeId node, std::uint64_t first_page, std::span<const
     inode.attr.size = std::max(inode.attr.size, first_page * page_size + length);
     touch(inode);
     return 0;
+}
+
+void Volume::extend(NodeId node, std::uint64_t size) {
+    const Inode* inode = find(node);
+    if (inode == nullptr) return;
+    Inode& changed = change(node);
+    changed.attr.size = std::max(changed.attr.size, size);
+    touch(changed);
 }
 
 void Volume::truncate(Inode& inode, std::uint64_t size) {

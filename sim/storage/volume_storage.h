@@ -72,6 +72,19 @@ class VolumeStorage final : public host::Storage {
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 
+    /// One piece of a file to write. `error` is the answer.
+    struct Run {
+        NodeId node = 0;
+        std::uint64_t first_page = 0;
+        std::span<const Fingerprint> pages;
+        std::uint64_t length = 0;  ///< bytes, as in write_pages
+        int error = 0;
+    };
+    /// As read_pages and write_pages, for whoever keeps contents without frames; the writes of all
+    /// runs are one batch for the device, in block order.
+    int read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out);
+    void write_runs(std::span<Run> runs);
+
     /// As umount and mount: commits, then forgets the cached metadata.
     void drop_caches();
     Volume& volume() { return volume_; }

@@ -39,11 +39,19 @@ void VolumeStorage::close_node(NodeId node) {
 }
 
 int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) {
+    std::vector<Fingerprint> content(pages.size());
+    if (const int error = read_content(node, first_page, content)) return error;
+    for (std::size_t i = 0; i < pages.size(); ++i) domain_.set_content(pages[i], content[i]);
+    return 0;
+}
+
+int VolumeStorage::read_content(NodeId node, std::uint64_t first_page,
+                                std::span<Fingerprint> out) {
     const Inode* inode = volume_.find(node);
     if (inode == nullptr) return ESTALE;
     if (inode->directory != nullptr) return EISDIR;
     std::vector<BlockRange> ranges;
-    volume_.locate(node, first_page, pages.size(), ranges);
+    volume_.locate(node, first_page, out.size(), ranges);
     if (!ranges.empty()) {
         std::vector<BlockRequest> requests;
         for (const BlockRange& range : ranges) requests.push_back({range, false});
@@ -51,30 +59,44 @@ int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page, std::span<c
         clock_.charge(options_.request_ns * static_cast<Nanoseconds>(requests.size()));
         device_.transfer(requests);
     }
+    stats_.pages_read += out.size();
     // What the file holds when the transfer is over: it may have been cut short meanwhile.
-    std::vector<Fingerprint> content(pages.size());
-    if (const int error = volume_.read_content(node, first_page, content)) return error;
-    for (std::size_t i = 0; i < pages.size(); ++i) domain_.set_content(pages[i], content[i]);
-    stats_.pages_read += pages.size();
-    return 0;
+    return volume_.read_content(node, first_page, out);
 }
 
 int VolumeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                                std::uint64_t length) {
     std::vector<Fingerprint> content(pages.size());
     for (std::size_t i = 0; i < pages.size(); ++i) content[i] = domain_.content(pages[i]);
+    Run run{node, first_page, content, length};
+    write_runs({&run, 1});
+    return run.error;
+}
+
+void VolumeStorage::write_runs(std::span<Run> runs) {
     volume_.set_now(clock_.now());
-    if (const int error = volume_.write_content(node, first_page, content, length)) return error;
-    changed(volume_.inode_block(node));
     std::vector<BlockRange> ranges;
-    volume_.locate(node, first_page, pages.size(), ranges);
+    for (Run& run : runs) {
+        run.error = volume_.write_content(run.node, run.first_page, run.pages, run.length);
+        if (run.error != 0) continue;
+        changed(volume_.inode_block(run.node));
+        volume_.locate(run.node, run.first_page, run.pages.size(), ranges);
+        stats_.pages_written += run.pages.size();
+    }
+    std::sort(ranges.begin(), ranges.end(),
+              [](const BlockRange& a, const BlockRange& b) { return a.first < b.first; });
     std::vector<BlockRequest> requests;
-    for (const BlockRange& range : ranges) requests.push_back({range, true});
-    stats_.pages_written += pages.size();
+    for (const BlockRange& range : ranges) {
+        if (!requests.empty() &&
+            requests.back().range.first + requests.back().range.count == range.first) {
+            requests.back().range.count += range.count;
+        } else {
+            requests.push_back({range, true});
+        }
+    }
     stats_.write_requests += requests.size();
     clock_.charge(options_.request_ns * static_cast<Nanoseconds>(requests.size()));
     device_.transfer(requests);
-    return 0;
 }
 
 int VolumeStorage::sync(NodeId node, bool data_only) {
