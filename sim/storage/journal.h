@@ -28,6 +28,9 @@ class Journal {
     /// Its last name went. True: it was young, and nothing more need be changed for it.
     bool ended(NodeId node);
 
+    /// Made in this transaction: its inode's block is changed already.
+    bool young(NodeId node) const { return young_.contains(node); }
+
     bool empty() const { return pending_.empty(); }
     bool uncheckpointed() const { return !committed_.empty(); }
     bool changed(std::uint64_t block) const { return pending_.contains(block); }

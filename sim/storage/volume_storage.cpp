@@ -93,9 +93,13 @@ void VolumeStorage::changed(std::uint64_t block) {
     cache_.add(block);
 }
 
+void VolumeStorage::changed_inode(NodeId node) {
+    if (!journal_.young(node)) changed(volume_.inode_block(node));
+}
+
 void VolumeStorage::changed_name(NodeId directory, std::string_view name) {
     changed(volume_.directory_block(directory, client::Name::hash_of(name)));
-    changed(volume_.inode_block(directory));
+    changed_inode(directory);
 }
 
 Result<Attr> VolumeStorage::lookup(NodeId parent, std::string_view name) {
@@ -116,7 +120,7 @@ Result<Attr> VolumeStorage::setattr(NodeId node, const SetAttr& change) {
     touch_inode(node);
     begin_change();
     Result<Attr> result = volume_.setattr(node, change);
-    if (result) changed(volume_.inode_block(node));
+    if (result) changed_inode(node);
     return result;
 }
 
@@ -144,7 +148,7 @@ Result<Attr> VolumeStorage::link(NodeId node, NodeId parent, std::string_view na
     Result<Attr> result = volume_.link(node, parent, name);
     if (!result) return result;
     changed_name(parent, name);
-    changed(volume_.inode_block(node));
+    changed_inode(node);
     return result;
 }
 
@@ -157,7 +161,7 @@ Result<Attr> VolumeStorage::unlink(NodeId parent, std::string_view name) {
     if (!result) return result;
     if (result->links == 0 && journal_.ended(result->node)) return result;
     changed_name(parent, name);
-    changed(volume_.inode_block(result->node));
+    changed_inode(result->node);
     return result;
 }
 
@@ -169,7 +173,7 @@ int VolumeStorage::rmdir(NodeId parent, std::string_view name) {
     if (error != 0) return error;
     if (journal_.ended(before->node)) return 0;
     changed_name(parent, name);
-    changed(volume_.inode_block(before->node));
+    changed_inode(before->node);
     return 0;
 }
 
@@ -183,7 +187,7 @@ int VolumeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId n
     if (error != 0) return error;
     changed_name(old_parent, old_name);
     changed_name(new_parent, new_name);
-    if (replaced) changed(volume_.inode_block(replaced->node));
+    if (replaced) changed_inode(replaced->node);
     return 0;
 }
 

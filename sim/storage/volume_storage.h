@@ -97,6 +97,7 @@ class VolumeStorage final : public host::Storage {
     void touch_name(NodeId directory, std::string_view name);
     void begin_change();
     void changed(std::uint64_t block);
+    void changed_inode(NodeId node);
     void changed_name(NodeId directory, std::string_view name);
     void keep_committing();
 

@@ -13,7 +13,7 @@ int VolumeStorage::setxattr(NodeId node, std::string_view name, std::string_view
     touch_inode(node);
     begin_change();
     const int error = volume_.setxattr(node, name, value, flags);
-    if (error == 0) changed(volume_.inode_block(node));
+    if (error == 0) changed_inode(node);
     return error;
 }
 
@@ -26,7 +26,7 @@ int VolumeStorage::removexattr(NodeId node, std::string_view name) {
     touch_inode(node);
     begin_change();
     const int error = volume_.removexattr(node, name);
-    if (error == 0) changed(volume_.inode_block(node));
+    if (error == 0) changed_inode(node);
     return error;
 }
 
@@ -77,9 +77,10 @@ void VolumeStorage::write_runs(std::span<Run> runs) {
     volume_.set_now(clock_.now());
     std::vector<BlockRange> ranges;
     for (Run& run : runs) {
+        if (run.pages.empty()) continue;
         run.error = volume_.write_content(run.node, run.first_page, run.pages, run.length);
         if (run.error != 0) continue;
-        changed(volume_.inode_block(run.node));
+        changed_inode(run.node);
         volume_.locate(run.node, run.first_page, run.pages.size(), ranges);
         stats_.pages_written += run.pages.size();
     }

@@ -1,0 +1,70 @@
+#pragma once
+// A system under test: how the guests of one host reach their files.
+
+#include <memory>
+#include <string>
+
+#include "model/client/file_system.h"
+#include "sim/arms/counters.h"
+#include "sim/machine/machine.h"
+#include "sim/storage/disk_driver.h"
+#include "sim/storage/volume.h"
+
+namespace xenfs::sim {
+
+/// What a scenario says of an arm. Fields that an arm does not know mean nothing to it.
+struct ArmConfig {
+    std::shared_ptr<const Volume> image;  ///< the tree that is there at the start; never null
+
+    // All arms
+    std::string disk = "sata_ssd";  ///< see disk_parameters()
+    std::uint64_t disk_bytes = std::uint64_t{1} << 40;
+    bool disk_spins_down = false;
+    DiskQueue disk_queue = DiskQueue::elevator;
+    std::string guest_eviction = "lru";       ///< of a guest kernel's own page cache
+    std::uint32_t guest_names = 1u << 18;     ///< entries of a guest kernel's name cache
+    std::size_t server_cache_pages = 262144;  ///< nfs: the server's page cache; xenfs: the shared one
+    std::string server_eviction = "lru";
+
+    // private
+    std::string block_grants = "persistent";  ///< or "map"
+
+    // nfs
+    unsigned nfs_threads = 8;  ///< nfsd's default [M]
+
+    // xenfs
+    std::string transfer = "map", dedup = "name", charging = "each", mmap = "share";
+    std::size_t quota_pages = 32768, donation_pages = 0;
+    bool ledger = true;
+    std::uint32_t mapping_budget_pages = 24576, own_frames_pages = 16384;
+    std::uint32_t readahead_pages = 32;
+    Nanoseconds write_behind_ns = 5'000'000'000, dirty_expire_ns = 30'000'000'000;
+    Nanoseconds ack_timeout_ns = 1'000'000'000;
+    unsigned workers = 4;
+    std::uint32_t slots = 16;
+};
+
+/// Made before the simulation runs, in the machine's dom0; outlived by machine and simulation, and
+/// not used after they are gone.
+class Arm {
+  public:
+    virtual ~Arm() = default;
+
+    /// Mounts for a guest: called once for each, by one of its tasks; may block. The file system
+    /// belongs to the arm. std::invalid_argument, one sentence, where it cannot be.
+    virtual client::FileSystem& attach(Domain& guest) = 0;
+
+    /// What happened in the server or on the disk, and for one guest.
+    virtual Counters counters() const = 0;
+    virtual Counters guest_counters(DomainId guest) const = 0;
+    virtual Disk& disk() = 0;
+};
+
+/// Pages that a guest's kernel may use as page cache: its memory without kernel.reserved (its own
+/// and its programs' memory), but at least a quarter of it.
+std::uint32_t guest_cache_pages(const CostModel& costs, const Domain& guest);
+
+/// Of a disk, with its energy until `now` in millijoules.
+void add_disk_counters(Counters& counters, const Disk& disk, Nanoseconds now);
+
+}  // namespace xenfs::sim

@@ -1,0 +1,141 @@
+#pragma once
+// The page cache of one kernel: a guest's over its block device or NFS mount, an NFS server's over
+// its volume. Index and eviction are model/cache; here are the frames, the I/O and the write-back.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "model/cache/page_cache.h"
+#include "model/host/host.h"
+#include "sim/arms/page_source.h"
+#include "sim/machine/machine.h"
+
+namespace xenfs::sim {
+
+/// Numbers as Linux's defaults (vm.dirty_*, read_ahead_kb) from the cost model's [kernel].
+struct KernelCacheOptions {
+    std::uint32_t capacity_pages = 1024;
+    std::string eviction = "lru";
+    Nanoseconds dirty_expire_ns = 0;         ///< age at which the flusher writes a page
+    Nanoseconds flusher_interval_ns = 0;     ///< how often it looks
+    double dirty_background = 0, dirty_limit = 0;  ///< shares of the capacity
+    std::uint32_t readahead_pages = 32;      ///< largest window
+    std::uint32_t fault_around_pages = 16;   ///< mapped by one fault where they are cached
+    Nanoseconds reclaim_ns = 0;              ///< CPU for each page that is evicted
+
+    static KernelCacheOptions from(const CostModel& costs, std::uint32_t capacity_pages);
+};
+
+struct KernelCacheStats {
+    std::uint64_t hits = 0, misses = 0;  ///< pages wanted
+    std::uint64_t pages_read = 0;        ///< from the source, read-ahead included
+    std::uint64_t pages_written = 0, write_runs = 0;
+    std::uint64_t dirty_dropped = 0;  ///< never written: the file was unlinked or cut
+    std::uint64_t evicted = 0, throttled = 0, write_errors = 0;
+    std::uint64_t pages_peak = 0;
+};
+
+/// Where a sequential reader is; one for each open file.
+struct ReadAhead {
+    std::uint64_t next_page = 0;
+    std::uint32_t window = 0;
+};
+
+/// Files are named by node ids, which must be dense (Volume's are). Called by tasks of `domain`
+/// only. Errors are errno values; ENOMEM where nothing can be evicted.
+///
+/// Every cached page is a frame of the domain, filled through Domain::set_content. The domain and
+/// the source outlive the cache. Read-ahead is synchronous: it makes requests larger, it does not
+/// overlap them with the reader.
+class KernelPageCache {
+  public:
+    KernelPageCache(Domain& domain, PageSource& source, KernelCacheOptions options);
+    ~KernelPageCache();
+    KernelPageCache(const KernelPageCache&) = delete;
+
+    /// `into.length` bytes from offset; the caller has cut them at the file's end.
+    int read(NodeId node, std::uint64_t offset, host::Buffer into, ReadAhead& ahead);
+    /// Into the cache; extends the file, but never beyond `file_end`. May wait while too much is
+    /// dirty.
+    int write(NodeId node, std::uint64_t offset, host::Buffer from,
+              std::uint64_t file_end = ~std::uint64_t{0});
+    /// Whole pages for a reader that takes them without a copy (splice to a socket).
+    int lend(NodeId node, std::uint64_t first, std::span<Fingerprint> out);
+
+    /// Pages for a mapping: they stay until unmap. Those beyond the end are left out.
+    int map(NodeId node, std::uint64_t first, std::size_t count, bool dirty,
+            std::span<Fingerprint> contents);
+    void unmap(NodeId node, std::uint64_t first, std::size_t count);
+
+    /// Writes what is dirty of a file and waits for writes under way; 0 or the first error.
+    int flush(NodeId node);
+    int flush_all();
+    /// The file was cut to `size`: what lies behind is dropped, the last page's rest zeroed.
+    void truncate(NodeId node, std::uint64_t size);
+    /// All pages of a file go; dirty ones are not written.
+    void forget(NodeId node);
+    /// A file's clean pages go (they are known to be stale).
+    void invalidate(NodeId node);
+    void drop_clean();
+
+    bool has_pages(NodeId node) const { return pages_.file_pages(file(node)) > 0; }
+    std::size_t frames() const { return frames_; }
+    const KernelCacheOptions& options() const { return options_; }
+    const KernelCacheStats& stats() const { return stats_; }
+
+  private:
+    using Slot = cache::Slot;
+    using PageKey = cache::PageKey;
+    /// A page kept over a yield: its slot may be dropped meanwhile, its frame is not released.
+    struct Hold {
+        PageKey key;
+        Frame frame = no_frame;
+    };
+    static constexpr std::size_t chunk = 64;  ///< pages looked up at once
+
+    static std::uint32_t file(NodeId node) { return static_cast<std::uint32_t>(node); }
+
+    // kernel_page_cache_pages.cpp
+    int bring_in(NodeId node, std::uint64_t first, std::size_t count, std::uint64_t until,
+                 std::vector<Hold>& holds);
+    int wait_or_fill(NodeId node, std::uint64_t first, std::size_t count, std::span<Slot> slots,
+                     std::uint64_t ahead_until, std::vector<Hold>& holds);
+    bool take_frames(std::size_t count, std::vector<Frame>& out);
+    void release_frame(Frame frame);
+    void release_spare();
+    Hold hold(Slot slot);
+    void let_go(const Hold& hold);
+    void let_go(std::vector<Hold>& holds);
+    void dropped(const std::vector<cache::Evicted>& pages);
+
+    // kernel_page_cache_dirty.cpp
+    void set_dirty(Slot slot);
+    void throttle();
+    int write_back(std::vector<Slot>& slots);
+    void keep_flushing();
+    std::uint8_t tick() const;
+
+    Domain& domain_;
+    host::Clock& clock_;
+    host::Memory& memory_;
+    host::Frames& frame_source_;
+    const host::CoreCosts& costs_;
+    PageSource& source_;
+    KernelCacheOptions options_;
+    cache::PageCache pages_;
+    std::size_t frames_ = 0;  ///< taken from the domain, wherever they are now
+    std::vector<Frame> spare_;
+    std::map<PageKey, std::vector<std::pair<Frame, std::uint32_t>>> orphans_;  ///< dropped, held
+    std::unordered_map<NodeId, std::uint32_t> writing_;  ///< runs under way
+    std::unordered_map<NodeId, int> errors_;             ///< of write-backs nobody waited for
+    std::unique_ptr<host::Gate> changed_;                ///< a page was filled or written
+    std::unique_ptr<host::Gate> flusher_;
+    bool flusher_idle_ = false;
+    KernelCacheStats stats_;
+};
+
+}  // namespace xenfs::sim

@@ -1,0 +1,109 @@
+#include "sim/arms/private_arm.h"
+
+#include <map>
+#include <stdexcept>
+
+#include "sim/arms/block_fs.h"
+#include "sim/arms/block_path.h"
+#include "sim/storage/disk_parameters.h"
+
+namespace xenfs::sim {
+namespace {
+
+BlockGrants grants_by_name(const std::string& name) {
+    if (name == "persistent") return BlockGrants::persistent;
+    if (name == "map") return BlockGrants::map;
+    throw std::invalid_argument("no grants of a block device '" + name +
+                                "'; there are: map, persistent");
+}
+
+class PrivateArm final : public Arm {
+  public:
+    PrivateArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+        : machine_(machine),
+          dom0_(dom0),
+          config_(config),
+          grants_(grants_by_name(config.block_grants)),
+          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
+                                config.disk_spins_down)),
+          driver_(machine.simulation(), disk_, config.disk_queue) {}
+
+    client::FileSystem& attach(Domain& guest) override {
+        const std::uint64_t blocks = config_.image->blocks();
+        const std::uint64_t first = guests_.size() * blocks;
+        if ((first + blocks) * page_size > config_.disk_bytes) {
+            throw std::invalid_argument("the disk is too small for the volume of guest '" +
+                                        guest.name() + "'");
+        }
+        auto& place = guests_[guest.id()];
+        place = std::make_unique<Guest>(*this, guest, first);
+        return place->vfs;
+    }
+
+    Counters counters() const override {
+        Counters counters;
+        add_disk_counters(counters, disk_, machine_.simulation().now());
+        return counters;
+    }
+
+    Counters guest_counters(DomainId guest) const override {
+        Counters counters;
+        const auto found = guests_.find(guest);
+        if (found == guests_.end()) return counters;
+        const Guest& of = *found->second;
+        of.vfs.add_counters(counters);
+        for (auto& counter : of.fs.counters()) counters.push_back(std::move(counter));
+        const BlockPathStats& path = of.path.stats();
+        const Counters block = {{"block_requests", path.requests},
+                                {"block_pages", path.pages},
+                                {"block_events", path.events},
+                                {"block_hypercalls", path.hypercalls},
+                                {"block_pages_mapped", path.pages_mapped},
+                                {"block_pages_copied", path.pages_copied}};
+        counters.insert(counters.end(), block.begin(), block.end());
+        return counters;
+    }
+
+    Disk& disk() override { return disk_; }
+
+  private:
+    struct Guest {
+        Guest(PrivateArm& arm, Domain& domain, std::uint64_t first_block)
+            : volume(arm.config_.image),
+              path(arm.machine_, domain, arm.dom0_, arm.driver_, first_block, volume.blocks(),
+                   arm.grants_),
+              storage(domain, volume, path, MountOptions::from(arm.machine_.costs())),
+              fs(domain, storage),
+              vfs(domain, fs, cache_options(arm, domain), arm.config_.guest_names) {
+            fs.attach(vfs);
+        }
+        static KernelCacheOptions cache_options(PrivateArm& arm, Domain& domain) {
+            const CostModel& costs = arm.machine_.costs();
+            KernelCacheOptions options =
+                KernelCacheOptions::from(costs, guest_cache_pages(costs, domain));
+            options.eviction = arm.config_.guest_eviction;
+            return options;
+        }
+        Volume volume;
+        BlockPath path;
+        VolumeStorage storage;
+        BlockFs fs;
+        Vfs vfs;
+    };
+
+    Machine& machine_;
+    Domain& dom0_;
+    ArmConfig config_;
+    BlockGrants grants_;
+    Disk disk_;
+    DiskDriver driver_;
+    std::map<DomainId, std::unique_ptr<Guest>> guests_;
+};
+
+}  // namespace
+
+std::unique_ptr<Arm> make_private_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
+    return std::make_unique<PrivateArm>(machine, dom0, config);
+}
+
+}  // namespace xenfs::sim

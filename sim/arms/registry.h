@@ -1,0 +1,19 @@
+#pragma once
+// The arms by name.
+
+#include <functional>
+
+#include "model/policies/registry.h"
+#include "sim/arms/arm.h"
+
+namespace xenfs::sim {
+
+using ArmFactory = std::function<std::unique_ptr<Arm>(Machine&, Domain& dom0, const ArmConfig&)>;
+using ArmRegistry = policies::Registry<Arm, ArmFactory>;
+
+/// arm_registry().make("nfs", machine, dom0, config); names() for help and messages. Throws
+/// policies::UnknownPolicy, or std::invalid_argument where the configuration cannot be (one
+/// sentence either way). Before the simulation runs.
+ArmRegistry& arm_registry();
+
+}  // namespace xenfs::sim
