@@ -21,9 +21,10 @@ struct ArmConfig {
     std::uint64_t disk_bytes = std::uint64_t{1} << 40;
     bool disk_spins_down = false;
     DiskQueue disk_queue = DiskQueue::elevator;
-    std::string guest_eviction = "lru";       ///< of a guest kernel's own page cache
-    std::uint32_t guest_names = 1u << 18;     ///< entries of a guest kernel's name cache
-    std::size_t server_cache_pages = 262144;  ///< nfs: the server's page cache; xenfs: the shared one
+    std::string guest_eviction = "lru";    ///< of a guest kernel's own page cache
+    std::uint32_t guest_names = 1u << 18;  ///< entries of a guest kernel's name cache
+    std::size_t server_cache_pages =
+        262144;  ///< nfs: the server's page cache; xenfs: the shared one
     std::string server_eviction = "lru";
 
     // private

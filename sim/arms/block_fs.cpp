@@ -43,7 +43,9 @@ Result<Attr> BlockFs::unlink(NodeId parent, const Name& name) {
     return storage_.unlink(parent, name.text);
 }
 
-int BlockFs::rmdir(NodeId parent, const Name& name) { return storage_.rmdir(parent, name.text); }
+int BlockFs::rmdir(NodeId parent, const Name& name) {
+    return storage_.rmdir(parent, name.text);
+}
 
 int BlockFs::rename(NodeId old_parent, const Name& old_name, NodeId new_parent,
                     const Name& new_name, std::uint32_t flags) {
@@ -73,7 +75,9 @@ Result<std::string> BlockFs::readlink(NodeId node) {
     return target;
 }
 
-Result<StatFs> BlockFs::statfs() { return storage_.statfs(); }
+Result<StatFs> BlockFs::statfs() {
+    return storage_.statfs();
+}
 
 Result<std::string> BlockFs::getxattr(NodeId node, std::string_view name) {
     return storage_.getxattr(node, name);
@@ -103,11 +107,17 @@ int BlockFs::close(NodeId node, bool, bool) {
     return 0;
 }
 
-Result<std::uint64_t> BlockFs::revalidate(NodeId node) { return size_of(node); }
+Result<std::uint64_t> BlockFs::revalidate(NodeId node) {
+    return size_of(node);
+}
 
-int BlockFs::commit(NodeId node, bool data_only) { return storage_.sync(node, data_only); }
+int BlockFs::commit(NodeId node, bool data_only) {
+    return storage_.sync(node, data_only);
+}
 
-int BlockFs::sync() { return storage_.sync_all(); }
+int BlockFs::sync() {
+    return storage_.sync_all();
+}
 
 int BlockFs::set_lock(NodeId node, const client::FileLock& lock, bool wait) {
     while (!locks_.set(node, lock)) {
@@ -142,8 +152,7 @@ void BlockFs::write_pages(std::span<Run> runs) {
         const std::uint64_t start = run.first_page << page_shift;
         const std::uint64_t size = size_of(run.node);
         const std::uint64_t length =
-            size <= start ? 0 : std::min<std::uint64_t>(run.pages.size() * page_size,
-                                                        size - start);
+            size <= start ? 0 : std::min<std::uint64_t>(run.pages.size() * page_size, size - start);
         // A file that was cut or unlinked since takes less, or nothing.
         const std::size_t pages = (length + page_size - 1) >> page_shift;
         pieces.push_back({run.node, run.first_page, run.pages.first(pages), length, 0});
@@ -165,10 +174,12 @@ void BlockFs::extend(NodeId node, std::uint64_t end) {
 Counters BlockFs::counters() const {
     const VolumeStats& volume = storage_.stats();
     const JournalStats& journal = storage_.journal_stats();
-    return {{"metadata_reads", volume.metadata_reads}, {"namespace_changes", volume.changes},
+    return {{"metadata_reads", volume.metadata_reads},
+            {"namespace_changes", volume.changes},
             {"disk_read_requests", volume.read_requests},
             {"disk_write_requests", volume.write_requests},
-            {"journal_commits", journal.commits}, {"journal_blocks", journal.blocks}};
+            {"journal_commits", journal.commits},
+            {"journal_blocks", journal.blocks}};
 }
 
 }  // namespace xenfs::sim

@@ -31,7 +31,8 @@ BlockPath::BlockPath(Machine& machine, Domain& guest, Domain& dom0, DiskDriver& 
     prices_.copy = costs.time("memory.copy.warm");
     request_blocks_ = std::max<std::uint64_t>(costs.count("blk.segments"), 1);
     ring_slots_ = costs.count("blk.ring_slots");
-    dom0.spawn("blkback/" + guest.name(), [this] { serve(); }, true);
+    dom0.spawn(
+        "blkback/" + guest.name(), [this] { serve(); }, true);
 }
 
 /// The guest's side.
@@ -42,8 +43,7 @@ void BlockPath::transfer(std::span<const BlockRequest> batch) {
         assert(request.range.first + request.range.count <= blocks_);
         for (std::uint64_t at = 0; at < request.range.count; at += request_blocks_) {
             const std::uint64_t count = std::min(request_blocks_, request.range.count - at);
-            work->requests.push_back(
-                {{{request.range.first + at, count}, request.write}, false});
+            work->requests.push_back({{{request.range.first + at, count}, request.write}, false});
         }
     }
     work->left = work->requests.size();

@@ -11,7 +11,9 @@ namespace {
 // The index may for a moment hold more than the capacity, while frames change hands.
 constexpr std::uint32_t slack_pages = 256;
 
-std::uint64_t pages_for(std::uint64_t bytes) { return (bytes + page_size - 1) >> page_shift; }
+std::uint64_t pages_for(std::uint64_t bytes) {
+    return (bytes + page_size - 1) >> page_shift;
+}
 }  // namespace
 
 KernelCacheOptions KernelCacheOptions::from(const CostModel& costs, std::uint32_t capacity_pages) {
@@ -21,7 +23,8 @@ KernelCacheOptions KernelCacheOptions::from(const CostModel& costs, std::uint32_
     options.flusher_interval_ns = costs.time("kernel.flusher_interval");
     options.dirty_background = costs.value("kernel.dirty_background");
     options.dirty_limit = costs.value("kernel.dirty_limit");
-    options.readahead_pages = static_cast<std::uint32_t>(costs.count("kernel.readahead") / page_size);
+    options.readahead_pages =
+        static_cast<std::uint32_t>(costs.count("kernel.readahead") / page_size);
     options.fault_around_pages =
         static_cast<std::uint32_t>(costs.count("kernel.fault_around") / page_size);
     options.reclaim_ns = costs.time("kernel.reclaim");
@@ -41,7 +44,8 @@ KernelPageCache::KernelPageCache(Domain& domain, PageSource& source, KernelCache
       changed_(domain.host().tasks().make_gate()),
       flusher_(domain.host().tasks().make_gate()) {
     assert(options_.capacity_pages >= 2 * chunk && options_.flusher_interval_ns > 0);
-    domain.spawn("flusher", [this] { keep_flushing(); }, true);
+    domain.spawn(
+        "flusher", [this] { keep_flushing(); }, true);
 }
 
 KernelPageCache::~KernelPageCache() = default;
@@ -64,9 +68,9 @@ int KernelPageCache::read(NodeId node, std::uint64_t offset, host::Buffer into, 
     while (page < end_page) {
         const std::size_t count = std::min<std::uint64_t>(chunk, end_page - page);
         const std::span<Slot> wanted(slots.data(), count);
-        if (const int error = wait_or_fill(node, page, count, wanted,
-                                           page + std::max<std::uint64_t>(count, ahead.window),
-                                           holds)) {
+        if (const int error =
+                wait_or_fill(node, page, count, wanted,
+                             page + std::max<std::uint64_t>(count, ahead.window), holds)) {
             return error;
         }
         for (std::size_t i = 0; i < count; ++i) {
@@ -175,8 +179,8 @@ int KernelPageCache::lend(NodeId node, std::uint64_t first, std::span<Fingerprin
     for (std::size_t done = 0; done < out.size();) {
         const std::size_t count = std::min(chunk, out.size() - done);
         const std::span<Slot> wanted(slots.data(), count);
-        if (const int error = wait_or_fill(node, first + done, count, wanted, first + out.size(),
-                                           holds)) {
+        if (const int error =
+                wait_or_fill(node, first + done, count, wanted, first + out.size(), holds)) {
             return error;
         }
         pages_.touch(wanted);
@@ -192,17 +196,16 @@ int KernelPageCache::lend(NodeId node, std::uint64_t first, std::span<Fingerprin
 
 int KernelPageCache::map(NodeId node, std::uint64_t first, std::size_t count, bool dirty,
                          std::span<Fingerprint> contents) {
-    const std::uint64_t end = std::min(first + count, pages_for(source_.size_of(node)));
-    if (!contents.empty()) std::fill(contents.begin(), contents.end(), zero_fingerprint);
-    if (first >= end) return 0;
+    const std::uint64_t end = first + count;
+    if (end > pages_for(source_.size_of(node))) return EFAULT;  // SIGBUS
     std::array<Slot, chunk> slots;
     std::vector<Hold> holds;
     for (std::uint64_t page = first; page < end;) {
         const std::size_t now = std::min<std::uint64_t>(chunk, end - page);
         const std::span<Slot> wanted(slots.data(), now);
-        const int error = wait_or_fill(
-            node, page, now, wanted, page + std::max<std::uint64_t>(now, options_.readahead_pages),
-            holds);
+        const int error =
+            wait_or_fill(node, page, now, wanted,
+                         page + std::max<std::uint64_t>(now, options_.readahead_pages), holds);
         if (error != 0) {
             unmap(node, first, page - first);
             return error;

@@ -20,12 +20,12 @@ namespace xenfs::sim {
 struct KernelCacheOptions {
     std::uint32_t capacity_pages = 1024;
     std::string eviction = "lru";
-    Nanoseconds dirty_expire_ns = 0;         ///< age at which the flusher writes a page
-    Nanoseconds flusher_interval_ns = 0;     ///< how often it looks
+    Nanoseconds dirty_expire_ns = 0;               ///< age at which the flusher writes a page
+    Nanoseconds flusher_interval_ns = 0;           ///< how often it looks
     double dirty_background = 0, dirty_limit = 0;  ///< shares of the capacity
-    std::uint32_t readahead_pages = 32;      ///< largest window
-    std::uint32_t fault_around_pages = 16;   ///< mapped by one fault where they are cached
-    Nanoseconds reclaim_ns = 0;              ///< CPU for each page that is evicted
+    std::uint32_t readahead_pages = 32;            ///< largest window
+    std::uint32_t fault_around_pages = 16;         ///< mapped by one fault where they are cached
+    Nanoseconds reclaim_ns = 0;                    ///< CPU for each page that is evicted
 
     static KernelCacheOptions from(const CostModel& costs, std::uint32_t capacity_pages);
 };
@@ -66,7 +66,7 @@ class KernelPageCache {
     /// Whole pages for a reader that takes them without a copy (splice to a socket).
     int lend(NodeId node, std::uint64_t first, std::span<Fingerprint> out);
 
-    /// Pages for a mapping: they stay until unmap. Those beyond the end are left out.
+    /// Pages for a mapping: they stay until unmap. EFAULT beyond the file's end.
     int map(NodeId node, std::uint64_t first, std::size_t count, bool dirty,
             std::span<Fingerprint> contents);
     void unmap(NodeId node, std::uint64_t first, std::size_t count);
@@ -130,9 +130,9 @@ class KernelPageCache {
     std::size_t frames_ = 0;  ///< taken from the domain, wherever they are now
     std::vector<Frame> spare_;
     std::map<PageKey, std::vector<std::pair<Frame, std::uint32_t>>> orphans_;  ///< dropped, held
-    std::unordered_map<NodeId, std::uint32_t> writing_;  ///< runs under way
-    std::unordered_map<NodeId, int> errors_;             ///< of write-backs nobody waited for
-    std::unique_ptr<host::Gate> changed_;                ///< a page was filled or written
+    std::unordered_map<NodeId, std::uint32_t> writing_;                        ///< runs under way
+    std::unordered_map<NodeId, int> errors_;  ///< of write-backs nobody waited for
+    std::unique_ptr<host::Gate> changed_;     ///< a page was filled or written
     std::unique_ptr<host::Gate> flusher_;
     bool flusher_idle_ = false;
     KernelCacheStats stats_;

@@ -102,8 +102,8 @@ int KernelPageCache::flush_all() {
 void KernelPageCache::keep_flushing() {
     const auto expire_ticks = static_cast<std::uint8_t>(
         std::clamp<Nanoseconds>(options_.dirty_expire_ns / options_.flusher_interval_ns, 1, 200));
-    const auto background = static_cast<std::uint32_t>(options_.dirty_background *
-                                                       options_.capacity_pages);
+    const auto background =
+        static_cast<std::uint32_t>(options_.dirty_background * options_.capacity_pages);
     std::vector<Slot> slots;
     for (;;) {
         while (pages_.dirty_count() == 0) {

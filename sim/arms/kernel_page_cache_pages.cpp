@@ -6,9 +6,9 @@
 
 namespace xenfs::sim {
 namespace {
-constexpr std::uint32_t reclaim_batch = 32;       // pages, as Linux's SWAP_CLUSTER_MAX [M]
-constexpr std::uint32_t write_batch = 256;        // dirty pages written to make room
-constexpr std::uint64_t largest_request = 256;    // pages read at once: 1 MiB
+constexpr std::uint32_t reclaim_batch = 32;     // pages, as Linux's SWAP_CLUSTER_MAX [M]
+constexpr std::uint32_t write_batch = 256;      // dirty pages written to make room
+constexpr std::uint64_t largest_request = 256;  // pages read at once: 1 MiB
 }  // namespace
 
 /// Makes [first, first + count) present and filled, with their slots in `slots`; reads up to

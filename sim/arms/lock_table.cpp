@@ -26,8 +26,8 @@ FileLock LockTable::conflict(NodeId node, const FileLock& lock) const {
     const auto found = locks_.find(node);
     if (found != locks_.end()) {
         for (const FileLock& held : found->second) {
-            const bool exclusive = held.type == FileLock::Type::exclusive ||
-                                   lock.type == FileLock::Type::exclusive;
+            const bool exclusive =
+                held.type == FileLock::Type::exclusive || lock.type == FileLock::Type::exclusive;
             if (exclusive && !same_owner(held, lock) && overlap(held, lock)) return held;
         }
     }

@@ -21,8 +21,8 @@ struct VfsStats {
 };
 
 /// Charging, the same for all arms: an operation costs a system call (cpu.syscall), but for a
-/// look-up, which is a step of a path walk (core.lookup); a walk that ends in ENOENT ends the system
-/// call, so a failed look-up costs both.
+/// look-up, which is a step of a path walk (core.lookup); a walk that ends in ENOENT ends the
+/// system call, so a failed look-up costs both.
 ///
 /// Called by tasks of `domain` only. The driver may call `names()` and `pages()` to drop what is
 /// stale.

@@ -27,8 +27,7 @@ Result<client::Opened> Vfs::create(NodeId parent, const Name& name, std::uint32_
         known = found ? found->node : client::EntryCache::negative;
     }
     if (known == client::EntryCache::negative) {
-        const Result<Attr> made =
-            driver_.create(parent, name, FileType::regular, mode, who, {}, 0);
+        const Result<Attr> made = driver_.create(parent, name, FileType::regular, mode, who, {}, 0);
         ++name_changes_;
         if (made) {
             names_.put(parent, name, made->node);
@@ -221,22 +220,22 @@ Result<FileLock> Vfs::get_lock(Handle handle, const FileLock& lock) {
     return driver_.get_lock(file->node, lock);
 }
 
-int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                   client::MapKind kind, bool write, std::span<Fingerprint> contents) {
+int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, client::MapKind kind,
+                   bool write, std::span<Fingerprint> contents) {
     OpenFile* file = find(handle);
     if (file == nullptr) return EBADF;
     ++stats_.operations;
     if (file->type == FileType::directory) return ENODEV;
+    const bool shared_write = write && kind == client::MapKind::shared;
+    if (!file->flags.read || (shared_write && !file->flags.write)) return EACCES;
     const Result<std::uint64_t> size = driver_.revalidate(file->node);
     if (!size) return size.error();
     // Only a shared mapping's writes are the file's; a private one's pages leave the cache's.
-    const bool dirty = write && kind == client::MapKind::shared;
-    if (dirty) file->wrote = true;
-    return pages_.map(file->node, first_page, count, dirty, contents);
+    if (shared_write) file->wrote = true;
+    return pages_.map(file->node, first_page, count, shared_write, contents);
 }
 
-int Vfs::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                     client::MapKind) {
+int Vfs::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, client::MapKind) {
     OpenFile* file = find(handle);
     if (file == nullptr) return EBADF;
     enter();

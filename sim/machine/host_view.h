@@ -3,6 +3,7 @@
 // as the one that maps and copies) and for `granter` (frames and grant entries); for a guest both
 // are the same domain, for the server they are dom0 and the pool domain.
 
+#include "sim/machine/content.h"
 #include "sim/machine/machine_state.h"
 
 namespace xenfs::sim {
@@ -142,8 +143,5 @@ class HostView final : public host::Host {
     SimTasks tasks_;
     SimClock clock_;
 };
-
-/// The content of a page that held `old` and was overwritten in part: the same for equal histories.
-Fingerprint mix(Fingerprint old, Fingerprint data, std::uint32_t offset, std::uint32_t length);
 
 }  // namespace xenfs::sim

@@ -22,7 +22,7 @@ constexpr Fingerprint unknown_data = 0x6e6f626f64796b73;  // stored without sayi
 
 Fingerprint mix(Fingerprint old, Fingerprint data, std::uint32_t offset, std::uint32_t length) {
     if (offset == 0 && length == page_size) return data;
-    if (old == zero_fingerprint && data == zero_fingerprint) return zero_fingerprint;
+    if (old == zero_fingerprint || old == data) return data;
     const std::uint64_t all[] = {old, data, std::uint64_t{offset} << 32 | length};
     const Fingerprint mixed = XXH3_64bits(all, sizeof all);
     return mixed != zero_fingerprint ? mixed : 1;

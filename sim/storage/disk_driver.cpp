@@ -49,9 +49,9 @@ void DiskDriver::start_next() {
         const std::uint64_t sector = waiting.request.first_sector;
         return std::pair(sector < head, sector);  // those ahead first, then from the lowest
     };
-    const auto next = std::min_element(
-        waiting_.begin(), waiting_.end(),
-        [&](const Waiting& a, const Waiting& b) { return order(a) < order(b); });
+    const auto next =
+        std::min_element(waiting_.begin(), waiting_.end(),
+                         [&](const Waiting& a, const Waiting& b) { return order(a) < order(b); });
     const Nanoseconds end = disk_.serve(simulation_.now(), next->request);
     serving_ = true;
     simulation_.at(end, [this, done = std::move(next->done)] {

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "sim/storage/content.h"
+#include "sim/machine/content.h"
 #include "sim/storage/volume.h"
 
 namespace xenfs::sim {
@@ -54,8 +54,7 @@ void Volume::truncate(Inode& inode, std::uint64_t size) {
         if (inode.pages.size() > pages) inode.pages.resize(pages);
         const auto kept = static_cast<std::uint32_t>(size % page_size);
         if (kept > 0 && inode.pages.size() == pages) {
-            inode.pages.back() =
-                written_fingerprint(inode.pages.back(), zero_fingerprint, kept, page_size - kept);
+            inode.pages.back() = mix(inode.pages.back(), zero_fingerprint, kept, page_size - kept);
         }
     }
     inode.attr.size = size;

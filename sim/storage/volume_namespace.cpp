@@ -6,7 +6,7 @@
 namespace xenfs::sim {
 namespace {
 
-constexpr std::uint64_t entries_per_block = 64;  // about 64 B an entry [M]
+constexpr std::uint64_t entries_per_block = 64;                     // about 64 B an entry [M]
 constexpr std::uint32_t rename_noreplace = 1, rename_exchange = 2;  // renameat2(2)
 
 bool is_dot(std::string_view name) {

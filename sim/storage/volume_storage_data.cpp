@@ -45,8 +45,7 @@ int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page, std::span<c
     return 0;
 }
 
-int VolumeStorage::read_content(NodeId node, std::uint64_t first_page,
-                                std::span<Fingerprint> out) {
+int VolumeStorage::read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out) {
     const Inode* inode = volume_.find(node);
     if (inode == nullptr) return ESTALE;
     if (inode->directory != nullptr) return EISDIR;
