@@ -102,7 +102,9 @@ int record(int argc, char** argv) {
         return kBadInput;
     }
     if (!root.empty()) {
-        options.root = std::filesystem::canonical(root).string();
+        std::error_code why;
+        options.root = std::filesystem::canonical(root, why).string();
+        if (why) throw CaptureError(fmt::format("--root {}: {}", root, why.message()));
         if (options.root == "/") options.root.clear();
     }
     if (directory.empty())

@@ -98,8 +98,9 @@ SectionReader::SectionReader(std::span<const std::byte> bytes, std::string file)
     std::vector<std::byte> sums;
     for (;;) {
         if (bytes.size() == at) throw cut_short("end");
+        if (bytes.size() - at < kNameBytes) throw cut_short("header");
         Name padded{};
-        std::memcpy(padded.data(), bytes.data() + at, std::min(kNameBytes, bytes.size() - at));
+        std::memcpy(padded.data(), bytes.data() + at, kNameBytes);
         const std::string name(padded.begin(), std::find(padded.begin(), padded.end(), '\0'));
         // A name can be damaged too: show only what prints.
         const bool printable =
