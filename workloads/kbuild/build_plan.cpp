@@ -183,7 +183,7 @@ void BuildPlan::plan_jobs() {
         JobPlan& plan = jobs_[j];
         std::stable_sort(
             plan.stops.begin(), plan.stops.end(), [](const JobStop& a, const JobStop& b) {
-                return a.position != b.position ? a.position < b.position : a.kind > b.kind;
+                return a.position != b.position ? a.position < b.position : a.kind < b.kind;
             });
         std::stable_sort(
             plan.deferred.begin(), plan.deferred.end(),

@@ -30,7 +30,8 @@ struct DeferredOp {
 };
 
 struct JobPlan {
-    std::vector<JobStop> stops;          ///< by position; joins before releases
+    std::vector<JobStop>
+        stops;  ///< by position; a fork's release before the next operation's joins
     std::vector<DeferredOp> deferred;    ///< by child, then position
     std::vector<std::uint32_t> skipped;  ///< positions of the deferred ones, ascending
     std::uint32_t children = 0;

@@ -19,6 +19,7 @@ class GraphRun {
           options_(options),
           report_(report),
           group_(tasks),
+          idle_(group_.make_gate()),
           count_(jobs_in(c_, options.fraction)),
           jobs_(count_) {
         for (JobId j = 0; j < count_; ++j) {
@@ -42,7 +43,8 @@ class GraphRun {
         std::uint32_t blockers = 0;
         std::uint32_t running_children = 0;
         bool ended = false;
-        std::vector<JobId> reaped;  // children that ended and whose deferred operations are due
+        host::Gate* gate = nullptr;  // where a job with children waits for them
+        std::vector<JobId> reaped;   // children that ended and whose deferred operations are due
     };
     struct Ready {
         Nanoseconds to_end_ns;
@@ -56,7 +58,7 @@ class GraphRun {
         if (--jobs_[job].blockers != 0) return;
         if (plan_.job(job).slot) {
             ready_.push({to_end_ns_.empty() ? 0 : to_end_ns_[job], job});
-            group_.changed();
+            idle_->wake_one();
         } else {
             group_.spawn(std::string("job-").append(std::to_string(job)), [this, job] {
                 Replayer::Worker worker;
@@ -68,7 +70,7 @@ class GraphRun {
     void work() {
         Replayer::Worker worker;
         for (;;) {
-            group_.wait([this] { return !ready_.empty() || jobs_[0].ended; });
+            group_.wait(*idle_, [this] { return !ready_.empty() || jobs_[0].ended; });
             if (group_.failed() || ready_.empty()) return;
             const JobId job = ready_.top().job;
             ready_.pop();
@@ -119,6 +121,7 @@ class GraphRun {
     template <class Done>
     void wait_for(JobId job, Replayer::Worker& worker, Done done) {
         State& state = jobs_[job];
+        if (state.gate == nullptr) state.gate = group_.make_gate();
         while (!group_.failed()) {
             while (!state.reaped.empty() && !group_.failed()) {
                 const JobId child = state.reaped.front();
@@ -126,7 +129,8 @@ class GraphRun {
                 look_after(job, child, worker);
             }
             if (done() && state.reaped.empty()) return;
-            if (state.reaped.empty()) group_.wait([&] { return done() || !state.reaped.empty(); });
+            if (state.reaped.empty())
+                group_.wait(*state.gate, [&] { return done() || !state.reaped.empty(); });
         }
     }
 
@@ -161,8 +165,10 @@ class GraphRun {
         if (parent != kNone) {
             --jobs_[parent].running_children;
             jobs_[parent].reaped.push_back(job);
+            if (jobs_[parent].gate != nullptr) jobs_[parent].gate->wake_all();
+        } else {
+            idle_->wake_all();
         }
-        group_.changed();
     }
 
     const BuildPlan& plan_;
@@ -171,6 +177,7 @@ class GraphRun {
     const BuildOptions& options_;
     BuildReport& report_;
     TaskGroup group_;
+    host::Gate* idle_;  // workers without a job
     std::size_t count_;
     std::vector<State> jobs_;
     std::vector<Nanoseconds> to_end_ns_;

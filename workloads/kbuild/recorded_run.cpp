@@ -2,6 +2,7 @@
 // waited.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "workloads/kbuild/schedule.h"
 
@@ -20,7 +21,8 @@ class RecordedRun {
           group_(tasks),
           limit_(static_cast<std::uint32_t>(std::ceil(std::clamp(options.fraction, 0.0, 1.0) *
                                                       static_cast<double>(c_.ops.size())))),
-          state_(c_.processes.size(), State::unborn) {}
+          state_(c_.processes.size(), State::unborn),
+          gates_(c_.processes.size(), nullptr) {}
 
     void run() {
         if (limit_ == 0 || c_.processes.empty()) return;
@@ -50,8 +52,7 @@ class RecordedRun {
         for (std::uint32_t i : plan_.ops_of_process(p)) {
             if (i >= limit_ || group_.failed()) break;
             const Op& op = c_.ops[i];
-            if (op.code == OpCode::kWait && op.error == 0)
-                group_.wait([&] { return state_[op.child()] != State::running; });
+            if (op.code == OpCode::kWait && op.error == 0) wait_for(op.child());
             if (group_.failed()) return;
             replayer_.perform(p, op, worker);
             if (op.code == OpCode::kFork && op.error == 0) {
@@ -61,7 +62,16 @@ class RecordedRun {
         }
         replayer_.settle(worker);
         state_[p] = State::ended;
-        group_.changed();
+        if (host::Gate* waiter = gates_[p]) waiter->wake_all();
+    }
+
+    void wait_for(ProcessId child) {
+        if (state_[child] != State::running) return;
+        if (free_gates_.empty()) free_gates_.push_back(group_.make_gate());
+        gates_[child] = free_gates_.back();
+        free_gates_.pop_back();
+        group_.wait(*gates_[child], [&] { return state_[child] != State::running; });
+        free_gates_.push_back(std::exchange(gates_[child], nullptr));
     }
 
     const BuildPlan& plan_;
@@ -71,6 +81,8 @@ class RecordedRun {
     TaskGroup group_;
     std::uint32_t limit_;
     std::vector<State> state_;
+    std::vector<host::Gate*> gates_;  // by process: where its parent waits for it
+    std::vector<host::Gate*> free_gates_;
 };
 
 }  // namespace

@@ -113,9 +113,19 @@ void Replayer::diverge(const Op& op, const std::string& how) {
 /// Compares an operation's end with the recorded one.
 void Replayer::expect(const Op& op, int error) {
     if (error == op.error) return;
+    if (report_.divergences != 0) {  // only the first is put in words
+        ++report_.divergences;
+        return;
+    }
     diverge(op,
             fmt::format("recorded {}, now {}", op.error == 0 ? "success" : std::strerror(op.error),
                         error == 0 ? "success" : std::strerror(error)));
+}
+
+/// The same for an operation by name.
+void Replayer::ended(const Op& op, int error) {
+    if (error == ENOENT) ++report_.negative_lookups;
+    expect(op, error);
 }
 
 Result<NodeId> Replayer::directory(PathId path) {
@@ -223,11 +233,8 @@ void Replayer::open(ProcessId p, const Op& op) {
 void Replayer::rename(const Op& op) {
     const auto from = place(op.target);
     const auto to = place(op.other_path());
-    if (!from || !to) {
-        ++report_.negative_lookups;
-        return expect(op, from ? to.error() : from.error());
-    }
-    expect(op, fs_.rename(from->parent, *from->name, to->parent, *to->name, 0));
+    if (!from || !to) return ended(op, from ? to.error() : from.error());
+    ended(op, fs_.rename(from->parent, *from->name, to->parent, *to->name, 0));
     if (op.error == 0 && op.file == kNone) forget_directories();
 }
 
@@ -257,32 +264,31 @@ void Replayer::by_name(ProcessId, const Op& op) {
     switch (op.code) {
         case OpCode::kMkdir: {
             const auto at = place(path);
-            expect(op, at ? fs_.mkdir(at->parent, *at->name, 0777, Owner{}).error() : at.error());
+            ended(op, at ? fs_.mkdir(at->parent, *at->name, 0777, Owner{}).error() : at.error());
             return;
         }
         case OpCode::kSymlink: {
             const auto at = place(path);
-            expect(op,
-                   at ? fs_.symlink(at->parent, *at->name, c_.paths[path].target, Owner{}).error()
-                      : at.error());
+            ended(op,
+                  at ? fs_.symlink(at->parent, *at->name, c_.paths[path].target, Owner{}).error()
+                     : at.error());
             return;
         }
         case OpCode::kLink: {
             const auto node = find(op.other_path(), false);
             const auto at = place(path);
-            expect(op, !node ? node.error()
-                       : !at ? at.error()
-                             : fs_.link(*node, at->parent, *at->name).error());
+            ended(op, !node ? node.error()
+                      : !at ? at.error()
+                            : fs_.link(*node, at->parent, *at->name).error());
             return;
         }
         case OpCode::kUnlink:
         case OpCode::kRmdir: {
             const auto at = place(path);
-            if (!at) return expect(op, at.error());
+            if (!at) return ended(op, at.error());
             const int error = op.code == OpCode::kUnlink ? fs_.unlink(at->parent, *at->name)
                                                          : fs_.rmdir(at->parent, *at->name);
-            if (error == ENOENT) ++report_.negative_lookups;
-            expect(op, error);
+            ended(op, error);
             if (op.code == OpCode::kRmdir && error == 0) forget_directories();
             return;
         }

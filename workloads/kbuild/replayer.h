@@ -69,7 +69,8 @@ class Replayer {
         NodeId node = 0;
         VersionId version = kNone;  // whose pages it holds
         std::uint64_t size = 0;
-        bool own_content = false;  // varied for this guest
+        std::uint32_t writers = 0;  // opens for writing: content is on its way to the version's
+        bool own_content = false;   // varied for this guest
     };
 
     // Names
@@ -109,6 +110,7 @@ class Replayer {
     void release(ProcessState& process);
 
     void expect(const Op& op, int error);
+    void ended(const Op& op, int error);
     void diverge(const Op& op, const std::string& how);
     std::string describe(const Op& op) const;
 

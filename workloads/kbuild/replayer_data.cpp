@@ -17,6 +17,7 @@ std::size_t Replayer::MapKeyHash::operator()(const MapKey& key) const {
 
 std::uint32_t Replayer::new_slot(client::Handle handle, FileId file, bool writable) {
     const Slot slot{handle, file, 1, writable};
+    if (writable) ++files_[file].writers;
     if (free_slots_.empty()) {
         slots_.push_back(slot);
         return static_cast<std::uint32_t>(slots_.size() - 1);
@@ -32,6 +33,7 @@ void Replayer::drop_slot(std::uint32_t index) {
     assert(slot.references != 0);
     if (--slot.references != 0) return;
     const client::Handle handle = slot.handle;
+    if (slot.writable) --files_[slot.file].writers;
     free_slots_.push_back(index);
     (void)fs_.close(handle);  // an error of write-back: nothing recorded to compare it with
 }
@@ -150,7 +152,7 @@ Fingerprint* Replayer::contents_of(const Op& op, std::uint64_t first, std::uint6
 
 void Replayer::verify(const Op& op, std::uint64_t first, std::uint64_t count, Worker& worker) {
     const FileState& file = files_[op.file];
-    if (file.version != op.version() || c_.files[op.file].unread) {
+    if (file.version != op.version() || file.writers != 0 || c_.files[op.file].unread) {
         report_.unverified_pages += count;
         return;
     }

@@ -67,6 +67,8 @@ inline Capture synthetic_build(unsigned sources) {
         b.write(p, temporary, 4096, 100);
         b.write(p, temporary, 4196, 300);
         b.add_version(temporary, pages(200 + i, 2), 4496);
+        b.close(p, temporary);
+        b.open(p, temporary_name, temporary, kOpenRead);
         b.read(p, temporary, 0, 4496);
         b.close(p, temporary);
         b.op(p, {.file = temporary, .target = b.path(temporary_name), .code = OpCode::kUnlink});

@@ -67,7 +67,7 @@ Result<Handle> MemoryFileSystem::open(NodeId id, client::OpenFlags flags) {
         touch(*node, true);
     }
     ++node->opens;
-    handles_.emplace(next_handle_, OpenFile{id, flags, {}});
+    handles_.emplace(next_handle_, OpenFile{id, flags, {}, {}});
     return next_handle_++;
 }
 
@@ -76,6 +76,9 @@ int MemoryFileSystem::close(Handle handle) {
     if (at == handles_.end()) return EBADF;
     for (const auto& [range, times] : at->second.mappings) mapped_pages_ -= range[1] * times;
     const NodeId id = at->second.node;
+    std::erase_if(find(id)->locks, [&](const FileLock& lock) {
+        return at->second.lock_owners.contains(lock.owner);
+    });
     handles_.erase(at);
     --find(id)->opens;
     free_if_unused(id);
@@ -196,7 +199,10 @@ int MemoryFileSystem::set_lock(Handle handle, const FileLock& lock, bool wait) {
             kept.back().length = held.length == 0 ? 0 : end_of(held) - end_of(lock);
         }
     }
-    if (lock.type != FileLock::Type::unlock) kept.push_back(lock);
+    if (lock.type != FileLock::Type::unlock) {
+        kept.push_back(lock);
+        at->second.lock_owners.insert(lock.owner);
+    }
     locks = std::move(kept);
     return 0;
 }

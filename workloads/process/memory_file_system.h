@@ -75,6 +75,7 @@ class MemoryFileSystem : public client::FileSystem {
         NodeId node = 0;
         client::OpenFlags flags;
         std::map<std::array<std::uint64_t, 3>, std::size_t> mappings;  // first, count, kind
+        std::set<std::uint64_t> lock_owners;  // who locked through it: a close unlocks
     };
 
     Node* find(NodeId id);
