@@ -12,5 +12,6 @@ std::unique_ptr<TraceReader> open_oracle_general(const std::string& path);
 std::unique_ptr<TraceReader> open_page_ids(const std::string& path);
 std::unique_ptr<TraceReader> open_msr(const std::string& path);
 std::unique_ptr<TraceReader> open_fio_iolog(const std::string& path);
+std::unique_ptr<TraceReader> open_capture(const std::string& path);
 
 }  // namespace xenfs::workloads::replay

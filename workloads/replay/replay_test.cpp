@@ -80,8 +80,9 @@ TEST_F(Program, BadInputIsOneSentenceAndExitCode2) {
     EXPECT_EQ(said_,
               "xenfs-replay: no eviction policy 'x'; there are: arc, clock, lru, s3fifo, sieve\n");
     EXPECT_EQ(run(trace + " --format u63 --cache-pages 2 --eviction lru"), 2);
-    EXPECT_EQ(said_,
-              "xenfs-replay: no trace format 'u63'; there are: fio, msr, oracleGeneral, u64\n");
+    EXPECT_EQ(
+        said_,
+        "xenfs-replay: no trace format 'u63'; there are: capture, fio, msr, oracleGeneral, u64\n");
     EXPECT_EQ(run(trace + " --format msr --cache-pages 2 --eviction lru"), 2);
     EXPECT_EQ(said_, "xenfs-replay: " + trace +
                          ": line 1: expected 7 fields separated by commas, found 1\n");

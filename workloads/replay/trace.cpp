@@ -11,7 +11,8 @@ struct Format {
     std::string_view name;
     std::unique_ptr<TraceReader> (*open)(const std::string& path);
 };
-constexpr std::array<Format, 4> kFormats{{{"fio", open_fio_iolog},
+constexpr std::array<Format, 5> kFormats{{{"capture", open_capture},
+                                          {"fio", open_fio_iolog},
                                           {"msr", open_msr},
                                           {"oracleGeneral", open_oracle_general},
                                           {"u64", open_page_ids}}};

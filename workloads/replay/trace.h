@@ -64,11 +64,12 @@ class TraceReader {
 ///   u64            page ids, little-endian
 ///   msr            MSR Cambridge CSV: Timestamp,Hostname,DiskNumber,Type,Offset,Size,ResponseTime
 ///   fio            fio iolog, version 2 or 3 as its first line says
-/// In the first two an id's lower half is the page and each upper half that occurs a file.
+///   capture        our own captures (workloads/capture): reads, writes, and mappings whole
+/// In oracleGeneral and u64 an id's lower half is the page and each upper half that occurs a file.
 /// Throws TraceError, also for a format that does not exist.
 std::unique_ptr<TraceReader> open_trace(const std::string& path, std::string_view format);
 
-/// "fio, msr, oracleGeneral, u64"
+/// "capture, fio, msr, oracleGeneral, u64"
 std::string trace_format_names();
 
 }  // namespace xenfs::workloads::replay

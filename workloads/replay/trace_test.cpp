@@ -190,7 +190,7 @@ TEST(FioIolog, BadLinesAreNamed) {
 
 TEST(Formats, AnUnknownOneIsAnsweredWithThoseThereAre) {
     EXPECT_EQ(complaint("csv", ""),
-              "no trace format 'csv'; there are: fio, msr, oracleGeneral, u64");
+              "no trace format 'csv'; there are: capture, fio, msr, oracleGeneral, u64");
     EXPECT_THROW(open_trace("/nonexistent/trace", "u64"), TraceError);
     EXPECT_THROW(open_trace("/", "u64"), TraceError);
 }
