@@ -10,9 +10,9 @@
 
 namespace xenfs::cache {
 
-/// Source of zeroed memory. `allocate_zeroed` returns nullptr when there is none.
-/// Untouched parts need not be backed: arrays are reserved whole and touched as slots come into
-/// use.
+/// Source of zeroed memory, aligned to 64 bytes. `allocate_zeroed` returns nullptr when there is
+/// none. Untouched parts need not be backed: arrays are reserved whole and touched as slots come
+/// into use.
 struct ArrayMemory {
     void* (*allocate_zeroed)(std::size_t bytes);
     void (*release)(void* memory, std::size_t bytes);

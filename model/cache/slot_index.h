@@ -110,7 +110,8 @@ class SlotIndex {
         return static_cast<std::uint32_t>(((hash >> 32) * table_.size()) >> 32);
     }
     std::uint32_t fingerprint(std::uint64_t hash) const {
-        return static_cast<std::uint32_t>(hash) >> (slot_bits_ + step_bits_);
+        // In 64 bits: the shift is 32, and nothing is left, when slots take 29.
+        return static_cast<std::uint32_t>((hash & UINT32_MAX) >> (slot_bits_ + step_bits_));
     }
     Slot slot_in(std::uint32_t entry) const { return (entry & ((1u << slot_bits_) - 1)) - 1; }
     std::uint32_t next(std::uint32_t at) const { return ++at == table_.size() ? 0 : at; }

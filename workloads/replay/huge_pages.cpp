@@ -3,12 +3,14 @@
 #include <sys/mman.h>
 
 #include <cstdint>
-#include <cstdlib>
 
 #include "model/cache/memory.h"
 
 namespace xenfs::workloads::replay {
 namespace {
+
+/// The source before us.
+cache::ArrayMemory small{};
 
 constexpr std::size_t kHuge = std::size_t{2} << 20;
 
@@ -17,7 +19,7 @@ std::size_t rounded(std::size_t bytes) {
 }
 
 void* allocate(std::size_t bytes) {
-    if (bytes < kHuge) return std::calloc(1, bytes);
+    if (bytes < kHuge) return small.allocate_zeroed(bytes);
     // One huge page more than needed, then cut to an aligned range.
     const std::size_t length = rounded(bytes);
     void* mapping = mmap(nullptr, length + kHuge, PROT_READ | PROT_WRITE,
@@ -34,7 +36,7 @@ void* allocate(std::size_t bytes) {
 
 void release(void* memory, std::size_t bytes) {
     if (bytes < kHuge) {
-        std::free(memory);
+        small.release(memory, bytes);
     } else {
         munmap(memory, rounded(bytes));
     }
@@ -43,7 +45,8 @@ void release(void* memory, std::size_t bytes) {
 }  // namespace
 
 void use_huge_pages() {
-    cache::set_array_memory({.allocate_zeroed = allocate, .release = release});
+    if (small.allocate_zeroed != nullptr) return;
+    small = cache::set_array_memory({.allocate_zeroed = allocate, .release = release});
 }
 
 }  // namespace xenfs::workloads::replay

@@ -4,7 +4,7 @@
 namespace xenfs::workloads::replay {
 
 /// Has the arrays of caches made from now on mapped aligned to 2 MiB with MADV_HUGEPAGE; small
-/// arrays stay with calloc. Untouched parts cost no memory. Call once, at a program's start.
+/// arrays stay where they were. Untouched parts cost no memory. Call at a program's start.
 void use_huge_pages();
 
 }  // namespace xenfs::workloads::replay

@@ -38,7 +38,7 @@ std::string complaint(const std::string& format, std::string_view text) {
         read_all(path, format);
     } catch (const TraceError& error) {
         const std::string what = error.what();
-        return what.starts_with(path) ? "t" + what.substr(path.size()) : what;
+        return what.starts_with(path) ? std::string("t").append(what, path.size()) : what;
     }
     return "no complaint";
 }
