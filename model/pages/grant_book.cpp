@@ -83,7 +83,8 @@ std::size_t GrantBook::grant(AccountId account, std::span<const FrameIndex> fram
     if (charged == 0) return 0;
     const std::size_t written =
         grants_.grant(ledger_.account(account).domain, std::span(machine).first(charged),
-                      kind == EntryKind::write ? Access::read_write : Access::read, out);
+                      kind == EntryKind::write ? Access::read_write : Access::read,
+                      out.first(charged));
     for (std::size_t i = 0; i < written; ++i) {
         link(out[i], account, frames[i], tags[i], kind, charges[i]);
     }

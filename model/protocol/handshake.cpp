@@ -70,8 +70,10 @@ std::string backend_path(const Device& device) {
 
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer) {
     const std::string at = backend_path(device);
-    if (int e = write_backend_state(store, device, XenbusState::initialising)) return e;
+    // Only what is made below a node after allow() may be read.
+    if (int e = store.write(at, "")) return e;
     if (int e = store.allow(at, device.guest)) return e;
+    if (int e = write_backend_state(store, device, XenbusState::initialising)) return e;
     if (int e = write_number(store, under(at, "versions"), offer.version)) return e;
     if (int e = write_number(store, under(at, "max-slots"), offer.max_slots)) return e;
     if (int e = write_number(store, under(at, "pool-domid"), offer.pool_domain)) return e;
@@ -103,8 +105,9 @@ Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device
 
 int write_frontend_offer(host::Store& store, const Device& device, const FrontendOffer& offer) {
     const std::string at = frontend_path(device);
-    if (int e = write_frontend_state(store, device, XenbusState::initialising)) return e;
+    if (int e = store.write(at, "")) return e;
     if (int e = store.allow(at, device.server)) return e;
+    if (int e = write_frontend_state(store, device, XenbusState::initialising)) return e;
     if (int e = write_number(store, under(at, "versions"), offer.version)) return e;
     if (int e = write_number(store, under(at, "slots"), offer.slots)) return e;
     for (std::uint32_t i = 0; i <= offer.slots; ++i) {

@@ -45,6 +45,7 @@ struct Connection {
     bool vanished = false;      ///< its directory is gone: the domain died
     std::uint32_t active = 0;   ///< tasks that use the ring
     std::uint32_t acks_awaited = 0;
+    Nanoseconds last_urgent = 0;  ///< when it last sent an urgent request
     std::uint64_t watch = 0;
 
     protocol::RingBack ring;

@@ -1,4 +1,5 @@
 // Who believes what about a file, and how it is told that it changed.
+#include <algorithm>
 #include <bit>
 
 #include "model/server/server_state.h"
@@ -66,7 +67,7 @@ void ServerState::post(Acks& acks, Connection& c, Notice what) {
 
 void ServerState::await(Acks& acks) {
     if (acks.clients == 0) return;
-    const Nanoseconds deadline = host_.clock().now() + config_.ack_timeout;
+    const Nanoseconds start = host_.clock().now();
     ++waiting_for_acks_;
     for (std::uint64_t left = acks.clients; left != 0; left &= left - 1) {
         const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
@@ -74,7 +75,12 @@ void ServerState::await(Acks& acks) {
             Connection* c = connection(index);
             if (c == nullptr || c->generation != acks.generation[index] || !c->alive()) break;
             if (c->ring.notice_done(acks.sequence[index]) || c->unresponsive) break;
-            const Nanoseconds rest = deadline - host_.clock().now();
+            // A long flush is no silence: each urgent request buys time, but not for ever.
+            const Nanoseconds now = host_.clock().now();
+            const Nanoseconds rest =
+                std::min(std::max(start, c->last_urgent) + config_.ack_timeout,
+                         start + 60 * config_.ack_timeout) -
+                now;
             if (rest <= 0) {
                 c->unresponsive = true;
                 ++stats_.ack_timeouts;

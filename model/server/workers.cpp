@@ -111,6 +111,7 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Reque
     host_.clock().charge(host_.core_costs().request_serve);
     protocol::InHeader header;
     std::memcpy(&header, message.bytes.data(), sizeof header);
+    if ((header.flags & protocol::request_urgent) != 0) c.last_urgent = host_.clock().now();
     ++c.active;
     Request q{c,
               worker,
