@@ -25,6 +25,8 @@ class GraphRun {
         for (JobId j = 0; j < count_; ++j) {
             jobs_[j].blockers = c_.jobs[j].predecessor_count + 1;  // and the parent's release
             if (c_.jobs[j].parent != kNone) ++jobs_[c_.jobs[j].parent].running_children;
+            for (const JobStop& stop : plan.job(j).stops)
+                if (stop.child >= count_) jobs_[j].cut = std::min(jobs_[j].cut, stop.position);
         }
         if (options.critical_path_first)
             to_end_ns_ = analyse(plan, process_cpu_ns(c_, options), count_).to_end_ns;
@@ -42,6 +44,7 @@ class GraphRun {
     struct State {
         std::uint32_t blockers = 0;
         std::uint32_t running_children = 0;
+        std::uint32_t cut = kNone;  // where the replayed part ends: at the first child left out
         bool ended = false;
         host::Gate* gate = nullptr;  // where a job with children waits for them
         std::vector<JobId> reaped;   // children that ended and whose deferred operations are due
@@ -139,16 +142,9 @@ class GraphRun {
         auto at =
             std::lower_bound(deferred.begin(), deferred.end(), child,
                              [](const DeferredOp& op, JobId wanted) { return op.child < wanted; });
-        const std::uint32_t limit = cut_of(job);
+        const std::uint32_t limit = jobs_[job].cut;
         for (; at != deferred.end() && at->child == child; ++at)
             if (at->position < limit) perform(c_.ops_of_job(job)[at->position], worker);
-    }
-
-    /// Where the replayed part of a job ends: at the first child that is left out.
-    std::uint32_t cut_of(JobId job) const {
-        for (const JobStop& stop : plan_.job(job).stops)
-            if (stop.child >= count_) return stop.position;
-        return kNone;
     }
 
     void perform(std::uint32_t op, Replayer::Worker& worker) {

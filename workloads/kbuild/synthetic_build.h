@@ -40,7 +40,7 @@ inline Capture synthetic_build(unsigned sources) {
     for (unsigned i = 0; i < sources; ++i) {
         const std::string stem = std::string("/build/f").append(std::to_string(i));
         const FileId source =
-            b.initial_file(stem + ".c", 0644, pages(100 + i, 3), 2 * 4096 + 10 + i);
+            b.initial_file(stem + ".c", 0644, pages(100 + i, 3), 2 * 4096 + 10 + i % 100);
         b.missing(root, OpCode::kStat, stem + ".o");
         const ProcessId p = b.fork(root);
         b.exec(p, "/usr/bin/cc", cc);
@@ -50,7 +50,7 @@ inline Capture synthetic_build(unsigned sources) {
         b.mmap(p, libc, 90 * 4096, 20 * 4096, kMmapRead | kMmapWrite);
         b.close(p, libc);
         b.open(p, stem + ".c", source, kOpenRead);
-        b.read(p, source, 0, 2 * 4096 + 10 + i);
+        b.read(p, source, 0, 2 * 4096 + 10 + i % 100);
         b.close(p, source);
         b.missing(p, OpCode::kOpen, "/usr/local/include/h.h");
         b.missing(p, OpCode::kOpen, "/build/h.h");
