@@ -47,7 +47,7 @@ void SimGate::wake_one() {
     task->woken = true;
     task->by_event = scheduler_.in_handler();
     ++scheduler_.counters_.wakes;
-    // In a handler the charges so far are the domain's, not a delay of this wake.
+    // What the waker has charged so far passes first; a handler's charges the woken task pays.
     const Nanoseconds when = scheduler_.in_handler() ? scheduler_.now() : scheduler_.now_charged();
     scheduler_.timers_.disarm(*task);
     scheduler_.ready_at(*task, std::max(when, task->not_before));

@@ -201,9 +201,12 @@ void Scheduler::unwind(Task& task) {
 }
 
 void Scheduler::kill_all(TaskOwner& owner) {
-    Task* task = owner.first_task;
-    while (task != nullptr) {
-        Task* const next = task->owner_next;
+    // From the start each time: what unwinds may end or spawn others.
+    for (Task* task = owner.first_task; task != nullptr;) {
+        if (task->killed) {
+            task = task->owner_next;
+            continue;
+        }
         if (task == current_ && !in_handler()) {
             task->killed = true;
         } else if (task->fiber != nullptr && task->fiber == running_) {
@@ -214,7 +217,7 @@ void Scheduler::kill_all(TaskOwner& owner) {
         } else {
             unwind(*task);
         }
-        task = next;
+        task = owner.first_task;
     }
 }
 
@@ -232,8 +235,7 @@ Task& Scheduler::running_task(const char* what) {
 }
 
 Nanoseconds Scheduler::spend(Task& task) {
-    Nanoseconds left = task.charged, end = now_;
-    task.charged = 0;
+    Nanoseconds left = take_charges(task), end = now_;
     while (left > 0) end = task.owner.run_cpu(end, left);
     return end;
 }
@@ -241,8 +243,7 @@ Nanoseconds Scheduler::spend(Task& task) {
 void Scheduler::flush() {
     Task& task = running_task("flush");
     if (task.charged == 0 || unwinding(task)) return;
-    Nanoseconds left = task.charged;
-    task.charged = 0;
+    Nanoseconds left = take_charges(task);
     ++counters_.flushes;
     while (left > 0) {
         const Nanoseconds end = task.owner.run_cpu(now_, left);
@@ -276,8 +277,13 @@ void Scheduler::sleep_until(Nanoseconds when) {
 }
 
 void Scheduler::slept(Task& task) {
-    task.charged += task.owner.wake_cost(std::exchange(task.by_event, false)) +
-                    std::exchange(task.owner.interrupt_charge, 0);
+    task.charged += task.owner.wake_cost(std::exchange(task.by_event, false));
+    task.charged += std::exchange(task.owner.interrupt_charge, 0);
+}
+
+/// With what interrupts used of the domain's CPUs meanwhile.
+Nanoseconds Scheduler::take_charges(Task& task) {
+    return std::exchange(task.charged, 0) + std::exchange(task.owner.interrupt_charge, 0);
 }
 
 void Scheduler::make_ready(Task& task) {
@@ -432,7 +438,8 @@ void Scheduler::run_task(Task& task) {
 
 void Scheduler::run_handler(TaskOwner* owner, const std::function<void()>& handler) {
     Nanoseconds* const charge = charge_;
-    charge_ = owner != nullptr ? &owner->interrupt_charge : &nobody_;
+    Nanoseconds used = 0;  // by this handler: what it does, it does when that has passed
+    charge_ = owner != nullptr ? &used : &nobody_;
     ++handlers_;
     ++counters_.timers;
     try {
@@ -444,6 +451,7 @@ void Scheduler::run_handler(TaskOwner* owner, const std::function<void()>& handl
     }
     --handlers_;
     charge_ = charge;
+    if (owner != nullptr) owner->interrupt_charge += used;
 }
 
 void Scheduler::arm_at(Nanoseconds when, std::function<void()> action, Nanoseconds period) {

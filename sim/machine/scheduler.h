@@ -41,7 +41,7 @@ class TaskOwner {
     /// event handler woke it.
     virtual Nanoseconds wake_cost(bool by_event) = 0;
 
-    Nanoseconds interrupt_charge = 0;  ///< of handlers; the next task that wakes pays it
+    Nanoseconds interrupt_charge = 0;  ///< of handlers; the next task that runs or wakes pays it
     Task* first_task = nullptr;
 };
 
@@ -134,6 +134,7 @@ class Scheduler {
 
     Task& running_task(const char* what);
     Nanoseconds spend(Task& task);  ///< queues its charges on the CPUs; when they have passed
+    static Nanoseconds take_charges(Task& task);
     bool unwinding(const Task& task) const;
     void make_ready(Task& task);
     void ready_at(Task& task, Nanoseconds when);
