@@ -241,9 +241,11 @@ int ServerState::readlink(Request& q) {
 int ServerState::readdir(Request& q) {
     const auto in = q.args.get<protocol::ReadIn>();
     if (!q.args.finished()) return EINVAL;
-    const OpenFile* file = file_of(q.client, in.fh);
-    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse directory(*this, file->inode);
+    if (in.fh != 0) {
+        const OpenFile* file = file_of(q.client, in.fh);
+        if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    }
+    InodeUse directory(*this, q.header.nodeid);
     hold(*directory, q.client);
     const std::size_t room = std::min<std::size_t>(in.size, q.reply.room());
     const auto entries =
