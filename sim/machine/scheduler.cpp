@@ -70,10 +70,16 @@ Scheduler::Scheduler(SimulationOptions options) : options_(options) {
             "(run_in_child)");
     }
     static char program[] = "xenfs", quiet[] = "--log=root.thres:critical";
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    // The sanitizers do not follow switches of stacks once an exception is thrown on one of them.
+    static char factory[] = "--cfg=contexts/factory:thread";
+    static char* arguments[] = {program, quiet, factory, nullptr};
+#else
     static char* arguments[] = {program, quiet, nullptr};
-    int count = 2;
-    the_engine =
-        new s4u::Engine(&count, arguments);  // lives as long as the process, as SimGrid's own
+#endif
+    int count = static_cast<int>(std::size(arguments)) - 1;
+    // Lives as long as the process, as SimGrid's own.
+    the_engine = new s4u::Engine(&count, arguments);
     s4u::Engine::set_config("contexts/stack-size:" + std::to_string(options_.stack_bytes / 1024));
     s4u::Engine::set_config("contexts/guard-size:1");
     auto* zone = s4u::create_full_zone("machine");
