@@ -32,6 +32,7 @@ struct ArmConfig {
 
     // nfs
     unsigned nfs_threads = 8;  ///< nfsd's default [M]
+    bool nfs_sync = true;      ///< the export's option: changes of names are on disk at the reply
 
     // xenfs
     std::string transfer = "map", dedup = "name", charging = "each", mmap = "share";
@@ -43,6 +44,7 @@ struct ArmConfig {
     Nanoseconds ack_timeout_ns = 1'000'000'000;
     unsigned workers = 4;
     std::uint32_t slots = 16;
+    std::size_t pool_grant_frames = 64;  ///< the pool domain's grant table: 512 entries each
 };
 
 /// Made before the simulation runs, in the machine's dom0; outlived by machine and simulation, and

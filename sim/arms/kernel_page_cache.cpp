@@ -43,7 +43,7 @@ KernelPageCache::KernelPageCache(Domain& domain, PageSource& source, KernelCache
              options_.capacity_pages + slack_pages),
       changed_(domain.host().tasks().make_gate()),
       flusher_(domain.host().tasks().make_gate()) {
-    assert(options_.capacity_pages >= 2 * chunk && options_.flusher_interval_ns > 0);
+    assert(options_.capacity_pages >= least_pages && options_.flusher_interval_ns > 0);
     domain.spawn(
         "flusher", [this] { keep_flushing(); }, true);
 }

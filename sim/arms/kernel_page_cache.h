@@ -82,6 +82,10 @@ class KernelPageCache {
     void invalidate(NodeId node);
     void drop_clean();
 
+    static constexpr std::uint32_t least_pages = 128;  ///< smallest capacity
+
+    /// Something of it is dirty or being written.
+    bool dirty(NodeId node) const;
     bool has_pages(NodeId node) const { return pages_.file_pages(file(node)) > 0; }
     std::size_t frames() const { return frames_; }
     const KernelCacheOptions& options() const { return options_; }

@@ -79,6 +79,13 @@ int KernelPageCache::write_back(std::vector<Slot>& slots) {
     return first_error;
 }
 
+bool KernelPageCache::dirty(NodeId node) const {
+    if (writing_.contains(node)) return true;
+    std::vector<Slot> slots;
+    if (pages_.dirty_count() > 0) pages_.dirty_of(file(node), slots);
+    return !slots.empty();
+}
+
 int KernelPageCache::flush(NodeId node) {
     std::vector<Slot> slots;
     pages_.dirty_of(file(node), slots);

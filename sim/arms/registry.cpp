@@ -1,12 +1,16 @@
 #include "sim/arms/registry.h"
 
+#include "sim/arms/nfs_arm.h"
 #include "sim/arms/private_arm.h"
+#include "sim/arms/xenfs_arm.h"
 
 namespace xenfs::sim {
 
 ArmRegistry& arm_registry() {
     static ArmRegistry registry("file system (arm)", {
+                                                         {"nfs", make_nfs_arm},
                                                          {"private", make_private_arm},
+                                                         {"xenfs", make_xenfs_arm},
                                                      });
     return registry;
 }

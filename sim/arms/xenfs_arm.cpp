@@ -1,0 +1,192 @@
+#include "sim/arms/xenfs_arm.h"
+
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+#include "model/client/client.h"
+#include "model/server/server.h"
+#include "sim/storage/disk_parameters.h"
+#include "sim/storage/volume_storage.h"
+
+namespace xenfs::sim {
+namespace {
+
+client::MmapMode mmap_by_name(const std::string& name) {
+    if (name == "share") return client::MmapMode::share;
+    if (name == "private_copy") return client::MmapMode::private_copy;
+    throw std::invalid_argument("no mmap mode '" + name + "'; there are: private_copy, share");
+}
+
+MountOptions mount_options(const CostModel& costs, const ArmConfig& config) {
+    MountOptions options = MountOptions::from(costs);
+    options.commit_interval_ns = std::max<Nanoseconds>(config.dirty_expire_ns, 1'000'000);
+    options.checkpoint_interval_ns =
+        std::max(options.checkpoint_interval_ns, options.commit_interval_ns);
+    options.forget_young = true;
+    return options;
+}
+
+server::Config server_config(const ArmConfig& config) {
+    server::Config server;
+    server.cache_pages = static_cast<std::uint32_t>(config.server_cache_pages);
+    server.eviction = config.server_eviction;
+    server.dedup = config.dedup;
+    server.charging = config.charging;
+    server.workers = config.workers;
+    server.dirty_expire = config.dirty_expire_ns;
+    server.ack_timeout = config.ack_timeout_ns;
+    return server;
+}
+
+class XenfsArm final : public Arm {
+  public:
+    XenfsArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+        : machine_(machine),
+          dom0_(dom0),
+          config_(config),
+          mmap_(mmap_by_name(config.mmap)),
+          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
+                                config.disk_spins_down)),
+          driver_(machine.simulation(), disk_, config.disk_queue),
+          partition_(dom0.host(), driver_, 0, config.image->blocks()),
+          volume_(config.image),
+          storage_(dom0, volume_, partition_, mount_options(machine.costs(), config)),
+          pool_(machine.create_domain({.name = "pool",
+                                       .memory_pages = machine.config().memory_pages,
+                                       .grant_frames = config.pool_grant_frames,
+                                       .populated = false})),
+          server_(machine.server_view(dom0, pool_), storage_, server_config(config)) {
+        server_.start();
+    }
+
+    client::FileSystem& attach(Domain& guest) override {
+        server::Attachment attachment;
+        attachment.guest = guest.id();
+        attachment.quota_pages = config_.ledger ? config_.quota_pages : unlimited_pages;
+        dom0_.spawn("attach/" + guest.name(), [this, attachment] {
+            if (const int error = server_.attach(attachment)) {
+                machine_.simulation().fail(std::string("the XenFS server refuses a guest: ") +
+                                           std::strerror(error));
+            }
+        });
+        auto& place = clients_[guest.id()];
+        place = std::make_unique<client::Client>(guest.host(), client_config());
+        if (const int error = place->mount()) {
+            throw std::invalid_argument("guest '" + guest.name() +
+                                        "' cannot mount XenFS: " + std::strerror(error));
+        }
+        return *place;
+    }
+
+    Counters counters() const override;
+    Counters guest_counters(DomainId guest) const override;
+    Disk& disk() override { return disk_; }
+
+  private:
+    static constexpr std::uint64_t unlimited_pages = std::uint64_t{1} << 40;
+
+    client::ClientConfig client_config() const {
+        client::ClientConfig client;
+        client.server = dom0_.id();
+        client.slots = config_.slots;
+        client.transfer = config_.transfer;
+        client.mmap = mmap_;
+        client.mapping_budget = config_.mapping_budget_pages;
+        client.own_budget = config_.own_frames_pages;
+        client.readahead = config_.readahead_pages;
+        client.write_behind = config_.write_behind_ns;
+        client.entry_limit = config_.guest_names;
+        client.donate = config_.donation_pages;
+        return client;
+    }
+
+    Machine& machine_;
+    Domain& dom0_;
+    ArmConfig config_;
+    client::MmapMode mmap_;
+    Disk disk_;
+    DiskDriver driver_;
+    Partition partition_;
+    Volume volume_;
+    VolumeStorage storage_;
+    Domain& pool_;
+    server::Server server_;
+    std::map<DomainId, std::unique_ptr<client::Client>> clients_;
+};
+
+Counters XenfsArm::counters() const {
+    const server::Stats& stats = server_.stats();
+    std::uint64_t requests = 0, page_requests = 0;
+    for (const std::uint64_t count : stats.requests) requests += count;
+    for (const std::uint64_t count : stats.page_requests) page_requests += count;
+    Counters counters = {
+        {"server_requests", requests},
+        {"server_page_requests", page_requests},
+        {"server_page_hits", stats.hits},
+        {"server_page_misses", stats.misses},
+        {"server_pages_read", stats.disk_read_pages},
+        {"server_pages_written", stats.disk_write_pages},
+        {"server_pages_evicted", stats.evicted},
+        {"server_pages_granted", stats.granted + stats.granted_writable},
+        {"server_revokes_busy", stats.revoke_busy},
+        {"server_credit_refusals", stats.credit_refusals},
+        {"server_notices", stats.notices},
+        {"server_recalls", stats.recalls},
+        {"server_leases", stats.leases},
+        {"server_ack_timeouts", stats.ack_timeouts},
+        {"server_dedup_shared", stats.dedup_shared},
+        {"server_cow_breaks", stats.cow_breaks},
+        {"server_pages_dropped_unwritten", stats.dropped_unwritten},
+        {"server_cached_pages", server_.cached_pages()},
+        {"server_dirty_pages", server_.dirty_pages()},
+        {"server_journal_blocks", storage_.journal_stats().blocks},
+        {"server_young_files", storage_.journal_stats().young},
+    };
+    add_disk_counters(counters, disk_, machine_.simulation().now());
+    return counters;
+}
+
+Counters XenfsArm::guest_counters(DomainId guest) const {
+    const auto found = clients_.find(guest);
+    if (found == clients_.end()) return {};
+    const client::ClientStats& stats = found->second->stats();
+    const server::Server::Charges charges = server_.charges(guest);
+    return {
+        {"name_hits", stats.lookup_hits},
+        {"negative_hits", stats.negative_hits},
+        {"name_misses", stats.lookup_misses},
+        {"page_hits", stats.page_hits},
+        {"page_misses", stats.page_misses},
+        {"requests", stats.requests},
+        {"pages_mapped", stats.pages_mapped},
+        {"pages_unmapped", stats.pages_unmapped},
+        {"unmap_batches", stats.unmap_batches},
+        {"pages_copied_out", stats.pages_copied_out},
+        {"pages_copied_in", stats.pages_copied_in},
+        {"pages_flipped_out", stats.pages_flipped_out},
+        {"pages_flipped_in", stats.pages_flipped_in},
+        {"pages_copied_for_mmap", stats.pages_copied_for_mmap},
+        {"dirty_pages_dropped", stats.dirty_pages_dropped},
+        {"pages_written_back", stats.pages_written_back},
+        {"pages_lost", stats.lost_pages},
+        {"notices", stats.notices},
+        {"leases_recalled", stats.leases_recalled},
+        {"credit_refusals", stats.credit_refusals},
+        {"pages_donated", stats.pages_donated},
+        {"mapped_now", stats.mapped_now},
+        {"own_now", stats.own_now},
+        {"own_peak", stats.own_peak},
+        {"pinned_pages", charges.pinned},
+        {"donated_pages", charges.donated},
+        {"quota_pages", charges.quota},
+    };
+}
+
+}  // namespace
+
+std::unique_ptr<Arm> make_xenfs_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
+    return std::make_unique<XenfsArm>(machine, dom0, config);
+}
+
+}  // namespace xenfs::sim
