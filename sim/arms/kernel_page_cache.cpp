@@ -63,7 +63,6 @@ int KernelPageCache::read(NodeId node, std::uint64_t offset, host::Buffer into, 
     }
     std::size_t done = 0;
     std::array<Slot, chunk> slots;
-    std::array<host::Piece, chunk> pieces;
     std::vector<Hold> holds;
     while (page < end_page) {
         const std::size_t count = std::min<std::uint64_t>(chunk, end_page - page);
@@ -76,13 +75,13 @@ int KernelPageCache::read(NodeId node, std::uint64_t offset, host::Buffer into, 
         for (std::size_t i = 0; i < count; ++i) {
             const auto length = static_cast<std::uint16_t>(
                 std::min<std::size_t>(page_size - head, into.length - done));
-            pieces[i] = {host::Page::of_frame(pages_.frame(slots[i])), head, length, done};
+            pieces_[i] = {host::Page::of_frame(pages_.frame(slots[i])), head, length, done};
             done += length;
             head = 0;
         }
         pages_.touch(wanted);
         clock_.charge(costs_.page_hit * static_cast<Nanoseconds>(count));
-        memory_.load({pieces.data(), count}, into);
+        memory_.load({pieces_.data(), count}, into);
         if (!holds.empty()) let_go(holds);
         page += count;
     }
@@ -99,7 +98,6 @@ int KernelPageCache::write(NodeId node, std::uint64_t offset, host::Buffer from,
     std::uint64_t page = offset >> page_shift;
     auto head = static_cast<std::uint16_t>(offset & (page_size - 1));
     std::size_t done = 0;
-    std::array<host::Piece, chunk> pieces;
     std::vector<Hold> holds;
     std::vector<Frame> fresh;
     while (page < end_page) {
@@ -156,7 +154,7 @@ int KernelPageCache::write(NodeId node, std::uint64_t offset, host::Buffer from,
             } else {
                 pages_.touch(slot);
             }
-            pieces[i] = {host::Page::of_frame(pages_.frame(slot)), head, length, done};
+            pieces_[i] = {host::Page::of_frame(pages_.frame(slot)), head, length, done};
             set_dirty(slot);
             done += length;
             head = 0;
@@ -165,7 +163,7 @@ int KernelPageCache::write(NodeId node, std::uint64_t offset, host::Buffer from,
         fresh.clear();
         release_spare();
         clock_.charge(costs_.page_hit * static_cast<Nanoseconds>(count));
-        memory_.store({pieces.data(), count}, from);
+        memory_.store({pieces_.data(), count}, from);
         source_.extend(node, std::min(offset + done, file_end));
         if (!holds.empty()) let_go(holds);
         page += count;

@@ -2,6 +2,7 @@
 // The page cache of one kernel: a guest's over its block device or NFS mount, an NFS server's over
 // its volume. Index and eviction are model/cache; here are the frames, the I/O and the write-back.
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -131,7 +132,8 @@ class KernelPageCache {
     PageSource& source_;
     KernelCacheOptions options_;
     cache::PageCache pages_;
-    std::size_t frames_ = 0;  ///< taken from the domain, wherever they are now
+    std::array<host::Piece, chunk> pieces_;  ///< built and used without a yield between
+    std::size_t frames_ = 0;                 ///< taken from the domain, wherever they are now
     std::vector<Frame> spare_;
     std::map<PageKey, std::vector<std::pair<Frame, std::uint32_t>>> orphans_;  ///< dropped, held
     std::unordered_map<NodeId, std::uint32_t> writing_;                        ///< runs under way
