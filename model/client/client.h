@@ -123,7 +123,8 @@ class Client final : public FileSystem {
     // open.cpp
     int open_at_server(Node& node, bool write);
     void take_lease(Node& node, const protocol::OpenOut& out, bool doomed);
-    void release_fh(Node& node);
+    /// `urgent`: while a notice is handled, so as not to wait for slots that wait for it.
+    void release_fh(Node& node, bool urgent = false);
     void discard(Node& node);  ///< the file is gone: forget it, dirty pages and all
     void limit_nodes();
     bool idle(const Node& node) const;

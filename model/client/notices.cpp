@@ -45,7 +45,7 @@ void Client::handle(const Notice& notice) {
             forget_attributes(*node);
             pages_.drop_range(node->kernel_file(), 0, UINT32_MAX, true);
             // It may be gone for good; an open of ours must not keep it.
-            if (idle(*node)) release_fh(*node);
+            if (idle(*node)) release_fh(*node, true);
             break;
         case NoticeKind::inval_pages:
             connection_.doom_node(notice.node);
@@ -101,7 +101,7 @@ void Client::recall(NodeId id) {
     // Clean frames of our own would get old without anybody telling us; so would the size.
     pages_.drop_own(node->file());
     forget_attributes(*node);
-    if (idle(*node)) release_fh(*node);
+    if (idle(*node)) release_fh(*node, true);
     connection_.doom_node(id);
     wake_page_waiters();
 }

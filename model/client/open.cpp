@@ -36,13 +36,13 @@ int Client::open_at_server(Node& node, bool write) {
 }
 
 /// Forgets the open at the server. Without waiting: nothing depends on when it is gone.
-void Client::release_fh(Node& node) {
+void Client::release_fh(Node& node, bool urgent) {
     if (!node.fh_valid) return;
     node.fh_valid = false;
     if (node.opens == 0) --open_fhs_;
     const std::uint64_t fh = node.fh;
     NodeUse use(node);
-    Call call(connection_, Opcode::release, node.id);
+    Call call(connection_, Opcode::release, node.id, urgent);
     call.put(protocol::ReleaseIn{fh, 0, 0, 0});
     call.post();
 }

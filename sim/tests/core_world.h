@@ -1,0 +1,231 @@
+#pragma once
+// A small host for the end-to-end tests: dom0 with a disk and the server, a pool, some guests with
+// a client each. Tests are programs of guests; World::run() is the whole life of the host.
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/client/client.h"
+#include "model/server/server.h"
+#include "sim/machine/machine.h"
+#include "sim/storage/block_device.h"
+#include "sim/storage/disk_driver.h"
+#include "sim/storage/disk_parameters.h"
+#include "sim/storage/volume.h"
+#include "sim/storage/volume_storage.h"
+
+namespace xenfs::sim::tests {
+
+using client::Buffer;
+using client::Client;
+using client::ClientConfig;
+using client::Handle;
+using client::Name;
+using client::OpenFlags;
+
+inline constexpr Nanoseconds us = 1000, ms = 1'000'000, s = 1'000'000'000;
+
+/// From the environment where it is set, so that a failure can be replayed; printed either way.
+inline std::uint64_t test_seed(std::uint64_t otherwise = 20261122) {
+    const char* given = std::getenv("XENFS_SEED");
+    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : otherwise;
+    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    return seed;
+}
+
+inline OpenFlags reading() { return {}; }
+inline OpenFlags writing() { return {.read = true, .write = true}; }
+
+struct WorldOptions {
+    std::size_t guests = 2;
+    std::uint64_t seed = 1;
+    std::size_t guest_pages = 8192;  ///< memory of a guest
+    CpuMode cpu = CpuMode::pinned;
+    EventFaults event_faults;
+    std::uint64_t quota = 4096;
+    server::Config server;
+    ClientConfig client;
+};
+
+class World {
+  public:
+    explicit World(WorldOptions options = {})
+        : options_(std::move(options)),
+          simulation({.seed = options_.seed}),
+          machine(simulation, machine_config()),
+          dom0(machine.create_domain({.name = "dom0", .vcpus = 2, .memory_pages = 16384})),
+          pool(machine.create_domain({.name = "pool",
+                                      .memory_pages = options_.server.cache_pages + 65536,
+                                      .grant_frames = 1024,
+                                      .populated = false})),
+          disk(disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32)),
+          driver(dom0.host(), disk, DiskQueue::fcfs),
+          partition(driver, 0, volume_blocks),
+          volume(volume_blocks),
+          storage(dom0, volume, partition, MountOptions::from(machine.costs())),
+          server(machine.server_view(dom0, pool), storage, options_.server) {
+        for (std::size_t i = 0; i < options_.guests; ++i) {
+            Domain& guest = machine.create_domain({.name = "guest" + std::to_string(i),
+                                                   .vcpus = 2,
+                                                   .memory_pages = options_.guest_pages});
+            guests.push_back(&guest);
+            EXPECT_EQ(server.attach({.guest = guest.id(), .quota_pages = options_.quota}), 0);
+            ClientConfig config = options_.client;
+            config.server = dom0.id();
+            clients.push_back(std::make_unique<Client>(guest.host(), config));
+        }
+        dom0.spawn("start", [this] { server.start(); });
+        mounting_ = options_.guests;
+        for (std::size_t i = 0; i < options_.guests; ++i) {
+            guests[i]->spawn("mount", [this, i] {
+                ASSERT_EQ(clients[i]->mount(), 0);
+                --mounting_;
+            });
+        }
+    }
+
+    /// A program of guest i, from the moment when all guests have mounted.
+    void program(std::size_t i, std::function<void(Client&)> body) {
+        ++programs_;
+        guests[i]->spawn("program", [this, i, body = std::move(body)] {
+            wait_until(i, [this] { return mounting_ == 0; });
+            body(*clients[i]);
+            --programs_;
+        });
+    }
+
+    /// For programs that take turns: blocks guest i's task until the condition holds.
+    void wait_until(std::size_t i, const std::function<bool()>& condition) {
+        while (!condition()) guests[i]->host().clock().sleep(5 * us);
+    }
+
+    /// Runs all programs to their end, then unmounts and checks that everything came back.
+    void run(bool orderly = true) {
+        for (std::size_t i = 0; i < options_.guests; ++i) {
+            guests[i]->spawn("unmount", [this, i, orderly] {
+                wait_until(i, [this] { return programs_ == 0 && mounting_ == 0; });
+                server.check();
+                if (orderly) EXPECT_EQ(clients[i]->unmount(), 0);
+            });
+        }
+        simulation.run();
+        if (!orderly) return;
+        for (Domain* guest : guests) {
+            EXPECT_EQ(guest->counters().bad_handles, 0u);
+            EXPECT_EQ(guest->counters().file_frames, 0u) << guest->name() << " kept file data";
+            EXPECT_EQ(server.charges(guest->id()).pinned, 0u) << guest->name();
+        }
+        EXPECT_EQ(machine.memory().mappings, ring_mappings) << "mappings were left behind";
+    }
+
+    static constexpr std::uint64_t volume_blocks = 1 << 18;
+    static constexpr std::size_t ring_mappings = 0;
+
+  private:
+    MachineConfig machine_config() const {
+        MachineConfig config;
+        config.cores = 4;
+        config.memory_pages = 1 << 20;
+        config.cpu = options_.cpu;
+        config.event_faults = options_.event_faults;
+        return config;
+    }
+
+    WorldOptions options_;
+    std::size_t mounting_ = 0;
+    int programs_ = 0;
+
+  public:
+    Simulation simulation;
+    Machine machine;
+    Domain& dom0;
+    Domain& pool;
+    Disk disk;
+    DiskDriver driver;
+    Partition partition;
+    Volume volume;
+    VolumeStorage storage;
+    server::Server server;
+    std::vector<Domain*> guests;
+    std::vector<std::unique_ptr<Client>> clients;
+};
+
+/// Steps of several guests, one after the other: each begins when the one before has returned.
+class Script {
+  public:
+    explicit Script(World& world) : world_(world) {}
+
+    void on(std::size_t guest, std::function<void(Client&)> step) {
+        steps_.push_back({guest, std::move(step)});
+    }
+    /// Plays all steps and ends the world.
+    void play() {
+        for (std::size_t i = 0; i < world_.guests.size(); ++i) {
+            world_.program(i, [this, i](Client& client) {
+                for (std::size_t k = 0; k < steps_.size(); ++k) {
+                    if (steps_[k].guest != i) continue;
+                    world_.wait_until(i, [this, k] { return next_ == k; });
+                    steps_[k].body(client);
+                    ++next_;
+                }
+            });
+        }
+        world_.run();
+    }
+
+  private:
+    struct Step {
+        std::size_t guest;
+        std::function<void(Client&)> body;
+    };
+    World& world_;
+    std::vector<Step> steps_;
+    std::size_t next_ = 0;
+};
+
+// Shorthands for programs. They expect success.
+
+inline client::Opened create(Client& client, NodeId parent, const Name& name,
+                             OpenFlags flags = writing()) {
+    const auto made = client.create(parent, name, 0644, {}, flags);
+    EXPECT_TRUE(made) << "create " << name.text << ": errno " << made.error();
+    return *made;
+}
+inline NodeId lookup(Client& client, NodeId parent, const Name& name) {
+    const auto found = client.lookup(parent, name);
+    EXPECT_TRUE(found) << "lookup " << name.text << ": errno " << found.error();
+    return *found;
+}
+inline int lookup_error(Client& client, NodeId parent, const Name& name) {
+    return client.lookup(parent, name).error();
+}
+inline std::uint64_t size_of(Client& client, NodeId node) {
+    const auto attr = client.getattr(node);
+    EXPECT_TRUE(attr) << "getattr: errno " << attr.error();
+    return attr->size;
+}
+/// Whole pages.
+inline void write_pages(Client& client, Handle handle, std::uint64_t first,
+                        std::vector<Fingerprint> data) {
+    const auto written = client.write(handle, first * page_size,
+                                      {nullptr, data.data(), data.size() * page_size});
+    ASSERT_TRUE(written) << "write: errno " << written.error();
+    ASSERT_EQ(*written, data.size() * page_size);
+}
+inline std::vector<Fingerprint> read_pages(Client& client, Handle handle, std::uint64_t first,
+                                           std::size_t count) {
+    std::vector<Fingerprint> data(count, 0xdead);
+    const auto got =
+        client.read(handle, first * page_size, {nullptr, data.data(), count * page_size});
+    EXPECT_TRUE(got) << "read: errno " << got.error();
+    data.resize((*got + page_size - 1) / page_size);
+    return data;
+}
+
+}  // namespace xenfs::sim::tests
