@@ -4,12 +4,13 @@
 namespace xenfs::sim::tests {
 namespace {
 
+using namespace std::string_view_literals;
 using Pages = std::vector<Fingerprint>;
 
 TEST(CoreCoherence, AFileIsReadBackInItsGuest) {
-    World world({.guests = 1});
+    World world(one_guest());
     world.program(0, [&](Client& c) {
-        const auto file = create(c, root_node, "file");
+        const auto file = create(c, root_node, "file"sv);
         EXPECT_TRUE(file.created);
         write_pages(c, file.handle, 0, {1, 2, 3});
         EXPECT_EQ(size_of(c, file.node), 3 * page_size);
@@ -19,7 +20,7 @@ TEST(CoreCoherence, AFileIsReadBackInItsGuest) {
         EXPECT_EQ(c.close(file.handle), 0);
         EXPECT_EQ(c.close(file.handle), EBADF);
         c.drop_caches();
-        EXPECT_EQ(lookup(c, root_node, "file"), file.node);
+        EXPECT_EQ(lookup(c, root_node, "file"sv), file.node);
         const auto again = c.open(file.node, reading());
         ASSERT_TRUE(again);
         EXPECT_EQ(read_pages(c, *again, 0, 3), (Pages{1, 2, 3}));
@@ -28,7 +29,7 @@ TEST(CoreCoherence, AFileIsReadBackInItsGuest) {
     });
     world.run();
     Fingerprint stored[3];
-    const auto on_disk = world.volume.lookup(root_node, "file");
+    const auto on_disk = world.volume.lookup(root_node, "file"sv);
     ASSERT_TRUE(on_disk);
     ASSERT_EQ(world.volume.read_content(on_disk->node, 0, stored), 0);
     EXPECT_EQ(stored[2], 3u);
@@ -40,14 +41,14 @@ TEST(CoreCoherence, AWriteIsSeenByEveryReadThatStartsAfterIt) {
     NodeId node = 0;
     Handle a = 0, b = 0;
     script.on(0, [&](Client& c) {
-        const auto file = create(c, root_node, "file");
+        const auto file = create(c, root_node, "file"sv);
         node = file.node;
         a = file.handle;
         write_pages(c, a, 0, {1, 2, 3});  // under the lease: nowhere but in guest 0
         EXPECT_EQ(c.stats().leases_granted, 1u);
     });
     script.on(1, [&](Client& c) {
-        EXPECT_EQ(lookup(c, root_node, "file"), node);
+        EXPECT_EQ(lookup(c, root_node, "file"sv), node);
         EXPECT_EQ(size_of(c, node), 3 * page_size);
         b = *c.open(node, writing());
         EXPECT_EQ(read_pages(c, b, 0, 3), (Pages{1, 2, 3}));
@@ -83,44 +84,44 @@ TEST(CoreCoherence, NamesAndTheirAbsenceAreCachedAndInvalidated) {
     Script script(world);
     NodeId dir = 0, file = 0;
     script.on(0, [&](Client& c) {
-        dir = *c.mkdir(root_node, "dir", 0755, {});
-        EXPECT_EQ(lookup_error(c, dir, "x"), ENOENT);
+        dir = *c.mkdir(root_node, "dir"sv, 0755, {});
+        EXPECT_EQ(lookup_error(c, dir, "x"sv), ENOENT);
         const auto before = c.stats();
-        EXPECT_EQ(lookup_error(c, dir, "x"), ENOENT);
+        EXPECT_EQ(lookup_error(c, dir, "x"sv), ENOENT);
         EXPECT_EQ(c.stats().requests, before.requests) << "a known absence asks nobody";
     });
     script.on(1, [&](Client& c) {
-        EXPECT_EQ(lookup(c, root_node, "dir"), dir);
-        EXPECT_EQ(lookup_error(c, dir, "x"), ENOENT);
-        const auto made = create(c, dir, "x");
+        EXPECT_EQ(lookup(c, root_node, "dir"sv), dir);
+        EXPECT_EQ(lookup_error(c, dir, "x"sv), ENOENT);
+        const auto made = create(c, dir, "x"sv);
         file = made.node;
         EXPECT_EQ(c.close(made.handle), 0);
     });
     script.on(0, [&](Client& c) {
-        EXPECT_EQ(lookup(c, dir, "x"), file);
+        EXPECT_EQ(lookup(c, dir, "x"sv), file);
         const auto before = c.stats();
-        EXPECT_EQ(lookup(c, dir, "x"), file);
+        EXPECT_EQ(lookup(c, dir, "x"sv), file);
         EXPECT_EQ(c.stats().requests, before.requests) << "a known name asks nobody";
-        EXPECT_EQ(c.rename(dir, "x", root_node, "y", 0), 0);
-        EXPECT_EQ(lookup_error(c, dir, "x"), ENOENT);
+        EXPECT_EQ(c.rename(dir, "x"sv, root_node, "y"sv, 0), 0);
+        EXPECT_EQ(lookup_error(c, dir, "x"sv), ENOENT);
     });
     script.on(1, [&](Client& c) {
-        EXPECT_EQ(lookup_error(c, dir, "x"), ENOENT);
-        EXPECT_EQ(lookup(c, root_node, "y"), file);
-        EXPECT_EQ(c.unlink(root_node, "y"), 0);
+        EXPECT_EQ(lookup_error(c, dir, "x"sv), ENOENT);
+        EXPECT_EQ(lookup(c, root_node, "y"sv), file);
+        EXPECT_EQ(c.unlink(root_node, "y"sv), 0);
     });
     script.on(0, [&](Client& c) {
-        EXPECT_EQ(lookup_error(c, root_node, "y"), ENOENT);
-        EXPECT_EQ(c.rmdir(root_node, "dir"), 0);
+        EXPECT_EQ(lookup_error(c, root_node, "y"sv), ENOENT);
+        EXPECT_EQ(c.rmdir(root_node, "dir"sv), 0);
     });
     script.on(1, [&](Client& c) {
-        EXPECT_EQ(lookup_error(c, root_node, "dir"), ENOENT);
-        const auto link = c.symlink(root_node, "link", "elsewhere", {});
+        EXPECT_EQ(lookup_error(c, root_node, "dir"sv), ENOENT);
+        const auto link = c.symlink(root_node, "link"sv, "elsewhere", {});
         ASSERT_TRUE(link);
         EXPECT_EQ(*c.readlink(*link), "elsewhere");
     });
     script.on(0, [&](Client& c) {
-        EXPECT_EQ(*c.readlink(lookup(c, root_node, "link")), "elsewhere");
+        EXPECT_EQ(*c.readlink(lookup(c, root_node, "link"sv)), "elsewhere");
         const auto entries = c.readdir(root_node, 0, 100);
         ASSERT_TRUE(entries);
         ASSERT_EQ(entries->size(), 1u);
@@ -135,7 +136,7 @@ TEST(CoreCoherence, TheSecondGuestsReadCostsNoDiskAndNoFrame) {
     options.client.transfer = "map";
     World world(options);
     constexpr std::size_t pages = 200;
-    const auto made = world.volume.create(root_node, "file", host::FileType::regular, 0644, {}, {}, 0);
+    const auto made = world.volume.create(root_node, "file"sv, host::FileType::regular, 0644, {}, {}, 0);
     Pages content(pages);
     for (std::size_t i = 0; i < pages; ++i) content[i] = 1000 + i;
     ASSERT_EQ(world.volume.write_content(made->node, 0, content, pages * page_size), 0);
@@ -143,7 +144,7 @@ TEST(CoreCoherence, TheSecondGuestsReadCostsNoDiskAndNoFrame) {
     std::uint64_t disk_reads = 0;
     std::size_t frames = 0;
     const auto read_all = [&](Client& c) {
-        const Handle h = *c.open(lookup(c, root_node, "file"), reading());
+        const Handle h = *c.open(lookup(c, root_node, "file"sv), reading());
         EXPECT_EQ(read_pages(c, h, 0, pages), content);
         EXPECT_EQ(c.close(h), 0);
     };
@@ -168,18 +169,18 @@ TEST(CoreCoherence, TheSecondGuestsReadCostsNoDiskAndNoFrame) {
 }
 
 TEST(CoreCoherence, ATemporaryThatDiesYoungCostsNoDiskWriteAndNoPageRequest) {
-    World world({.guests = 1});
+    World world(one_guest());
     std::uint64_t commits = 0;
     world.program(0, [&](Client& c) {
         for (int i = 0; i < 20; ++i) {
-            const auto file = create(c, root_node, "tmp");
+            const auto file = create(c, root_node, "tmp"sv);
             write_pages(c, file.handle, 0, {1, 2, 3, 4});
             EXPECT_EQ(c.close(file.handle), 0);
             const Handle again = *c.open(file.node, reading());
             EXPECT_EQ(read_pages(c, again, 0, 4), (Pages{1, 2, 3, 4}));
             EXPECT_EQ(c.close(again), 0);
-            EXPECT_EQ(c.unlink(root_node, "tmp"), 0);
-            EXPECT_EQ(lookup_error(c, root_node, "tmp"), ENOENT);
+            EXPECT_EQ(c.unlink(root_node, "tmp"sv), 0);
+            EXPECT_EQ(lookup_error(c, root_node, "tmp"sv), ENOENT);
         }
         commits = world.server.stats().committed;
         EXPECT_EQ(c.stats().dirty_pages_dropped, 80u);
@@ -196,14 +197,14 @@ TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
     NodeId node = 0;
     Handle a = 0;
     script.on(0, [&](Client& c) {
-        const auto file = create(c, root_node, "file");
+        const auto file = create(c, root_node, "file"sv);
         node = file.node;
         a = file.handle;
         write_pages(c, a, 0, {1, 2});
     });
-    script.on(1, [&](Client& c) { EXPECT_EQ(c.unlink(root_node, "file"), 0); });
+    script.on(1, [&](Client& c) { EXPECT_EQ(c.unlink(root_node, "file"sv), 0); });
     script.on(0, [&](Client& c) {
-        EXPECT_EQ(lookup_error(c, root_node, "file"), ENOENT);
+        EXPECT_EQ(lookup_error(c, root_node, "file"sv), ENOENT);
         EXPECT_EQ(read_pages(c, a, 0, 2), (Pages{1, 2}));
         write_pages(c, a, 2, {3});
         EXPECT_EQ(read_pages(c, a, 0, 3), (Pages{1, 2, 3}));
@@ -214,9 +215,9 @@ TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
 }
 
 TEST(CoreCoherence, WriteBehindWritesWhatIsOldEnough) {
-    World world({.guests = 1});
+    World world(one_guest());
     world.program(0, [&](Client& c) {
-        const auto file = create(c, root_node, "file");
+        const auto file = create(c, root_node, "file"sv);
         write_pages(c, file.handle, 0, {7});
         world.guests[0]->host().clock().sleep(4 * s);
         EXPECT_EQ(world.server.stats().committed, 0u);

@@ -53,6 +53,12 @@ struct WorldOptions {
     ClientConfig client;
 };
 
+inline WorldOptions one_guest() {
+    WorldOptions options;
+    options.guests = 1;
+    return options;
+}
+
 class World {
   public:
     explicit World(WorldOptions options = {})
@@ -111,7 +117,9 @@ class World {
             guests[i]->spawn("unmount", [this, i, orderly] {
                 wait_until(i, [this] { return programs_ == 0 && mounting_ == 0; });
                 server.check();
-                if (orderly) EXPECT_EQ(clients[i]->unmount(), 0);
+                if (orderly) {
+                    EXPECT_EQ(clients[i]->unmount(), 0);
+                }
             });
         }
         simulation.run();
