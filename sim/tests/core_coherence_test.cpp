@@ -136,7 +136,8 @@ TEST(CoreCoherence, TheSecondGuestsReadCostsNoDiskAndNoFrame) {
     options.client.transfer = "map";
     World world(options);
     constexpr std::size_t pages = 200;
-    const auto made = world.volume.create(root_node, "file"sv, host::FileType::regular, 0644, {}, {}, 0);
+    const auto made =
+        world.volume.create(root_node, "file"sv, host::FileType::regular, 0644, {}, {}, 0);
     Pages content(pages);
     for (std::size_t i = 0; i < pages; ++i) content[i] = 1000 + i;
     ASSERT_EQ(world.volume.write_content(made->node, 0, content, pages * page_size), 0);

@@ -1,5 +1,6 @@
 // Random operations of several guests and tasks, each compared with a file system as simple as can
-// be: whatever one has done, all see, under every policy, with tight budgets so that rare paths run.
+// be: whatever one has done, all see, under every policy, with tight budgets so that rare paths
+// run.
 #include <algorithm>
 #include <map>
 #include <random>

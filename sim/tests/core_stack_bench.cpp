@@ -1,6 +1,6 @@
 // The whole stack under the simulated host: client, ring, server, costs. Random reads of 4 KiB of
-// which 95 % find their page mapped; metadata hits; round trips. Real time, each run in a process of
-// its own.
+// which 95 % find their page mapped; metadata hits; round trips. Real time, each run in a process
+// of its own.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -20,8 +20,8 @@ struct Outcome {
     double simulated_seconds = 0;
 };
 
-/// Runs `body(world, client, guest)` in each guest at once and measures from the first that begins to
-/// the last that ends; `prepare` runs before in each.
+/// Runs `body(world, client, guest)` in each guest at once and measures from the first that begins
+/// to the last that ends; `prepare` runs before in each.
 template <class Prepare, class Body>
 Outcome measure(WorldOptions options, std::size_t file_pages, Prepare prepare, Body body) {
     const std::string bytes = run_in_child([&] {
@@ -90,13 +90,12 @@ WorldOptions bench_options(std::size_t guests, CpuMode cpu) {
 /// args: guests, contended, percent of the pages that fit into the mapping budget
 void RandomReads(benchmark::State& state) {
     constexpr std::size_t pages = 40'000, reads = 1'000'000;
-    WorldOptions options = bench_options(
-        static_cast<std::size_t>(state.range(0)),
-        state.range(1) != 0 ? CpuMode::contended : CpuMode::pinned);
+    WorldOptions options =
+        bench_options(static_cast<std::size_t>(state.range(0)),
+                      state.range(1) != 0 ? CpuMode::contended : CpuMode::pinned);
     // Half a batch of mappings is free on average.
-    options.client.mapping_budget =
-        static_cast<std::uint32_t>(pages * static_cast<std::size_t>(state.range(2)) / 100 +
-                                   options.client.release_batch / 2);
+    options.client.mapping_budget = static_cast<std::uint32_t>(
+        pages * static_cast<std::size_t>(state.range(2)) / 100 + options.client.release_batch / 2);
     for (auto _ : state) {
         Handle handle = 0;
         const Outcome outcome = measure(
@@ -138,7 +137,8 @@ void LookupHits(benchmark::State& state) {
     for (auto _ : state) {
         std::vector<std::string> texts;
         std::vector<Name> known;
-        for (std::size_t i = 0; i < names; ++i) texts.push_back("header_" + std::to_string(i) + ".h");
+        for (std::size_t i = 0; i < names; ++i)
+            texts.push_back("header_" + std::to_string(i) + ".h");
         for (const std::string& text : texts) known.emplace_back(std::string_view(text));
         const Outcome outcome = measure(
             bench_options(1, CpuMode::pinned), 1,

@@ -39,8 +39,12 @@ inline std::uint64_t test_seed(std::uint64_t otherwise = 20261122) {
     return seed;
 }
 
-inline OpenFlags reading() { return {}; }
-inline OpenFlags writing() { return {.read = true, .write = true}; }
+inline OpenFlags reading() {
+    return {};
+}
+inline OpenFlags writing() {
+    return {.read = true, .write = true};
+}
 
 struct WorldOptions {
     std::size_t guests = 2;
@@ -71,8 +75,8 @@ class World {
                                       .grant_frames = 1024,
                                       .populated = false})),
           disk(disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32)),
-          driver(dom0.host(), disk, DiskQueue::fcfs),
-          partition(driver, 0, volume_blocks),
+          driver(simulation, disk, DiskQueue::fcfs),
+          partition(dom0.host(), driver, 0, volume_blocks),
           volume(volume_blocks),
           storage(dom0, volume, partition, MountOptions::from(machine.costs())),
           server(machine.server_view(dom0, pool), storage, options_.server) {
@@ -221,8 +225,8 @@ inline std::uint64_t size_of(Client& client, NodeId node) {
 /// Whole pages.
 inline void write_pages(Client& client, Handle handle, std::uint64_t first,
                         std::vector<Fingerprint> data) {
-    const auto written = client.write(handle, first * page_size,
-                                      {nullptr, data.data(), data.size() * page_size});
+    const auto written =
+        client.write(handle, first * page_size, {nullptr, data.data(), data.size() * page_size});
     ASSERT_TRUE(written) << "write: errno " << written.error();
     ASSERT_EQ(*written, data.size() * page_size);
 }
