@@ -200,7 +200,9 @@ class Checker {
         const auto attr = client.getattr(*got);
         ASSERT_TRUE(attr) << "errno " << attr.error();
         EXPECT_EQ(attr->type, there->type);
-        if (there->type == FileType::regular) EXPECT_EQ(attr->size, there->size);
+        if (there->type == FileType::regular) {
+            EXPECT_EQ(attr->size, there->size);
+        }
         EXPECT_EQ(attr->links, there->links);
     }
 
