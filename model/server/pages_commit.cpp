@@ -85,14 +85,14 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
         const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
         if (cache_.key(r->tag) != key) return EBADF;
     }
-    for (const GrantRef ref : refs) {
-        const Slot slot = book_.find(q.client.account, ref)->tag;
+    for (std::size_t i = 0; i < refs.size(); ++i) {
+        const Slot slot = book_.find(q.client.account, refs[i])->tag;
         if ((cache_.flags(slot) & page_flux) != 0) {
             cache_.set_flags(slot, cache_.flags(slot) & static_cast<std::uint8_t>(~page_flux));
             io_gate_->wake_all();
         }
         dirtied(inode, index, slot);
-        q.worker.slots[static_cast<std::size_t>(&ref - refs.data())] = slot;
+        q.worker.slots[i] = slot;
     }
     if (keep) return 0;
     const auto slots = std::span(q.worker.slots).first(refs.size());
