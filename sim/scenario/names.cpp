@@ -43,7 +43,7 @@ std::vector<std::string> order_names() {
     return {"graph", "recorded"};
 }
 std::vector<std::string> access_names() {
-    return {"read", "write"};
+    return {"map", "read", "write"};
 }
 
 std::string join(const std::vector<std::string>& names, std::string_view separator) {

@@ -74,7 +74,7 @@ struct WorkloadSpec {
     std::int64_t file_bytes = std::int64_t{16} << 20;
     std::int64_t passes = 1;
     bool warm = false;
-    std::string access = "read";
+    std::string access = "map";
     std::int64_t thieves = 1;
     std::int64_t working_set_bytes = std::int64_t{16} << 20;
     Nanoseconds think_ns = 100'000;
