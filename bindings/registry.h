@@ -1,0 +1,11 @@
+// What exists (names, costs, units, captures) and the cache replay, for Python.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace xenfs::bindings {
+
+void add_registry(pybind11::module_& module);
+void add_replay(pybind11::module_& module);
+
+}  // namespace xenfs::bindings
