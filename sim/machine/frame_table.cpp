@@ -110,6 +110,7 @@ void FrameTable::mapped(FrameRecord& record) {
     changed = true;
     ++counts.mappings;
     if (record.mappings == 0) ++counts.mapped_frames;
+    if (record.mappings == 1) ++counts.shared_frames;
     record.mappings = (record.mappings + 1) & max_mappings;
 }
 
@@ -119,6 +120,7 @@ void FrameTable::unmapped(Frame frame) {
     changed = true;
     --counts.mappings;
     record.mappings = (record.mappings - 1) & max_mappings;
+    if (record.mappings == 1) --counts.shared_frames;
     if (record.mappings > 0) return;
     --counts.mapped_frames;
     if (record.zombie) {

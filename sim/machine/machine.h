@@ -75,6 +75,7 @@ struct MemoryCounts {
     std::size_t unique_at_frames_peak = 0;
     std::size_t control_frames = 0;
     std::size_t mapped_frames = 0;  ///< frames with at least one mapping by another domain
+    std::size_t shared_frames = 0;  ///< frames with two such mappings or more
     std::size_t mappings = 0;       ///< mappings in all domains
     std::size_t free_frames = 0;    ///< host memory that no domain has
 };
