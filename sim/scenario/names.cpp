@@ -3,7 +3,7 @@
 #include "model/policies/dedup/policy.h"
 #include "model/policies/eviction/registry.h"
 #include "model/policies/transfer/policy.h"
-#include "sim/costs/cost_model.h"
+#include "sim/storage/disk_parameters.h"
 
 namespace xenfs::sim {
 
@@ -20,15 +20,10 @@ std::vector<std::string> eviction_names() {
     return policies::eviction_policies().names();
 }
 std::vector<std::string> disk_names() {
-    std::vector<std::string> names;  // the cost model's tables [disk.NAME.…]
-    for (const Constant* constant : CostModel::defaults().list()) {
-        std::string_view rest = constant->name;
-        if (!rest.starts_with("disk.")) continue;
-        rest.remove_prefix(5);
-        const std::string name(rest.substr(0, rest.find('.')));
-        if (names.empty() || names.back() != name) names.push_back(name);
-    }
-    return names;
+    return disk_kinds();
+}
+std::vector<std::string> block_grant_names() {
+    return {"map", "persistent"};
 }
 std::vector<std::string> workload_names() {
     return {"capture-replay", "iozone", "kbuild", "pages", "stealer"};

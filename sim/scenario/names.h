@@ -18,6 +18,7 @@ namespace xenfs::sim {
 [[nodiscard]] std::vector<std::string> mmap_names();
 [[nodiscard]] std::vector<std::string> order_names();
 [[nodiscard]] std::vector<std::string> access_names();
+[[nodiscard]] std::vector<std::string> block_grant_names();
 
 [[nodiscard]] std::string join(const std::vector<std::string>& names,
                                std::string_view separator = ", ");

@@ -16,7 +16,9 @@ namespace xenfs::sim {
 struct HostSpec {
     std::int64_t cores = 4;
     std::int64_t memory_bytes = std::int64_t{24} << 30;
-    std::string disk = "ssd";
+    std::int64_t dom0_vcpus = 4;
+    std::string disk = "sata_ssd";
+    bool disk_spins_down = false;
     std::string cpu = "pinned";  ///< "contended": vCPUs share the cores; "pinned": a core each
     std::int64_t grant_frames = 64;
     std::int64_t maptrack_frames = 1024;
@@ -48,6 +50,8 @@ struct ArmSpec {
     Nanoseconds ack_timeout_ns = 1'000'000'000;
     std::int64_t workers = 4;
     std::int64_t slots = 16;
+    std::int64_t nfs_threads = 8;
+    std::string block_grants = "persistent";
 };
 
 /// [costs]: the cost model's file, and constants that differ from it.
@@ -67,7 +71,13 @@ struct WorkloadSpec {
     std::int64_t jobs = 2;
     double fraction = 1.0;
     std::string order = "graph";
-    std::vector<std::string> private_prefixes;  ///< directories of which each guest has its own
+    double variation = 0;
+    double text_touched = 0.7;
+    double cpu_scale = 1;
+    bool verify = false;
+    std::vector<std::string>
+        private_prefixes;  ///< directories of which each guest has its own; empty: those
+                           ///< in which the captured commands write
     Nanoseconds stagger_ns = 0;
     std::string options;                              ///< iozone's command line
     std::vector<std::int64_t> batches = {1, 16, 64};  ///< pages a request

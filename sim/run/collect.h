@@ -1,0 +1,39 @@
+// Measures a run while it goes on and when it has ended.
+#pragma once
+
+#include "sim/run/guest_work.h"
+#include "sim/run/result.h"
+#include "sim/run/setup.h"
+
+namespace xenfs::sim {
+
+/// Samples in simulated time: the tables "series" and, for stealers, "stealing"; the timeline's
+/// curves. Registers with the simulation when made; lives until the run's end.
+class Sampler {
+  public:
+    Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline);
+    /// One more sample, now: the end.
+    void finish() { sample(); }
+    void add_tables(Result& result) const;
+
+  private:
+    void sample();
+    void sample_stealing(Nanoseconds now);
+
+    Setup& setup_;
+    const GuestWorks& works_;
+    Timeline* timeline_;
+    Table series_, stealing_;
+    Nanoseconds last_ns_ = -1;
+    std::uint64_t last_operations_ = 0, last_slow_ = 0;
+};
+
+/// Fills metrics, guests and the workloads' tables. `at_end`: memory as it was when the last
+/// guest's workload ended.
+void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at_end,
+             Result& result);
+
+/// A counter by name; 0 where the arm has none of that name.
+[[nodiscard]] std::uint64_t counter(const Counters& counters, std::string_view name);
+
+}  // namespace xenfs::sim

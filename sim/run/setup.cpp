@@ -1,0 +1,170 @@
+#include "sim/run/setup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "sim/arms/registry.h"
+#include "sim/run/pages_workload.h"
+#include "sim/run/populate.h"
+#include "sim/run/stealer_workload.h"
+#include "sim/scenario/costs.h"
+#include "sim/scenario/error.h"
+#include "sim/storage/tree_builder.h"
+#include "workloads/capture/io.h"
+#include "workloads/process/content.h"
+
+namespace xenfs::sim {
+namespace {
+
+std::size_t pages(std::int64_t bytes) {
+    return static_cast<std::size_t>(bytes) / page_size;
+}
+
+std::vector<std::unique_ptr<const workloads::Capture>> load_captures(const WorkloadSpec& spec) {
+    std::vector<std::unique_ptr<const workloads::Capture>> out;
+    for (const std::string& file : spec.captures) {
+        out.push_back(std::make_unique<const workloads::Capture>(workloads::load_capture(file)));
+    }
+    return out;
+}
+
+// The directories that any of the captures writes in, unless the scenario says them.
+std::vector<std::string> prefixes_of(
+    const WorkloadSpec& spec,
+    const std::vector<std::unique_ptr<const workloads::Capture>>& captures) {
+    if (!spec.private_prefixes.empty()) return spec.private_prefixes;
+    std::set<std::string> all;
+    for (const auto& capture : captures) {
+        for (std::string& directory : written_directories(*capture)) {
+            all.insert(std::move(directory));
+        }
+    }
+    std::vector<std::string> top;
+    for (const std::string& directory : all) {
+        const bool covered = std::any_of(top.begin(), top.end(), [&](const std::string& above) {
+            return above == "/" || directory.starts_with(above + "/");
+        });
+        if (!covered) top.push_back(directory);
+    }
+    return top;
+}
+
+MachineConfig machine_config(const Scenario& scenario, const CostModel& costs) {
+    MachineConfig config;
+    config.cores = static_cast<unsigned>(scenario.host.cores);
+    config.memory_pages = pages(scenario.host.memory_bytes);
+    config.cpu = scenario.host.cpu == "contended" ? CpuMode::contended : CpuMode::pinned;
+    config.count_unique = !scenario.workload.captures.empty();
+    config.costs = costs;
+    return config;
+}
+
+// Pages of distinct content, so that no deduplication gains anything by accident.
+std::vector<Fingerprint> distinct_pages(std::int64_t bytes, std::uint64_t salt) {
+    std::vector<Fingerprint> out(pages(bytes));
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = workloads::made_content(salt, i);
+    return out;
+}
+
+}  // namespace
+
+Setup::Setup(const Scenario& in)
+    : scenario(in),
+      costs(cost_model_of(in)),
+      captures(load_captures(in.workload)),
+      private_prefixes(prefixes_of(in.workload, captures)),
+      simulation({.seed = static_cast<std::uint64_t>(in.seed)}) {
+    const HostSpec& host = scenario.host;
+    try {
+        machine = std::make_unique<Machine>(simulation, machine_config(scenario, costs));
+        DomainConfig config;
+        config.name = "dom0";
+        config.vcpus = static_cast<unsigned>(host.dom0_vcpus);
+        // Room for a server's page cache and for the kernel around it.
+        config.memory_pages = pages(scenario.arm.cache_bytes + (std::int64_t{1} << 30));
+        config.grant_frames = static_cast<std::size_t>(host.grant_frames);
+        config.maptrack_frames = static_cast<std::size_t>(host.maptrack_frames);
+        config.user_space = true;
+        dom0 = &machine->create_domain(config);
+        arm = arm_registry().make(scenario.arm.name, *machine, *dom0, arm_config());
+        for (std::size_t i = 0; i < scenario.guests.size(); ++i) {
+            config.name = fmt::format("guest{}", i + 1);
+            config.vcpus = static_cast<unsigned>(scenario.guests[i].vcpus);
+            config.memory_pages = pages(scenario.guests[i].memory_bytes);
+            config.user_space = false;
+            guests.push_back(&machine->create_domain(config));
+        }
+    } catch (const std::invalid_argument& error) {
+        throw InputError(fmt::format("{}: {}", scenario.source, error.what()));
+    }
+}
+
+std::shared_ptr<const Volume> Setup::make_image() const {
+    const WorkloadSpec& work = scenario.workload;
+    try {
+        if (!captures.empty()) {
+            std::vector<const workloads::Capture*> of_guests;
+            for (std::size_t i = 0; i < scenario.guests.size(); ++i) {
+                of_guests.push_back(&capture_of(i));
+            }
+            return Volume::freeze(shared_volume(of_guests, private_prefixes));
+        }
+        // Room for iozone's largest files of all guests, whatever its options say.
+        const std::uint64_t blocks = std::uint64_t{16} << 20;
+        Volume volume(blocks);
+        TreeBuilder tree(volume);
+        if (work.kind == "pages") {
+            const auto content = distinct_pages(work.file_bytes, 1);
+            tree.file(pages_file, content.size() * page_size, content);
+        } else if (work.kind == "stealer") {
+            for (std::size_t i = 1; i <= scenario.guests.size(); ++i) {
+                const bool thief = static_cast<std::int64_t>(i) <= work.thieves;
+                const auto content =
+                    distinct_pages(thief ? work.file_bytes : work.working_set_bytes, i);
+                tree.file(stealer_file(i), content.size() * page_size, content);
+            }
+        }
+        return Volume::freeze(std::move(volume));
+    } catch (const InputError& error) {
+        throw InputError(fmt::format("{}: {}", scenario.source, error.what()));
+    }
+}
+
+ArmConfig Setup::arm_config() const {
+    const ArmSpec& spec = scenario.arm;
+    ArmConfig config;
+    config.image = make_image();
+    config.disk = scenario.host.disk;
+    config.disk_spins_down = scenario.host.disk_spins_down;
+    const std::uint64_t needed = config.image->blocks() * page_size * (scenario.guests.size() + 1);
+    config.disk_bytes = std::max(config.disk_bytes, needed);
+    config.server_cache_pages = pages(spec.cache_bytes);
+    config.server_eviction = spec.eviction;
+    config.block_grants = spec.block_grants;
+    config.nfs_threads = static_cast<unsigned>(spec.nfs_threads);
+    config.transfer = spec.transfer;
+    config.dedup = spec.dedup;
+    config.mmap = spec.mmap;
+    config.quota_pages = pages(spec.quota_bytes);
+    config.donation_pages = pages(spec.donation_bytes);
+    config.ledger = spec.ledger;
+    config.mapping_budget_pages = static_cast<std::uint32_t>(pages(spec.mapping_budget_bytes));
+    config.own_frames_pages = static_cast<std::uint32_t>(pages(spec.own_frames_bytes));
+    config.readahead_pages = static_cast<std::uint32_t>(spec.read_ahead_pages);
+    config.write_behind_ns = spec.write_behind_ns;
+    config.dirty_expire_ns = spec.dirty_expire_ns;
+    config.ack_timeout_ns = spec.ack_timeout_ns;
+    config.workers = static_cast<unsigned>(spec.workers);
+    config.slots = static_cast<std::uint32_t>(spec.slots);
+    return config;
+}
+
+Nanoseconds Setup::cpu_ns() const {
+    Nanoseconds total = dom0->counters().cpu_ns;
+    for (const Domain* guest : guests) total += guest->counters().cpu_ns;
+    return total;
+}
+
+}  // namespace xenfs::sim

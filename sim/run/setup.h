@@ -1,0 +1,44 @@
+// A scenario made into a simulated host: machine, domains, files and the arm that serves them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/arms/arm.h"
+#include "sim/machine/machine.h"
+#include "sim/scenario/scenario.h"
+#include "workloads/capture/capture.h"
+#include "workloads/process/path.h"
+
+namespace xenfs::sim {
+
+/// Lives in the process that simulates, from before the run to after its end. Members in the order
+/// in which they depend on each other.
+struct Setup {
+    /// Throws InputError for what the scenario names and cannot be used.
+    explicit Setup(const Scenario& scenario);
+
+    const Scenario& scenario;
+    CostModel costs;
+    std::vector<std::unique_ptr<const workloads::Capture>> captures;  ///< one a file named
+    std::vector<std::string> private_prefixes;
+    Simulation simulation;
+    std::unique_ptr<Machine> machine;
+    Domain* dom0 = nullptr;
+    std::unique_ptr<Arm> arm;
+    std::vector<Domain*> guests;
+
+    /// What guest `index` (from 0) replays; the scenario has captures.
+    [[nodiscard]] const workloads::Capture& capture_of(std::size_t index) const {
+        return *captures[index % captures.size()];
+    }
+    /// CPU time used by all domains so far.
+    [[nodiscard]] Nanoseconds cpu_ns() const;
+
+  private:
+    [[nodiscard]] std::shared_ptr<const Volume> make_image() const;
+    [[nodiscard]] ArmConfig arm_config() const;
+};
+
+}  // namespace xenfs::sim
