@@ -54,9 +54,9 @@ py::object column_array(const sim::Table& table, std::size_t column) {
 }
 
 py::dict to_python(const sim::RunOutput& output) {
-    const sim::Result& result = output.result;
+    const sim::RunResult& result = output.result;
     py::dict out;
-    sim::Result only_origin;
+    sim::RunResult only_origin;
     only_origin.origin = result.origin;
     out["origin"] =
         py::module_::import("json").attr("loads")(sim::to_json(only_origin)["origin"].dump());

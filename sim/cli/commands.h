@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/run/run.h"
+
 namespace xenfs::sim::cli {
 
 void add_run(CLI::App& program);
@@ -23,6 +25,12 @@ struct ScenarioOptions {
     void add_to(CLI::App& command);
     /// sets with --seed as "seed=N".
     [[nodiscard]] std::vector<std::string> overrides() const;
+    /// How the run is to be made: a timeline where one is asked for, progress on a terminal.
+    [[nodiscard]] RunOptions run_options() const;
+    /// Writes the files that were asked for, each whole or not at all.
+    void write(const RunOutput& output) const;
+    /// Whether standard output is taken by one of them ("-").
+    [[nodiscard]] bool use_standard_output() const;
 };
 
 }  // namespace xenfs::sim::cli

@@ -145,7 +145,7 @@ std::uint64_t counter(const Counters& counters, std::string_view name) {
 }
 
 void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at_end,
-             Result& result) {
+             RunResult& result) {
     Metrics& metrics = result.metrics;
     Nanoseconds first = works.all().front().start_ns, last = 0;
     for (const GuestWork& work : works.all()) {
@@ -248,7 +248,7 @@ void Sampler::sample_stealing(Nanoseconds now) {
     last_slow_ = slow;
 }
 
-void Sampler::add_tables(Result& result) const {
+void Sampler::add_tables(RunResult& result) const {
     if (!series_.rows.empty()) result.tables.push_back(series_);
     if (!stealing_.rows.empty()) result.tables.push_back(stealing_);
 }

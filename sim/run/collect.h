@@ -14,7 +14,7 @@ class Sampler {
     Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline);
     /// One more sample, now: the end.
     void finish() { sample(); }
-    void add_tables(Result& result) const;
+    void add_tables(RunResult& result) const;
 
   private:
     void sample();
@@ -31,7 +31,7 @@ class Sampler {
 /// Fills metrics, guests and the workloads' tables. `at_end`: memory as it was when the last
 /// guest's workload ended.
 void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at_end,
-             Result& result);
+             RunResult& result);
 
 /// A counter by name; 0 where the arm has none of that name.
 [[nodiscard]] std::uint64_t counter(const Counters& counters, std::string_view name);

@@ -131,7 +131,8 @@ void GuestWorks::steal(std::size_t index, client::FileSystem& fs) {
         run_thief(fs, clock, spec, index + 1, end, work.thief);
     } else {
         // Whatever takes as long as the disk's own latency has waited for it.
-        work.neighbour.slow_ns = setup_.arm->disk().parameters().read_latency_ns;
+        const DiskParameters& disk = setup_.arm->disk().parameters();
+        work.neighbour.slow_ns = std::max(disk.latency_ns, disk.seek_min_ns);
         const std::uint64_t seed = setup_.simulation.stream_seed(fmt::format("pages/{}", index));
         run_neighbour(fs, clock, spec, index + 1, seed, end, work.neighbour);
     }

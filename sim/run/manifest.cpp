@@ -46,7 +46,7 @@ Origin origin_of(const Scenario& scenario, const std::string& cost_model,
 }
 
 Json manifest_json(const Origin& origin, const RunTimes& times) {
-    Result only_origin;
+    RunResult only_origin;
     only_origin.origin = origin;
     Json out;
     out["origin"] = to_json(only_origin)["origin"];

@@ -53,14 +53,14 @@ Table table_of(const std::string& name, const Json& columns) {
 
 }  // namespace
 
-const Table* Result::table(std::string_view name) const {
+const Table* RunResult::table(std::string_view name) const {
     for (const Table& table : tables) {
         if (table.name == name) return &table;
     }
     return nullptr;
 }
 
-Json to_json(const Result& result) {
+Json to_json(const RunResult& result) {
     Json out;
     const Origin& from = result.origin;
     out["origin"] = {{"simulator_version", from.simulator_version},
@@ -82,8 +82,8 @@ Json to_json(const Result& result) {
     return out;
 }
 
-Result result_from_json(const Json& json) {
-    Result result;
+RunResult result_from_json(const Json& json) {
+    RunResult result;
     const Json& from = json.at("origin");
     result.origin = {
         from.at("simulator_version"), from.at("commit"),          from.at("dirty"),
@@ -99,7 +99,7 @@ Result result_from_json(const Json& json) {
     return result;
 }
 
-std::string json_text(const Result& result) {
+std::string json_text(const RunResult& result) {
     return to_json(result).dump(1) + "\n";
 }
 
@@ -111,7 +111,7 @@ Metrics settings_of(const Scenario& scenario) {
     return out;
 }
 
-Table as_row(const Result& result) {
+Table as_row(const RunResult& result) {
     Table table{"run", {}, {{}}};
     const auto add = [&](const std::string& column, Value value) {
         table.columns.push_back(column);

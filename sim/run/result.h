@@ -11,7 +11,7 @@
 
 namespace xenfs::sim {
 
-/// Where a Result comes from, as far as that decides its content.
+/// Where a RunResult comes from, as far as that decides its content.
 struct Origin {
     std::string simulator_version;
     std::string commit;  ///< of the sources that were built, "unknown" outside a repository
@@ -22,7 +22,7 @@ struct Origin {
     std::string simgrid_version, compiler;
 };
 
-struct Result {
+struct RunResult {
     Origin origin;
     Metrics settings;             ///< the scenario, key by key, as text
     Metrics metrics;              ///< of the whole run
@@ -33,15 +33,15 @@ struct Result {
 };
 
 /// Stable order, so that equal results are equal bytes. Tables are written by column.
-[[nodiscard]] nlohmann::ordered_json to_json(const Result& result);
-[[nodiscard]] Result result_from_json(const nlohmann::ordered_json& json);
+[[nodiscard]] nlohmann::ordered_json to_json(const RunResult& result);
+[[nodiscard]] RunResult result_from_json(const nlohmann::ordered_json& json);
 /// to_json as text, ready for a file.
-[[nodiscard]] std::string json_text(const Result& result);
+[[nodiscard]] std::string json_text(const RunResult& result);
 
-/// The settings that describe a scenario (name → text), for Result::settings.
+/// The settings that describe a scenario (name → text), for RunResult::settings.
 [[nodiscard]] Metrics settings_of(const Scenario& scenario);
 
 /// One tidy row a run: seed, the settings that vary, every metric. For --csv.
-[[nodiscard]] Table as_row(const Result& result);
+[[nodiscard]] Table as_row(const RunResult& result);
 
 }  // namespace xenfs::sim

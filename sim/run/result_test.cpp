@@ -41,8 +41,8 @@ std::string content(const std::string& file) {
     return text.str();
 }
 
-Result sample() {
-    Result result;
+RunResult sample() {
+    RunResult result;
     result.origin.scenario_name = "x";
     result.origin.seed = 3;
     result.settings.set("name", "x");
@@ -59,9 +59,9 @@ Result sample() {
 }
 
 TEST(Result, SurvivesJsonWithoutLoss) {
-    const Result before = sample();
+    const RunResult before = sample();
     const auto bytes = nlohmann::ordered_json::to_cbor(to_json(before));
-    const Result after = result_from_json(nlohmann::ordered_json::from_cbor(bytes));
+    const RunResult after = result_from_json(nlohmann::ordered_json::from_cbor(bytes));
     EXPECT_EQ(json_text(before), json_text(after));
     EXPECT_EQ(std::get<std::int64_t>(*after.guests[0].find("cpu_ns")), 9'007'199'254'740'993);
     EXPECT_EQ(after.table("series")->rows.size(), 2u);

@@ -16,7 +16,7 @@ struct RunOptions {
 };
 
 struct RunOutput {
-    Result result;
+    RunResult result;
     std::string timeline;  ///< Chrome trace-event text; empty unless asked for
     std::string report;    ///< iozone's own report, guest by guest; empty for other workloads
     RunTimes times;

@@ -1,0 +1,161 @@
+// "What would sharing bring for my workload": one capture, N guests, arm by arm.
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "sim/cli/commands.h"
+#include "sim/run/files.h"
+#include "sim/scenario/error.h"
+#include "sim/scenario/load.h"
+#include "sim/scenario/names.h"
+#include "workloads/capture/io.h"
+
+namespace xenfs::sim::cli {
+namespace {
+
+struct Candidate {
+    const char* name;
+    std::vector<std::string> sets;
+};
+
+const std::vector<Candidate>& candidates() {
+    static const std::vector<Candidate> all = {
+        {"private", {"arm.name=private"}},
+        {"nfs", {"arm.name=nfs"}},
+        {"xenfs-name", {"arm.name=xenfs", "arm.dedup=name"}},
+        {"xenfs-content", {"arm.name=xenfs", "arm.dedup=content"}},
+    };
+    return all;
+}
+
+std::vector<Candidate> chosen(const std::vector<std::string>& names) {
+    if (names.empty()) return candidates();
+    std::vector<Candidate> out;
+    for (const std::string& name : names) {
+        std::vector<std::string> known;
+        const std::size_t before = out.size();
+        for (const Candidate& candidate : candidates()) {
+            known.emplace_back(candidate.name);
+            if (name == candidate.name) out.push_back(candidate);
+        }
+        if (out.size() == before) {
+            throw InputError(
+                fmt::format("--arms {}: there is no such arm; there are: {}", name, join(known)));
+        }
+    }
+    return out;
+}
+
+constexpr double mib = 1 << 20, pages_per_mib = 256;
+
+double number(const RunResult& result, std::string_view name) {
+    const Value* value = result.metrics.find(name);
+    if (value == nullptr) return 0;
+    if (const auto* real = std::get_if<double>(value)) return *real;
+    if (const auto* whole = std::get_if<std::int64_t>(value)) return static_cast<double>(*whole);
+    return 0;
+}
+
+// One row a candidate, numbers rounded for people; the JSON has them in full.
+Table table_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
+    Table table{"compare",
+                {"arm", "host_memory_mib", "time_s", "disk_reads", "disk_read_mib", "hypercalls",
+                 "host_pages_peak"},
+                {}};
+    const auto text = [](double value, int digits) {
+        return Value{fmt::format("{:.{}f}", value, digits)};
+    };
+    for (const auto& [name, result] : runs) {
+        const double pages = number(result, "pages_peak");
+        table.add({name, text(pages / pages_per_mib, 1), text(number(result, "completion_s"), 2),
+                   text(number(result, "disk_reads"), 0),
+                   text(number(result, "disk_read_bytes") / mib, 1),
+                   text(number(result, "hypercalls"), 0), text(pages, 0)});
+        if (name == "private") {
+            const double unique = number(result, "unique_pages_peak");
+            table.add({std::string("oracle"), text(unique / pages_per_mib, 1), std::string("-"),
+                       std::string("-"), std::string("-"), std::string("-"), text(unique, 0)});
+        }
+    }
+    return table;
+}
+
+nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
+    nlohmann::ordered_json out = nlohmann::ordered_json::array();
+    for (const auto& [name, result] : runs) {
+        out.push_back({{"arm", name},
+                       {"pages_peak", number(result, "pages_peak")},
+                       {"unique_pages_peak", number(result, "unique_pages_peak")},
+                       {"completion_s", number(result, "completion_s")},
+                       {"disk_reads", number(result, "disk_reads")},
+                       {"disk_read_bytes", number(result, "disk_read_bytes")},
+                       {"hypercalls", number(result, "hypercalls")},
+                       {"scenario_hash", result.origin.scenario_hash}});
+    }
+    return out;
+}
+
+constexpr const char* scenario_text = R"(name = "compare"
+title = "One workload, arm by arm"
+[host]
+cores = 64
+memory = "96 GiB"
+[arm]
+name = "xenfs"
+transfer = "adaptive"
+[workload]
+kind = "capture-replay"
+[sample]
+interval = 0
+)";
+
+struct Arguments {
+    std::string capture, json;
+    std::vector<std::string> arms, sets;
+    std::int64_t guests = 2;
+};
+
+void compare(const Arguments& arguments) {
+    const bool kbuild = workloads::load_capture(arguments.capture).kbuild;
+    std::vector<std::pair<std::string, RunResult>> runs;
+    for (const Candidate& candidate : chosen(arguments.arms)) {
+        std::vector<std::string> overrides = {
+            fmt::format("workload.captures={}", arguments.capture),
+            fmt::format("workload.kind={}", kbuild ? "kbuild" : "capture-replay"),
+            fmt::format("guests.count={}", arguments.guests)};
+        for (const auto* more : {&candidate.sets, &arguments.sets}) {
+            overrides.insert(overrides.end(), more->begin(), more->end());
+        }
+        const Scenario scenario =
+            parse_scenario(scenario_text, "xenfs-sim compare", ".", overrides);
+        std::fputs(fmt::format("{} …\n", candidate.name).c_str(), stderr);
+        runs.emplace_back(candidate.name, run_scenario(scenario).result);
+    }
+    if (!arguments.json.empty()) write_whole(arguments.json, json_of(runs).dump(1) + "\n");
+    if (arguments.json != "-") std::fputs(to_aligned_text(table_of(runs)).c_str(), stdout);
+}
+
+}  // namespace
+
+void add_compare(CLI::App& program) {
+    CLI::App* command = program.add_subcommand(
+        "compare", "what sharing would bring for a captured workload, arm by arm");
+    auto arguments = std::make_shared<Arguments>();
+    command->add_option("capture", arguments->capture, "a capture (made by ./lab capture)")
+        ->required()
+        ->type_name("CAPTURE");
+    command->add_option("--guests", arguments->guests, "how many guests run it at the same time")
+        ->type_name("N");
+    command->add_option("--arms", arguments->arms, "private, nfs, xenfs-name, xenfs-content")
+        ->delimiter(',')
+        ->type_name("NAME …");
+    command->add_option("--set", arguments->sets, "change a key of the scenario")
+        ->type_name("KEY=VALUE …");
+    command->add_option("--json", arguments->json, "write the figures to this file ('-': stdout)")
+        ->type_name("FILE");
+    command->callback([arguments] { compare(*arguments); });
+}
+
+}  // namespace xenfs::sim::cli
