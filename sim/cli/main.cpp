@@ -28,8 +28,6 @@ int main(int argc, char** argv) {
         if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
         std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
         return 2;
-    } catch (const CLI::RuntimeError& error) {
-        return error.get_exit_code();
     } catch (const InputError& error) {
         std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
         return 2;
