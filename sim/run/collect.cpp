@@ -119,7 +119,7 @@ Metrics guest_metrics(const Setup& setup, const GuestWorks& works, std::size_t i
     metrics.set("start_ns", work.start_ns);
     metrics.set("end_ns", work.end_ns);
     metrics.set("completion_s", static_cast<double>(work.end_ns - work.start_ns) / ns_per_s);
-    add_domain(metrics, "", setup.guests[index]->counters());
+    add_domain(metrics, "domain_", setup.guests[index]->counters());
     for (const auto& [name, value] : setup.arm->guest_counters(setup.guests[index]->id())) {
         metrics.set(name, value);
     }

@@ -148,6 +148,9 @@ TEST(Scenario, EveryDefaultIsReadBackAsItIsPrinted) {
         if (field.kind == ValueKind::path) continue;
         std::string text = "name = \"x\"\n[workload]\nkind = \"pages\"\n";
         std::vector<std::string> overrides;
+        if (key.starts_with("arm.") && !field.only_for.empty()) {
+            overrides.push_back("arm.name=" + std::string(field.only_for[0]));
+        }
         if (key.starts_with("workload.") && !field.only_for.empty()) {
             overrides.push_back("workload.kind=" + std::string(field.only_for[0]));
             if (field.only_for[0] == "kbuild") overrides.push_back("workload.captures=/a");
