@@ -1,6 +1,7 @@
 // xenfs-sim: runs scenarios on the simulated host. Exit codes: 0 done; 1 the run failed (a
 // deadlock, a task that died); 2 the user's input cannot be used.
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -13,6 +14,7 @@
 
 int main(int argc, char** argv) {
     using namespace xenfs::sim;
+    std::signal(SIGXFSZ, SIG_IGN);  // a limit on file size is an error to report, not a death
     CLI::App program("Runs scenarios on a simulated Xen host.", "xenfs-sim");
     program.set_version_flag("--version", build_info::version);
     program.require_subcommand(1);

@@ -262,6 +262,15 @@ bool set_guest(Scenario& scenario, const Setting& setting, const std::string& di
     fail(setting.where, "there is no such key; there are: " + known);
 }
 
+void check_given(const Field& field, const std::vector<Setting>& settings,
+                 const Scenario& scenario) {
+    const bool given = std::any_of(settings.begin(), settings.end(),
+                                   [&](const Setting& s) { return s.key == field.key; });
+    if (field.required && !given && applies(field, scenario)) {
+        fail(scenario.source, fmt::format("the key {} is missing ({})", field.key, field.doc));
+    }
+}
+
 void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string& directory) {
     // Names first: which other keys mean something depends on them.
     std::map<std::string, const Setting*, std::less<>> selected;
@@ -274,9 +283,8 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
         }
     }
     std::vector<const Setting*> for_guests;
-    std::vector<std::string> given;
+    check_given(*find_field("workload.kind"), settings, scenario);
     for (const Setting& setting : settings) {
-        given.push_back(setting.key);
         if (setting.key.starts_with("costs.") && setting.key != "costs.model") {
             set_cost(scenario, setting);
             continue;
@@ -303,12 +311,7 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
     for (const Setting* setting : for_guests) {
         if (!set_guest(scenario, *setting, directory)) unknown_key(*setting);
     }
-    for (const Field& field : schema()) {
-        const bool missing = std::find(given.begin(), given.end(), field.key) == given.end();
-        if (field.required && missing && applies(field, scenario)) {
-            fail(scenario.source, fmt::format("the key {} is missing ({})", field.key, field.doc));
-        }
-    }
+    for (const Field& field : schema()) check_given(field, settings, scenario);
     std::sort(scenario.costs.overrides.begin(), scenario.costs.overrides.end(),
               [](const auto& a, const auto& b) { return a.constant < b.constant; });
     (void)cost_model_of(scenario);
