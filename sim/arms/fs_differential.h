@@ -122,6 +122,10 @@ class FsDifferential {
         flags.truncate = pick(4) == 0;
         const auto a = tested_.create(parent.tested, child, 0640, {}, flags);
         const auto b = reference_.create(parent.reference, child, 0640, {}, flags);
+        if (b.error() == ELOOP) {  // a symbolic link: the VFS above would not have asked
+            if (a) tested_.close(a->handle);
+            return;
+        }
         check_errors(a.error(), b.error());
         if (!a || !b) return;
         EXPECT_EQ(a->created, b->created);
