@@ -87,7 +87,8 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count,
         out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
         ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
     }
-    std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{0});
+    // Whatever the client maps of these pages is stale after its commit.
+    std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{protocol::entry_moved});
     return offered;
 }
 

@@ -77,10 +77,9 @@ void ServerState::await(Acks& acks) {
             if (c->ring.notice_done(acks.sequence[index]) || c->unresponsive) break;
             // A long flush is no silence: each urgent request buys time, but not for ever.
             const Nanoseconds now = host_.clock().now();
-            const Nanoseconds rest =
-                std::min(std::max(start, c->last_urgent) + config_.ack_timeout,
-                         start + 60 * config_.ack_timeout) -
-                now;
+            const Nanoseconds rest = std::min(std::max(start, c->last_urgent) + config_.ack_timeout,
+                                              start + 60 * config_.ack_timeout) -
+                                     now;
             if (rest <= 0) {
                 c->unresponsive = true;
                 ++stats_.ack_timeouts;
@@ -90,7 +89,9 @@ void ServerState::await(Acks& acks) {
             ++c->active;
             // The client may have sent what it must send first before we began to wait.
             c->reserve_gate->wake_one();
-            ack_gate_->wait(rest);
+            const bool woken = ack_gate_->wait(std::min(rest, config_.ack_timeout / 16));
+            // An event may have been lost; raising it again is harmless.
+            if (!woken && c->alive()) host_.events().notify(c->port);
             --c->active;
             --c->acks_awaited;
             if (!c->alive() && c->active == 0) control_gate_->wake_one();
