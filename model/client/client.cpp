@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace xenfs::client {
+namespace {
+
+constexpr std::size_t flip_headroom = std::size_t{4} * protocol::max_pages_per_request;
+
+}  // namespace
 
 Client::Client(host::Host& host, ClientConfig config)
     : host_(host),
@@ -40,6 +45,10 @@ int Client::mount() {
     start("xenfs-notices", &Client::serve_notices);
     start("xenfs-write-behind", &Client::write_behind);
     if (config_.donate > 0) donate(config_.donate);
+    // A frame flipped to a domain at its limit is lost: there is room for those under way.
+    if (host_.capabilities().transfer) {
+        host_.frames().set_limit(host_.frames().limit() + flip_headroom);
+    }
     return 0;
 }
 
@@ -62,6 +71,9 @@ int Client::unmount() {
     connection_.notice_gate().wake_all();
     while (tasks_ > 0) exit_gate_->wait(config_.mount_timeout);
     if (donated_ > 0) host_.frames().reclaim(donated_);
+    if (host_.capabilities().transfer) {
+        host_.frames().set_limit(host_.frames().limit() - flip_headroom);
+    }
     donated_ = 0;
     mounted_ = false;
     return error;

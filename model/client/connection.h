@@ -46,6 +46,7 @@ class Connection {
     void close();
 
     bool usable() const { return usable_; }
+    void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
 
     /// Notices that came, in order. finish_notice() once for each, after what it asks for is done.
@@ -68,7 +69,6 @@ class Connection {
     void release(std::uint16_t slot);
     void submit(std::uint16_t slot);
     void wait(std::uint16_t slot);
-    void look();  ///< takes what the rings hold; as the event handler does
     void fail();  ///< the peer broke the protocol, or is gone
     protocol::Device device() const { return {host_.self(), config_.server, config_.device}; }
 

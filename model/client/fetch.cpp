@@ -91,7 +91,10 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
     batch.keep =
         decision.reason == policies::TransferReason::only || decision.mechanism == Mechanism::map;
     if (!batch.keep) batch.count = std::min(batch.count, need);
-    if (decision.mechanism == Mechanism::map) {
+    const bool maps = decision.mechanism == Mechanism::map;
+    const std::uint32_t budget = maps ? config_.mapping_budget : config_.own_budget;
+    batch.count = std::min(batch.count, std::max(1u, budget / 2));
+    if (maps) {
         const bool write = use == policies::TransferRequest::Use::mmap_write;
         batch.mode = write ? PageMode::map_write : PageMode::map_read;
         pages_.room_for_mappings(batch.count);
@@ -205,7 +208,9 @@ int Client::request_pages(Node& node, Batch& batch) {
         }
         if (error == EBADF && node.fh_valid && node.fh != fh && attempt < 8) continue;
         if (error != 0 || batch.granted > 0) return error;
-        if ((batch.reply_flags & (protocol::got_credit | protocol::got_memory)) == 0) return 0;
+        if ((batch.reply_flags & protocol::got_end) != 0) return 0;
+        // Flips fail for want of headroom on either side, and lose frames; a copy does not.
+        if (flip && attempt >= 2) batch.mode = PageMode::copy_out;
         if (int refusal = refused(batch.reply_flags, attempt)) return refusal;
     }
 }

@@ -13,7 +13,8 @@ void Client::serve_notices() {
     while (!stopping_ && connection_.usable()) {
         Notice notice;
         if (!connection_.next_notice(notice)) {
-            connection_.notice_gate().wait();
+            // An event may have been lost, and the server waits for us.
+            if (!connection_.notice_gate().wait(config_.event_timeout)) connection_.look();
             continue;
         }
         ++stats_.notices;

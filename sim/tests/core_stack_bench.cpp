@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <random>
 
 #include "sim/machine/child.h"
@@ -101,9 +102,10 @@ void RandomReads(benchmark::State& state) {
         const Outcome outcome = measure(
             options, pages,
             [&](Client& c) {
-                handle = *c.open(lookup(c, root_node, "file"), reading());
+                handle = *c.open(lookup(c, root_node, std::string_view("file")), reading());
                 for (std::size_t p = 0; p < pages; p += 32) {
-                    c.read(handle, p * page_size, {nullptr, nullptr, 32 * page_size});
+                    static_cast<void>(
+                        c.read(handle, p * page_size, {nullptr, nullptr, 32 * page_size}));
                 }
             },
             [&](Client& c) {
@@ -166,11 +168,11 @@ void OpenStatClose(benchmark::State& state) {
         const Outcome outcome = measure(
             bench_options(1, CpuMode::pinned), 1,
             [&](Client& c) {
-                const NodeId node = lookup(c, root_node, "file");
+                const NodeId node = lookup(c, root_node, std::string_view("file"));
                 c.close(*c.open(node, reading()));
             },
             [&](Client& c) {
-                const NodeId node = lookup(c, root_node, "file");
+                const NodeId node = lookup(c, root_node, std::string_view("file"));
                 for (std::size_t i = 0; i < rounds; ++i) {
                     const auto handle = c.open(node, reading());
                     if (!handle || !c.getattr(node) || c.close(*handle) != 0) std::abort();
