@@ -242,6 +242,9 @@ int Client::store_through(Node& node, std::uint64_t offset, Buffer from, std::si
     const std::size_t bytes = part ? piece_length : std::size_t{good} * page_size;
     error = commit(node, offset, bytes, mode, entries.first(good), sync ? protocol::commit_sync : 0,
                    false);
+    if (flip) {  // the page is another frame now
+        for (std::uint32_t i = 0; i < good; ++i) flags[i] |= protocol::entry_moved;
+    }
     written(node, first, good, flags);
     wake_page_waiters();
     if (error == 0) stored = bytes;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -112,7 +113,11 @@ class World {
 
     /// For programs that take turns: blocks guest i's task until the condition holds.
     void wait_until(std::size_t i, const std::function<bool()>& condition) {
-        while (!condition()) guests[i]->host().clock().sleep(5 * us);
+        Nanoseconds pause = 5 * us;
+        for (int i_try = 0; !condition(); ++i_try) {
+            guests[i]->host().clock().sleep(pause);
+            if (i_try > 50) pause = std::min(pause + pause / 4, 1 * ms);
+        }
     }
 
     /// Runs all programs to their end, then unmounts and checks that everything came back.
