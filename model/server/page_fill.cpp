@@ -49,7 +49,9 @@ void ServerState::put_frame(pages::FrameIndex frame) {
 
 /// A frame with one user, by eviction if it must be; no_index where even that gives none.
 pages::FrameIndex ServerState::take_frame(Worker& w) {
-    for (int attempt = 0; attempt < 8; ++attempt) {
+    // Evicting a page frees no frame where others of the same content show it: on as long as any
+    // go.
+    for (int relieved = 0; relieved < 8;) {
         if (const pages::FrameIndex frame = pool_.take(); frame != pages::no_index) return frame;
         w.evicted.clear();
         const std::uint32_t out = cache_.evict(32, cache::DirtyPages::keep, &w.evicted);
@@ -59,7 +61,9 @@ pages::FrameIndex ServerState::take_frame(Worker& w) {
             const InodeTable::Index owner = inodes_.owner_of(page.key.file);
             if (owner != InodeTable::none && inodes_[owner].refs == 0) reap(owner);
         }
-        if (out == 0 && !relieve()) break;
+        if (out != 0) continue;
+        if (!relieve()) break;
+        ++relieved;
     }
     return pages::no_index;
 }
