@@ -133,6 +133,7 @@ class Client final : public FileSystem {
     std::size_t gather(const Node& node, std::uint64_t offset, std::size_t length,
                        std::size_t buffer_offset, std::span<host::Piece> pieces,
                        std::span<Slot> slots, std::size_t& bytes);
+    Result<std::size_t> read_pages(Node& node, OpenFile& file, std::uint64_t offset, Buffer into);
     std::uint32_t plan_window(OpenFile& file, std::uint64_t page, std::uint64_t pages);
 
     // fetch.cpp: after it returned 0, the first page is there until the next yield.

@@ -14,6 +14,7 @@
 
 #include "model/client/client.h"
 #include "model/server/server.h"
+#include "sim/machine/child.h"
 #include "sim/machine/machine.h"
 #include "sim/storage/block_device.h"
 #include "sim/storage/disk_driver.h"
