@@ -116,8 +116,7 @@ int Client::truncate(Node& node, std::uint64_t size) {
                              static_cast<std::uint16_t>(page_size - in_page));
             }
         }
-        const Slot copy = pages_.find(node.kernel_file(), keep - 1);
-        if (copy != kNoSlot && pages_.cache().pins(copy) == 0) pages_.drop(copy);
+        pages_.drop_range(node.kernel_file(), keep - 1, keep - 1);
     }
     pages_.settle();
     if (node.lease) {

@@ -118,6 +118,7 @@ class Client final : public FileSystem {
     // names.cpp
     Result<NodeId> entry_reply(Call& call, NodeId parent, const Name& name);
     void own_change(NodeId parent, const Name& name, NodeId now);
+    int need_entry(NodeId parent, const Name& name);
     void lost_name(NodeId node);
 
     // open.cpp
@@ -125,6 +126,7 @@ class Client final : public FileSystem {
     void take_lease(Node& node, const protocol::OpenOut& out, bool doomed);
     /// `urgent`: while a notice is handled, so as not to wait for slots that wait for it.
     void release_fh(Node& node, bool urgent = false);
+    void post_release(Node& node, std::uint64_t fh, bool urgent);
     void discard(Node& node);  ///< the file is gone: forget it, dirty pages and all
     void limit_nodes();
     bool idle(const Node& node) const;

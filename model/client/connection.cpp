@@ -109,9 +109,12 @@ void Connection::finish_notice() {
     host_.events().notify(port_);
 }
 
-void Connection::doom_node(NodeId node) {
+void Connection::doom_node(NodeId node, bool names_too) {
     for (InFlight& request : in_flight_) {
         if (request.any_node || request.node == node) request.node_doomed = true;
+        if (names_too && (request.parent[0] == node || request.parent[1] == node)) {
+            request.entry_doomed = true;
+        }
     }
 }
 

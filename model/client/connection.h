@@ -54,8 +54,9 @@ class Connection {
     void finish_notice();
     host::Gate& notice_gate() { return *notice_gate_; }
 
-    /// Marks requests in flight that concern a node, or a name in a directory.
-    void doom_node(NodeId node);
+    /// Marks requests in flight that concern a node (and the names in it), or a name in a
+    /// directory.
+    void doom_node(NodeId node, bool names_too = false);
     void doom_entry(NodeId parent, std::uint64_t name_hash);
 
   private:

@@ -136,8 +136,16 @@ void Client::lost_name(NodeId id) {
     if (node->opens == 0) discard(*node);
 }
 
+/// A change by our own hand is not told to us: we must know which file it concerns. 0, or the errno
+/// of the look-up. ENOENT of a name known to be absent is left to the server.
+int Client::need_entry(NodeId parent, const Name& name) {
+    if (entries_.find(parent, name) != EntryCache::unknown) return 0;
+    return lookup(parent, name).error();
+}
+
 int Client::unlink(NodeId parent, const Name& name) {
     clock_.charge(costs_.syscall + costs_.lookup);
+    if (int error = need_entry(parent, name)) return error;
     Call call(connection_, Opcode::unlink, parent);
     call.concerns_entry(parent, name.hash);
     call.put_name(name.text);
@@ -171,6 +179,8 @@ int Client::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, c
                    std::uint32_t flags) {
     constexpr std::uint32_t exchange = 2;
     clock_.charge(costs_.syscall + 2 * costs_.lookup);
+    if (int error = need_entry(old_parent, old_name)) return error;
+    if (int error = need_entry(new_parent, new_name); error != 0 && error != ENOENT) return error;
     Call call(connection_, Opcode::rename2, old_parent);
     call.concerns_entry(old_parent, old_name.hash);
     call.concerns_entry(new_parent, new_name.hash);

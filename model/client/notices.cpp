@@ -41,10 +41,12 @@ void Client::handle(const Notice& notice) {
         }
         case NoticeKind::inval_node:
             ++stats_.nodes_invalidated;
-            connection_.doom_node(notice.node);
+            // We are no holder any more: of a directory, we would not be told of its names.
+            connection_.doom_node(notice.node, true);
+            entries_.forget_directory(notice.node);
             if (node == nullptr) break;
             forget_attributes(*node);
-            pages_.drop_range(node->kernel_file(), 0, UINT32_MAX, true);
+            pages_.drop_range(node->kernel_file(), 0, UINT32_MAX);
             // It may be gone for good; an open of ours must not keep it.
             if (idle(*node)) release_fh(*node, true);
             break;
@@ -52,7 +54,7 @@ void Client::handle(const Notice& notice) {
             connection_.doom_node(notice.node);
             if (node == nullptr) break;
             stats_.pages_invalidated += pages_.drop_range(node->file(), notice.first, last);
-            pages_.drop_range(node->kernel_file(), notice.first, last, true);
+            pages_.drop_range(node->kernel_file(), notice.first, last);
             wake_page_waiters();
             break;
         case NoticeKind::revoke_pages:
@@ -77,7 +79,7 @@ void Client::revoke(NodeId id, std::uint64_t first, std::uint64_t count) {
         if (node != nullptr) {
             const std::uint64_t last = count > UINT32_MAX ? UINT32_MAX : first + count - 1;
             stats_.pages_revoked += pages_.drop_range(node->file(), first, last);
-            pages_.drop_range(node->kernel_file(), first, last, true);
+            pages_.drop_range(node->kernel_file(), first, last);
             wake_page_waiters();
         }
     }

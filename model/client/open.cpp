@@ -24,27 +24,37 @@ int Client::open_at_server(Node& node, bool write) {
     if (int error = call.send()) return error;
     const auto out = call.get<protocol::OpenOut>();
     if (!call.ok()) return EIO;
-    if (node.fh_valid) release_fh(node);  // another task opened it meanwhile, or it was read-only
-    if (node.opens == 0) ++open_fhs_;
+    // There may be one already: read-only, or another task's of this moment.
+    const bool replaces = node.fh_valid;
+    const std::uint64_t old = node.fh;
+    if (!replaces && node.opens == 0) ++open_fhs_;
     node.fh = out.fh;
     node.fh_valid = true;
     node.fh_write = write;
     const bool had_lease = node.lease;
     take_lease(node, out, call.node_doomed());
+    if (replaces) post_release(node, old, false);
     if (node.lease && !had_lease && (!node.attr_valid || call.node_doomed())) return refresh(node);
     return 0;
 }
 
-/// Forgets the open at the server. Without waiting: nothing depends on when it is gone.
-void Client::release_fh(Node& node, bool urgent) {
-    if (!node.fh_valid) return;
-    node.fh_valid = false;
-    if (node.opens == 0) --open_fhs_;
-    const std::uint64_t fh = node.fh;
+/// Without waiting: nothing depends on when it is gone.
+void Client::post_release(Node& node, std::uint64_t fh, bool urgent) {
     NodeUse use(node);
     Call call(connection_, Opcode::release, node.id, urgent);
     call.put(protocol::ReleaseIn{fh, 0, 0, 0});
     call.post();
+}
+
+/// Forgets the open at the server, and the pages with it: who has a file neither open nor known is
+/// told nothing of its changes.
+void Client::release_fh(Node& node, bool urgent) {
+    if (!node.fh_valid) return;
+    node.fh_valid = false;
+    if (node.opens == 0) --open_fhs_;
+    pages_.drop_range(node.file(), 0, UINT32_MAX);
+    pages_.drop_range(node.kernel_file(), 0, UINT32_MAX);
+    post_release(node, node.fh, urgent);
 }
 
 /// Nothing of it is in use or would be lost.

@@ -72,6 +72,7 @@ std::size_t Client::store_leased(Node& node, std::uint64_t offset, Buffer from,
     }
     if (count == 0) return 0;
     memory_.store(std::span<const host::Piece>(pieces).first(count), from);
+    pages_.drop_range(node.kernel_file(), offset >> page_shift, (offset + bytes - 1) >> page_shift);
     dirtied(node, offset + bytes);
     for (std::size_t i = 0; i < count; ++i) {
         pages_.mark_dirty(slots[i]);

@@ -78,10 +78,12 @@ int Client::commit(Node& node, std::uint64_t offset, std::uint64_t length, PageM
         const bool doomed = call.node_doomed();
         connection_.doom_node(node.id);
         if (!node.lease) {
-            // Its size is known, its times are the server's.
+            // Its times are the server's; its size is known if we are told of changes to it, which
+            // a commit by itself does not bring about.
+            const bool told = node.size_valid && !doomed;
             forget_attributes(node);
             node.attr.size = out.file_size;
-            node.size_valid = !doomed;
+            node.size_valid = told;
         }
         return 0;
     }
@@ -183,11 +185,8 @@ void Client::written(Node& node, std::uint64_t first, std::uint32_t count,
                    (pages_.has(slot, page_own) || (flags[i] & protocol::entry_moved) != 0)) {
             let_go(slot);
         }
-        const Slot copy = pages_.find(node.kernel_file(), first + i);
-        if (copy != kNoSlot && pages_.ready(copy) && pages_.cache().pins(copy) == 0) {
-            pages_.drop(copy);
-        }
     }
+    pages_.drop_range(node.kernel_file(), first, first + count - 1);
 }
 
 /// One step of a write: a run of whole pages, or a part of one. `stored`: bytes that were

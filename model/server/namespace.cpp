@@ -44,10 +44,8 @@ int ServerState::lookup(Request& q) {
     const bool cacheable = hold(*parent, q.client);
     const auto found = storage_.lookup(parent->node, name);
     if (!found) {
-        if (found.error() != ENOENT) {
-            unhold(*parent, q.client);
-            return found.error();
-        }
+        // It stays a holder: it may have been told of other names.
+        if (found.error() != ENOENT) return found.error();
         protocol::EntryOut out{};
         out.entry_valid = cacheable ? protocol::valid_until_notice : 0;
         q.reply.put(out);
@@ -58,10 +56,7 @@ int ServerState::lookup(Request& q) {
     if (!child->attr_valid) learn(*child, *found);
     recall(*child, q.client);
     const auto attr = attributes(*child);
-    if (!attr) {
-        unhold(*child, q.client);
-        return attr.error();
-    }
+    if (!attr) return attr.error();
     protocol::EntryOut out{};
     out.nodeid = child->node;
     out.entry_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -124,6 +119,10 @@ int ServerState::link(Request& q) {
     const auto linked = storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
     learn(*inode, *linked);
+    {
+        InodeUse parent(*this, q.header.nodeid);
+        hold(*parent, q.client);
+    }
     node_changed(*inode, &q.client);
     entry_changed(q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
