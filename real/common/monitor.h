@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,12 @@
 #include "model/host/tasks.h"
 
 namespace xenfs::real {
+
+/// Thrown at a yield point of a domain that has ended (destroyed, or its host is gone): unwinds the
+/// task. Nobody but ThreadTasks catches it.
+struct DomainEnded {};
+
+class ThreadGate;
 
 class Monitor {
   public:
@@ -38,14 +45,28 @@ class Monitor {
         return blocking();
     }
 
+    /// The domain is no more: its tasks are unwound, each at its next yield point; those that wait
+    /// do so now. From any thread that does not hold the monitor.
+    void end();
+    /// In a task. A destructor that yields while a task is being unwound is let through.
+    void leave_if_ended() const {
+        if (ended_ && std::uncaught_exceptions() == 0) throw DomainEnded{};
+    }
+
   private:
     friend class ThreadGate;
+    friend class MonotonicClock;
     std::mutex mutex_;
+    bool ended_ = false;                     ///< under mutex_
+    std::condition_variable wake_sleepers_;  ///< once: when the domain ends
+    std::mutex gates_mutex_;
+    std::vector<ThreadGate*> gates_;  ///< under gates_mutex_
 };
 
 class ThreadGate : public host::Gate {
   public:
-    explicit ThreadGate(Monitor& monitor) : monitor_(monitor) {}
+    explicit ThreadGate(Monitor& monitor);
+    ~ThreadGate() override;
     bool wait(Nanoseconds timeout = host::forever) override;
     void wake_one() override { changed_.notify_one(); }
     void wake_all() override { changed_.notify_all(); }
@@ -83,10 +104,9 @@ class MonotonicClock : public host::Clock {
     void charge(Nanoseconds) override {}
     void flush() override {
         monitor_.outside([] { std::this_thread::yield(); });
+        monitor_.leave_if_ended();
     }
-    void sleep(Nanoseconds duration) override {
-        monitor_.outside([&] { std::this_thread::sleep_for(std::chrono::nanoseconds(duration)); });
-    }
+    void sleep(Nanoseconds duration) override;
 
   private:
     Monitor& monitor_;

@@ -77,5 +77,37 @@ TEST(Monitor, OutsideLetsOthersIn) {
     tasks.join();
 }
 
+TEST(Monitor, EndUnwindsTasksWhereverTheyWait) {
+    Monitor monitor;
+    ThreadTasks tasks(monitor);
+    MonotonicClock clock(monitor);
+    const auto gate = tasks.make_gate();
+    int begun = 0, unwound = 0;
+    struct Count {
+        int& number;
+        ~Count() { ++number; }
+    };
+    for (int task = 0; task < 3; ++task) {
+        tasks.spawn(
+            "waiter",
+            [&, task] {
+                Count count{unwound};
+                ++begun;
+                if (task == 0) gate->wait();
+                if (task == 1) clock.sleep(3'600'000'000'000);
+                for (;;) clock.sleep(1'000'000);
+            },
+            false);
+    }
+    for (bool all = false; !all;) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        Monitor::Entry entry(monitor);
+        all = begun == 3;
+    }
+    monitor.end();
+    tasks.join();
+    EXPECT_EQ(unwound, 3);
+}
+
 }  // namespace
 }  // namespace xenfs::real

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "real/common/monitor.h"
+#include "real/local/wire.h"
+
+namespace xenfs::real::local {
+
+/// One thread a domain that waits for its event channels, its watches and the end of its link, and
+/// calls back for each; the callback enters the monitor where it needs to.
+class Delivery {
+  public:
+    using Key = std::uint64_t;
+    static constexpr Key link = ~Key{0}, store = link - 1, stop = link - 2;  ///< others: ports
+
+    Delivery();
+    ~Delivery() { finish(); }
+    void start(std::function<void(Key)> ready);
+    void finish();  ///< joins the thread
+    void add(int descriptor, Key key, bool only_its_end = false);
+    void remove(int descriptor);
+
+  private:
+    void run();
+    std::function<void(Key)> ready_;
+    Descriptor epoll_, stop_;
+    std::thread thread_;
+};
+
+}  // namespace xenfs::real::local

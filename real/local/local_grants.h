@@ -1,0 +1,58 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "model/host/grants.h"
+#include "real/local/link.h"
+#include "real/local/windows.h"
+
+namespace xenfs::real::local {
+
+/// Grants through the broker, a round trip for up to max_batch items; and this domain's mappings.
+class LocalGrants final : public host::Grants {
+  public:
+    explicit LocalGrants(Link& link, const Account& account) : link_(link), account_(account) {}
+
+    std::size_t grant(DomainId to, std::span<const Frame> frames, Access access,
+                      std::span<GrantRef> out) override;
+    std::size_t accept_transfer(DomainId from, std::span<GrantRef> out) override;
+    void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) override;
+    Frame take_transferred(GrantRef reference) override;
+    std::size_t granted() const override;
+    std::size_t grant_capacity() const override;
+    void map(DomainId granter, std::span<const GrantRef> references, Access access,
+             std::span<MapHandle> out, std::span<GrantStatus> status) override;
+    void unmap(std::span<const MapHandle> handles) override;
+    void copy(std::span<host::CopyOperation> operations) override;
+    void transfer(std::span<host::TransferOperation> operations) override;
+
+    /// Null: the handle names no mapping (any more).
+    std::byte* address(MapHandle handle) const {
+        const std::uint32_t index = handle & index_mask;
+        return index < mappings_.size() && mappings_[index].handle == handle
+                   ? mappings_[index].address
+                   : nullptr;
+    }
+
+  private:
+    static constexpr std::uint32_t index_mask = (1u << 22) - 1;  ///< as Maptrack::index_bits
+    struct Mapping {
+        std::byte* address = nullptr;
+        Window* window = nullptr;
+        MapHandle handle = no_handle;
+        Frame frame = no_frame;
+    };
+    void map_batch(DomainId granter, std::span<const GrantRef> references, Access access,
+                   std::span<MapHandle> out, std::span<GrantStatus> status);
+    void unmap_batch(std::span<const MapHandle> handles);
+    Window* window(DomainId granter, Access access, MapHandle by);
+    template <class Operation>
+    void operate(Call call, std::span<Operation> operations);
+
+    Link& link_;
+    const Account& account_;
+    Windows windows_;
+    std::vector<Mapping> mappings_;  ///< by index of the handle
+};
+
+}  // namespace xenfs::real::local

@@ -1,0 +1,55 @@
+#pragma once
+#include "model/host/frames.h"
+#include "model/host/memory.h"
+#include "real/local/local_grants.h"
+
+namespace xenfs::real::local {
+
+/// The granter's frames, by count, and what they hold.
+class LocalFrames final : public host::Frames {
+  public:
+    LocalFrames(Link& link, const Account* accounts, DomainId granter)
+        : link_(link), accounts_(accounts), granter_(granter) {}
+    std::size_t allocate(std::span<Frame> out) override { return allocate(out, false); }
+    void release(std::span<const Frame> frames) override { release(frames, false); }
+    std::size_t donate(std::size_t pages) override { return balloon(Call::frames_donate, pages); }
+    std::size_t reclaim(std::size_t pages) override { return balloon(Call::frames_reclaim, pages); }
+    std::size_t donated_by(DomainId domain) const override;
+    std::size_t owned() const override;
+    std::size_t limit() const override;
+    void set_limit(std::size_t frames) override;
+
+    std::size_t allocate(std::span<Frame> out, bool shared);
+    /// Aborts where a frame is not ours or still granted, with a sentence.
+    void release(std::span<const Frame> frames, bool shared);
+
+  private:
+    std::size_t balloon(Call call, std::size_t pages);
+    Link& link_;
+    const Account* accounts_;
+    DomainId granter_;
+};
+
+/// Bytes: own frames in the domain's segment, peers' in the windows. No broker, no system call.
+class LocalMemory final : public host::Memory {
+  public:
+    LocalMemory(LocalFrames& frames, LocalGrants& grants, const Mapped& segment)
+        : frames_(frames), grants_(grants), segment_(segment) {}
+    void load(std::span<const host::Piece> pieces, host::Buffer into) override;
+    void store(std::span<const host::Piece> pieces, host::Buffer from) override;
+    void zero(host::Page page, std::uint16_t offset, std::uint16_t length) override;
+    void copy(host::Page from, host::Page to) override;
+    void hash(std::span<const host::Page> pages, std::span<Fingerprint> out) override;
+    bool equal(host::Page a, host::Page b) override;
+    /// Of any page here, not of rings only. Aborts on one that this domain has not.
+    std::byte* bytes(host::Page page) override;
+    Result<Frame> allocate_shared() override;
+    void release_shared(Frame frame) override;
+
+  private:
+    LocalFrames& frames_;
+    LocalGrants& grants_;
+    const Mapped& segment_;
+};
+
+}  // namespace xenfs::real::local

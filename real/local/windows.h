@@ -1,0 +1,54 @@
+#pragma once
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+
+#include "model/host/types.h"
+#include "real/local/segment.h"
+
+namespace xenfs::real::local {
+
+/// A peer's whole segment in this process's address space, closed (PROT_NONE) but for the pages
+/// that are mapped now: using one that is not faults, as on Xen. A window for reading is made of a
+/// descriptor that was opened read-only, so mprotect cannot make it writable.
+///
+/// Neighbouring frames that are open form one kernel VMA; a process has 65 530 of them by default
+/// (vm.max_map_count), which bounds how scattered its mappings may be.
+class Window {
+  public:
+    Window(const Descriptor& segment, std::size_t pages, Access access);
+
+    /// One more mapping of each frame. False: the kernel refused (vm.max_map_count), and nothing
+    /// has changed.
+    bool open(std::span<const Frame> frames);
+    void close(std::span<const Frame> frames);
+
+    std::byte* page(Frame frame) const { return mapped_.data() + std::size_t{frame} * page_size; }
+    std::size_t pages() const { return mapped_.length() / page_size; }
+    std::size_t mappings() const { return mappings_; }
+
+  private:
+    struct Free {
+        void operator()(std::uint32_t* counts) const { std::free(counts); }
+    };
+    bool protect(std::span<const Frame> frames, int protection);
+    Mapped mapped_;
+    int protection_;
+    std::size_t mappings_ = 0;
+    std::unique_ptr<std::uint32_t[], Free> counts_;  ///< by frame; zero pages until touched
+};
+
+/// The windows of one domain: by peer, one for reading, one for writing.
+class Windows {
+  public:
+    /// Made by `fetch` (descriptor and pages) where there is none yet; null where that fails.
+    using Fetch = std::function<std::pair<Descriptor, std::size_t>()>;
+    Window* get(DomainId granter, Access access, const Fetch& fetch);
+
+  private:
+    std::map<std::pair<DomainId, Access>, std::unique_ptr<Window>> windows_;
+};
+
+}  // namespace xenfs::real::local

@@ -1,0 +1,177 @@
+#pragma once
+// What a domain and the broker say to each other: one packet for a call, one for its answer, over a
+// SOCK_SEQPACKET socket on the same machine. Numbers as they are in memory: both ends are the same
+// program on the same processor. The broker believes no length in a packet.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "model/host/types.h"
+
+namespace xenfs::real::local {
+
+/// An owned file descriptor.
+class Descriptor {
+  public:
+    Descriptor() = default;
+    explicit Descriptor(int number) : number_(number) {}
+    Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept;
+    ~Descriptor();
+    int get() const { return number_; }
+    explicit operator bool() const { return number_ >= 0; }
+
+  private:
+    int number_ = -1;
+};
+
+enum class Call : std::uint32_t {
+    hello,
+    frames_allocate,
+    frames_release,
+    frames_donate,
+    frames_reclaim,
+    frames_limit,
+    grant,
+    accept_transfer,
+    revoke,
+    take_transferred,
+    map,
+    unmap,
+    copy,
+    transfer,
+    window,
+    port_open,
+    port_bind,
+    port_close,
+    store_read,
+    store_write,
+    store_remove,
+    store_list,
+    store_allow,
+    store_watch,
+    store_unwatch,
+    store_fired,
+    destroy
+};
+
+inline constexpr std::size_t max_packet = 128 << 10;  ///< bytes
+inline constexpr std::size_t max_batch = 1024;  ///< items (frames, references, operations) a call
+inline constexpr std::size_t max_descriptors = 4;   ///< in one packet
+inline constexpr std::size_t max_published = 4096;  ///< domain ids of one broker's life
+
+/// What the broker publishes of a domain, in memory that every domain maps read-only: figures that
+/// the core asks for often. One cache line each, indexed by domain id.
+struct alignas(64) Account {
+    std::uint64_t owned = 0, limit = 0, donated = 0, granted = 0, grant_capacity = 0;
+};
+
+/// What a domain wants to be. The broker gives no more memory than the host has.
+struct DomainShape {
+    std::uint64_t memory_pages = 0;        ///< frames that it may have
+    std::uint32_t grant_frames = 64;       ///< pages of its grant table, 512 entries each
+    std::uint32_t maptrack_frames = 1024;  ///< 256 mappings of peers' pages each
+    std::uint8_t populated = 1;  ///< its memory is its own from the start (a guest; not a pool)
+};
+
+enum class Role : std::uint32_t { guest, server };
+inline constexpr DomainId any_domain = 0xffff;  ///< hello: the next free number
+
+/// Answer of Call::map for one reference.
+struct MapAnswer {
+    MapHandle handle = no_handle;
+    Frame frame = no_frame;  ///< in the granter's segment
+    GrantStatus status = GrantStatus::general_error;
+};
+
+class Writer {
+  public:
+    explicit Writer(Call call) { put(call); }
+    explicit Writer(int error) { put(error); }  ///< an answer: 0 or an errno, then what was asked
+    template <class T>
+    Writer& put(const T& value) {
+        return put_span(std::span<const T>(&value, 1));
+    }
+    template <class T>
+    Writer& put_span(std::span<const T> values) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        if (values.empty()) return *this;
+        const std::size_t at = bytes_.size();
+        bytes_.resize(at + values.size_bytes());
+        std::memcpy(bytes_.data() + at, values.data(), values.size_bytes());
+        return *this;
+    }
+    Writer& put_text(std::string_view text) {
+        put(static_cast<std::uint32_t>(text.size()));
+        return put_span(std::span<const char>(text));
+    }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+  private:
+    std::vector<std::byte> bytes_;
+};
+
+/// Takes values off a packet. What is not there reads as nothing, and ok() says so afterwards.
+class Reader {
+  public:
+    explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
+    template <class T>
+    T take() {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T value{};
+        if (!enough(sizeof(T))) return value;
+        std::memcpy(&value, rest_.data(), sizeof(T));
+        rest_ = rest_.subspan(sizeof(T));
+        return value;
+    }
+    /// Exactly `count` values; none where they are not all there.
+    template <class T>
+    std::vector<T> take_array(std::size_t count) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        std::vector<T> values;
+        if (count > max_packet / sizeof(T) || !enough(count * sizeof(T))) {
+            ok_ = false;
+            return values;
+        }
+        values.resize(count);
+        if (count > 0) std::memcpy(values.data(), rest_.data(), count * sizeof(T));
+        rest_ = rest_.subspan(count * sizeof(T));
+        return values;
+    }
+    /// All that is left, as values of one type: a batch.
+    template <class T>
+    std::vector<T> take_rest() {
+        if (rest_.size() % sizeof(T) != 0) ok_ = false;
+        return take_array<T>(rest_.size() / sizeof(T));
+    }
+    std::string take_text();
+    bool ok() const { return ok_; }
+
+  private:
+    bool enough(std::size_t size) {
+        if (size > rest_.size()) ok_ = false;
+        return ok_;
+    }
+    std::span<const std::byte> rest_;
+    bool ok_ = true;
+};
+
+struct Packet {
+    std::vector<std::byte> bytes;
+    std::vector<Descriptor> descriptors;
+};
+
+/// False where the other end is gone, or (wait == false) does not take its packets.
+bool send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
+                 bool wait);
+/// Blocks. False: the other end is gone, or sent what is no packet.
+bool receive_packet(int socket, Packet& packet);
+
+}  // namespace xenfs::real::local
