@@ -224,7 +224,13 @@ def run(words=None):
     return 0
 
 
+def interrupted(number, frame):
+    """A terminated reproduce ends as an interrupted one: its simulations go with it."""
+    raise KeyboardInterrupt
+
+
 def main():
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         return run()
     except (Failure, plan.PlanError) as error:

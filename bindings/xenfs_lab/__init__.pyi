@@ -14,16 +14,16 @@ from ._core import schema_markdown as schema_markdown
 __all__ = ["Cost", "InputError", "Result", "RunError", "canonical", "capture_info", "costs", "names",
            "parse_size", "parse_time", "replay", "replay_trace", "run", "schema_markdown"]
 
-Scalar = int | float | str
-Source = str | os.PathLike[str] | Mapping[str, Any]
-Overrides = Mapping[str, Any] | Sequence[str] | None
+_Scalar = int | float | str
+_Source = str | os.PathLike[str] | Mapping[str, Any]
+_Overrides = Mapping[str, Any] | Sequence[str] | None
 
 @dataclass(frozen=True)
 class Result:
     origin: dict[str, Any]
     settings: dict[str, str]
-    metrics: dict[str, Scalar]
-    guests: list[dict[str, Scalar]]
+    metrics: dict[str, _Scalar]
+    guests: list[dict[str, _Scalar]]
     tables: dict[str, dict[str, numpy.ndarray[Any, Any]]]
     json: str
     timeline: str
@@ -41,8 +41,8 @@ class Cost:
     known: str
     source: str
 
-def run(scenario: Source, overrides: Overrides = None, seed: int | None = None, timeline: bool = False) -> Result: ...
-def canonical(scenario: Source, overrides: Overrides = None, seed: int | None = None) -> str: ...
+def run(scenario: _Source, overrides: _Overrides = None, seed: int | None = None, timeline: bool = False) -> Result: ...
+def canonical(scenario: _Source, overrides: _Overrides = None, seed: int | None = None) -> str: ...
 def names() -> dict[str, list[str]]: ...
 def costs() -> dict[str, Cost]: ...
 def capture_info(file: str | os.PathLike[str]) -> dict[str, Any]: ...

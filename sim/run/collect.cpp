@@ -241,6 +241,8 @@ void Sampler::sample_stealing(Nanoseconds now) {
             slow += works_.all()[i].neighbour.slow;
         }
     }
+    // A thief that waits for an answer may outlast the neighbours: what they did is over then.
+    if (neighbours_done()) return;
     const auto done = static_cast<double>(operations - last_operations_);
     const Nanoseconds since = last_ns_ < 0 ? now : now - last_ns_;
     if (since <= 0) return;
@@ -249,6 +251,13 @@ void Sampler::sample_stealing(Nanoseconds now) {
                    done > 0 ? 1 - static_cast<double>(slow - last_slow_) / done : 0.0});
     last_operations_ = operations;
     last_slow_ = slow;
+}
+
+bool Sampler::neighbours_done() const {
+    for (std::size_t i = 0; i < works_.all().size(); ++i) {
+        if (!works_.is_thief(i) && !works_.all()[i].done) return false;
+    }
+    return true;
 }
 
 void Sampler::add_tables(RunResult& result) const {

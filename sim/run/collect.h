@@ -19,6 +19,7 @@ class Sampler {
   private:
     void sample();
     void sample_stealing(Nanoseconds now);
+    [[nodiscard]] bool neighbours_done() const;
 
     Setup& setup_;
     const GuestWorks& works_;

@@ -143,6 +143,7 @@ ArmConfig Setup::arm_config() const {
     config.server_cache_pages = pages(spec.cache_bytes);
     config.server_eviction = spec.eviction;
     config.block_grants = spec.block_grants;
+    config.pool_grant_frames = static_cast<std::size_t>(scenario.host.grant_frames);
     config.nfs_threads = static_cast<unsigned>(spec.nfs_threads);
     config.transfer = spec.transfer;
     config.dedup = spec.dedup;

@@ -8,7 +8,7 @@
 namespace xenfs::sim {
 
 std::vector<std::string> arm_names() {
-    return {"private", "nfs", "xenfs"};
+    return {"nfs", "private", "xenfs"};
 }
 std::vector<std::string> transfer_names() {
     return policies::transfer_policies().names();

@@ -10,7 +10,6 @@ import pytest
 
 xenfs_lab = pytest.importorskip("xenfs_lab", reason="the module is not built")
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = {
     "name": "pages",
     "host": {"disk": "nvme"},
