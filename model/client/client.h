@@ -32,7 +32,8 @@ namespace xenfs::client {
 
 class Client final : public FileSystem {
   public:
-    /// `host` outlives the client. Throws policies::UnknownPolicy for config.transfer.
+    /// `host` outlives the client. Throws policies::UnknownPolicy for config.transfer and
+    /// config.eviction.
     Client(host::Host& host, ClientConfig config);
     ~Client() override;  ///< of a client that is unmounted, or whose domain is dead
 

@@ -21,7 +21,7 @@ PageStore::PageStore(host::Host& host, const ClientConfig& config, ClientStats& 
     : host_(host),
       config_(config),
       stats_(stats),
-      cache_(policies::make_eviction_policy("lru"), capacity_of(config)) {}
+      cache_(policies::make_eviction_policy(config.eviction), capacity_of(config)) {}
 
 PageStore::~PageStore() = default;
 
