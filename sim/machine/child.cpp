@@ -1,10 +1,12 @@
 #include "sim/machine/child.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -51,6 +53,8 @@ std::string run_in_child(const std::function<std::string()>& body) {
         throw ChildError(fmt::format("no new process: {}", std::strerror(error)));
     }
     if (child == 0) {
+        // A parent that is killed cannot tell; a run that nobody waits for must not go on.
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         ::close(ends[0]);
         be_child(ends[1], body);
     }
