@@ -1,10 +1,8 @@
 #include "real/local/local_memory.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 namespace xenfs::real::local {
@@ -12,16 +10,6 @@ namespace {
 
 std::uint64_t published(const std::uint64_t& figure) {
     return __atomic_load_n(&figure, __ATOMIC_ACQUIRE);
-}
-
-Fingerprint fingerprint(const std::byte* page) {
-    static const Fingerprint zeros = [] {
-        constexpr std::array<std::byte, page_size> none{};
-        return XXH3_64bits(none.data(), page_size);
-    }();
-    const Fingerprint hash = XXH3_64bits(page, page_size);
-    if (hash == zeros) return zero_fingerprint;
-    return hash != zero_fingerprint ? hash : 1;
 }
 
 }  // namespace
@@ -73,47 +61,11 @@ void LocalFrames::set_limit(std::size_t frames) {
     (void)link_.call(Writer(Call::frames_limit).put(std::uint64_t{frames}));
 }
 
-std::byte* LocalMemory::bytes(host::Page page) {
-    if (page.kind == host::Page::Kind::mapping) {
-        if (std::byte* const at = grants_.address(page.id)) return at;
-    } else if (page.kind == host::Page::Kind::frame && page.id < segment_.length() / page_size) {
-        return segment_.data() + std::size_t{page.id} * page_size;
-    }
-    fmt::print(stderr, "a page is used that this domain has not: {} {:#x}\n",
-               page.kind == host::Page::Kind::mapping ? "mapping" : "frame", page.id);
-    std::abort();
-}
-
-void LocalMemory::load(std::span<const host::Piece> pieces, host::Buffer into) {
-    if (into.bytes == nullptr) return;
-    for (const host::Piece& piece : pieces) {
-        std::memcpy(into.bytes + piece.buffer_offset, bytes(piece.page) + piece.page_offset,
-                    piece.length);
-    }
-}
-
-void LocalMemory::store(std::span<const host::Piece> pieces, host::Buffer from) {
-    if (from.bytes == nullptr) return;
-    for (const host::Piece& piece : pieces) {
-        std::memcpy(bytes(piece.page) + piece.page_offset, from.bytes + piece.buffer_offset,
-                    piece.length);
-    }
-}
-
-void LocalMemory::zero(host::Page page, std::uint16_t offset, std::uint16_t length) {
-    std::memset(bytes(page) + offset, 0, length);
-}
-
-void LocalMemory::copy(host::Page from, host::Page to) {
-    std::memcpy(bytes(to), bytes(from), page_size);
-}
-
-void LocalMemory::hash(std::span<const host::Page> pages, std::span<Fingerprint> out) {
-    for (std::size_t i = 0; i < pages.size(); ++i) out[i] = fingerprint(bytes(pages[i]));
-}
-
-bool LocalMemory::equal(host::Page a, host::Page b) {
-    return std::memcmp(bytes(a), bytes(b), page_size) == 0;
+std::byte* LocalMemory::address(host::Page page) const {
+    if (page.kind == host::Page::Kind::mapping) return grants_.address(page.id);
+    const bool own =
+        page.kind == host::Page::Kind::frame && page.id < segment_.length() / page_size;
+    return own ? segment_.data() + std::size_t{page.id} * page_size : nullptr;
 }
 
 Result<Frame> LocalMemory::allocate_shared() {

@@ -1,6 +1,6 @@
 #pragma once
 #include "model/host/frames.h"
-#include "model/host/memory.h"
+#include "real/common/byte_memory.h"
 #include "real/local/local_grants.h"
 
 namespace xenfs::real::local {
@@ -31,22 +31,15 @@ class LocalFrames final : public host::Frames {
 };
 
 /// Bytes: own frames in the domain's segment, peers' in the windows. No broker, no system call.
-class LocalMemory final : public host::Memory {
+class LocalMemory final : public ByteMemory {
   public:
     LocalMemory(LocalFrames& frames, LocalGrants& grants, const Mapped& segment)
         : frames_(frames), grants_(grants), segment_(segment) {}
-    void load(std::span<const host::Piece> pieces, host::Buffer into) override;
-    void store(std::span<const host::Piece> pieces, host::Buffer from) override;
-    void zero(host::Page page, std::uint16_t offset, std::uint16_t length) override;
-    void copy(host::Page from, host::Page to) override;
-    void hash(std::span<const host::Page> pages, std::span<Fingerprint> out) override;
-    bool equal(host::Page a, host::Page b) override;
-    /// Of any page here, not of rings only. Aborts on one that this domain has not.
-    std::byte* bytes(host::Page page) override;
     Result<Frame> allocate_shared() override;
     void release_shared(Frame frame) override;
 
   private:
+    std::byte* address(host::Page page) const override;
     LocalFrames& frames_;
     LocalGrants& grants_;
     const Mapped& segment_;
