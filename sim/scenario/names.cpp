@@ -3,12 +3,13 @@
 #include "model/policies/dedup/policy.h"
 #include "model/policies/eviction/registry.h"
 #include "model/policies/transfer/policy.h"
+#include "sim/arms/registry.h"
 #include "sim/storage/disk_parameters.h"
 
 namespace xenfs::sim {
 
 std::vector<std::string> arm_names() {
-    return {"nfs", "private", "xenfs"};
+    return arm_registry().names();
 }
 std::vector<std::string> transfer_names() {
     return policies::transfer_policies().names();
