@@ -75,8 +75,9 @@ void Pool::create(const std::string& name, Limits limits) {
     }
     table_ = static_cast<grant_entry_v1_t*>(table);
     entries_ = grant_frames * entries_per_frame;
-    for (std::size_t i = entries_; i > GNTTAB_NR_RESERVED_ENTRIES; --i) {
-        free_entries_.push_back(static_cast<GrantRef>(i - 1));
+    used_entries_.resize(entries_);
+    for (std::size_t i = GNTTAB_NR_RESERVED_ENTRIES; i < entries_; ++i) {
+        free_entries_.push_back(static_cast<GrantRef>(i));
     }
 }
 
@@ -166,8 +167,9 @@ std::size_t Pool::grant(DomainId to, std::span<const Frame> frames, Access acces
                         std::span<GrantRef> out) {
     std::size_t done = 0;
     while (done < frames.size() && !free_entries_.empty()) {
-        const GrantRef reference = free_entries_.back();
-        free_entries_.pop_back();
+        const GrantRef reference = free_entries_.front();
+        free_entries_.pop_front();
+        used_entries_[reference] = true;
         grant_entry_v1_t& entry = table_[reference];
         entry.domid = to;
         entry.frame = static_cast<std::uint32_t>(frames_.at(frames[done]).machine_frame);
@@ -181,11 +183,10 @@ std::size_t Pool::grant(DomainId to, std::span<const Frame> frames, Access acces
 }
 
 GrantStatus Pool::revoke(GrantRef reference) {
-    if (reference < GNTTAB_NR_RESERVED_ENTRIES || reference >= entries_)
-        return GrantStatus::bad_gntref;
+    if (reference >= entries_ || !used_entries_[reference]) return GrantStatus::bad_gntref;
     std::atomic_ref<std::uint16_t> flags(table_[reference].flags);
     std::uint16_t seen = flags.load(std::memory_order_acquire);
-    if (seen == 0) return GrantStatus::bad_gntref;
+    // A writable entry that was revoked softly reads 0 after the last unmap: it still ends here.
     for (;;) {
         if ((seen & in_use) == 0) {
             if (flags.compare_exchange_weak(seen, 0)) break;
@@ -196,7 +197,8 @@ GrantStatus Pool::revoke(GrantRef reference) {
             if (soft == seen || flags.compare_exchange_weak(seen, soft)) return GrantStatus::busy;
         }
     }
-    free_entries_.push_back(reference);
+    used_entries_[reference] = false;
+    free_entries_.push_back(reference);  // the one that rested longest is used next
     --granted_;
     return GrantStatus::okay;
 }

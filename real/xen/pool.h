@@ -1,4 +1,5 @@
 #pragma once
+#include <deque>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,7 +64,8 @@ class Pool {
     xenforeignmemory_resource_handle* table_resource_ = nullptr;
     grant_entry_v1_t* table_ = nullptr;
     std::size_t entries_ = 0;
-    std::vector<GrantRef> free_entries_;
+    std::deque<GrantRef> free_entries_;
+    std::vector<bool> used_entries_;
 };
 
 }  // namespace xenfs::real::xen

@@ -1,0 +1,16 @@
+#pragma once
+#include <functional>
+#include <span>
+
+#include "model/host/grants.h"
+#include "real/xen/libraries.h"
+
+namespace xenfs::real::xen {
+
+/// A batch of grant copies in one ioctl. `local` tells where a local frame lies (null: it is none
+/// of ours). Memory that dom0 has mapped by xenforeignmemory is no operand: the kernel cannot pin
+/// it.
+void grant_copy(xengnttab_handle* device, std::span<host::CopyOperation> operations,
+                const std::function<std::byte*(Frame)>& local);
+
+}  // namespace xenfs::real::xen

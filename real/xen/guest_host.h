@@ -1,0 +1,95 @@
+#pragma once
+#include "model/host/host.h"
+#include "real/common/byte_memory.h"
+#include "real/xen/events.h"
+#include "real/xen/grant_maps.h"
+#include "real/xen/guest_memory.h"
+#include "real/xen/store.h"
+
+namespace xenfs::real::xen {
+
+/// Grants as a guest's user space has them on a stock kernel. As granter: ring pages only, to the
+/// one peer, writable; nobody can see from user space whether the peer still maps one, so revoke
+/// says okay, and the entry truly ends after release_shared (the kernel waits for the peer).
+/// transfer and accept_transfer: not_supported, nothing reaches GNTTABOP_transfer.
+class GuestGrants final : public host::Grants {
+  public:
+    GuestGrants(GuestMemory& memory, GrantMaps& maps) : memory_(memory), maps_(maps) {}
+    std::size_t grant(DomainId to, std::span<const Frame> frames, Access access,
+                      std::span<GrantRef> out) override;
+    std::size_t accept_transfer(DomainId, std::span<GrantRef>) override { return 0; }
+    void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) override;
+    Frame take_transferred(GrantRef) override { return no_frame; }
+    std::size_t granted() const override { return granted_; }
+    /// The module's own limit (/sys/module/xen_gntalloc/parameters/limit).
+    std::size_t grant_capacity() const override;
+    void map(DomainId granter, std::span<const GrantRef> references, Access access,
+             std::span<MapHandle> out, std::span<GrantStatus> status) override {
+        maps_.map(granter, references, access, out, status);
+    }
+    void unmap(std::span<const MapHandle> handles) override { maps_.unmap(handles); }
+    void copy(std::span<host::CopyOperation> operations) override;
+    void transfer(std::span<host::TransferOperation> operations) override;
+
+  private:
+    GuestMemory& memory_;
+    GrantMaps& maps_;
+    std::size_t granted_ = 0;
+};
+
+class GuestPages final : public ByteMemory {
+  public:
+    GuestPages(GuestMemory& memory, GrantMaps& maps) : memory_(memory), maps_(maps) {}
+    Result<Frame> allocate_shared() override { return memory_.allocate_shared(); }
+    void release_shared(Frame frame) override { memory_.release_shared(frame); }
+
+  private:
+    std::byte* address(host::Page page) const override {
+        return page.kind == host::Page::Kind::mapping ? maps_.address(page.id)
+                                                      : memory_.address(page.id);
+    }
+    GuestMemory& memory_;
+    GrantMaps& maps_;
+};
+
+/// A guest's view of a real Xen host. Throws XenError where a device, a module or xenstore is
+/// missing.
+class GuestHost final : public host::Host {
+  public:
+    /// `pages`: how many frames of its own the client may use; `server`: the domain of xenfsd.
+    GuestHost(std::size_t pages, DomainId server);
+    ~GuestHost() override;
+    DomainId self() const override { return self_; }
+    DomainId granter() const override { return self_; }
+    const host::Capabilities& capabilities() const override { return capabilities_; }
+    const host::CoreCosts& core_costs() const override { return core_costs_; }
+    const host::MechanismCosts& mechanism_costs() const override { return mechanism_costs_; }
+    host::Frames& frames() override { return memory_; }
+    host::Grants& grants() override { return grants_; }
+    host::Events& events() override { return events_; }
+    host::Memory& memory() override { return pages_; }
+    host::Store& store() override { return store_; }
+    ThreadTasks& tasks() override { return tasks_; }
+    host::Clock& clock() override { return clock_; }
+    Monitor& monitor() { return monitor_; }
+
+  private:
+    host::CoreCosts core_costs_;
+    host::MechanismCosts mechanism_costs_;  ///< unknown: nothing was calibrated
+    Monitor monitor_;
+    XenStore store_;
+    XenEvents events_;
+    GrantMaps maps_;
+    GuestMemory memory_;
+    GuestGrants grants_;
+    GuestPages pages_;
+    MonotonicClock clock_;
+    ThreadTasks tasks_;
+    DomainId self_;
+    host::Capabilities capabilities_;
+};
+
+/// This domain's own number, from xenstore.
+DomainId own_domain(host::Store& store);
+
+}  // namespace xenfs::real::xen

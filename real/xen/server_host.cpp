@@ -1,0 +1,85 @@
+#include "real/xen/server_host.h"
+
+#include <vector>
+
+#include "real/xen/grant_copy.h"
+
+namespace xenfs::real::xen {
+
+ServerFrames::ServerFrames(Pool& pool)
+    : pool_(pool),
+      control_(opened<Control>(xc_interface_open(quiet_logger(), quiet_logger(), 0),
+                               "Xen's control interface",
+                               "this must run in dom0 as root, with the module xen-privcmd "
+                               "loaded")) {}
+
+std::size_t ServerFrames::donated_by(DomainId domain) const {
+    const auto now = std::chrono::steady_clock::now();
+    auto [found, fresh] = donors_.try_emplace(domain);
+    Donor& donor = found->second;
+    if (!fresh && now - donor.looked < std::chrono::milliseconds(10)) return donor.donated;
+    xc_dominfo_t info{};
+    if (xc_domain_getinfo(control_.get(), domain, 1, &info) != 1 || info.domid != domain) {
+        donors_.erase(found);  // it is gone, and another of its number starts anew
+        return 0;
+    }
+    if (fresh) donor.at_first = info.nr_pages;
+    donor.donated = donor.at_first - std::min<std::size_t>(donor.at_first, info.nr_pages);
+    donor.looked = now;
+    return donor.donated;
+}
+
+void ServerFrames::set_limit(std::size_t frames) {
+    try {
+        pool_.set_limit(frames);
+    } catch (const XenError&) {
+        // Xen refuses: the limit stays as it was, which limit() tells.
+    }
+}
+
+void ServerGrants::revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) {
+    for (std::size_t i = 0; i < references.size(); ++i) status[i] = pool_.revoke(references[i]);
+}
+
+void ServerGrants::copy(std::span<host::CopyOperation> operations) {
+    std::vector<host::CopyOperation> lent(operations.begin(), operations.end());
+    std::vector<GrantRef> entries;
+    const auto lend = [&](host::CopySide& side, Access access) {
+        GrantRef reference = no_grant;
+        if (side.reference != no_grant || pool_.bytes(side.frame) == nullptr) return;
+        if (pool_.grant(0, {&side.frame, 1}, access, {&reference, 1}) != 1) return;
+        side.domain = pool_.domain();
+        side.reference = reference;
+        entries.push_back(reference);
+    };
+    for (host::CopyOperation& operation : lent) {
+        lend(operation.source, Access::read);
+        lend(operation.destination, Access::read_write);
+    }
+    // What could not be lent (no such frame, or no entry left) is refused as a bad page.
+    grant_copy(maps_.handle(), lent, [](Frame) -> std::byte* { return nullptr; });
+    for (const GrantRef entry : entries) (void)pool_.revoke(entry);
+    for (std::size_t i = 0; i < lent.size(); ++i) operations[i].status = lent[i].status;
+}
+
+void ServerGrants::transfer(std::span<host::TransferOperation> operations) {
+    for (auto& operation : operations) operation.status = GrantStatus::not_supported;
+}
+
+ServerHost::ServerHost(const std::string& pool_name, Pool::Limits limits)
+    : store_(monitor_),
+      events_(monitor_),
+      pool_(pool_name, limits),
+      frames_(pool_),
+      grants_(pool_, maps_),
+      pages_(pool_, maps_),
+      clock_(monitor_),
+      tasks_(monitor_),
+      self_(own_domain(store_)) {}
+
+ServerHost::~ServerHost() {
+    monitor_.end();
+    tasks_.join();
+}
+
+}  // namespace xenfs::real::xen
