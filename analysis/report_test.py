@@ -26,7 +26,7 @@ def memory(sharing=True):
         step = other if sharing else 1000
         pages = {"private": 1000 * guests, "nfs": 1000 * guests + 500,
                  "xenfs-name": 700 + step * guests * (1 if sharing else 1),
-                 "xenfs-content": 700 + (20 if config == "same" else 280) * guests if sharing else 900 * guests,
+                 "xenfs-content": 700 + (20 if config == "same" else 280) * guests if sharing else 900 * guests + guests * (config == "same"),
                  "oracle": 650 + 10 * guests}
         rows += [dict(guests=guests, arm=arm, config=config, seed=1, pages_peak=n, pages_end=n, unique_pages=n)
                  for arm, n in pages.items()]

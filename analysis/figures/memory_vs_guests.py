@@ -47,16 +47,20 @@ def check(table, claims):
             f"builds {other}: NFS takes at least as much as private caches (the server caches a second time)",
             by_arm["nfs"].loc[many] >= by_arm["private"].loc[many],
             f"{by_arm['nfs'].loc[many]:,.0f} against {by_arm['private'].loc[many]:,.0f} pages with {many} guests")
-    same, different = peaks(table, "same"), peaks(table, "different")
-    if "xenfs-content" in same and "xenfs-content" in different:
-        gain = {config: growth(arms["xenfs-name"]) - growth(arms["xenfs-content"])
-                for config, arms in (("same", same), ("different", different))}
+    # With two guests: with more, the alternating builds hold pairs of equal configurations too.
+    saved = {}
+    for config in ("same", "different"):
+        by_arm = peaks(table, config)
+        if {"xenfs-name", "xenfs-content"} <= by_arm.keys() and {1, 2} <= set(by_arm["xenfs-name"].index):
+            gain = by_arm["xenfs-name"] - by_arm["xenfs-content"]
+            saved[config] = gain.loc[2] - gain.loc[1]
+    if len(saved) == 2:
         claims.check(
-            "sharing by content saves more over sharing by name when the builds are of the same configuration",
-            gain["same"] > gain["different"],
-            f"{gain['same']:,.0f} pages a guest saved with the same configuration, {gain['different']:,.0f} with two",
-            published="same configuration: outputs almost identical; another: 12 % of output pages in common",
-            source="captures measured for this project", known_how="V")
+            "sharing by content saves more over sharing by name for the second of two builds when it is of the same configuration",
+            saved["same"] > saved["different"],
+            f"{saved['same']:,.0f} pages saved with the same configuration, {saved['different']:,.0f} with another",
+            published="same configuration: 98.9 % of the second build's output pages exist in the first; another: 16.8 %",
+            source="captures of this project (workloads/captures)", known_how="V")
 
 
 def draw(plt, table):
