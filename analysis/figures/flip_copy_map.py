@@ -1,4 +1,6 @@
 """What it costs to hand a page from the host's cache to a guest: copied, mapped or flipped."""
+from matplotlib.ticker import LogLocator, NullFormatter
+
 from analysis.style import look
 
 TITLE = "Copy, map or flip: cost per page against batch size"
@@ -63,8 +65,8 @@ def draw(plt, table):
         where = crossover(by_mode["map"], by_mode["copy"]) if {"map", "copy"} <= by_mode.keys() else None
         if where is not None and where != by_mode["map"].index[0]:
             axis.axvline(where, color="#777777", linestyle="--", linewidth=1)
-            axis.annotate(f"map ≤ copy from {where}", (where, 1.0), xycoords=("data", "axes fraction"),
-                          ha="right", va="top", rotation=90, fontsize=8, color="#555555")
+            axis.annotate(f"map ≤ copy from {where}", (where, 0.02), xycoords=("data", "axes fraction"),
+                          ha="right", va="bottom", rotation=90, fontsize=8, color="#555555")
     last = axes[2]
     counts = sorted(table.vcpus.unique())
     for count, style in zip(counts, ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1, 1, 1)))):
@@ -83,6 +85,8 @@ def draw(plt, table):
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:g}")
         axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_minor_formatter(NullFormatter())
         axis.yaxis.set_major_formatter("{x:g}")
         axis.legend(frameon=False)
     return figure

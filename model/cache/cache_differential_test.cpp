@@ -2,7 +2,7 @@
 // policy; under LRU the order of eviction too.
 #include <gtest/gtest.h>
 
-#include "model/cache/cache_comparison.h"
+#include "model/cache/cache_differential_test.h"
 
 namespace xenfs::cache {
 namespace {

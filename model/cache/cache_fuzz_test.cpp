@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "model/cache/cache_comparison.h"
+#include "model/cache/cache_differential_test.h"
 
 namespace xenfs::cache {
 namespace {
