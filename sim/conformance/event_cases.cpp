@@ -24,18 +24,16 @@ void server(Side& side) {
     const Result<Port> port = side.host.events().bind(side.guest(0), shared[1]);
     ASSERT_TRUE(port);
     const auto gate = side.host.tasks().make_gate();
-    unsigned looks = 0, calls = 0;
+    unsigned calls = 0;
     side.host.events().on_event(*port, [&] {
         ++calls;
         gate->wake_one();
     });
-    while (*produced < total) {
-        gate->wait();
-        ++looks;
-    }
+    // On a real host the guest may be done before this looks: the bind's own event comes in any
+    // case.
+    while (calls == 0 || *produced < total) gate->wait();
     EXPECT_GT(calls, 0u);
     EXPECT_LE(calls, total + 1) << "one for the bind, and no more than were sent";
-    EXPECT_GT(looks, 0u);
     side.host.events().close(*port);
     side.unmap(handles[0]);
     side.tell(side.guest(0), "seen");
