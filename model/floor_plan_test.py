@@ -35,7 +35,9 @@ def sources(room):
 
 
 def is_test(path):
-    return path.stem.endswith(("_test", "_bench", "_fuzz")) or "tests" in path.parts
+    # The conformance suite runs over every host, so its programs know the suite and their host.
+    return (path.stem.endswith(("_test", "_bench", "_fuzz")) or "tests" in path.parts
+            or "conformance" in path.stem)
 
 
 def includes(path):
