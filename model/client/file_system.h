@@ -126,7 +126,8 @@ class FileSystem {
     // mmap: the mapping itself is the guest's business; what the file system sees are its faults.
     /// Makes `count` pages from first_page accessible to a process that mapped them (a fault, or
     /// MAP_POPULATE), with their content into `contents` where that is not empty. The frames stay
-    /// until unmap_pages, which names the same handle, range and kind.
+    /// until unmap_pages, which names the same handle, range and kind. EFAULT, with no page mapped,
+    /// where a page lies beyond the end of the file (SIGBUS).
     virtual int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
                           bool write, std::span<Fingerprint> contents) = 0;
     virtual int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,

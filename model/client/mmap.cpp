@@ -87,16 +87,16 @@ bool Client::shares_by_mapping() const {
 
 int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
                       bool write, std::span<Fingerprint> contents) {
-    clock_.charge(costs_.syscall);
     OpenFile* file = handles_.find(handle);
     if (file == nullptr) return EBADF;
     Node& node = *file->node;
+    if (node.attr.type == FileType::directory) return ENODEV;
     const bool shared_write = kind == MapKind::shared && write;
-    if (shared_write && !file->write) return EACCES;
+    if (!file->read || (shared_write && !file->write)) return EACCES;
     NodeUse use(node);
     if (int error = need_size(node)) return error;
     const std::uint64_t end = pages_of(node.attr.size);
-    if (first_page + count > end) return ENXIO;  // SIGBUS
+    if (first_page + count > end) return EFAULT;  // SIGBUS
     const bool copies = config_.mmap == MmapMode::private_copy && kind != MapKind::shared;
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint64_t page = first_page + i;
@@ -105,9 +105,8 @@ int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count
                                  : shared_page(node, page, count - i - 1, shared_write, error);
         if (slot == kNoSlot) {
             unmap_pages(handle, first_page, i, kind);
-            return error == ENODATA ? ENXIO : error;
+            return error == ENODATA ? EFAULT : error;
         }
-        clock_.charge(costs_.page_fault);
         pages_.cache().pin(slot);
         pages_.cache().touch(slot);
         ++stats_.page_hits;
@@ -119,10 +118,12 @@ int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count
         }
         if (!doomed_.empty()) drop_doomed();
     }
+    clock_.charge(costs_.faults(count, shared_write));
     return 0;
 }
 
 int Client::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind) {
+    clock_.charge(costs_.syscall);
     OpenFile* file = handles_.find(handle);
     if (file == nullptr) return EBADF;
     Node& node = *file->node;

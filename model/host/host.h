@@ -24,6 +24,17 @@ struct CoreCosts {
     Nanoseconds server_page = 0;  ///< one page found in the shared cache by the server
     Nanoseconds syscall = 0;     ///< entry to and exit from a guest's kernel for one file operation
     Nanoseconds page_fault = 0;  ///< a fault on a mapping whose page is at hand
+    /// Adjacent pages at hand that one such fault makes accessible; at least 1.
+    std::uint32_t fault_around_pages = 1;
+
+    /// What a process pays for reaching `pages` adjacent pages of a mapping that are at hand, under
+    /// any file system: it enters the kernel by faults only. The first write to a page of a shared
+    /// mapping is a fault of its own (Linux maps around read faults only). [M]
+    Nanoseconds faults(std::size_t pages, bool shared_write) const {
+        const std::size_t around = shared_write ? 1 : fault_around_pages;
+        return page_fault * static_cast<Nanoseconds>((pages + around - 1) / around) +
+               page_hit * static_cast<Nanoseconds>(pages);
+    }
 };
 
 /// What the host believes its mechanisms to cost, in ns, so that a policy may choose between them.

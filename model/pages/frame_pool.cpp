@@ -20,13 +20,14 @@ FrameIndex FramePool::place(Frame frame) {
     return index;
 }
 
-bool FramePool::refill() {
+void FramePool::prepare(std::uint32_t count) {
     std::array<Frame, 64> batch;
-    const std::size_t want = std::min<std::size_t>(batch.size(), headroom());
-    if (want == 0) return false;
-    const std::size_t got = frames_.allocate(std::span(batch).first(want));
-    for (std::size_t i = 0; i < got; ++i) free_.push_back(place(batch[i]));
-    return got != 0;
+    while (free() < count && headroom() != 0) {
+        const std::size_t want = std::min<std::size_t>({batch.size(), headroom(), count - free()});
+        const std::size_t got = frames_.allocate(std::span(batch).first(want));
+        for (std::size_t i = 0; i < got; ++i) free_.push_back(place(batch[i]));
+        if (got < want) return;
+    }
 }
 
 std::uint32_t FramePool::reserve(std::uint32_t n) {
@@ -37,7 +38,8 @@ std::uint32_t FramePool::reserve(std::uint32_t n) {
 }
 
 FrameIndex FramePool::take() {
-    if (free_.empty() && !refill()) return no_index;
+    if (free_.empty()) prepare(1);
+    if (free_.empty()) return no_index;
     const FrameIndex index = free_.back();
     free_.pop_back();
     records_[index].users = 1;

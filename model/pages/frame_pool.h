@@ -33,6 +33,9 @@ class FramePool {
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
+    /// Takes frames from the host, in as few calls as can be, until `count` are free or there are
+    /// no more. No more than that: a frame of the pool is memory of the host, filled or not.
+    void prepare(std::uint32_t count);
     /// A frame with one user; no_index when the capacity or the host's memory is reached.
     FrameIndex take();
     /// A frame that arrived by transfer; it has one user.
@@ -84,7 +87,6 @@ class FramePool {
         return capacity_ > owned_ + reserved_ ? capacity_ - owned_ - reserved_ : 0;
     }
     FrameIndex place(Frame frame);
-    bool refill();
 
     host::Frames& frames_;
     std::uint32_t capacity_;

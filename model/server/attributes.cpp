@@ -92,7 +92,8 @@ int ServerState::setattr(Request& q) {
         inode->attr_valid = false;
         return changed.error();
     }
-    if (resize) inode->size_ahead = false;
+    // A commit that came in between has made it longer again.
+    if (resize && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
     if (resize) {
@@ -131,6 +132,9 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
             unindex(cache_.frame(slot));
             host_.memory().zero(page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
+            // A write-back that was under way may have stored the old tail and the new size: then
+            // the storage's own truncate finds nothing to cut.
+            dirtied(inode, inodes_.find(inode.node), slot);
         }
         cache_.unpin(slot);
         end_io(inode);

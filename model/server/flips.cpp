@@ -17,6 +17,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     Worker& w = q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
+    pool_.prepare(static_cast<std::uint32_t>(slots.size()));
     std::size_t ready = 0;
     while (ready < slots.size()) {
         const pages::FrameIndex frame = take_frame(w);

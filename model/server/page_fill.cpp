@@ -200,6 +200,7 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
         cache_.pin(slots[i]);
         pinned.set(i);
     }
+    pool_.prepare(wish.count - hits);
     std::uint32_t good = wish.count;
     for (std::uint32_t i = 0; i < good; ++i) {
         if (pinned[i]) continue;

@@ -25,8 +25,6 @@ KernelCacheOptions KernelCacheOptions::from(const CostModel& costs, std::uint32_
     options.dirty_limit = costs.value("kernel.dirty_limit");
     options.readahead_pages =
         static_cast<std::uint32_t>(costs.count("kernel.readahead") / page_size);
-    options.fault_around_pages =
-        static_cast<std::uint32_t>(costs.count("kernel.fault_around") / page_size);
     options.reclaim_ns = costs.time("kernel.reclaim");
     return options;
 }
@@ -218,9 +216,7 @@ int KernelPageCache::map(NodeId node, std::uint64_t first, std::size_t count, bo
             }
         }
         if (!holds.empty()) let_go(holds);
-        const auto faults = (now + options_.fault_around_pages - 1) / options_.fault_around_pages;
-        clock_.charge(costs_.page_fault * static_cast<Nanoseconds>(faults) +
-                      costs_.page_hit * static_cast<Nanoseconds>(now));
+        clock_.charge(costs_.faults(now, dirty));
         page += now;
     }
     return 0;

@@ -25,7 +25,6 @@ struct KernelCacheOptions {
     Nanoseconds flusher_interval_ns = 0;           ///< how often it looks
     double dirty_background = 0, dirty_limit = 0;  ///< shares of the capacity
     std::uint32_t readahead_pages = 32;            ///< largest window
-    std::uint32_t fault_around_pages = 16;         ///< mapped by one fault where they are cached
     Nanoseconds reclaim_ns = 0;                    ///< CPU for each page that is evicted
 
     static KernelCacheOptions from(const CostModel& costs, std::uint32_t capacity_pages);

@@ -1,5 +1,7 @@
 #include "sim/machine/prices.h"
 
+#include <algorithm>
+
 namespace xenfs::sim {
 
 Prices::Prices(const CostModel& costs)
@@ -33,6 +35,8 @@ Prices::Prices(const CostModel& costs)
     core.server_page = costs.time("core.server_page");
     core.syscall = costs.time("cpu.syscall");
     core.page_fault = costs.time("cpu.page_fault");
+    core.fault_around_pages = static_cast<std::uint32_t>(
+        std::max<std::uint64_t>(costs.count("kernel.fault_around") / page_size, 1));
 }
 
 host::MechanismCosts Prices::mechanisms(unsigned vcpus) const {

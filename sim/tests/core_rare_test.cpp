@@ -72,7 +72,7 @@ TEST(CoreMmap, SharedFramesAreNotCopiedAndPrivateCopiesAre) {
                     EXPECT_EQ(c.map_pages(h, 0, 16, MapKind::text, false, seen), 0);
                     EXPECT_EQ(seen[15], 1015u);
                 }
-                EXPECT_EQ(c.map_pages(h, 15, 2, MapKind::text, false, {}), ENXIO);
+                EXPECT_EQ(c.map_pages(h, 15, 2, MapKind::text, false, {}), EFAULT);
                 c.drop_caches();  // what processes have mapped stays
                 own = world.guests[0]->counters().file_frames;
                 copies = c.stats().pages_copied_for_mmap;
