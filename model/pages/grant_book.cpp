@@ -40,7 +40,7 @@ void GrantBook::link(GrantRef reference, AccountId account, FrameIndex frame, st
 void GrantBook::unlink(GrantRef reference) {
     GrantRecord& r = records_[reference];
     if (r.orphaned) {
-        ledger_.discharge_limbo(r.charge);
+        ledger_.discharge_limbo(r.account, r.charge);
     } else {
         (r.account_prev == no_record ? heads_[r.account] : records_[r.account_prev].account_next) =
             r.account_next;
@@ -81,10 +81,9 @@ std::size_t GrantBook::grant(AccountId account, std::span<const FrameIndex> fram
         machine[charged] = f.frame;
     }
     if (charged == 0) return 0;
-    const std::size_t written =
-        grants_.grant(ledger_.account(account).domain, std::span(machine).first(charged),
-                      kind == EntryKind::write ? Access::read_write : Access::read,
-                      out.first(charged));
+    const std::size_t written = grants_.grant(
+        ledger_.account(account).domain, std::span(machine).first(charged),
+        kind == EntryKind::write ? Access::read_write : Access::read, out.first(charged));
     for (std::size_t i = 0; i < written; ++i) {
         link(out[i], account, frames[i], tags[i], kind, charges[i]);
     }
@@ -183,6 +182,7 @@ FrameIndex GrantBook::take_arrived(AccountId account, GrantRef reference) {
 }
 
 bool GrantBook::end_all(AccountId account) {
+    const DomainId domain = ledger_.account(account).domain;
     std::array<GrantRef, batch_size> batch;
     while (account < heads_.size() && heads_[account] != no_record) {
         std::size_t length = 0;
@@ -211,10 +211,11 @@ bool GrantBook::end_all(AccountId account) {
             if (r.account_next != no_record) records_[r.account_next].account_prev = r.account_prev;
             r.account_prev = r.account_next = no_record;
             r.orphaned = 1;
+            r.account = domain;
         }
     }
     return std::none_of(aside_.begin(), aside_.end(), [&](GrantRef reference) {
-        return records_[reference].orphaned && records_[reference].account == account;
+        return records_[reference].orphaned && records_[reference].account == domain;
     });
 }
 

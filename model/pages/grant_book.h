@@ -32,12 +32,12 @@ struct GrantRecord {
     std::uint32_t tag = no_tag;
     std::uint32_t account_prev = no_record, account_next = no_record;
     std::uint32_t frame_prev = no_record, frame_next = no_record;
-    std::uint16_t account = 0;
+    std::uint16_t account = 0;  ///< orphaned: the domain
     EntryKind kind = EntryKind::none;
     std::uint8_t charge : 5 = 0;    ///< pages
     std::uint8_t aside : 1 = 0;     ///< revoked but busy: ends when it is idle
     std::uint8_t ending : 1 = 0;    ///< in the batch that is being ended now
-    std::uint8_t orphaned : 1 = 0;  ///< its account is closed: in the ledger's limbo
+    std::uint8_t orphaned : 1 = 0;  ///< its account is closing: in the ledger's limbo
 };
 static_assert(sizeof(GrantRecord) == 28);
 

@@ -23,6 +23,7 @@ std::uint64_t Ledger::close(AccountId id) {
     Account& a = accounts_[id];
     const std::uint64_t left = a.pinned;
     limbo_ += left;
+    if (left != 0) limbo_of_[a.domain] += left;
     total_pinned_ -= left;
     total_donated_ -= a.donated;
     a = {};
@@ -36,9 +37,13 @@ void Ledger::discharge(AccountId id, std::uint64_t pages) {
     check(id);
 }
 
-void Ledger::discharge_limbo(std::uint64_t pages) {
-    assert(pages <= limbo_);
+void Ledger::discharge_limbo(DomainId domain, std::uint64_t pages) {
+    if (pages == 0) return;
+    const auto found = limbo_of_.find(domain);
+    assert(found != limbo_of_.end() && pages <= found->second && pages <= limbo_);
     limbo_ -= pages;
+    found->second -= pages;
+    if (found->second == 0) limbo_of_.erase(found);
 }
 
 bool Ledger::set_donated(AccountId id, std::uint64_t pages) {

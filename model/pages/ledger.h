@@ -2,6 +2,7 @@
 // Who has paid for what is pinned. For every account, always: pinned ≤ donated + quota.
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "model/host/types.h"
@@ -42,7 +43,7 @@ class Ledger {
         return true;
     }
     void discharge(AccountId id, std::uint64_t pages);
-    void discharge_limbo(std::uint64_t pages);
+    void discharge_limbo(DomainId domain, std::uint64_t pages);
 
     /// False, and nothing changed: the invariant would break (only when it is lowered).
     bool set_donated(AccountId id, std::uint64_t pages);
@@ -51,6 +52,11 @@ class Ledger {
     std::uint64_t total_pinned() const { return total_pinned_; }  ///< of open accounts
     std::uint64_t total_donated() const { return total_donated_; }
     std::uint64_t limbo() const { return limbo_; }
+    /// What closed accounts of a domain have left in limbo.
+    std::uint64_t limbo_of(DomainId domain) const {
+        const auto found = limbo_of_.find(domain);
+        return found == limbo_of_.end() ? 0 : found->second;
+    }
     /// Everything, for tests: O(accounts).
     void check_all() const;
 
@@ -59,6 +65,7 @@ class Ledger {
 
     std::vector<Account> accounts_;
     std::uint64_t total_pinned_ = 0, total_donated_ = 0, limbo_ = 0;
+    std::unordered_map<DomainId, std::uint64_t> limbo_of_;  ///< without zeros
 };
 
 }  // namespace xenfs::pages

@@ -21,10 +21,27 @@ int ServerState::donate(Request& q) {
     return 0;
 }
 
+/// A client that took memory back without asking has no credit for it. False: it pins more than
+/// that leaves it, and is a client no more.
+bool ServerState::donation_stands(Connection& c) {
+    const std::uint64_t counted = ledger_.account(c.account).donated;
+    if (counted == 0) return true;
+    const std::uint64_t seen = host_.frames().donated_by(c.device.guest);
+    if (seen >= counted) return true;
+    if (ledger_.set_donated(c.account, seen)) {
+        adjust_capacity();
+        return true;
+    }
+    ++stats_.protocol_violations;
+    doom(c);
+    return false;
+}
+
 int ServerState::reclaim(Request& q) {
     const auto in = q.args.get<protocol::BalloonIn>();
     if (!q.args.finished()) return EINVAL;
     const pages::AccountId id = q.client.account;
+    if (!donation_stands(q.client)) return EPERM;
     const std::uint64_t before = ledger_.account(id).donated;
     const std::uint64_t back = std::min({in.pages, before, ledger_.credit(id)});
     if (back == 0 && in.pages != 0) return EAGAIN;

@@ -39,6 +39,7 @@ struct Connection {
     std::uint32_t generation = 0;
     State state = State::offered;
     bool looked_at = false;     ///< the store changed: the control task has not looked yet
+    bool refused = false;       ///< its offer was no good: closed until it begins again
     bool initialised = false;   ///< FUSE_INIT came
     bool unresponsive = false;  ///< let a notice's bound pass and has not caught up
     bool doomed = false;        ///< a violation, or it asked to leave

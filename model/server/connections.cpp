@@ -14,11 +14,9 @@ void ServerState::control() {
             if (slot == nullptr) continue;
             Connection& c = *slot;
             if (c.watch == 0) {  // attached, not offered yet
-                const protocol::BackendOffer offer{.max_slots = config_.max_slots,
-                                                   .pool_domain = host_.granter(),
-                                                   .export_name = c.attachment.export_name,
-                                                   .quota_pages = c.attachment.quota_pages};
-                protocol::write_backend_offer(host_.store(), c.device, offer);
+                // Who left with pages mapped has no second quota beside them.
+                if (ledger_.limbo_of(c.device.guest) != 0) continue;
+                write_offer(c);
                 const ConnectionIndex index = c.index;
                 const std::uint32_t generation = c.generation;
                 c.watch = host_.store().watch(
@@ -47,7 +45,7 @@ void ServerState::control() {
             }
         }
         if (book_.aside() != 0) {
-            book_.retry_aside();
+            if (book_.retry_aside() != 0) look_ = true;
             io_gate_->wake_all();
         }
         if (look_ || stopping_) continue;
@@ -56,11 +54,21 @@ void ServerState::control() {
     }
 }
 
+void ServerState::write_offer(Connection& c) {
+    c.refused = false;
+    const protocol::BackendOffer offer{.max_slots = config_.max_slots,
+                                       .pool_domain = host_.granter(),
+                                       .export_name = c.attachment.export_name,
+                                       .quota_pages = c.attachment.quota_pages};
+    protocol::write_backend_offer(host_.store(), c.device, offer);
+}
+
 void ServerState::look_at(Connection& c) {
     c.looked_at = true;
     const XenbusState state = protocol::read_frontend_state(host_.store(), c.device);
     if (c.state == Connection::State::offered) {
-        if (state == XenbusState::initialised) connect(c);
+        if (state == XenbusState::initialised && !c.refused) connect(c);
+        if (state == XenbusState::initialising && c.refused) write_offer(c);
         return;
     }
     if (state == XenbusState::closing || state == XenbusState::closed ||
@@ -73,6 +81,7 @@ void ServerState::look_at(Connection& c) {
 void ServerState::connect(Connection& c) {
     const auto refuse = [&] {
         ++stats_.errors;
+        c.refused = true;
         protocol::write_backend_state(host_.store(), c.device, XenbusState::closing);
         protocol::write_backend_state(host_.store(), c.device, XenbusState::closed);
     };
@@ -124,6 +133,11 @@ void ServerState::doom(Connection& c) {
     ack_gate_->wake_all();
     io_gate_->wake_all();
     control_gate_->wake_one();
+}
+
+void ServerState::leave(Connection& c) {
+    --c.active;
+    if (!c.alive() && c.active == 0) control_gate_->wake_one();
 }
 
 void ServerState::disconnect(Connection& c) {

@@ -62,7 +62,7 @@ void ServerState::post(Acks& acks, Connection& c, Notice what) {
     acks.generation[index] = generation;
     ++c.active;
     host_.events().notify(c.port);
-    --c.active;
+    leave(c);
 }
 
 void ServerState::await(Acks& acks) {
@@ -92,9 +92,8 @@ void ServerState::await(Acks& acks) {
             const bool woken = ack_gate_->wait(std::min(rest, config_.ack_timeout / 16));
             // An event may have been lost; raising it again is harmless.
             if (!woken && c->alive()) host_.events().notify(c->port);
-            --c->active;
             --c->acks_awaited;
-            if (!c->alive() && c->active == 0) control_gate_->wake_one();
+            leave(*c);
         }
     }
     --waiting_for_acks_;
@@ -160,8 +159,10 @@ void ServerState::all_changed(Inode& inode, Connection* by) {
         if (c == nullptr || !c->alive()) continue;
         unhold(inode, *c);
         inode.copiers &= ~bit(c->index);
+        ++c->active;  // it may go while the first is being posted
         post(acks, *c, notice(NoticeKind::inval_pages, inode.node));
         if (c->alive()) post(acks, *c, notice(NoticeKind::inval_node, inode.node));
+        leave(*c);
     }
     await(acks);
 }

@@ -61,7 +61,7 @@ int ServerState::setlk(Request& q, bool wait) {
         return 0;
     }
     if (!wait) return EAGAIN;
-    inode->locks->waiting.push_back({range, q.slot, q.header.unique});
+    inode->locks->waiting.push_back({range, q.slot, q.header.unique, q.client.generation});
     return reply_later;
 }
 
@@ -69,7 +69,8 @@ void ServerState::wake_lock_waiters(Inode& inode) {
     // Answering yields: all are taken out first.
     for (const LockWaiter& waiter : inode.locks->grant_waiting()) {
         Connection* c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
-        if (c != nullptr) answer(*c, waiter.slot, waiter.unique, 0, 0);
+        if (c != nullptr && c->generation == waiter.generation)
+            answer(*c, waiter.slot, waiter.unique, 0, 0);
     }
 }
 

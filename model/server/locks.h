@@ -27,6 +27,7 @@ struct LockWaiter {
     LockRange range;
     std::uint16_t slot = 0;
     std::uint64_t unique = 0;
+    std::uint32_t generation = 0;  ///< of its connection
 };
 
 struct FileLocks {

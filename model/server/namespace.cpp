@@ -41,11 +41,15 @@ int ServerState::lookup(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     InodeUse parent(*this, q.header.nodeid);
+    const bool held = (parent->holders & bit(q.client.index)) != 0;
     const bool cacheable = hold(*parent, q.client);
     const auto found = storage_.lookup(parent->node, name);
     if (!found) {
-        // It stays a holder: it may have been told of other names.
-        if (found.error() != ENOENT) return found.error();
+        // It stays a holder if it was one: it may have been told of other names.
+        if (found.error() != ENOENT) {
+            if (!held) unhold(*parent, q.client);
+            return found.error();
+        }
         protocol::EntryOut out{};
         out.entry_valid = cacheable ? protocol::valid_until_notice : 0;
         q.reply.put(out);

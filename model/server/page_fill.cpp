@@ -122,11 +122,24 @@ bool ServerState::wait_for_loading(Inode& inode, std::span<const Slot> slots) {
     const cache::PageKey key = cache_.key(slot);
     const bool flux = (cache_.flags(slot) & page_flux) != 0;
     end_io(inode);
-    const bool woken = io_gate_->wait(flux ? config_.ack_timeout : host::forever);
-    if (!woken && flux && cache_.find(key) == slot && (cache_.flags(slot) & page_flux) != 0) {
-        ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
-        drop_slot(slot);
-        io_gate_->wake_all();
+    if (!flux) {
+        io_gate_->wait();
+    } else {
+        // Whatever else wakes the gate meanwhile buys the client no time.
+        const auto still = [&] {
+            return cache_.find(key) == slot && (cache_.flags(slot) & page_flux) != 0;
+        };
+        const Nanoseconds deadline = host_.clock().now() + config_.ack_timeout;
+        Nanoseconds left = config_.ack_timeout;
+        for (; still() && left > 0; left = deadline - host_.clock().now()) io_gate_->wait(left);
+        if (still()) {
+            drain_io(inode);  // the request that made the page may not be over
+            if (still()) {
+                ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
+                drop_slot(slot);
+                io_gate_->wake_all();
+            }
+        }
     }
     begin_io(inode);
     return true;

@@ -107,19 +107,25 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
 void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
                                       std::uint32_t count) {
-    Acks acks;
+    const auto others = std::count_if(inode.files.begin(), inode.files.end(),
+                                      [](std::uint32_t file) { return file != no_file; });
+    if (others < 2) return;
+    drain_io(inode);  // another request may hold slots of these pages
+    std::uint64_t stale = 0;
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
-        bool any = false;
         for (std::uint32_t page = first; page < first + count; ++page) {
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
             if ((cache_.flags(slot) & page_writing) != 0) continue;
             drop_slot(slot);
-            any = true;
+            stale |= bit(i);
         }
+    }
+    Acks acks;
+    for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* other = connection(i);
-        if (any && other != nullptr && other->alive()) {
+        if ((stale & bit(i)) != 0 && other != nullptr && other->alive()) {
             post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
         }
     }

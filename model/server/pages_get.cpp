@@ -69,6 +69,7 @@ int ServerState::pages_get(Request& q) {
         return EFBIG;
     }
     end_entries(q.client, released);
+    if (!donation_stands(q.client)) return EPERM;
     protocol::PagesGetOut out{};
     if (in.count == 0) {
         q.reply.put(out);

@@ -104,6 +104,9 @@ class ServerState {
     // --- connections.cpp: the control task
     void control();
     void look_at(Connection& c);
+    void write_offer(Connection& c);
+    /// A task is done with the connection's ring (Connection::active).
+    void leave(Connection& c);
     void connect(Connection& c);
     void disconnect(Connection& c);
     void release_client(Connection& c);
@@ -242,6 +245,7 @@ class ServerState {
     // --- balloon.cpp
     int donate(Request& q);
     int reclaim(Request& q);
+    bool donation_stands(Connection& c);
     void adjust_capacity();
     /// Where contents are shared there are more cached pages than frames; frames then are the
     /// limit.

@@ -130,8 +130,7 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Reque
                           : E2BIG,
                error == 0 && fits ? q.reply.size() : 0);
     }
-    --c.active;
-    if (!c.alive() && c.active == 0) control_gate_->wake_one();
+    leave(c);
 }
 
 void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
@@ -145,7 +144,7 @@ void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique
         std::memcpy(c.ring.slot(slot), &out, sizeof out);
         if (c.ring.reply(slot)) host_.events().notify(c.port);
     }
-    --c.active;
+    leave(c);
 }
 
 int ServerState::dispatch(Request& q) {
