@@ -89,6 +89,7 @@ class Reader {
         const std::byte* from = take(count * sizeof(T));
         if (reinterpret_cast<std::uintptr_t>(from) % alignof(T) != 0) {
             ok_ = false;
+            left_ = 0;
             return {};
         }
         return {reinterpret_cast<const T*>(from), count};
