@@ -102,9 +102,13 @@ title = "One workload, arm by arm"
 [host]
 cores = 64
 memory = "96 GiB"
+grant_frames = 4096
 [arm]
 name = "xenfs"
 transfer = "adaptive"
+cache = "2 GiB"
+quota = "256 MiB"
+mapping_budget = "192 MiB"
 [workload]
 kind = "capture-replay"
 [sample]
