@@ -25,7 +25,8 @@ struct ControlPage {
     alignas(64) std::uint32_t notice_done;              ///< client
     alignas(64) std::uint16_t request_slot[max_slots];  ///< client: which slot holds request i
     alignas(64) std::uint16_t reply_slot[max_slots];    ///< server: which slot holds reply i
-    alignas(1024) Notice notices[notice_count];         ///< server
+    std::byte unused[256];
+    alignas(64) Notice notices[notice_count];  ///< server
 };
 static_assert(offsetof(ControlPage, request_producer) == 0);
 static_assert(offsetof(ControlPage, request_consumer) == 64);
