@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "model/protocol/message_seeds.h"
+#include "model/protocol/tests/message_seeds.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <string>
 
-#include "model/protocol/message_seeds.h"
+#include "model/protocol/tests/message_seeds.h"
 
 int main(int argc, char** argv) {
     if (argc != 2) {
