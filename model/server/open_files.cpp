@@ -88,7 +88,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
             const auto changed = storage_.setattr(inode.node, change);
             e = changed.error();
             if (changed) {
-                inode.size_ahead = false;
+                if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
                 learn(inode, *changed);
                 all_changed(inode, &c);
             }
