@@ -158,6 +158,8 @@ int ServerState::pages_get(Request& q) {
                 out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
                 ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
                 for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
+                // The grant table is full of entries, perhaps of others: somebody has to let go.
+                if (!credit_short) ask_for_pages();
             }
             stats_.granted += granted;
             if (write) {
