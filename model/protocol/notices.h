@@ -11,7 +11,7 @@ namespace xenfs::protocol {
 
 enum class NoticeKind : std::uint32_t {
     inval_entry = 1,   ///< node = parent, name_hash: forget that name, found or not
-    inval_node = 2,    ///< node: forget its attributes
+    inval_node = 2,    ///< node: forget its attributes; of a directory, its names too
     inval_pages = 3,   ///< node, first, count: copies and mappings are stale; forget, release later
     revoke_pages = 4,  ///< node, first, count (node 0: any `count` pages): unmap and release now
     recall_lease = 5   ///< node: write back what is dirty, then hold no lease
