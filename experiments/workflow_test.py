@@ -119,8 +119,11 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
 
 
 def test_an_interrupted_reproduce_goes_on_from_there(bench):
+    # A background job of a shell without job control starts with SIGINT ignored, and so do its tests.
     code = f"""
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {str(plan.HERE.parent)!r})
 from experiments import plan, reproduce
 import pathlib

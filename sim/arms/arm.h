@@ -1,10 +1,12 @@
 #pragma once
 // A system under test: how the guests of one host reach their files.
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "model/client/file_system.h"
+#include "model/policies/transfer/policy.h"
 #include "sim/arms/counters.h"
 #include "sim/machine/machine.h"
 #include "sim/storage/disk_driver.h"
@@ -44,6 +46,10 @@ struct ArmConfig {
     Nanoseconds ack_timeout_ns = 1'000'000'000;
     unsigned workers = 4;
     std::uint32_t slots = 16;
+    /// Hears of each decision of the transfer policy; see ClientConfig::on_decision.
+    std::function<void(Domain& guest, const policies::TransferRequest&,
+                       const policies::TransferDecision&)>
+        on_transfer;
     std::size_t pool_grant_frames = 64;  ///< the pool domain's grant table: 512 entries each
 };
 

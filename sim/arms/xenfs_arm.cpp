@@ -71,7 +71,7 @@ class XenfsArm final : public Arm {
             }
         });
         auto& place = clients_[guest.id()];
-        place = std::make_unique<client::Client>(guest.host(), client_config());
+        place = std::make_unique<client::Client>(guest.host(), client_config(guest));
         if (const int error = place->mount()) {
             throw std::invalid_argument("guest '" + guest.name() +
                                         "' cannot mount XenFS: " + std::strerror(error));
@@ -86,7 +86,7 @@ class XenfsArm final : public Arm {
   private:
     static constexpr std::uint64_t unlimited_pages = std::uint64_t{1} << 40;
 
-    client::ClientConfig client_config() const {
+    client::ClientConfig client_config(Domain& guest) const {
         client::ClientConfig client;
         client.server = dom0_.id();
         client.slots = config_.slots;
@@ -98,6 +98,11 @@ class XenfsArm final : public Arm {
         client.write_behind = config_.write_behind_ns;
         client.entry_limit = config_.guest_names;
         client.donate = config_.donation_pages;
+        if (config_.on_transfer) {
+            client.on_decision = [this, &guest](const auto& request, const auto& decision) {
+                config_.on_transfer(guest, request, decision);
+            };
+        }
         return client;
     }
 

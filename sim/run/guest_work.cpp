@@ -7,6 +7,7 @@
 
 #include "sim/run/pages_workload.h"
 #include "sim/run/populate.h"
+#include "sim/run/timeline_sources.h"
 #include "sim/run/traced_file_system.h"
 #include "sim/scenario/error.h"
 
@@ -105,6 +106,12 @@ void GuestWorks::build(std::size_t index, client::FileSystem& fs) {
     options.variation = spec.variation;
     options.salt = setup_.simulation.stream_seed(fmt::format("build/{}", index));
     options.verify = spec.verify;
+    if (timeline_ != nullptr) {
+        const auto rows = std::make_shared<JobRows>(*timeline_, setup_.capture_of(index),
+                                                    options.mode, guest.name(),
+                                                    guest.host().clock());
+        options.on_job = [rows](std::uint32_t id, bool starts) { (*rows)(id, starts); };
+    }
     works_[index].build = workloads::run_build(*plans_[index % plans_.size()], fs,
                                                guest.host().tasks(), guest.host().clock(), options);
 }

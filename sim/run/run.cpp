@@ -106,7 +106,7 @@ RunOutput run_here(const Scenario& scenario, const RunOptions& options) {
     Timeline timeline(static_cast<std::size_t>(scenario.timeline_events));
     Timeline* const wanted = options.timeline ? &timeline : nullptr;
 
-    Setup setup(scenario);
+    Setup setup(scenario, wanted);
     GuestWorks works(setup, wanted);
     Sampler sampler(setup, works, wanted);
     ProgressLine line(options.progress);

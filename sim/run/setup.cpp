@@ -9,6 +9,7 @@
 #include "sim/run/pages_workload.h"
 #include "sim/run/populate.h"
 #include "sim/run/stealer_workload.h"
+#include "sim/run/timeline_sources.h"
 #include "sim/scenario/costs.h"
 #include "sim/scenario/error.h"
 #include "sim/storage/tree_builder.h"
@@ -70,7 +71,7 @@ std::vector<Fingerprint> distinct_pages(std::int64_t bytes, std::uint64_t salt) 
 
 }  // namespace
 
-Setup::Setup(const Scenario& in)
+Setup::Setup(const Scenario& in, Timeline* timeline)
     : scenario(in),
       costs(cost_model_of(in)),
       captures(load_captures(in.workload)),
@@ -88,7 +89,10 @@ Setup::Setup(const Scenario& in)
         config.maptrack_frames = static_cast<std::size_t>(host.maptrack_frames);
         config.user_space = true;
         dom0 = &machine->create_domain(config);
-        arm = arm_registry().make(scenario.arm.name, *machine, *dom0, arm_config());
+        ArmConfig config_of_arm = arm_config();
+        if (timeline != nullptr) config_of_arm.on_transfer = trace_transfers(*timeline);
+        arm = arm_registry().make(scenario.arm.name, *machine, *dom0, config_of_arm);
+        if (timeline != nullptr) trace_disk(*timeline, arm->disk());
         for (std::size_t i = 0; i < scenario.guests.size(); ++i) {
             config.name = fmt::format("guest{}", i + 1);
             config.vcpus = static_cast<unsigned>(scenario.guests[i].vcpus);

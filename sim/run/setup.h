@@ -7,6 +7,7 @@
 
 #include "sim/arms/arm.h"
 #include "sim/machine/machine.h"
+#include "sim/run/timeline.h"
 #include "sim/scenario/scenario.h"
 #include "workloads/capture/capture.h"
 #include "workloads/process/path.h"
@@ -16,8 +17,9 @@ namespace xenfs::sim {
 /// Lives in the process that simulates, from before the run to after its end. Members in the order
 /// in which they depend on each other.
 struct Setup {
-    /// Throws InputError for what the scenario names and cannot be used.
-    explicit Setup(const Scenario& scenario);
+    /// Throws InputError for what the scenario names and cannot be used. `timeline`: where disk
+    /// requests and transfer decisions are drawn, if given; outlives the run.
+    explicit Setup(const Scenario& scenario, Timeline* timeline = nullptr);
 
     const Scenario& scenario;
     CostModel costs;

@@ -57,6 +57,9 @@ Nanoseconds Disk::serve(Nanoseconds now, const DiskRequest& request) {
     (request.write ? stats_.writes : stats_.reads) += 1;
     (request.write ? stats_.written_bytes : stats_.read_bytes) += bytes;
     *place = done;
+    if (observer_) {
+        observer_(request, static_cast<std::size_t>(place - place_free_.begin()), start, done);
+    }
     link_free_ = done;
     next_sector_ = request.first_sector + request.sectors;
     last_was_write_ = request.write;

@@ -6,6 +6,7 @@
 // states.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,12 @@ class Disk {
     /// returns when it is done. First come, first served.
     Nanoseconds serve(Nanoseconds now, const DiskRequest& request);
 
+    /// Hears of each request taken, for timelines: which of the parallel places serves it, and from
+    /// when to when.
+    using Observer = std::function<void(const DiskRequest&, std::size_t place, Nanoseconds start,
+                                        Nanoseconds done)>;
+    void observe(Observer observer) { observer_ = std::move(observer); }
+
     /// When all that was taken is done.
     Nanoseconds busy_until() const { return busy_until_; }
     /// When a request handed over now would enter service at the earliest.
@@ -89,6 +96,7 @@ class Disk {
     Nanoseconds busy_until_ = 0;
     std::uint64_t next_sector_ = 0;
     bool last_was_write_ = false;
+    Observer observer_;
     double joules_ = 0;  ///< of all time before busy_until_
 };
 

@@ -29,14 +29,17 @@ struct Variant {
     double lost_events = 0;
 };
 
-std::string name_of(const testing::TestParamInfo<Variant>& info) {
-    const Variant& v = info.param;
+std::string name_of(const Variant& v) {
     std::string name = std::string(v.transfer) + "_" + v.dedup;
     if (!v.leases) name += "_noleases";
     if (v.tight) name += "_tight";
     if (v.mmap == client::MmapMode::private_copy) name += "_private";
     if (v.lost_events > 0) name += "_lost";
     return name;
+}
+
+void PrintTo(const Variant& variant, std::ostream* out) {
+    *out << name_of(variant);
 }
 
 class Checker {
@@ -421,7 +424,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{"copy", "content", true, true}, Variant{"map", "content", false, true},
                     Variant{"map", "name", true, false, client::MmapMode::private_copy},
                     Variant{"map", "name", true, false, client::MmapMode::share, 0.02}),
-    name_of);
+    [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
 }  // namespace xenfs::sim::tests

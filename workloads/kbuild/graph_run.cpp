@@ -65,6 +65,7 @@ class GraphRun {
         } else {
             group_.spawn(std::string("job-").append(std::to_string(job)), [this, job] {
                 Replayer::Worker worker;
+                if (options_.on_job) options_.on_job(job, true);
                 run_with_children(job, worker);
             });
         }
@@ -77,6 +78,7 @@ class GraphRun {
             if (group_.failed() || ready_.empty()) return;
             const JobId job = ready_.top().job;
             ready_.pop();
+            if (options_.on_job) options_.on_job(job, true);
             for (std::uint32_t op : c_.ops_of_job(job)) {
                 perform(op, worker);
                 if (group_.failed()) return;
@@ -155,6 +157,7 @@ class GraphRun {
         replayer_.settle(worker);
         ++report_.jobs;
         jobs_[job].ended = true;
+        if (options_.on_job) options_.on_job(job, false);
         for (JobId next : plan_.successors(job))
             if (next < count_) unblock(next);
         const JobId parent = c_.jobs[job].parent;

@@ -49,6 +49,9 @@ struct BuildOptions {
     /// Lets time pass at least this often within a job, so that guests see each other's work at
     /// about the right time.
     Nanoseconds flush_every_ns = 2'000'000;
+    /// Hears when each job (recorded mode: each process) starts and ends, in its task, for
+    /// timelines: its id in the capture. Must not block.
+    std::function<void(std::uint32_t id, bool starts)> on_job;
 };
 
 struct BuildReport {

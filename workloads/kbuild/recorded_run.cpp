@@ -17,6 +17,7 @@ class RecordedRun {
         : plan_(plan),
           c_(plan.capture()),
           replayer_(replayer),
+          options_(options),
           report_(report),
           group_(tasks),
           limit_(static_cast<std::uint32_t>(std::ceil(std::clamp(options.fraction, 0.0, 1.0) *
@@ -49,6 +50,7 @@ class RecordedRun {
 
     void run_process(ProcessId p) {
         Replayer::Worker worker;
+        if (options_.on_job) options_.on_job(p, true);
         for (std::uint32_t i : plan_.ops_of_process(p)) {
             if (i >= limit_ || group_.failed()) break;
             const Op& op = c_.ops[i];
@@ -62,6 +64,7 @@ class RecordedRun {
         }
         replayer_.settle(worker);
         state_[p] = State::ended;
+        if (options_.on_job) options_.on_job(p, false);
         if (host::Gate* waiter = gates_[p]) waiter->wake_all();
     }
 
@@ -77,6 +80,7 @@ class RecordedRun {
     const BuildPlan& plan_;
     const Capture& c_;
     Replayer& replayer_;
+    const BuildOptions& options_;
     BuildReport& report_;
     TaskGroup group_;
     std::uint32_t limit_;

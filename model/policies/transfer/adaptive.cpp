@@ -29,10 +29,10 @@ class Adaptive final : public TransferPolicy {
         const double copy = times * (hypercall + n * cost(costs_.copy_page));
         const double flip = times * (hypercall + n * cost(costs_.flip_page));
         if (flip_supported_ && flip < copy && flip < map) {
-            return {Mechanism::flip, TransferReason::cheaper_batch};
+            return {Mechanism::flip, TransferReason::cheaper_batch, copy, map, flip};
         }
-        if (map < copy) return {Mechanism::map, TransferReason::cheaper_reused};
-        return {Mechanism::copy, TransferReason::cheaper_once};
+        if (map < copy) return {Mechanism::map, TransferReason::cheaper_reused, copy, map, flip};
+        return {Mechanism::copy, TransferReason::cheaper_once, copy, map, flip};
     }
 
   private:
