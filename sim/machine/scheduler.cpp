@@ -8,16 +8,29 @@
 #include <cstring>
 #include <exception>
 #include <simgrid/s4u.hpp>
+#include <simgrid/simix.hpp>
 
 #include "sim/costs/units.h"
+
+// simgrid/simix.hpp tells its readers to call this to let an actor out of simcall_blocking(), and
+// the library exports it, but its class stands in no header that is shipped. It is not virtual, so
+// a name is all that the linker needs; with a SimGrid that has it no more, this does not link.
+namespace simgrid::kernel::actor {
+class ActorImpl {
+  public:
+    void simcall_answer();
+};
+}  // namespace simgrid::kernel::actor
 
 namespace xenfs::sim {
 namespace s4u = simgrid::s4u;
 
+/// Waits in a blocking simcall wherever it has not the baton.
 struct Fiber {
-    s4u::SemaphorePtr baton = s4u::Semaphore::create(0);
+    /// In the kernel's context.
+    void go_on() const { actor->get_impl()->simcall_answer(); }
+    s4u::ActorPtr actor;
     Task* task = nullptr;
-    bool started = false;
 };
 
 /// A one-off or periodic call outside of any domain.
@@ -105,7 +118,6 @@ void Scheduler::run() {
     if (ran_) throw SimulationError("a simulation runs once");
     ran_ = true;
     conductor_ = std::make_unique<Fiber>();
-    conductor_->started = true;
     bool conducted = false;
     s4u::Actor::create("conductor", the_engine->host_by_name("host"), [&] {
         conduct();
@@ -120,6 +132,7 @@ void Scheduler::run() {
 /// left.
 void Scheduler::conduct() {
     running_ = conductor_.get();
+    conductor_->actor = s4u::Actor::self();
     stop_ = stop_ || foreground_ == 0;
     pass(pick());
     follow();
@@ -389,24 +402,24 @@ void Scheduler::pass(Fiber* to) {
     const KeepExceptions kept;
     running_ = to;
     ++counters_.switches;
-    // What runs next may run before the next line does: nothing is touched in between.
-    if (to->started) {
-        to->baton->release();
-    } else {
-        to->started = true;
-        ++counters_.actors;
-        s4u::Actor::create("task", the_engine->host_by_name("host"), [this, to] {
-            run_fiber(*to);
-        })->daemonize();
-    }
-    own->baton->acquire();
+    // One simcall for both: `to` goes on, and we do when somebody else says so.
+    simgrid::kernel::actor::simcall_blocking([this, to] {
+        if (to->actor == nullptr) {
+            ++counters_.actors;
+            to->actor = s4u::Actor::create("task", the_engine->host_by_name("host"),
+                                           [this, to] { run_fiber(*to); });
+            to->actor->daemonize();
+        } else {
+            to->go_on();
+        }
+    });
 }
 
 void Scheduler::run_fiber(Fiber& fiber) {
     for (;;) {
         if (fiber.task == nullptr) {  // the end of the run
             running_ = conductor_.get();
-            conductor_->baton->release();
+            simgrid::kernel::actor::simcall_answered([this] { conductor_->go_on(); });
             return;
         }
         run_task(*fiber.task);

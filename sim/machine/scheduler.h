@@ -1,11 +1,11 @@
 #pragma once
 // Tasks and simulated time over SimGrid. For the files of sim/machine.
 //
-// A task runs on a SimGrid actor. At any moment one actor has the baton and all others wait at a
-// semaphore of theirs. Whoever blocks picks what happens next by itself: it fires timers and event
+// A task runs on a SimGrid actor. At any moment one actor has the baton and all others wait in a
+// simcall of theirs. Whoever blocks picks what happens next by itself: it fires timers and event
 // handlers on its own stack, and passes the baton to the next task that is ready; where that is
 // itself, it just goes on. So a round trip between two domains is two passes of the baton (about
-// 0.5 us) however many timers fire on the way, and a charge that nobody can observe is an addition.
+// 0.3 us) however many timers fire on the way, and a charge that nobody can observe is an addition.
 // Time is our own int64; the engine's clock (a double) is moved after it at a bounded distance.
 
 #include <deque>
@@ -22,7 +22,7 @@ namespace xenfs::sim {
 
 class Scheduler;
 class SimGate;
-struct Fiber;  ///< an actor with its semaphore, in scheduler.cpp
+struct Fiber;  ///< an actor and what it runs, in scheduler.cpp
 
 /// Thrown through a task that is to end; not a std::exception, so that core code does not catch it.
 struct TaskKilled {};
