@@ -173,7 +173,8 @@ Evicted PageCache::release(Slot slot) {
                        .frame = node.frame,
                        .pins = node.pins,
                        .state = node.state,
-                       .flags = node.flags};
+                       .flags = node.flags,
+                       .slot = slot};
     if (node.state == PageState::dirty) dirty_.remove(dirty_links_, slot);
     index_.erase(nodes_.data(), slot);
     chains_.unlink(nodes_, key.file, slot);

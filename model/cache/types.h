@@ -41,8 +41,13 @@ struct Evicted {
     std::uint16_t pins = 0;
     PageState state = PageState::clean;
     std::uint8_t flags = 0;
+    Slot slot = kNoSlot;  ///< where it lay, for whatever its owner keeps by slot
 
-    friend constexpr bool operator==(const Evicted&, const Evicted&) = default;
+    /// Of what left, wherever it lay.
+    friend constexpr bool operator==(const Evicted& a, const Evicted& b) {
+        return a.key == b.key && a.frame == b.frame && a.pins == b.pins && a.state == b.state &&
+               a.flags == b.flags;
+    }
 };
 
 /// Mixes a key into 64 bits: the upper half chooses the place in an index, the lower half the

@@ -8,7 +8,6 @@ namespace xenfs::client {
 namespace {
 
 constexpr std::size_t kept_frames = 32;           ///< free ones kept at hand
-constexpr MapHandle near_handles = 1u << 24;      ///< up to here references are in an array
 constexpr std::uint32_t pages_in_flight = 16384;  ///< room for loading pages beyond the budgets
 
 std::uint32_t capacity_of(const ClientConfig& config) {
@@ -36,7 +35,10 @@ void PageStore::become_mapping(Slot slot, MapHandle handle, GrantRef reference, 
     cache_.set_frame(slot, handle);
     clear_flag(slot, page_own);
     if (writable) set_flag(slot, page_writable);
-    remember_reference(handle, reference);
+    if (slot >= references_.size()) {
+        references_.resize(std::max<std::size_t>(slot + 1, 2 * references_.size()), no_grant);
+    }
+    references_[slot] = reference;
     cache_.mark_clean(slot);
     ++mapped_;
     stats_.mapped_now = mapped_;
@@ -52,9 +54,7 @@ void PageStore::become_own(Slot slot, Frame frame) {
 }
 
 void PageStore::replace_by_own(Slot slot, Frame frame) {
-    const MapHandle handle = cache_.frame(slot);
-    unmap_.push_back(handle);
-    unmap_references_.push_back(reference_of(handle));
+    unmap_later(cache_.frame(slot), slot);
     --mapped_;
     stats_.mapped_now = mapped_;
     clear_flag(slot, page_writable);
@@ -84,8 +84,7 @@ void PageStore::forget(const cache::Evicted& gone) {
     } else {
         --mapped_;
         stats_.mapped_now = mapped_;
-        unmap_.push_back(gone.frame);
-        unmap_references_.push_back(reference_of(gone.frame));
+        unmap_later(gone.frame, gone.slot);
     }
 }
 
@@ -254,23 +253,9 @@ void PageStore::give_frames_back() {
     free_frames_.clear();
 }
 
-void PageStore::remember_reference(MapHandle handle, GrantRef reference) {
-    if (handle >= near_handles) {
-        far_references_[handle] = reference;
-        return;
-    }
-    if (handle >= references_.size()) {
-        references_.resize(std::max<std::size_t>(handle + 1, 2 * references_.size()), no_grant);
-    }
-    references_[handle] = reference;
-}
-
-GrantRef PageStore::reference_of(MapHandle handle) {
-    if (handle < near_handles) return references_[handle];
-    const auto found = far_references_.find(handle);
-    const GrantRef reference = found->second;
-    far_references_.erase(found);
-    return reference;
+void PageStore::unmap_later(MapHandle handle, Slot slot) {
+    unmap_.push_back(handle);
+    unmap_references_.push_back(references_[slot]);
 }
 
 std::size_t PageStore::memory_bytes() const {

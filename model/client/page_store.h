@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "model/cache/page_cache.h"
@@ -121,18 +120,14 @@ class PageStore {
 
   private:
     void forget(const cache::Evicted& gone);
-    void remember_reference(MapHandle handle, GrantRef reference);
-    GrantRef reference_of(MapHandle handle);
+    void unmap_later(MapHandle handle, Slot slot);
     std::uint32_t evict(std::uint32_t count);
 
     host::Host& host_;
     const ClientConfig& config_;
     ClientStats& stats_;
     cache::PageCache cache_;
-    /// The entry behind each mapping. Handles are small numbers wherever they are a table's indices
-    /// (Xen's maptrack); others go to the map.
-    std::vector<GrantRef> references_;
-    std::unordered_map<MapHandle, GrantRef> far_references_;
+    std::vector<GrantRef> references_;  ///< the entry behind each mapping, by slot
     std::vector<MapHandle> unmap_;
     std::vector<GrantRef> unmap_references_;
     std::vector<GrantRef> released_;
