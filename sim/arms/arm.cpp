@@ -7,8 +7,11 @@ namespace xenfs::sim {
 
 std::uint32_t guest_cache_pages(const CostModel& costs, const Domain& guest) {
     const std::size_t memory = guest.config().memory_pages;
-    const std::size_t reserved = costs.count("kernel.reserved") / page_size;
-    const std::size_t least = memory / 4;
+    const std::size_t known = guest.config().other_pages;
+    // Rings and the like need a little besides.
+    const std::size_t reserved =
+        known > 0 ? known + memory / 64 : costs.count("kernel.reserved") / page_size;
+    const std::size_t least = known > 0 ? memory / 16 : memory / 4;
     return static_cast<std::uint32_t>(memory > reserved + least ? memory - reserved : least);
 }
 

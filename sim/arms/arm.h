@@ -70,7 +70,8 @@ class Arm {
 };
 
 /// Pages that a guest's kernel may use as page cache: its memory without kernel.reserved (its own
-/// and its programs' memory), but at least a quarter of it.
+/// and its programs' memory), but at least a quarter of it; without DomainConfig::other_pages where
+/// those are known.
 std::uint32_t guest_cache_pages(const CostModel& costs, const Domain& guest);
 
 /// Of a disk, with its energy until `now` in millijoules.

@@ -142,7 +142,8 @@ int KernelPageCache::write(NodeId node, std::uint64_t offset, host::Buffer from,
                 const Frame frame = fresh.back();
                 fresh.pop_back();
                 if (length == page_size) {
-                    domain_.set_content(host::Page::of_frame(frame), zero_fingerprint);
+                    domain_.set_content(host::Page::of_frame(frame), zero_fingerprint,
+                                        Writer::program);
                 } else {
                     memory_.zero(host::Page::of_frame(frame), 0, page_size);
                 }

@@ -55,6 +55,7 @@ int KernelPageCache::write_back(std::vector<Slot>& slots) {
         pages_.mark_clean(slot);
         holds.push_back(hold(slot));
         content.push_back(domain_.content(host::Page::of_frame(pages_.frame(slot))));
+        domain_.sent(pages_.frame(slot));
         if (!runs.empty() && file(runs.back().node) == key.file &&
             runs.back().first_page + runs.back().pages.size() == key.page) {
             runs.back().pages = {runs.back().pages.data(), runs.back().pages.size() + 1};

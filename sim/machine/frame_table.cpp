@@ -46,6 +46,8 @@ Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds now) {
         record.content = reinterpret_cast<std::uint64_t>(bytes);
         ++counts.control_frames;
         changed = true;
+    } else if (use == FrameRecord::memory) {
+        ++counts.guest_frames;
     } else {
         count_file(1, now);
     }
@@ -60,7 +62,11 @@ void FrameTable::give(Frame frame) {
         record.content = zero_fingerprint;
         --counts.control_frames;
         changed = true;
+    } else if (record.use == FrameRecord::memory) {
+        if (observer != nullptr) observer->leaves(frame, record.filled, record.content);
+        --counts.guest_frames;
     } else {
+        if (observer != nullptr) observer->leaves(frame, record.filled, record.content);
         if (count_unique_ && record.filled) {
             contents_.remove(record.content);
             counts.unique = contents_.unique();
@@ -75,7 +81,10 @@ void FrameTable::give(Frame frame) {
 }
 
 void FrameTable::move(Frame frame, DomainId to) {
-    records_[frame].owner = to;
+    FrameRecord& record = records_[frame];
+    if (observer != nullptr) observer->leaves(frame, record.filled, record.content);
+    record.owner = to;
+    if (observer != nullptr && record.filled) observer->arrives(frame, record.content);
 }
 
 void FrameTable::count_file(int change, Nanoseconds now) {

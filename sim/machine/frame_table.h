@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdlib>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sim/machine/content_count.h"
+#include "sim/machine/frame_observer.h"
 #include "sim/machine/machine.h"
 
 namespace xenfs::sim {
@@ -11,7 +13,9 @@ namespace xenfs::sim {
 /// What is known of one machine page, in 16 bytes. The content is a fingerprint; for control memory
 /// (rings, messages) it is the address of real bytes.
 struct FrameRecord {
-    enum Use : std::uint32_t { free, file, control };
+    /// file: data of files. control: rings and messages. memory: what a guest holds besides (its
+    /// kernel, programs, zeros): see Domain::take_memory.
+    enum Use : std::uint32_t { free, file, control, memory };
     std::uint64_t content;
     std::uint32_t owner : 16;
     std::uint32_t use : 2;
@@ -54,10 +58,12 @@ class FrameTable {
     void move(Frame frame, DomainId to);
 
     Fingerprint content(const FrameRecord& record) const { return record.content; }
-    void set_content(FrameRecord& record, Fingerprint content) {
+    void set_content(FrameRecord& record, Fingerprint content, Writer writer = Writer::program) {
         if (count_unique_) recount(record, content);
-        record.content = content;
+        const bool filled = record.filled != 0;
+        const Fingerprint before = std::exchange(record.content, content);
         record.filled = 1;
+        if (observer != nullptr) observer->changed(index_of(record), filled, before, writer);
     }
 
     /// Whether a page is warm, and makes it so. Warm: among about as many pages as the machine's
@@ -79,6 +85,11 @@ class FrameTable {
 
     MemoryCounts counts;
     bool changed = false;  ///< since the last sample
+    FrameObserver* observer = nullptr;
+
+    Frame index_of(const FrameRecord& record) const {
+        return static_cast<Frame>(&record - records_.get());
+    }
 
   private:
     static constexpr std::uint32_t epoch_mask = (1u << 12) - 1, epochs_warm = 32;

@@ -21,6 +21,7 @@ std::size_t SimGrants::grant(DomainId to, std::span<const Frame> frames, Access 
         if (own && machine.frames[frame].entries == FrameTable::max_entries) break;
         const GrantRef reference = granter.grants.take();
         if (reference == no_grant) break;
+        if (own && machine.frames.observer != nullptr) machine.frames.observer->granted(frame);
         GrantEntry& entry = granter.grants[reference];
         entry.frame = own ? frame : no_frame;
         entry.domain = to;

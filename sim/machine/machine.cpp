@@ -152,12 +152,39 @@ Fingerprint Domain::content(host::Page page) const {
     return any_record(*state_, page).content;
 }
 
-void Domain::set_content(host::Page page, Fingerprint fingerprint) {
+void Domain::set_content(host::Page page, Fingerprint fingerprint, Writer writer) {
     FrameTable& frames = state_->machine.frames;
     FrameRecord& record = any_record(*state_, page);
     assert(record.use == FrameRecord::file);
     frames.touch(record);
-    frames.set_content(record, fingerprint);
+    frames.set_content(record, fingerprint, writer);
+    if (writer == Writer::device && frames.observer != nullptr) {
+        frames.observer->transferred(frames.index_of(record), writer);
+    }
+}
+
+void Domain::sent(Frame frame) {
+    FrameTable& frames = state_->machine.frames;
+    if (frames.observer != nullptr) frames.observer->transferred(frame, Writer::program);
+}
+
+Frame Domain::take_memory() {
+    return state_->machine.take_frame(*state_, FrameRecord::memory);
+}
+
+void Domain::write_memory(Frame frame, Fingerprint content, Writer writer) {
+    FrameTable& frames = state_->machine.frames;
+    FrameRecord& record = frames[frame];
+    assert(record.use == FrameRecord::memory && record.owner == state_->id);
+    frames.set_content(record, content, writer);
+    if (writer == Writer::device && frames.observer != nullptr) {
+        frames.observer->transferred(frame, writer);
+    }
+}
+
+void Domain::give_memory(Frame frame) {
+    assert(state_->machine.frames[frame].use == FrameRecord::memory);
+    state_->machine.give_frame(*state_, frame);
 }
 
 Machine::Machine(Simulation& simulation, MachineConfig config)

@@ -20,6 +20,7 @@
 
 #include "model/host/host.h"
 #include "sim/costs/cost_model.h"
+#include "sim/machine/frame_observer.h"
 #include "sim/machine/simulation.h"
 
 namespace xenfs::sim {
@@ -61,6 +62,9 @@ struct DomainConfig {
     /// Its tasks are a user-space daemon: a task that an event wakes from idle pays
     /// core.user_space_wake on top of the context switch.
     bool user_space = false;
+    /// Of memory_pages, those that hold no file data where that is known (take_memory); 0: it is
+    /// not, and arms assume kernel.reserved.
+    std::size_t other_pages = 0;
 };
 
 /// Frames that hold file data: those from Frames::allocate. (allocate_shared is control memory.)
@@ -74,6 +78,7 @@ struct MemoryCounts {
     std::size_t unique_peak = 0;
     std::size_t unique_at_frames_peak = 0;
     std::size_t control_frames = 0;
+    std::size_t guest_frames = 0;   ///< guests' memory that is not file data (take_memory)
     std::size_t mapped_frames = 0;  ///< frames with at least one mapping by another domain
     std::size_t shared_frames = 0;  ///< frames with two such mappings or more
     std::size_t mappings = 0;       ///< mappings in all domains
@@ -113,7 +118,15 @@ class Domain {
     /// of their own, which take frames by host().frames() and say here what they hold. A frame may
     /// be any domain's; a mapping is one of this domain.
     Fingerprint content(host::Page page) const;
-    void set_content(host::Page page, Fingerprint fingerprint);
+    void set_content(host::Page page, Fingerprint fingerprint, Writer writer = Writer::device);
+    /// A device has read the frame for this domain (a write-back): nothing changes, but whoever
+    /// watches I/O sees it.
+    void sent(Frame frame);
+
+    /// Memory that is no file data: a frame of this domain, or no_frame where its limit is reached.
+    Frame take_memory();
+    void write_memory(Frame frame, Fingerprint content, Writer writer = Writer::program);
+    void give_memory(Frame frame);
 
   private:
     friend class MachineState;

@@ -200,6 +200,10 @@ Sampler::Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline)
                  {"time_ns", "hostile_pinned_pages", "hostile_limit_pages", "neighbour_ops_per_s",
                   "neighbour_hit_ratio"},
                  {}};
+    sharing_ = {"sharing",
+                {"time_ns", "pages", "zero_pages", "possible_pages", "shared_pages", "saved_pages",
+                 "watched_pages", "breaks", "scan_cpu_ns"},
+                {}};
     const Nanoseconds interval = setup.scenario.sample_interval_ns;
     if (interval > 0) setup.simulation.every(interval, [this] { sample(); });
 }
@@ -216,6 +220,13 @@ void Sampler::sample() {
                  number(disk.reads), number(disk.writes), number(disk.read_bytes),
                  number(disk.written_bytes)});
     if (setup_.scenario.workload.kind == "stealer") sample_stealing(now);
+    if (setup_.sharing != nullptr) {
+        const HostSharing::Counts counts = setup_.sharing->counts();
+        const SharingStats& stats = setup_.sharing->stats();
+        sharing_.add({now, number(counts.pages), number(counts.zero_pages), number(counts.possible),
+                      number(counts.shared), number(counts.saved), number(counts.watched),
+                      number(stats.breaks), number(stats.cpu_ns)});
+    }
     if (timeline_ != nullptr) {
         timeline_->counter("pages with file data", now,
                            static_cast<std::int64_t>(memory.file_frames));
@@ -225,6 +236,43 @@ void Sampler::sample() {
         timeline_->counter("disk writes", now, static_cast<std::int64_t>(disk.writes));
     }
     last_ns_ = now;
+}
+
+void Sampler::finish() {
+    sample();
+    if (setup_.sharing == nullptr) return;
+    at_end_ = setup_.sharing->counts();
+    where_ = setup_.sharing->where();
+}
+
+void Sampler::add_sharing(Metrics& metrics) const {
+    if (setup_.sharing == nullptr) return;
+    const SharingStats& stats = setup_.sharing->stats();
+    const auto set = [&](const char* name, auto value) {
+        metrics.set(std::string("sharing_") + name, static_cast<std::int64_t>(value));
+    };
+    set("pages_end", at_end_.pages);
+    set("zero_pages_end", at_end_.zero_pages);
+    set("possible_pages_end", at_end_.possible);
+    set("possible_within_pages_end", where_.within);
+    set("possible_between_pages_end", where_.between);
+    set("shared_pages_end", at_end_.shared);
+    set("saved_pages_end", at_end_.saved);
+    set("saved_pages_peak", at_end_.saved_peak);
+    set("passes", stats.passes);
+    set("scanned_pages", stats.scanned);
+    set("volatile_pages", stats.volatile_pages);
+    set("merged_pages", stats.merged);
+    set("hints", stats.hints);
+    set("hints_dropped", stats.hints_dropped);
+    set("hints_used", stats.hints_used);
+    set("breaks", stats.breaks);
+    set("watch_faults", stats.watch_faults);
+    set("replaced_pages", stats.replaced);
+    set("cpu_ns", stats.cpu_ns);
+    std::uint64_t deaths = 0;
+    for (const auto& memory : setup_.memories) deaths += memory->deaths();
+    set("anonymous_deaths", deaths);
 }
 
 void Sampler::sample_stealing(Nanoseconds now) {
@@ -263,6 +311,7 @@ bool Sampler::neighbours_done() const {
 void Sampler::add_tables(RunResult& result) const {
     if (!series_.rows.empty()) result.tables.push_back(series_);
     if (!stealing_.rows.empty()) result.tables.push_back(stealing_);
+    if (!sharing_.rows.empty()) result.tables.push_back(sharing_);
 }
 
 }  // namespace xenfs::sim

@@ -13,8 +13,10 @@ class Sampler {
   public:
     Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline);
     /// One more sample, now: the end.
-    void finish() { sample(); }
+    void finish();
     void add_tables(RunResult& result) const;
+    /// Metrics of page sharing, as it was when finish() was called.
+    void add_sharing(Metrics& metrics) const;
 
   private:
     void sample();
@@ -24,7 +26,9 @@ class Sampler {
     Setup& setup_;
     const GuestWorks& works_;
     Timeline* timeline_;
-    Table series_, stealing_;
+    Table series_, stealing_, sharing_;
+    HostSharing::Counts at_end_;
+    HostSharing::Where where_;
     Nanoseconds last_ns_ = -1;
     std::uint64_t last_operations_ = 0, last_slow_ = 0;
 };

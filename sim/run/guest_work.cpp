@@ -60,6 +60,13 @@ void GuestWorks::run(std::size_t index) {
     host::Clock& clock = guest.host().clock();
     const WorkloadSpec& spec = setup_.scenario.workload;
 
+    if (!setup_.memories.empty()) {
+        GuestMemory& memory = *setup_.memories[index];
+        if (!memory.populate()) {
+            setup_.simulation.fail(guest.name() + " has not the memory that [memory] says");
+        }
+        memory.start();
+    }
     client::FileSystem* fs = &setup_.arm->attach(guest);
     std::unique_ptr<client::FileSystem> traced;
     if (timeline_ != nullptr) {
@@ -78,6 +85,8 @@ void GuestWorks::run(std::size_t index) {
         iozone(index, *fs);
     } else if (spec.kind == "pages") {
         work.pages = run_pages(*fs, clock, spec, [this] { return setup_.cpu_ns(); });
+    } else if (spec.kind == "idle") {
+        clock.sleep(spec.duration_ns);
     } else {
         steal(index, *fs);
     }

@@ -126,6 +126,7 @@ RunOutput run_here(const Scenario& scenario, const RunOptions& options) {
     output.result.settings = settings_of(scenario);
     collect(setup, works, at_end, output.result);
     sampler.add_tables(output.result);
+    sampler.add_sharing(output.result.metrics);
     output.report = iozone_report(works);
     if (options.timeline) output.timeline = timeline.text();
     output.times = times_since(start, started);

@@ -97,12 +97,69 @@ Setup::Setup(const Scenario& in, Timeline* timeline)
             config.name = fmt::format("guest{}", i + 1);
             config.vcpus = static_cast<unsigned>(scenario.guests[i].vcpus);
             config.memory_pages = pages(scenario.guests[i].memory_bytes);
+            config.other_pages = pages(scenario.memory.bytes());
             config.user_space = false;
             guests.push_back(&machine->create_domain(config));
         }
+        make_memories();
+        make_sharing();
     } catch (const std::invalid_argument& error) {
         throw InputError(fmt::format("{}: {}", scenario.source, error.what()));
     }
+}
+
+void Setup::make_memories() {
+    const MemorySpec& spec = scenario.memory;
+    if (spec.bytes() == 0) return;
+    GuestMemoryOptions options;
+    options.zero_pages = pages(spec.zero_bytes);
+    options.image_pages = pages(spec.image_bytes);
+    options.image_changed = spec.image_changed;
+    options.repeated_pages = pages(spec.repeated_bytes);
+    options.repeats = static_cast<unsigned>(spec.repeats);
+    options.anonymous_pages = pages(spec.anonymous_bytes);
+    options.lifetime_ns = spec.lifetime_ns;
+    options.shape = spec.lifetime_shape == "fixed"    ? LifetimeShape::fixed
+                    : spec.lifetime_shape == "pareto" ? LifetimeShape::pareto
+                                                      : LifetimeShape::exponential;
+    options.anonymous_zero = spec.anonymous_zero;
+    options.anonymous_common = spec.anonymous_common;
+    const std::uint64_t common = simulation.stream_seed("memory");
+    for (std::size_t i = 0; i < guests.size(); ++i) {
+        if (options.pages() > guests[i]->config().memory_pages / 10 * 9) {
+            throw std::invalid_argument(fmt::format(
+                "memory: {} MiB are not to be had in guest {} of {} MiB: a tenth is left to files",
+                spec.bytes() >> 20, i + 1, scenario.guests[i].memory_bytes >> 20));
+        }
+        options.image = i % static_cast<std::size_t>(spec.images);
+        memories.push_back(std::make_unique<GuestMemory>(
+            *guests[i], options, simulation.stream_seed(fmt::format("memory/{}", i)), common));
+    }
+}
+
+void Setup::make_sharing() {
+    const SharingSpec& spec = scenario.sharing;
+    if (spec.policy == "none" && memories.empty()) return;
+    HostSharing::Config config;
+    config.policy = spec.policy;
+    config.options = HostSharing::options_from(costs);
+    config.options.pages_per_wake = static_cast<std::uint32_t>(spec.pages_per_wake);
+    config.options.sleep_ns = spec.sleep_ns;
+    config.options.volatile_check = spec.volatile_check;
+    config.options.zero_pages = spec.zero_pages;
+    config.options.hint_queue = static_cast<std::uint32_t>(spec.hint_queue);
+    config.options.hint_share = spec.hint_share;
+    config.options.seed = simulation.stream_seed("sharing");
+    config.idle_memory = spec.idle_memory;
+    sharing = std::make_unique<HostSharing>(*machine, *dom0, config);
+    for (std::size_t i = 0; i < guests.size(); ++i) {
+        sharing->add(*guests[i], static_cast<TrustGroup>(scenario.guests[i].trust_group));
+    }
+    // The shared cache, if the arm has one: its domain was made before the guests.
+    for (DomainId id = 1; id < guests.front()->id(); ++id) {
+        if (const Domain* pool = machine->find(id)) sharing->add(*pool, 0);
+    }
+    sharing->start();
 }
 
 std::shared_ptr<const Volume> Setup::make_image() const {

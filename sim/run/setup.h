@@ -9,6 +9,8 @@
 #include "sim/machine/machine.h"
 #include "sim/run/timeline.h"
 #include "sim/scenario/scenario.h"
+#include "sim/sharing/guest_memory.h"
+#include "sim/sharing/host_sharing.h"
 #include "workloads/capture/capture.h"
 #include "workloads/process/path.h"
 
@@ -30,6 +32,8 @@ struct Setup {
     Domain* dom0 = nullptr;
     std::unique_ptr<Arm> arm;
     std::vector<Domain*> guests;
+    std::unique_ptr<HostSharing> sharing;  ///< null where neither [sharing] nor [memory] says any
+    std::vector<std::unique_ptr<GuestMemory>> memories;  ///< of each guest; likewise
 
     /// What guest `index` (from 0) replays; the scenario has captures.
     [[nodiscard]] const workloads::Capture& capture_of(std::size_t index) const {
@@ -41,6 +45,8 @@ struct Setup {
   private:
     [[nodiscard]] std::shared_ptr<const Volume> make_image() const;
     [[nodiscard]] ArmConfig arm_config() const;
+    void make_memories();
+    void make_sharing();
 };
 
 }  // namespace xenfs::sim

@@ -89,12 +89,14 @@ std::string canonical_text(const Scenario& scenario) {
         const GuestSpec& guest = scenario.guests[i];
         if (guest.vcpus == scenario.guest.vcpus &&
             guest.memory_bytes == scenario.guest.memory_bytes &&
-            guest.start_ns == scenario.guest.start_ns) {
+            guest.start_ns == scenario.guest.start_ns &&
+            guest.trust_group == scenario.guest.trust_group) {
             continue;
         }
-        out += fmt::format("guests.{} = {{vcpus = {}, memory = {}, start = {}}}\n", i + 1,
-                           guest.vcpus, print_number(guest.memory_bytes, ValueKind::bytes),
-                           print_number(guest.start_ns, ValueKind::time));
+        out +=
+            fmt::format("guests.{} = {{vcpus = {}, memory = {}, start = {}, trust_group = {}}}\n",
+                        i + 1, guest.vcpus, print_number(guest.memory_bytes, ValueKind::bytes),
+                        print_number(guest.start_ns, ValueKind::time), guest.trust_group);
     }
     for (const CostSpec::Override& change : scenario.costs.overrides) {
         out += fmt::format("costs.{} = {}\n", change.constant, quoted(change.value));

@@ -154,8 +154,9 @@ void collect(const toml::table& table, const std::string& prefix, const std::str
             if (!section && !name.starts_with("costs.")) {
                 const std::string where =
                     fmt::format("{}:{}: {}", file, key.source().begin.line, name);
-                fail(where, fmt::format("there is no such section; there are: host, guests, arm, "
-                                        "costs, workload, sample"));
+                fail(where,
+                     fmt::format("there is no such section; there are: host, guests, memory, "
+                                 "sharing, arm, costs, workload, sample"));
             }
             collect(*inner, name + ".", file, out);
         } else {
@@ -242,7 +243,7 @@ bool set_guest(Scenario& scenario, const Setting& setting, const std::string& di
     const std::string key = "guests." + setting.key.substr(dot + 1);
     const Field* field = find_field(key);
     if (field == nullptr || key == "guests.count") {
-        fail(setting.where, "there is no such key; there are: vcpus, memory, start");
+        fail(setting.where, "there is no such key; there are: vcpus, memory, start, trust_group");
     }
     Scenario scratch;
     scratch.guest = scenario.guests[index - 1];
@@ -257,7 +258,8 @@ bool set_guest(Scenario& scenario, const Setting& setting, const std::string& di
     const std::string known = keys_of_section(section);
     if (known.empty()) {
         fail(setting.where,
-             "there is no such section; there are: host, guests, arm, costs, workload, sample");
+             "there is no such section; there are: host, guests, memory, sharing, arm, costs, "
+             "workload, sample");
     }
     fail(setting.where, "there is no such key; there are: " + known);
 }

@@ -4,6 +4,7 @@
 #include "model/policies/eviction/registry.h"
 #include "model/policies/transfer/policy.h"
 #include "sim/arms/registry.h"
+#include "sim/sharing/policy.h"
 #include "sim/storage/disk_parameters.h"
 
 namespace xenfs::sim {
@@ -27,7 +28,13 @@ std::vector<std::string> block_grant_names() {
     return {"map", "persistent"};
 }
 std::vector<std::string> workload_names() {
-    return {"capture-replay", "iozone", "kbuild", "pages", "stealer"};
+    return {"capture-replay", "idle", "iozone", "kbuild", "pages", "stealer"};
+}
+std::vector<std::string> sharing_names() {
+    return sharing_policies().names();
+}
+std::vector<std::string> lifetime_names() {
+    return {"exponential", "fixed", "pareto"};
 }
 std::vector<std::string> cpu_names() {
     return {"contended", "pinned"};

@@ -19,6 +19,8 @@ namespace xenfs::sim {
 [[nodiscard]] std::vector<std::string> order_names();
 [[nodiscard]] std::vector<std::string> access_names();
 [[nodiscard]] std::vector<std::string> block_grant_names();
+[[nodiscard]] std::vector<std::string> sharing_names();
+[[nodiscard]] std::vector<std::string> lifetime_names();
 
 [[nodiscard]] std::string join(const std::vector<std::string>& names,
                                std::string_view separator = ", ");

@@ -28,7 +28,38 @@ struct HostSpec {
 struct GuestSpec {
     std::int64_t vcpus = 2;
     std::int64_t memory_bytes = std::int64_t{512} << 20;
-    Nanoseconds start_ns = 0;  ///< before workload.stagger is added
+    Nanoseconds start_ns = 0;      ///< before workload.stagger is added
+    std::int64_t trust_group = 0;  ///< guests of one group may share pages
+};
+
+/// [memory]: what each guest's memory holds besides file data.
+struct MemorySpec {
+    std::int64_t zero_bytes = 0;
+    std::int64_t image_bytes = 0;  ///< kernel and programs, from a base image
+    std::int64_t images = 1;       ///< guest i has base image i % images
+    double image_changed = 0;
+    std::int64_t repeated_bytes = 0;
+    std::int64_t repeats = 2;
+    std::int64_t anonymous_bytes = 0;
+    Nanoseconds lifetime_ns = 0;
+    std::string lifetime_shape = "exponential";
+    double anonymous_zero = 0, anonymous_common = 0;
+
+    [[nodiscard]] std::int64_t bytes() const {
+        return zero_bytes + image_bytes + repeated_bytes + anonymous_bytes;
+    }
+};
+
+/// [sharing]: how the hypervisor merges equal pages of guests.
+struct SharingSpec {
+    std::string policy = "none";
+    std::int64_t pages_per_wake = 100;
+    Nanoseconds sleep_ns = 20'000'000;
+    bool volatile_check = true;
+    bool zero_pages = false;
+    std::int64_t hint_queue = 8192;
+    double hint_share = 0.5;
+    bool idle_memory = true;
 };
 
 /// [arm]: what serves the guests' files. Which fields mean something depends on `name`.
@@ -99,6 +130,8 @@ struct Scenario {
     std::int64_t guest_count = 1;
     GuestSpec guest;                ///< what [guests] says for all
     std::vector<GuestSpec> guests;  ///< one a guest, overrides applied
+    MemorySpec memory;
+    SharingSpec sharing;
     ArmSpec arm;
     CostSpec costs;
     WorkloadSpec workload;

@@ -105,7 +105,8 @@ TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
     EXPECT_EQ(error_of(with("[guests.2]", "[guests.5]")),
               "dir/x.toml:7: guests.5.memory: there is no guest 5; guests.count is 3");
     EXPECT_EQ(error_of(with("[workload]", "[wrkload]")),
-              "dir/x.toml:15: wrkload: there is no such section; there are: host, guests, arm, "
+              "dir/x.toml:15: wrkload: there is no such section; there are: host, guests, memory, "
+              "sharing, arm, "
               "costs, workload, sample");
     EXPECT_EQ(error_of(with("captures = [\"a.xfcap\", \"/data/b.xfcap\"]", "")),
               "dir/x.toml: the key workload.captures is missing (capture files; guest i runs the "
