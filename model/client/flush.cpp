@@ -180,10 +180,14 @@ int Client::fsync(Handle handle, bool data_only) {
     Node& node = *file->node;
     NodeUse use(node);
     if (int error = flush(node)) return error;
-    Call call(connection_, protocol::Opcode::fsync, node.id);
-    call.put(protocol::FsyncIn{node.fh_valid ? node.fh : 0,
-                               data_only ? protocol::fsync_data_only : 0, 0});
-    return call.send();
+    for (;;) {
+        const std::uint64_t fh = node.fh_valid ? node.fh : 0;
+        Call call(connection_, protocol::Opcode::fsync, node.id);
+        call.put(protocol::FsyncIn{fh, data_only ? protocol::fsync_data_only : 0, 0});
+        const int error = call.send();
+        // Another task's open has replaced the one at the server meanwhile.
+        if (error != EBADF || !node.fh_valid || node.fh == fh) return error;
+    }
 }
 
 int Client::sync() {

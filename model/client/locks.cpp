@@ -35,6 +35,7 @@ int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
         const bool park = wait && 2 * waiting_locks_ < config_.slots;
         const auto opcode = park ? protocol::Opcode::setlkw : protocol::Opcode::setlk;
         int error;
+        const std::uint64_t fh = node.fh;
         {
             Call call(connection_, opcode, node.id);
             call.put(lock_request(node, lock));
@@ -42,6 +43,8 @@ int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
             error = call.send();
             waiting_locks_ -= park ? 1 : 0;
         }
+        // Another task's open has replaced the one at the server meanwhile.
+        if (error == EBADF && node.fh_valid && node.fh != fh) continue;
         if (error == EAGAIN && wait && !park) {
             clock_.sleep(pause);
             pause = std::min<Nanoseconds>(2 * pause, 100'000'000);
@@ -65,20 +68,25 @@ Result<FileLock> Client::get_lock(Handle handle, const FileLock& lock) {
     if (file == nullptr) return Errno{EBADF};
     Node& node = *file->node;
     NodeUse use(node);
-    Call call(connection_, protocol::Opcode::getlk, node.id);
-    call.put(lock_request(node, lock));
-    if (int error = call.send()) return Errno{error};
-    const auto out = call.get<protocol::LkOut>();
-    if (!call.ok()) return Errno{EIO};
-    FileLock found = lock;
-    found.type = out.lk.type == protocol::lock_read    ? FileLock::Type::shared
-                 : out.lk.type == protocol::lock_write ? FileLock::Type::exclusive
-                                                       : FileLock::Type::unlock;
-    found.owner = 0;  // not told
-    found.pid = out.lk.pid;
-    found.start = out.lk.start;
-    found.length = out.lk.end >= protocol::lock_to_end ? 0 : out.lk.end - out.lk.start + 1;
-    return found;
+    for (;;) {
+        const std::uint64_t fh = node.fh;
+        Call call(connection_, protocol::Opcode::getlk, node.id);
+        call.put(lock_request(node, lock));
+        const int error = call.send();
+        if (error == EBADF && node.fh_valid && node.fh != fh) continue;
+        if (error != 0) return Errno{error};
+        const auto out = call.get<protocol::LkOut>();
+        if (!call.ok()) return Errno{EIO};
+        FileLock found = lock;
+        found.type = out.lk.type == protocol::lock_read    ? FileLock::Type::shared
+                     : out.lk.type == protocol::lock_write ? FileLock::Type::exclusive
+                                                           : FileLock::Type::unlock;
+        found.owner = 0;  // not told
+        found.pid = out.lk.pid;
+        found.start = out.lk.start;
+        found.length = out.lk.end >= protocol::lock_to_end ? 0 : out.lk.end - out.lk.start + 1;
+        return found;
+    }
 }
 
 }  // namespace xenfs::client
