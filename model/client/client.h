@@ -94,6 +94,17 @@ class Client final : public FileSystem {
                                std::vector<host::Piece>& pieces, std::size_t most_pieces = 64);
     void give_back(Handle handle, std::uint64_t offset, std::span<const host::Piece> pieces);
 
+    /// For whoever keeps attributes or names above the client: whether it would be told (on_notice)
+    /// if they changed from what they are now. Ask right before handing them on, with no yield in
+    /// between.
+    bool holds_attributes(NodeId node) {
+        const Node* known = nodes_.find(node);
+        return known != nullptr && known->attr_valid;
+    }
+    bool holds_name(NodeId parent, const Name& name) {
+        return entries_.find(parent, name) != EntryCache::unknown;
+    }
+
     /// Balloons `pages` more out of this guest, as credit at the server; how many it now counts.
     std::size_t donate(std::size_t pages);
     /// Takes back up to `pages` of what was donated and is not needed for what is pinned.

@@ -5,6 +5,7 @@
 
 #include "model/host/types.h"
 #include "model/policies/transfer/policy.h"
+#include "model/protocol/notices.h"
 
 namespace xenfs::client {
 
@@ -48,6 +49,9 @@ struct ClientConfig {
     /// Hears of every decision of the transfer policy, for timelines. Must not block.
     std::function<void(const policies::TransferRequest&, const policies::TransferDecision&)>
         on_decision;
+    /// Hears of each notice after the client has acted on it and before the server is told so: for
+    /// whoever caches above the client, such as a guest's kernel above a mount. May yield.
+    std::function<void(const protocol::Notice&)> on_notice;
 };
 
 }  // namespace xenfs::client

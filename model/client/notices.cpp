@@ -20,6 +20,7 @@ void Client::serve_notices() {
         ++stats_.notices;
         clock_.charge(costs_.request_encode);
         handle(notice);
+        if (config_.on_notice) config_.on_notice(notice);
         connection_.finish_notice();
     }
 }

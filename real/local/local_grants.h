@@ -34,6 +34,15 @@ class LocalGrants final : public host::Grants {
                    : nullptr;
     }
 
+    /// For another process of this domain that maps the same page itself: the granter's segment, as
+    /// open as the mapping is, and where the page lies in it, in bytes. Stays ours. -1: no mapping.
+    int descriptor_of(MapHandle handle, std::uint64_t& offset) const {
+        if (address(handle) == nullptr) return -1;
+        const Mapping& mapping = mappings_[handle & index_mask];
+        offset = std::uint64_t{mapping.frame} * page_size;
+        return mapping.window->descriptor();
+    }
+
   private:
     static constexpr std::uint32_t index_mask = (1u << 22) - 1;  ///< as Maptrack::index_bits
     struct Mapping {

@@ -8,8 +8,9 @@
 
 namespace xenfs::real::local {
 
-Window::Window(const Descriptor& segment, std::size_t segment_pages, Access access)
-    : mapped_(segment.get(), segment_pages * page_size, PROT_NONE),
+Window::Window(Descriptor segment, std::size_t segment_pages, Access access)
+    : segment_(std::move(segment)),
+      mapped_(segment_.get(), segment_pages * page_size, PROT_NONE),
       protection_(access == Access::read ? PROT_READ : PROT_READ | PROT_WRITE),
       counts_(static_cast<std::uint32_t*>(std::calloc(segment_pages, sizeof(std::uint32_t)))) {
     if (counts_ == nullptr) throw std::bad_alloc();
@@ -53,10 +54,10 @@ Window* Windows::get(DomainId granter, Access access, const Fetch& fetch) {
     if (found != windows_.end()) return found->second.get();
     // Peers come and go, and numbers are not used again: an idle window may be a dead one's.
     std::erase_if(windows_, [](const auto& each) { return each.second->mappings() == 0; });
-    const auto [descriptor, pages] = fetch();
+    auto [descriptor, pages] = fetch();
     if (!descriptor || pages == 0) return nullptr;
     auto& made = windows_[{granter, access}];
-    made = std::make_unique<Window>(descriptor, pages, access);
+    made = std::make_unique<Window>(std::move(descriptor), pages, access);
     return made.get();
 }
 

@@ -18,7 +18,7 @@ namespace xenfs::real::local {
 /// (vm.max_map_count), which bounds how scattered its mappings may be.
 class Window {
   public:
-    Window(const Descriptor& segment, std::size_t pages, Access access);
+    Window(Descriptor segment, std::size_t pages, Access access);
 
     /// One more mapping of each frame. False: the kernel refused (vm.max_map_count), and nothing
     /// has changed.
@@ -27,6 +27,8 @@ class Window {
 
     std::byte* page(Frame frame) const { return mapped_.data() + std::size_t{frame} * page_size; }
     std::size_t pages() const { return mapped_.length() / page_size; }
+    /// Opened as the window is: for reading only, or for writing too.
+    int descriptor() const { return segment_.get(); }
     std::size_t mappings() const { return mappings_; }
 
   private:
@@ -34,6 +36,7 @@ class Window {
         void operator()(std::uint32_t* counts) const { std::free(counts); }
     };
     bool protect(std::span<const Frame> frames, int protection);
+    Descriptor segment_;
     Mapped mapped_;
     int protection_;
     std::size_t mappings_ = 0;
