@@ -33,13 +33,13 @@ Result<Port> XenEvents::bind(DomainId peer, Port peer_port) {
 
 void XenEvents::close(Port port) {
     handlers_.erase(port);
+    unheard_.erase(port);
     xenevtchn_unbind(handle_.get(), port);
 }
 
 void XenEvents::on_event(Port port, std::function<void()> handler) {
     handlers_[port] = std::move(handler);
-    // What came before there was a handler was taken without one; events are only "look", so look.
-    handlers_[port]();
+    if (unheard_.erase(port) != 0) handlers_[port]();
 }
 
 void XenEvents::notify(Port port) {
@@ -61,6 +61,8 @@ void XenEvents::deliver() {
         if (auto found = handlers_.find(static_cast<Port>(port)); found != handlers_.end()) {
             auto handler = found->second;  // it may close its own port
             handler();
+        } else {
+            unheard_.insert(static_cast<Port>(port));
         }
     }
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "model/host/events.h"
@@ -28,7 +29,8 @@ class XenEvents : public host::Events {
     Monitor& monitor_;
     EventHandle handle_;
     std::map<Port, std::function<void()>> handlers_;
-    int stop_ = -1;  ///< eventfd that ends the thread
+    std::set<Port> unheard_;  ///< raised while nobody listened
+    int stop_ = -1;           ///< eventfd that ends the thread
     std::thread thread_;
 };
 

@@ -4,24 +4,26 @@
 #include <sys/mman.h>
 #include <xen/gntdev.h>
 
+#include <utility>
+
+#include "real/xen/grant_copy.h"
+
 namespace xenfs::real::xen {
 namespace {
 
-GrantStatus status_of(int error) {
-    switch (error) {
-        case EPERM:
-        case EACCES:
-            return GrantStatus::permission_denied;
-        case ENOMEM:
-        case ENOSPC:
-            return GrantStatus::no_device_space;
-        case ESRCH:
-            return GrantStatus::bad_domain;
-        case EAGAIN:
-            return GrantStatus::eagain;
-        default:
-            return GrantStatus::bad_gntref;  // gntdev answers EINVAL for any entry it cannot map
-    }
+/// Why a map was refused. gntdev says EINVAL for everything; a grant copy of one byte tells what
+/// Xen thinks of the entry.
+GrantStatus why_refused(xengnttab_handle* device, DomainId granter, GrantRef reference,
+                        Access access) {
+    std::byte taken{};
+    host::CopyOperation look;
+    look.source.domain = granter;
+    look.source.reference = reference;
+    look.destination.frame = 0;
+    look.length = 1;
+    grant_copy(device, {&look, 1}, [&](Frame) { return &taken; });
+    if (look.status != GrantStatus::okay) return look.status;
+    return access == Access::read ? GrantStatus::no_device_space : GrantStatus::permission_denied;
 }
 
 }  // namespace
@@ -31,8 +33,8 @@ GrantMaps::GrantMaps()
                                   "is this a Xen domain, and the module xen-gntdev loaded?")) {}
 
 GrantMaps::~GrantMaps() {
-    for (Mapping& mapping : mappings_) {
-        if (mapping.address != nullptr) release(mapping);
+    for (const Mapping& mapping : mappings_) {
+        if (mapping.address != nullptr) release(mapping, 1);
     }
 }
 
@@ -81,33 +83,44 @@ void GrantMaps::map(DomainId granter, std::span<const GrantRef> references, Acce
     }
     // gntdev maps all or none and does not say which entry was wrong: one by one, then.
     for (std::size_t i = 0; i < references.size(); ++i) {
-        errno = 0;
         const bool mapped =
             map_region(granter, references.subspan(i, 1), access, out.subspan(i, 1));
-        status[i] = mapped ? GrantStatus::okay : status_of(errno);
+        status[i] =
+            mapped ? GrantStatus::okay : why_refused(handle_.get(), granter, references[i], access);
         if (!mapped) out[i] = no_handle;
     }
 }
 
-void GrantMaps::release(Mapping& mapping) {
-    ::munmap(mapping.address, page_size);
-    Region& region = regions_[mapping.region];
-    if (--region.live == 0) {
-        ioctl_gntdev_unmap_grant_ref gone{};
-        gone.index = region.device_offset;
-        gone.count = region.pages;
-        ioctl(xengnttab_fd(handle_.get()), IOCTL_GNTDEV_UNMAP_GRANT_REF, &gone);
-        free_regions_.push_back(mapping.region);
-    }
-    mapping.address = nullptr;
+/// `count` mappings that lie side by side in one region: one call, since each costs a TLB flush.
+void GrantMaps::release(const Mapping& first, std::uint32_t count) {
+    ::munmap(first.address, count * page_size);
+    Region& region = regions_[first.region];
+    region.live -= count;
+    if (region.live > 0) return;
+    ioctl_gntdev_unmap_grant_ref gone{};
+    gone.index = region.device_offset;
+    gone.count = region.pages;
+    ioctl(xengnttab_fd(handle_.get()), IOCTL_GNTDEV_UNMAP_GRANT_REF, &gone);
+    free_regions_.push_back(first.region);
 }
 
 void GrantMaps::unmap(std::span<const MapHandle> handles) {
-    for (MapHandle handle : handles) {
+    Mapping first;
+    std::uint32_t count = 0;
+    for (const MapHandle handle : handles) {
         if (address(handle) == nullptr) continue;
-        release(mappings_[handle]);
+        const Mapping mapping = std::exchange(mappings_[handle], {});
         free_handles_.push_back(handle);
+        const bool adjacent = count > 0 && mapping.region == first.region &&
+                              mapping.address == first.address + count * page_size;
+        if (!adjacent) {
+            if (count > 0) release(first, count);
+            first = mapping;
+            count = 0;
+        }
+        ++count;
     }
+    if (count > 0) release(first, count);
 }
 
 std::byte* GrantMaps::address(MapHandle handle) const {

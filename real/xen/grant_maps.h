@@ -9,7 +9,7 @@
 namespace xenfs::real::xen {
 
 /// Mappings of peers' granted pages in this process, through /dev/xen/gntdev: one call maps a batch
-/// into one region. Pages of a region are given back one by one with munmap(2), which ends a grant
+/// into one region. Pages of a region are given back in runs with munmap(2), which ends a grant
 /// in a PV guest at once (gntdev watches the address space); in a PVH guest it ends with the last
 /// page of its region. gntdev's record of the region goes with its last page.
 class GrantMaps {
@@ -34,7 +34,7 @@ class GrantMaps {
     };
     bool map_region(DomainId granter, std::span<const GrantRef> references, Access access,
                     std::span<MapHandle> out);
-    void release(Mapping& mapping);
+    void release(const Mapping& first, std::uint32_t count);
 
     GrantMapper handle_;
     std::vector<Region> regions_;

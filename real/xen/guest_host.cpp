@@ -1,21 +1,10 @@
 #include "real/xen/guest_host.h"
 
-#include <charconv>
 #include <fstream>
 
 #include "real/xen/grant_copy.h"
 
 namespace xenfs::real::xen {
-
-DomainId own_domain(host::Store& store) {
-    const auto text = store.read("domid");  // relative: to the reader's own home
-    DomainId domain = 0;
-    if (!text ||
-        std::from_chars(text->data(), text->data() + text->size(), domain).ec != std::errc{}) {
-        throw XenError("xenstore does not say which domain this is (domid): is this a Xen domain?");
-    }
-    return domain;
-}
 
 std::size_t GuestGrants::grant(DomainId to, std::span<const Frame> frames, Access access,
                                std::span<GrantRef> out) {
@@ -52,19 +41,9 @@ void GuestGrants::transfer(std::span<host::TransferOperation> operations) {
 }
 
 GuestHost::GuestHost(std::size_t pages, DomainId server)
-    : store_(monitor_),
-      events_(monitor_),
+    : XenHost(GuestMemory::has_balloon()),
       memory_(pages, server),
       grants_(memory_, maps_),
-      pages_(memory_, maps_),
-      clock_(monitor_),
-      tasks_(monitor_),
-      self_(own_domain(store_)),
-      capabilities_{.transfer = false, .balloon = GuestMemory::has_balloon(), .real_bytes = true} {}
-
-GuestHost::~GuestHost() {
-    monitor_.end();
-    tasks_.join();
-}
+      pages_(memory_, maps_) {}
 
 }  // namespace xenfs::real::xen

@@ -1,10 +1,7 @@
 #pragma once
-#include "model/host/host.h"
 #include "real/common/byte_memory.h"
-#include "real/xen/events.h"
-#include "real/xen/grant_maps.h"
 #include "real/xen/guest_memory.h"
-#include "real/xen/store.h"
+#include "real/xen/xen_host.h"
 
 namespace xenfs::real::xen {
 
@@ -54,42 +51,20 @@ class GuestPages final : public ByteMemory {
 
 /// A guest's view of a real Xen host. Throws XenError where a device, a module or xenstore is
 /// missing.
-class GuestHost final : public host::Host {
+class GuestHost final : public XenHost {
   public:
     /// `pages`: how many frames of its own the client may use; `server`: the domain of xenfsd.
     GuestHost(std::size_t pages, DomainId server);
-    ~GuestHost() override;
-    DomainId self() const override { return self_; }
-    DomainId granter() const override { return self_; }
-    const host::Capabilities& capabilities() const override { return capabilities_; }
-    const host::CoreCosts& core_costs() const override { return core_costs_; }
-    const host::MechanismCosts& mechanism_costs() const override { return mechanism_costs_; }
+    ~GuestHost() override { end_tasks(); }
+    DomainId granter() const override { return self(); }
     host::Frames& frames() override { return memory_; }
     host::Grants& grants() override { return grants_; }
-    host::Events& events() override { return events_; }
     host::Memory& memory() override { return pages_; }
-    host::Store& store() override { return store_; }
-    ThreadTasks& tasks() override { return tasks_; }
-    host::Clock& clock() override { return clock_; }
-    Monitor& monitor() { return monitor_; }
 
   private:
-    host::CoreCosts core_costs_;
-    host::MechanismCosts mechanism_costs_;  ///< unknown: nothing was calibrated
-    Monitor monitor_;
-    XenStore store_;
-    XenEvents events_;
-    GrantMaps maps_;
     GuestMemory memory_;
     GuestGrants grants_;
     GuestPages pages_;
-    MonotonicClock clock_;
-    ThreadTasks tasks_;
-    DomainId self_;
-    host::Capabilities capabilities_;
 };
-
-/// This domain's own number, from xenstore.
-DomainId own_domain(host::Store& store);
 
 }  // namespace xenfs::real::xen

@@ -2,9 +2,10 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cassert>
 #include <cstring>
+#include <random>
 
 namespace xenfs::real::xen {
 namespace {
@@ -26,10 +27,19 @@ Pool::Pool(const std::string& name, Limits limits)
           "this must run in dom0 as root, with the module xen-privcmd loaded")),
       foreign_(opened<ForeignMemory>(
           xenforeignmemory_open(quiet_logger(), 0), "/dev/xen/privcmd",
-          "this must run in dom0 as root, with the module xen-privcmd loaded")) {
+          "this must run in dom0 as root, with the module xen-privcmd loaded")),
+      record_(limits.record) {
+    bool found = true;
     try {
-        create(name, limits);
+        if (!find()) {
+            create(name, limits);
+            found = false;
+        }
+        map_table();
+        frames_.emplace(control_.get(), foreign_.get(), static_cast<DomainId>(domain_), record_);
+        frames_->set_limit(limits.pages);
     } catch (...) {
+        if (found) exists_ = false;  // there is data in it: left for another attempt
         destroy();
         throw;
     }
@@ -39,9 +49,23 @@ Pool::~Pool() {
     destroy();
 }
 
-void Pool::create(const std::string& name, Limits limits) {
-    const std::uint32_t grant_frames =
-        limits.grant_frames != 0 ? limits.grant_frames : default_grant_frames;
+/// The predecessor's domain, if it is still the one that was recorded.
+bool Pool::find() {
+    const PoolRecord::Domain known = record_.domain();
+    xc_dominfo_t info{};
+    if (known.id == 0 ||
+        xc_domain_getinfo(control_.get(), static_cast<std::uint32_t>(known.id), 1, &info) != 1 ||
+        info.domid != known.id || info.dying != 0 ||
+        std::memcmp(info.handle, known.handle, sizeof known.handle) != 0) {
+        return false;
+    }
+    domain_ = static_cast<std::uint32_t>(known.id);
+    grant_frames_ = static_cast<std::uint32_t>(known.grant_frames);
+    exists_ = true;
+    return true;
+}
+
+bool Pool::try_create(std::uint32_t grant_frames) {
     xen_domctl_createdomain config{};
     config.max_vcpus = 1;
     config.max_evtchn_port = 1;
@@ -49,114 +73,81 @@ void Pool::create(const std::string& name, Limits limits) {
     config.max_maptrack_frames = 0;
     config.grant_opts = XEN_DOMCTL_GRANT_version(1);
     config.arch.emulation_flags = 0;
-    if (xc_domain_create(control_.get(), &domain_, &config) != 0) {
-        if (errno == EINVAL && grant_frames > default_grant_frames) {
-            throw XenError("Xen refuses a grant table of " + std::to_string(grant_frames) +
-                           " frames: put gnttab_max_frames=" + std::to_string(grant_frames) +
+    std::random_device random;
+    for (auto& byte : config.handle) byte = static_cast<std::uint8_t>(random());
+    if (xc_domain_create(control_.get(), &domain_, &config) != 0) return false;
+    exists_ = true;
+    grant_frames_ = grant_frames;
+    PoolRecord::Domain made{domain_, grant_frames, {}};
+    std::memcpy(made.handle, config.handle, sizeof made.handle);
+    record_.begin(made);
+    return true;
+}
+
+void Pool::create(const std::string& name, const Limits& limits) {
+    std::uint32_t frames = limits.grant_frames;
+    if (frames == 0) {
+        const std::size_t needed = limits.pages * 4 / entries_per_frame + 1;
+        frames = std::max(static_cast<std::uint32_t>(needed), default_grant_frames);
+    }
+    while (!try_create(frames)) {
+        const int error = errno;
+        if (error == EINVAL && frames > default_grant_frames && limits.grant_frames == 0) {
+            frames = std::max(frames / 2, default_grant_frames);
+        } else if (error == EINVAL && frames > default_grant_frames) {
+            throw XenError("Xen refuses a grant table of " + std::to_string(frames) +
+                           " frames: put gnttab_max_frames=" + std::to_string(frames) +
                            " on Xen's command line");
+        } else {
+            throw XenError(std::string("cannot create the pool domain: ") + std::strerror(error));
         }
-        throw XenError(std::string("cannot create the pool domain: ") + std::strerror(errno));
     }
-    created_ = true;
-    set_limit(limits.pages);
     StoreHandle store(xs_open(0));
-    if (store != nullptr) {
-        const std::string base = "/local/domain/" + std::to_string(domain_);
-        xs_write(store.get(), XBT_NULL, (base + "/name").c_str(), name.data(),
-                 static_cast<unsigned>(name.size()));
-    }
+    if (store == nullptr) return;
+    const std::string base = "/local/domain/" + std::to_string(domain_);
+    xs_write(store.get(), XBT_NULL, (base + "/name").c_str(), name.data(),
+             static_cast<unsigned>(name.size()));
+}
+
+void Pool::map_table() {
     void* table = nullptr;
     table_resource_ = xenforeignmemory_map_resource(
         foreign_.get(), static_cast<domid_t>(domain_), XENMEM_resource_grant_table,
-        XENMEM_resource_grant_table_id_shared, 0, grant_frames, &table, PROT_READ | PROT_WRITE, 0);
+        XENMEM_resource_grant_table_id_shared, 0, grant_frames_, &table, PROT_READ | PROT_WRITE, 0);
     if (table_resource_ == nullptr) {
         throw XenError(std::string("cannot map the pool domain's grant table: ") +
                        std::strerror(errno));
     }
     table_ = static_cast<grant_entry_v1_t*>(table);
-    entries_ = grant_frames * entries_per_frame;
+    entries_ = grant_frames_ * entries_per_frame;
     used_entries_.resize(entries_);
     for (std::size_t i = GNTTAB_NR_RESERVED_ENTRIES; i < entries_; ++i) {
-        free_entries_.push_back(static_cast<GrantRef>(i));
+        const auto reference = static_cast<GrantRef>(i);
+        if (table_[i].flags != 0) {  // a predecessor's
+            used_entries_[reference] = true;
+            ++granted_;
+            // To dom0: lent for a copy that the predecessor's death has ended.
+            if (table_[i].domid == 0) (void)revoke(reference);
+        } else {
+            free_entries_.push_back(reference);
+        }
     }
 }
 
 void Pool::destroy() {
-    for (Slot& slot : frames_) {
-        if (slot.address != nullptr) xenforeignmemory_unmap(foreign_.get(), slot.address, 1);
-    }
-    frames_.clear();
+    frames_.reset();
     if (table_resource_ != nullptr)
         xenforeignmemory_unmap_resource(foreign_.get(), table_resource_);
     table_resource_ = nullptr;
-    if (created_) {
+    if (exists_) {
         StoreHandle store(xs_open(0));
         if (store != nullptr) {
             xs_rm(store.get(), XBT_NULL, ("/local/domain/" + std::to_string(domain_)).c_str());
         }
         xc_domain_destroy(control_.get(), domain_);
+        record_.end();
     }
-    created_ = false;
-}
-
-void Pool::set_limit(std::size_t frames) {
-    if (xc_domain_setmaxmem(control_.get(), domain_, frames * (page_size / 1024)) != 0) {
-        throw XenError(std::string("cannot set the pool domain's memory limit: ") +
-                       std::strerror(errno));
-    }
-    limit_ = frames;
-}
-
-std::size_t Pool::allocate(std::span<Frame> out) {
-    const std::size_t wanted = std::min(out.size(), limit_ - std::min(limit_, owned_));
-    if (wanted == 0) return 0;
-    // A PV domain's frame numbers in and machine frame numbers out share one array.
-    std::vector<xen_pfn_t> pages(wanted);
-    for (std::size_t i = 0; i < wanted; ++i) pages[i] = frames_.size() + i;
-    if (xc_domain_populate_physmap_exact(control_.get(), domain_, wanted, 0, 0, pages.data()) != 0)
-        return 0;
-    std::vector<int> errors(wanted);
-    void* region = xenforeignmemory_map(foreign_.get(), domain_, PROT_READ | PROT_WRITE, wanted,
-                                        pages.data(), errors.data());
-    if (region == nullptr) {
-        xc_domain_decrease_reservation_exact(control_.get(), domain_, wanted, 0, pages.data());
-        return 0;
-    }
-    for (std::size_t i = 0; i < wanted; ++i) {
-        if (free_.empty()) {
-            out[i] = static_cast<Frame>(frames_.size());
-            frames_.emplace_back();
-        } else {
-            out[i] = free_.back();
-            free_.pop_back();
-        }
-        frames_[out[i]] = {pages[i], static_cast<std::byte*>(region) + i * page_size};
-    }
-    owned_ += wanted;
-    return wanted;
-}
-
-void Pool::release(std::span<const Frame> frames) {
-    std::vector<xen_pfn_t> pages;
-    for (Frame frame : frames) {
-        Slot& slot = frames_.at(frame);
-        assert(slot.address != nullptr);
-        // Xen does not scrub what a live domain gives back: the next owner would read it.
-        std::memset(slot.address, 0, page_size);
-        xenforeignmemory_unmap(foreign_.get(), slot.address, 1);
-        pages.push_back(slot.machine_frame);
-        slot = {};
-        free_.push_back(frame);
-    }
-    if (!pages.empty()) {
-        xc_domain_decrease_reservation_exact(control_.get(), domain_, pages.size(), 0,
-                                             pages.data());
-    }
-    owned_ -= frames.size();
-}
-
-std::byte* Pool::bytes(Frame frame) const {
-    return frame < frames_.size() ? frames_[frame].address : nullptr;
+    exists_ = false;
 }
 
 std::size_t Pool::grant_capacity() const {
@@ -172,7 +163,7 @@ std::size_t Pool::grant(DomainId to, std::span<const Frame> frames, Access acces
         used_entries_[reference] = true;
         grant_entry_v1_t& entry = table_[reference];
         entry.domid = to;
-        entry.frame = static_cast<std::uint32_t>(frames_.at(frames[done]).machine_frame);
+        entry.frame = static_cast<std::uint32_t>(frames_->machine_frame(frames[done]));
         // The peer and Xen may look as soon as the type is there: all else comes before it.
         std::atomic_ref<std::uint16_t>(entry.flags)
             .store(idle_flags(access), std::memory_order_release);

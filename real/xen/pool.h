@@ -1,12 +1,13 @@
 #pragma once
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "model/host/frames.h"
 #include "model/host/grants.h"
 #include "real/xen/libraries.h"
+#include "real/xen/pool_frames.h"
 
 namespace xenfs::real::xen {
 
@@ -17,11 +18,16 @@ class Pool {
   public:
     struct Limits {
         std::size_t pages = 0;  ///< maxmem
-        std::uint32_t grant_frames =
-            0;  ///< 512 entries each; 0: what the hypervisor allows by default
+        /// 512 entries each; 0: as many as these pages need for four guests, or the hypervisor
+        /// allows
+        std::uint32_t grant_frames = 0;
+        /// A file in memory by which a successor finds the pool again if this process is killed;
+        /// empty: none will.
+        std::string record = {};
     };
-    /// Creates the domain and names it in xenstore (data/xenfs-pool). XenError says what to put on
-    /// Xen's command line where the grant table is larger than the hypervisor allows.
+    /// Creates the domain and names it in xenstore, or takes over the one that the record names, if
+    /// that lives. XenError says what to put on Xen's command line where the grant table is larger
+    /// than the hypervisor allows.
     Pool(const std::string& name, Limits limits);
     /// Destroys the domain. Pages that a guest still maps live on as a zombie until it unmaps them.
     ~Pool();
@@ -30,14 +36,8 @@ class Pool {
 
     DomainId domain() const { return domain_; }
 
-    // Frames, by index: 0 … capacity
-    std::size_t allocate(std::span<Frame> out);
-    void release(std::span<const Frame> frames);
-    std::size_t owned() const { return owned_; }
-    std::size_t limit() const { return limit_; }
-    void set_limit(std::size_t frames);
-    /// dom0's own mapping of the frame, writable. Null for a frame that the pool does not have.
-    std::byte* bytes(Frame frame) const;
+    PoolFrames& frames() { return *frames_; }
+    const PoolFrames& frames() const { return *frames_; }
 
     // Grant entries, version 1
     std::size_t grant(DomainId to, std::span<const Frame> frames, Access access,
@@ -47,20 +47,19 @@ class Pool {
     std::size_t grant_capacity() const;
 
   private:
-    struct Slot {
-        xen_pfn_t machine_frame = 0;
-        std::byte* address = nullptr;
-    };
-    void create(const std::string& name, Limits limits);
+    bool find();
+    void create(const std::string& name, const Limits& limits);
+    bool try_create(std::uint32_t grant_frames);
+    void map_table();
     void destroy();
 
     Control control_;
     ForeignMemory foreign_;
-    std::uint32_t domain_ = 0;
-    bool created_ = false;
-    std::size_t limit_ = 0, owned_ = 0, granted_ = 0;
-    std::vector<Slot> frames_;
-    std::vector<Frame> free_;
+    PoolRecord record_;
+    std::uint32_t domain_ = 0, grant_frames_ = 0;
+    bool exists_ = false;
+    std::optional<PoolFrames> frames_;
+    std::size_t granted_ = 0;
     xenforeignmemory_resource_handle* table_resource_ = nullptr;
     grant_entry_v1_t* table_ = nullptr;
     std::size_t entries_ = 0;

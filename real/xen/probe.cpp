@@ -45,8 +45,8 @@ int serve(std::span<const DomainId> guests) {
     XenStore store(monitor);
     Pool pool("xenfs-probe-pool", {.pages = 2 * pages, .grant_frames = 0});
     std::vector<Frame> frames(pages);
-    int failed = check(pool.allocate(frames) == pages, "the pool domain takes frames");
-    for (std::size_t i = 0; i < pages; ++i) word(pool.bytes(frames[i])) = 1000 + i;
+    int failed = check(pool.frames().allocate(frames) == pages, "the pool domain takes frames");
+    for (std::size_t i = 0; i < pages; ++i) word(pool.frames().bytes(frames[i])) = 1000 + i;
     std::vector<std::vector<GrantRef>> references;
     for (DomainId guest : guests) {
         auto& mine = references.emplace_back(pages);
@@ -60,7 +60,7 @@ int serve(std::span<const DomainId> guests) {
     for (DomainId guest : guests)
         failed += check(await(store, base_of(guest) + "/seen", "mapped"),
                         "guest maps and reads right bytes");
-    word(pool.bytes(frames[0])) = 42;
+    word(pool.frames().bytes(frames[0])) = 42;
     for (DomainId guest : guests) store.write(base_of(guest) + "/step", "reread");
     for (DomainId guest : guests)
         failed +=
@@ -81,8 +81,8 @@ int serve(std::span<const DomainId> guests) {
         failed += check(await(store, base_of(guest) + "/seen", "refused"),
                         "a revoked entry cannot be mapped");
     failed += check(pool.granted() == 0, "no entry is left");
-    pool.release(frames);
-    failed += check(pool.owned() == 0, "the frames went back");
+    pool.frames().release(frames);
+    failed += check(pool.frames().owned() == 0, "the frames went back");
     return failed;
 }
 

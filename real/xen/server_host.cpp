@@ -31,7 +31,7 @@ std::size_t ServerFrames::donated_by(DomainId domain) const {
 
 void ServerFrames::set_limit(std::size_t frames) {
     try {
-        pool_.set_limit(frames);
+        pool_.frames().set_limit(frames);
     } catch (const XenError&) {
         // Xen refuses: the limit stays as it was, which limit() tells.
     }
@@ -46,7 +46,7 @@ void ServerGrants::copy(std::span<host::CopyOperation> operations) {
     std::vector<GrantRef> entries;
     const auto lend = [&](host::CopySide& side, Access access) {
         GrantRef reference = no_grant;
-        if (side.reference != no_grant || pool_.bytes(side.frame) == nullptr) return;
+        if (side.reference != no_grant || pool_.frames().bytes(side.frame) == nullptr) return;
         if (pool_.grant(0, {&side.frame, 1}, access, {&reference, 1}) != 1) return;
         side.domain = pool_.domain();
         side.reference = reference;
@@ -67,19 +67,10 @@ void ServerGrants::transfer(std::span<host::TransferOperation> operations) {
 }
 
 ServerHost::ServerHost(const std::string& pool_name, Pool::Limits limits)
-    : store_(monitor_),
-      events_(monitor_),
+    : XenHost(true),
       pool_(pool_name, limits),
       frames_(pool_),
       grants_(pool_, maps_),
-      pages_(pool_, maps_),
-      clock_(monitor_),
-      tasks_(monitor_),
-      self_(own_domain(store_)) {}
-
-ServerHost::~ServerHost() {
-    monitor_.end();
-    tasks_.join();
-}
+      pages_(pool_, maps_) {}
 
 }  // namespace xenfs::real::xen

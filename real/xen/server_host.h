@@ -2,8 +2,9 @@
 #include <chrono>
 #include <map>
 
-#include "real/xen/guest_host.h"
+#include "real/common/byte_memory.h"
 #include "real/xen/pool.h"
+#include "real/xen/xen_host.h"
 
 namespace xenfs::real::xen {
 
@@ -13,13 +14,13 @@ namespace xenfs::real::xen {
 class ServerFrames final : public host::Frames {
   public:
     explicit ServerFrames(Pool& pool);
-    std::size_t allocate(std::span<Frame> out) override { return pool_.allocate(out); }
-    void release(std::span<const Frame> frames) override { pool_.release(frames); }
+    std::size_t allocate(std::span<Frame> out) override { return pool_.frames().allocate(out); }
+    void release(std::span<const Frame> frames) override { pool_.frames().release(frames); }
     std::size_t donate(std::size_t) override { return 0; }  ///< the pool has no balloon
     std::size_t reclaim(std::size_t) override { return 0; }
     std::size_t donated_by(DomainId domain) const override;
-    std::size_t owned() const override { return pool_.owned(); }
-    std::size_t limit() const override { return pool_.limit(); }
+    std::size_t owned() const override { return pool_.frames().owned(); }
+    std::size_t limit() const override { return pool_.frames().limit(); }
     void set_limit(std::size_t frames) override;
 
   private:
@@ -60,17 +61,21 @@ class ServerGrants final : public host::Grants {
     GrantMaps& maps_;
 };
 
-/// The server has no rings of its own: allocate_shared is ENOTSUP.
+/// Shared pages of the server are frames of the pool.
 class ServerPages final : public ByteMemory {
   public:
     ServerPages(Pool& pool, GrantMaps& maps) : pool_(pool), maps_(maps) {}
-    Result<Frame> allocate_shared() override { return Errno{ENOTSUP}; }
-    void release_shared(Frame) override {}
+    Result<Frame> allocate_shared() override {
+        const Frame frame = pool_.frames().allocate_shared();
+        if (frame == no_frame) return Errno{ENOMEM};
+        return frame;
+    }
+    void release_shared(Frame frame) override { pool_.frames().release({&frame, 1}); }
 
   private:
     std::byte* address(host::Page page) const override {
         return page.kind == host::Page::Kind::mapping ? maps_.address(page.id)
-                                                      : pool_.bytes(page.id);
+                                                      : pool_.frames().bytes(page.id);
     }
     Pool& pool_;
     GrantMaps& maps_;
@@ -78,39 +83,20 @@ class ServerPages final : public ByteMemory {
 
 /// The server's view, in dom0: itself for events, store and mappings, the pool domain for frames
 /// and entries.
-class ServerHost final : public host::Host {
+class ServerHost final : public XenHost {
   public:
     ServerHost(const std::string& pool_name, Pool::Limits limits);
-    ~ServerHost() override;
-    DomainId self() const override { return self_; }
+    ~ServerHost() override { end_tasks(); }
     DomainId granter() const override { return pool_.domain(); }
-    const host::Capabilities& capabilities() const override { return capabilities_; }
-    const host::CoreCosts& core_costs() const override { return core_costs_; }
-    const host::MechanismCosts& mechanism_costs() const override { return mechanism_costs_; }
     host::Frames& frames() override { return frames_; }
     host::Grants& grants() override { return grants_; }
-    host::Events& events() override { return events_; }
     host::Memory& memory() override { return pages_; }
-    host::Store& store() override { return store_; }
-    ThreadTasks& tasks() override { return tasks_; }
-    host::Clock& clock() override { return clock_; }
-    Monitor& monitor() { return monitor_; }
 
   private:
-    host::Capabilities capabilities_{.transfer = false, .balloon = true, .real_bytes = true};
-    host::CoreCosts core_costs_;
-    host::MechanismCosts mechanism_costs_;
-    Monitor monitor_;
-    XenStore store_;
-    XenEvents events_;
-    GrantMaps maps_;
     Pool pool_;
     ServerFrames frames_;
     ServerGrants grants_;
     ServerPages pages_;
-    MonotonicClock clock_;
-    ThreadTasks tasks_;
-    DomainId self_;
 };
 
 }  // namespace xenfs::real::xen

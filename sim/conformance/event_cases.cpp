@@ -110,7 +110,7 @@ void guest(Side& side, std::size_t) {
 
 /// Both ways, many times: no wake-up is lost when each waits in a loop over its condition.
 namespace ping_pong {
-constexpr int rounds = 300;
+constexpr int rounds = 100;
 struct End {
     End(Side& side, Port port) : host(side.host), port_(port), gate(host.tasks().make_gate()) {
         host.events().on_event(port, [this] { gate->wake_one(); });

@@ -6,7 +6,7 @@
 namespace xenfs::conformance {
 namespace {
 
-constexpr Nanoseconds patience_ns = 20'000'000'000, poll_ns = 20'000'000;
+constexpr Nanoseconds patience_ns = 120'000'000'000, poll_ns = 20'000'000;
 
 std::array<std::byte, page_size> pattern(std::uint32_t content) {
     std::array<std::byte, page_size> bytes;

@@ -35,7 +35,8 @@ class Side {
     /// visible to whoever has heard it.
     void tell(DomainId to, std::string_view key, std::string_view text = "done");
     void tell(DomainId to, std::string_view key, std::span<const std::uint32_t> numbers);
-    /// Waits for it; throws where it does not come within 20 s.
+    /// Waits for it; throws where it does not come within 2 minutes (an emulated machine on a busy
+    /// one is slow).
     std::string hear(DomainId from, std::string_view key);
     std::vector<std::uint32_t> hear_numbers(DomainId from, std::string_view key);
 

@@ -39,24 +39,19 @@ kernel = "/boot/vmlinux"
 ramdisk = "/boot/guest.cpio"
 memory = ${rig_guest_memory:-160}
 vcpus = 1
+max_maptrack_frames = 128
 extra = "console=hvc0 quiet mitigations=off rig_name=guest$number"
 on_poweroff = "destroy"
 on_reboot = "destroy"
 on_crash = "destroy"
 CFG
-    xl create -q /tmp/guest$number.cfg || fail "xl create guest$number"
+    why=$(rig-boot $number created) || fail "$why"
     say phase guest$number-created
     number=$((number + 1))
 done
 number=1
 while [ $number -le "${rig_guests:-0}" ]; do
-    tries=0
-    id=$(xl domid guest$number)
-    until [ "$(xenstore read /local/domain/$id/data/rig 2>/dev/null)" = ready ]; do
-        tries=$((tries + 1))
-        [ $tries -gt 600 ] && fail "guest$number does not come up; its console: $(tail -n 3 /var/log/xen/console/guest-guest$number.log)"
-        usleep 100000
-    done
+    why=$(rig-ready $number) || fail "$why"
     say phase guest$number-ready
     number=$((number + 1))
 done

@@ -11,20 +11,18 @@ for module in xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs fuse; do
 done
 mount -t xenfs xenfs /proc/xen
 mkdir -p /mnt
-id=$(xenstore read domid)
 xenstore write data/rig ready
 done_before=0
-while :; do
+# One line at first and one for each change.
+xenstore watch data/rig-number | while read -r _; do
     number=$(xenstore read data/rig-number 2>/dev/null)
-    if [ -n "$number" ] && [ "$number" != "$done_before" ]; then
-        done_before=$number
-        command=$(xenstore read data/rig-command)
-        sh -c "$command" >/tmp/output 2>&1 </dev/null
-        code=$?
-        cat /tmp/output
-        # xenstore takes 4 KiB at most, of a character set of its own: the end of the output, encoded.
-        xenstore write data/rig-output "$(tail -c 1500 /tmp/output | base64 | tr -d '\n')"
-        xenstore write data/rig-exit "$number $code"
-    fi
-    usleep 50000
+    [ -n "$number" ] && [ "$number" != "$done_before" ] || continue
+    done_before=$number
+    command=$(xenstore read data/rig-command)
+    sh -c "$command" >/tmp/output 2>&1 </dev/null
+    code=$?
+    cat /tmp/output
+    # xenstore takes 4 KiB at most, of a character set of its own: the end of the output, encoded.
+    xenstore write data/rig-output "$(tail -c 1500 /tmp/output | base64 | tr -d '\n')"
+    xenstore write data/rig-exit "$number $code"
 done

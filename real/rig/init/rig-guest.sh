@@ -5,13 +5,15 @@ shift
 id=$(xl domid "$name") || exit 125
 base=/local/domain/$id/data
 number=$(($(xenstore read $base/rig-number 2>/dev/null || echo 0) + 1))
+# The first event says that the watch stands, the second that the guest has written.
+events=/tmp/rig-guest.$$
+mkfifo $events
+timeout "${RIG_GUEST_SECONDS:-300}" xenstore watch -n 2 $base/rig-exit >$events &
+exec 3<$events
+rm $events
+read -r _ <&3
 xenstore write $base/rig-command "$*"
 xenstore write $base/rig-number $number
-tries=0
-until [ "$(xenstore read $base/rig-exit 2>/dev/null | cut -d' ' -f1)" = "$number" ]; do
-    tries=$((tries + 1))
-    [ $tries -gt "${RIG_GUEST_TENTHS:-3000}" ] && { echo "rig-guest: $name does not answer" >&2; exit 124; }
-    usleep 100000
-done
+read -r _ <&3 || { echo "rig-guest: $name does not answer" >&2; exit 124; }
 xenstore read $base/rig-output | base64 -d
 exit "$(xenstore read $base/rig-exit | cut -d' ' -f2)"
