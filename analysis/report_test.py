@@ -88,7 +88,42 @@ def stealing(sharing=True):
     return pandas.DataFrame(rows)
 
 
-TABLES = {"memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
+def page_sharing_time(sharing=True):
+    rows = []
+    for (part, rate), policy, t in itertools.product((("policies", 300), ("rates", 250), ("rates", 1600)), ("ksm", "xlh", "satori", "oracle"), range(1, 31)):
+        late = {300: 15, 250: 22, 1600: 3}[rate]
+        saved = {"ksm": 900 * (t > late), "xlh": min(900, 300 * t) if sharing else 10 * t, "satori": 950 if sharing else 400,
+                 "oracle": 1000 if sharing else 900}[policy]
+        rows.append(dict(part=part, policy=policy, pages_per_wake=rate, time_s=t, seed=1, possible_pages=1000, saved_pages=saved,
+                         breaks=0, scan_cpu_s=0.1, completion_s=30, guest_pages=262144))
+    return pandas.DataFrame(rows)
+
+
+def scan_delay(sharing=True):
+    rows = [dict(part="rate", pages_per_wake=rate, lifetime_s=0, shape="", seed=1, pages=8192, pass_s=160 / rate,
+                 half_found_s=1.75 * 160 / rate if sharing else 3, pairs=0, pairs_merged=0) for rate in (50, 100, 200)]
+    for shape, life in itertools.product(("fixed", "exponential"), (0.5, 1, 1.4, 2, 2.5, 4)):
+        share = min(1, max(0, life - 1.5)) if shape == "fixed" and sharing else 0.4
+        rows.append(dict(part="lifetime", pages_per_wake=200, lifetime_s=life, shape=shape, seed=1, pages=16384, pass_s=1,
+                         half_found_s=1, pairs=1000, pairs_merged=1000 * share))
+    return pandas.DataFrame(rows)
+
+
+def across_guests(sharing=True):
+    def row(part, host, guests, saved, within=0, between=0):
+        pages = 10000 * guests
+        return dict(part=part, host=host, guests=guests, seed=1, pages=pages, zero_pages=0.2 * pages if host == "barker" else 0,
+                    within_pages=within * pages, between_pages=between * pages, shared_pages=0.067 * 10000 * (guests > 1),
+                    saved_pages=saved * pages, possible_pages=saved * pages)
+    rows = [row("alike", "alike", n, 0.67 * (n - 1) / n if sharing else 0.1 * n) for n in range(1, 11)]
+    rows += [row("hosts", host, n, saved if sharing else 0.7) for host, n, saved in
+             (("esx-a", 10, 0.343), ("esx-b", 9, 0.195), ("esx-c", 5, 0.08), ("de-alike", 4, 0.6), ("de-mixed", 6, 0.4))]
+    rows.append(row("hosts", "barker", 3, 0.34, 0.13, 0.013 if sharing else 0.05))
+    return pandas.DataFrame(rows)
+
+
+TABLES = {"page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
+          "memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
           "flip-copy-map": flip, "sharing-over-time": sharing_time, "stealing": stealing}
 
 

@@ -19,6 +19,13 @@ TRANSFERS = {
     "flip": ("flip", "#CC79A7", "s"),
     "adaptive": ("adaptive", "#009E73", "D"),
 }
+SHARING = {
+    "ksm": ("KSM", "#D55E00", "o"),
+    "esx": ("ESX: random, hashes kept", "#E69F00", "s"),
+    "xlh": ("XLH: hints from I/O", "#0072B2", "^"),
+    "satori": ("Satori: at I/O time", "#009E73", "v"),
+    "oracle": ("oracle: all that is equal", "#000000", "*"),
+}
 FALLBACK = ("#56B4E9", "#F0E442", "#CC79A7", "#999999")
 
 

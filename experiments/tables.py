@@ -60,7 +60,43 @@ def stealing(run, result):
                "neighbour_hit_ratio": row["neighbour_hit_ratio"]}
 
 
-ROWS = {"memory-vs-guests": memory_vs_guests, "build-time-vs-guests": build_time_vs_guests,
+def page_sharing_over_time(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    for row in pandas.DataFrame(result["tables"]["sharing"]).to_dict("records"):
+        yield {"part": run.part, "policy": labels["policy"], "pages_per_wake": labels["pages_per_wake"],
+               "time_s": row["time_ns"] / 1e9, "seed": run.seed, "possible_pages": row["possible_pages"],
+               "saved_pages": row["saved_pages"], "breaks": row["breaks"], "scan_cpu_s": row["scan_cpu_ns"] / 1e9,
+               "completion_s": metrics["completion_s"], "guest_pages": 2 * metrics["guest_memory_mib"] * PAGES_PER_MIB}
+
+
+def scan_delay(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    series = pandas.DataFrame(result["tables"]["sharing"])
+    reached = series[series.saved_pages >= series.possible_pages / 2]
+    pages, life = metrics["sharing_pages_end"], labels.get("lifetime_ms", 0) / 1000
+    # Pages that were there at the start had lived before: counted is from one lifetime on. A merged pair dies with
+    # one break, since both pages are written at the same time.
+    first, last = series[series.time_ns >= life * 1e9].iloc[0], series.iloc[-1]
+    yield {"part": run.part, "pages_per_wake": labels.get("pages_per_wake", 200),
+           "lifetime_s": life, "shape": labels.get("shape", ""), "seed": run.seed,
+           "pages": pages, "pass_s": metrics["completion_s"] * pages / metrics["sharing_scanned_pages"],
+           "half_found_s": reached.time_ns.min() / 1e9,
+           "pairs": (last.anonymous_deaths - first.anonymous_deaths) / 2, "pairs_merged": last.breaks - first.breaks}
+
+
+def sharing_across_guests(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    yield {"part": run.part, "host": labels.get("host", "alike"), "guests": int(result["settings"]["guests.count"]),
+           "seed": run.seed, "pages": metrics["sharing_pages_end"], "zero_pages": metrics["sharing_zero_pages_end"],
+           "within_pages": metrics["sharing_possible_within_pages_end"],
+           "between_pages": metrics["sharing_possible_between_pages_end"],
+           "shared_pages": metrics["sharing_shared_pages_end"], "saved_pages": metrics["sharing_saved_pages_end"],
+           "possible_pages": metrics["sharing_possible_pages_end"]}
+
+
+ROWS = {"page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
+        "sharing-across-guests": sharing_across_guests,
+        "memory-vs-guests": memory_vs_guests, "build-time-vs-guests": build_time_vs_guests,
         "iozone-surface": iozone_surface, "flip-copy-map": flip_copy_map,
         "sharing-over-time": sharing_over_time, "stealing": stealing}
 

@@ -1,4 +1,5 @@
 """One module a figure: TITLE, CAPTION, COLUMNS, check(table, claims), draw(plt, table), notes(table)."""
 
 FIGURES = ("memory-vs-guests", "build-time-vs-guests", "iozone-surface", "flip-copy-map",
-           "sharing-over-time", "stealing")
+           "sharing-over-time", "stealing",
+           "page-sharing-over-time", "scan-delay", "sharing-across-guests")

@@ -76,6 +76,12 @@ void add_sums(const Setup& setup, Metrics& metrics) {
     metrics.set("events_sent", sum.notifies);
 }
 
+std::uint64_t anonymous_deaths(const Setup& setup) {
+    std::uint64_t deaths = 0;
+    for (const auto& memory : setup.memories) deaths += memory->deaths();
+    return deaths;
+}
+
 Table iozone_table(const GuestWorks& works) {
     Table table{"iozone",
                 {"guest", "size_kib", "record_kib", "test", "throughput_kib_per_s", "operations",
@@ -202,7 +208,7 @@ Sampler::Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline)
                  {}};
     sharing_ = {"sharing",
                 {"time_ns", "pages", "zero_pages", "possible_pages", "shared_pages", "saved_pages",
-                 "watched_pages", "breaks", "scan_cpu_ns"},
+                 "watched_pages", "breaks", "scan_cpu_ns", "anonymous_deaths"},
                 {}};
     const Nanoseconds interval = setup.scenario.sample_interval_ns;
     if (interval > 0) setup.simulation.every(interval, [this] { sample(); });
@@ -225,7 +231,8 @@ void Sampler::sample() {
         const SharingStats& stats = setup_.sharing->stats();
         sharing_.add({now, number(counts.pages), number(counts.zero_pages), number(counts.possible),
                       number(counts.shared), number(counts.saved), number(counts.watched),
-                      number(stats.breaks), number(stats.cpu_ns)});
+                      number(stats.breaks), number(stats.cpu_ns),
+                      number(anonymous_deaths(setup_))});
     }
     if (timeline_ != nullptr) {
         timeline_->counter("pages with file data", now,
@@ -270,9 +277,7 @@ void Sampler::add_sharing(Metrics& metrics) const {
     set("watch_faults", stats.watch_faults);
     set("replaced_pages", stats.replaced);
     set("cpu_ns", stats.cpu_ns);
-    std::uint64_t deaths = 0;
-    for (const auto& memory : setup_.memories) deaths += memory->deaths();
-    set("anonymous_deaths", deaths);
+    set("anonymous_deaths", anonymous_deaths(setup_));
 }
 
 void Sampler::sample_stealing(Nanoseconds now) {
