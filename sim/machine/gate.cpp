@@ -45,7 +45,7 @@ void SimGate::wake_one() {
     if (task == nullptr) return;
     leave(*task);
     task->woken = true;
-    task->by_event = scheduler_.in_handler();
+    task->by_event = scheduler_.in_event_handler();
     ++scheduler_.counters_.wakes;
     // What the waker has charged so far passes first; a handler's charges the woken task pays.
     const Nanoseconds when = scheduler_.in_handler() ? scheduler_.now() : scheduler_.now_charged();

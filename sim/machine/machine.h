@@ -60,7 +60,8 @@ struct DomainConfig {
     /// False (a pool): frames come from and go back to the host's free memory one by one.
     bool populated = true;
     /// Its tasks are a user-space daemon: a task that an event wakes from idle pays
-    /// core.user_space_wake on top of the context switch.
+    /// core.user_space_wake on top of the context switch. What Simulation::at wakes is its kernel's
+    /// (a driver's thread, a task that waited for a disk) and pays the switch only.
     bool user_space = false;
     /// Of memory_pages, those that hold no file data where that is known (take_memory); 0: it is
     /// not, and arms assume kernel.reserved.

@@ -62,7 +62,7 @@ struct Task final : Timer {
     bool killed = false;
     bool ready = false;  ///< in the queue of those that run next
     bool woken = false;
-    bool by_event = false;   ///< woken by a handler
+    bool by_event = false;   ///< woken by a handler of its domain
     Fiber* fiber = nullptr;  ///< null until it first runs
     Nanoseconds charged = 0;
     Nanoseconds not_before = 0;  ///< when the charges flushed so far have passed
@@ -103,6 +103,8 @@ class Scheduler {
     Nanoseconds now_charged() const { return charge_ == &nobody_ ? now_ : now_ + *charge_; }
     void charge(Nanoseconds cpu) { *charge_ += cpu; }
     bool in_handler() const { return handlers_ > 0; }
+    /// In a handler of a domain (an event, a watch), not in the host's own (a disk, a network).
+    bool in_event_handler() const { return in_handler() && charge_ != &nobody_; }
     Task* current() const { return in_handler() ? nullptr : current_; }
 
     Task& spawn(TaskOwner& owner, std::string name, std::function<void()> body, bool service);
