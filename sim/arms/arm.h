@@ -32,6 +32,12 @@ struct ArmConfig {
     // private
     std::string block_grants = "persistent";  ///< or "map"
 
+    // 9p, virtiofs
+    std::string caching = "default";  ///< 9p: none, loose; virtiofs: none, auto, always
+    unsigned ring_order = 9;          ///< 9p: 2^order pages of ring
+    bool dax = false;                 ///< virtiofs
+    std::uint64_t dax_window_bytes = std::uint64_t{8} << 30;
+
     // nfs
     unsigned nfs_threads = 8;  ///< nfsd's default [M]
     bool nfs_sync = true;      ///< the export's option: changes of names are on disk at the reply

@@ -65,8 +65,12 @@ TEST_P(Determinism, SameSeedSameCounters) {
     EXPECT_NE(first, run_once(GetParam(), 8));
 }
 
-INSTANTIATE_TEST_SUITE_P(Arms, Determinism, testing::Values("private", "nfs", "xenfs"),
-                         [](const auto& arm) { return std::string(arm.param); });
+INSTANTIATE_TEST_SUITE_P(Arms, Determinism,
+                         testing::Values("private", "nfs", "xenfs", "9p", "virtiofs"),
+                         [](const auto& arm) {  // a test's name is an identifier
+                             const std::string_view name = arm.param;
+                             return std::string(name == "9p" ? "p9" : name);
+                         });
 
 }  // namespace
 }  // namespace xenfs::sim

@@ -15,6 +15,14 @@ using client::Owner;
 using client::SetAttr;
 using client::StatFs;
 
+/// What a guest's kernel keeps of the files' data.
+enum class DataCaching : std::uint8_t {
+    write_back,     ///< pages; dirty ones go out later
+    write_through,  ///< pages; a write goes to the server before it returns
+    none,           ///< reads and writes go to the server; only mmap has pages
+    mapped          ///< nothing: reads, writes and mmap reach the host's pages themselves (DAX)
+};
+
 /// Called when the VFS's own caches (names, pages) have no answer. All may block; errors are errno
 /// values. Charges for its own work, the system call excepted.
 class FsDriver : public PageSource {
@@ -58,6 +66,23 @@ class FsDriver : public PageSource {
     virtual int set_lock(NodeId node, const client::FileLock& lock, bool wait) = 0;
     virtual Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) = 0;
     virtual void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) = 0;
+
+    // Data that does not go through the page cache; see DataCaching
+    virtual DataCaching data_caching() const { return DataCaching::write_back; }
+    /// none, mapped: the bytes read.
+    virtual Result<std::size_t> read_range(NodeId, std::uint64_t, host::Buffer) {
+        return Errno{ENOTSUP};
+    }
+    /// All but write_back: written at the server when it returns.
+    virtual int write_range(NodeId, std::uint64_t, host::Buffer) { return ENOTSUP; }
+    /// mapped: as FileSystem::map_pages; there is nothing to undo at the unmap.
+    virtual int map_range(NodeId, std::uint64_t, std::size_t, bool, std::span<Fingerprint>) {
+        return ENODEV;
+    }
+    /// 0, or why this kind of mapping cannot be.
+    virtual int may_map(client::MapKind) const { return 0; }
+    /// May the VFS remember that a name is not there?
+    virtual bool keeps_absent_names() const { return true; }
 
     virtual void drop_caches() = 0;
     virtual Counters counters() const = 0;

@@ -63,6 +63,9 @@ class KernelPageCache {
     /// dirty.
     int write(NodeId node, std::uint64_t offset, host::Buffer from,
               std::uint64_t file_end = ~std::uint64_t{0});
+    /// What a write that went past the cache left in the file: cached pages follow, pages written
+    /// whole come in clean where there is room.
+    void update(NodeId node, std::uint64_t offset, host::Buffer from);
     /// Whole pages for a reader that takes them without a copy (splice to a socket).
     int lend(NodeId node, std::uint64_t first, std::span<Fingerprint> out);
 
@@ -86,6 +89,10 @@ class KernelPageCache {
 
     /// Something of it is dirty or being written.
     bool dirty(NodeId node) const;
+    /// Is the page here and filled? Touches it; costs nothing, does not yield.
+    bool present(NodeId node, std::uint64_t page);
+    /// A store by somebody who has the page mapped (`present` said so): dirty from now on.
+    Frame mapped_frame(NodeId node, std::uint64_t page, bool dirty);
     bool has_pages(NodeId node) const { return pages_.file_pages(file(node)) > 0; }
     std::size_t frames() const { return frames_; }
     const KernelCacheOptions& options() const { return options_; }

@@ -190,6 +190,55 @@ void KernelPageCache::dropped(const std::vector<cache::Evicted>& pages) {
     release_spare();
 }
 
+void KernelPageCache::update(NodeId node, std::uint64_t offset, host::Buffer from) {
+    const std::uint64_t end = offset + from.length;
+    std::vector<Frame> fresh;
+    for (std::uint64_t at = offset; at < end;) {
+        const std::uint64_t page = at >> page_shift;
+        const auto head = static_cast<std::uint16_t>(at & (page_size - 1));
+        const auto length =
+            static_cast<std::uint16_t>(std::min<std::uint64_t>(page_size - head, end - at));
+        const PageKey key{file(node), static_cast<std::uint32_t>(page)};
+        if (length == page_size && pages_.find(key) == cache::kNoSlot && fresh.empty()) {
+            take_frames(1, fresh);  // may yield
+        }
+        Slot slot = pages_.find(key);
+        while (slot != cache::kNoSlot && pages_.state(slot) == cache::PageState::loading) {
+            changed_->wait();  // its reader may bring what was there before
+            slot = pages_.find(key);
+        }
+        if (slot == cache::kNoSlot && length == page_size && !fresh.empty()) {
+            slot = pages_.insert(key, fresh.back(), cache::PageState::clean);
+            assert(slot != cache::kNoSlot);
+            fresh.pop_back();
+        }
+        if (slot != cache::kNoSlot) {
+            pages_.touch(slot);
+            clock_.charge(costs_.page_hit);
+            const host::Piece piece{host::Page::of_frame(pages_.frame(slot)), head, length,
+                                    static_cast<std::size_t>(at - offset)};
+            memory_.store({&piece, 1}, from);
+        }
+        at += length;
+    }
+    spare_.insert(spare_.end(), fresh.begin(), fresh.end());
+    release_spare();
+}
+
+bool KernelPageCache::present(NodeId node, std::uint64_t page) {
+    const Slot slot = pages_.find({file(node), static_cast<std::uint32_t>(page)});
+    if (slot == cache::kNoSlot || pages_.state(slot) == cache::PageState::loading) return false;
+    pages_.touch(slot);
+    return true;
+}
+
+Frame KernelPageCache::mapped_frame(NodeId node, std::uint64_t page, bool dirty) {
+    const Slot slot = pages_.find({file(node), static_cast<std::uint32_t>(page)});
+    assert(slot != cache::kNoSlot && pages_.state(slot) != cache::PageState::loading);
+    if (dirty) set_dirty(slot);
+    return pages_.frame(slot);
+}
+
 void KernelPageCache::truncate(NodeId node, std::uint64_t size) {
     const auto end = static_cast<std::uint32_t>((size + page_size - 1) >> page_shift);
     if (has_pages(node)) {

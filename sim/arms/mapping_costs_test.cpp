@@ -78,6 +78,12 @@ TEST(MappingCosts, Private) {
 TEST(MappingCosts, Nfs) {
     expect_the_rule("nfs");
 }
+TEST(MappingCosts, Nine) {
+    expect_the_rule("9p");
+}
+TEST(MappingCosts, Virtiofs) {
+    expect_the_rule("virtiofs");
+}
 TEST(MappingCosts, Xenfs) {
     expect_the_rule("xenfs");
 }

@@ -76,6 +76,7 @@ class Vfs final : public client::FileSystem {
 
     client::EntryCache& names() { return names_; }
     KernelPageCache& pages() { return pages_; }
+    const KernelPageCache& pages() const { return pages_; }
     bool is_open(NodeId node) const { return node < opens_.size() && opens_[node] > 0; }
     const VfsStats& stats() const { return stats_; }
     void add_counters(Counters& counters) const;
@@ -101,6 +102,8 @@ class Vfs final : public client::FileSystem {
     Result<std::size_t> read_direct(NodeId node, std::uint64_t offset, Buffer into);
     Result<std::size_t> write_direct(NodeId node, std::uint64_t offset, Buffer from);
     int write_through(NodeId node);
+    Result<std::size_t> write_now(NodeId node, std::uint64_t offset, Buffer from, bool synchronous);
+    void put_absent(NodeId parent, const Name& name);
 
     host::Clock& clock_;
     const host::CoreCosts& costs_;

@@ -118,6 +118,10 @@ Result<std::size_t> Vfs::read(Handle handle, std::uint64_t offset, Buffer into) 
     if (!size) return Errno{size.error()};
     if (offset >= *size) return std::size_t{0};
     into.length = std::min<std::uint64_t>(into.length, *size - offset);
+    const DataCaching caching = driver_.data_caching();
+    if (caching == DataCaching::none || caching == DataCaching::mapped) {
+        return driver_.read_range(file->node, offset, into);
+    }
     if (file->flags.direct) return read_direct(file->node, offset, into);
     const int error = pages_.read(file->node, offset, into, file->ahead);
     if (error != 0) return Errno{error};
@@ -133,6 +137,9 @@ Result<std::size_t> Vfs::write(Handle handle, std::uint64_t offset, Buffer from)
     if (file->flags.append) offset = *size;
     if (from.length == 0) return std::size_t{0};
     file->wrote = true;
+    if (driver_.data_caching() != DataCaching::write_back) {
+        return write_now(file->node, offset, from, file->flags.synchronous);
+    }
     // Direct writes in pieces of pages go through the cache and are written out, as in Linux where
     // a file system cannot do them.
     const bool aligned = ((offset | from.length) & (page_size - 1)) == 0;
@@ -142,6 +149,22 @@ Result<std::size_t> Vfs::write(Handle handle, std::uint64_t offset, Buffer from)
         error = write_through(file->node);
     }
     if (error != 0) return Errno{error};
+    return from.length;
+}
+
+/// Past the page cache, whose pages follow: they hold what was written (write-through), or go.
+Result<std::size_t> Vfs::write_now(NodeId node, std::uint64_t offset, Buffer from,
+                                   bool synchronous) {
+    const DataCaching caching = driver_.data_caching();
+    if (caching == DataCaching::none && pages_.has_pages(node)) {
+        if (const int error = pages_.flush(node)) return Errno{error};
+    }
+    if (const int error = driver_.write_range(node, offset, from)) return Errno{error};
+    if (caching == DataCaching::none) pages_.invalidate(node);
+    if (caching == DataCaching::write_through) pages_.update(node, offset, from);
+    if (synchronous) {
+        if (const int error = driver_.commit(node, true)) return Errno{error};
+    }
     return from.length;
 }
 
@@ -230,8 +253,12 @@ int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, c
     if (!file->flags.read || (shared_write && !file->flags.write)) return EACCES;
     const Result<std::uint64_t> size = driver_.revalidate(file->node);
     if (!size) return size.error();
+    if (const int error = driver_.may_map(kind)) return error;
     // Only a shared mapping's writes are the file's; a private one's pages leave the cache's.
     if (shared_write) file->wrote = true;
+    if (driver_.data_caching() == DataCaching::mapped) {
+        return driver_.map_range(file->node, first_page, count, shared_write, contents);
+    }
     return pages_.map(file->node, first_page, count, shared_write, contents);
 }
 
@@ -239,7 +266,9 @@ int Vfs::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
     OpenFile* file = find(handle);
     if (file == nullptr) return EBADF;
     enter();
-    pages_.unmap(file->node, first_page, count);
+    if (driver_.data_caching() != DataCaching::mapped) {
+        pages_.unmap(file->node, first_page, count);
+    }
     return 0;
 }
 

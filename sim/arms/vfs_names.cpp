@@ -34,10 +34,18 @@ Result<Attr> Vfs::look_up(NodeId parent, const Name& name) {
         if (found) {
             names_.put(parent, name, found->node);
         } else if (found.error() == ENOENT) {
-            names_.put(parent, name, EntryCache::negative);
+            put_absent(parent, name);
         }
     }
     return found;
+}
+
+void Vfs::put_absent(NodeId parent, const Name& name) {
+    if (driver_.keeps_absent_names()) {
+        names_.put(parent, name, EntryCache::negative);
+    } else {
+        names_.forget(parent, name);
+    }
 }
 
 Result<NodeId> Vfs::lookup(NodeId parent, const Name& name) {
@@ -125,7 +133,7 @@ int Vfs::unlink(NodeId parent, const Name& name) {
         names_.forget(parent, name);
         return gone.error();
     }
-    names_.put(parent, name, EntryCache::negative);
+    put_absent(parent, name);
     if (gone->links == 0 && !is_open(gone->node)) pages_.forget(gone->node);
     return 0;
 }
@@ -139,7 +147,7 @@ int Vfs::rmdir(NodeId parent, const Name& name) {
         names_.forget(parent, name);
         return error;
     }
-    names_.put(parent, name, EntryCache::negative);
+    put_absent(parent, name);
     if (known != EntryCache::unknown && known != EntryCache::negative) {
         names_.forget_directory(known);
     }
@@ -158,7 +166,7 @@ int Vfs::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, cons
     if (error != 0 || flags != 0 || moved == replaced) return error;
     if (moved != EntryCache::unknown && moved != EntryCache::negative) {
         names_.put(new_parent, new_name, moved);
-        names_.put(old_parent, old_name, EntryCache::negative);
+        put_absent(old_parent, old_name);
     }
     if (replaced != EntryCache::unknown && replaced != EntryCache::negative &&
         driver_.size_of(replaced) == 0 && !is_open(replaced)) {

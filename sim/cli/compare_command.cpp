@@ -24,6 +24,10 @@ const std::vector<Candidate>& candidates() {
     static const std::vector<Candidate> all = {
         {"private", {"arm.name=private"}},
         {"nfs", {"arm.name=nfs"}},
+        {"9p", {"arm.name=9p", "arm.caching=none"}},
+        {"9p-loose", {"arm.name=9p", "arm.caching=loose"}},
+        {"virtiofs", {"arm.name=virtiofs"}},
+        {"virtiofs-dax", {"arm.name=virtiofs", "arm.dax=true"}},
         {"xenfs-name", {"arm.name=xenfs", "arm.dedup=name"}},
         {"xenfs-content", {"arm.name=xenfs", "arm.dedup=content"}},
     };
@@ -152,7 +156,11 @@ void add_compare(CLI::App& program) {
         ->type_name("CAPTURE");
     command->add_option("--guests", arguments->guests, "how many guests run it at the same time")
         ->type_name("N");
-    command->add_option("--arms", arguments->arms, "private, nfs, xenfs-name, xenfs-content")
+    command
+        ->add_option(
+            "--arms", arguments->arms,
+            "private, nfs, 9p, 9p-loose, virtiofs, virtiofs-dax, xenfs-name, xenfs-content; "
+            "without it, all")
         ->delimiter(',')
         ->type_name("NAME …");
     command->add_option("--set", arguments->sets, "change a key of the scenario")

@@ -62,7 +62,8 @@ void add_sums(const Setup& setup, Metrics& metrics) {
         sum.notifies += c.notifies;
         // Those of a block or network path, which the arm charges for and counts itself.
         const Counters of_arm = setup.arm->guest_counters(guest->id());
-        sum.hypercalls += counter(of_arm, "block_hypercalls") + counter(of_arm, "net_hypercalls");
+        sum.hypercalls += counter(of_arm, "block_hypercalls") + counter(of_arm, "net_hypercalls") +
+                          counter(of_arm, "remote_hypercalls");
     }
     metrics.set("cpu_ns", sum.cpu_ns);
     metrics.set("hypercalls", sum.hypercalls);

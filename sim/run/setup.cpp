@@ -205,6 +205,10 @@ ArmConfig Setup::arm_config() const {
     config.server_eviction = spec.eviction;
     config.block_grants = spec.block_grants;
     config.pool_grant_frames = static_cast<std::size_t>(scenario.host.grant_frames);
+    config.caching = spec.caching;
+    config.ring_order = static_cast<unsigned>(spec.ring_order);
+    config.dax = spec.dax;
+    config.dax_window_bytes = static_cast<std::uint64_t>(spec.dax_window_bytes);
     config.nfs_threads = static_cast<unsigned>(spec.nfs_threads);
     config.transfer = spec.transfer;
     config.dedup = spec.dedup;

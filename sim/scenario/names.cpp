@@ -42,6 +42,9 @@ std::vector<std::string> cpu_names() {
 std::vector<std::string> mmap_names() {
     return {"private_copy", "share"};
 }
+std::vector<std::string> caching_names() {
+    return {"always", "auto", "default", "loose", "none"};
+}
 std::vector<std::string> order_names() {
     return {"graph", "recorded"};
 }

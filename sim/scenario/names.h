@@ -16,6 +16,7 @@ namespace xenfs::sim {
 [[nodiscard]] std::vector<std::string> workload_names();
 [[nodiscard]] std::vector<std::string> cpu_names();
 [[nodiscard]] std::vector<std::string> mmap_names();
+std::vector<std::string> caching_names();
 [[nodiscard]] std::vector<std::string> order_names();
 [[nodiscard]] std::vector<std::string> access_names();
 [[nodiscard]] std::vector<std::string> block_grant_names();

@@ -81,6 +81,10 @@ struct ArmSpec {
     Nanoseconds ack_timeout_ns = 1'000'000'000;
     std::int64_t workers = 4;
     std::int64_t slots = 16;
+    std::string caching = "default";
+    std::int64_t ring_order = 9;
+    bool dax = false;
+    std::int64_t dax_window_bytes = std::int64_t{8} << 30;
     std::int64_t nfs_threads = 8;
     std::string block_grants = "persistent";
 };

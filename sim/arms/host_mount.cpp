@@ -1,0 +1,47 @@
+#include "sim/arms/host_mount.h"
+
+#include <algorithm>
+
+#include "sim/storage/disk_parameters.h"
+
+namespace xenfs::sim {
+namespace {
+
+constexpr std::uint32_t server_names = 1 << 20;  // dom0's name cache is not what is studied
+
+KernelCacheOptions cache_options(const CostModel& costs, const ArmConfig& config) {
+    KernelCacheOptions options = KernelCacheOptions::from(
+        costs, static_cast<std::uint32_t>(
+                   std::max<std::size_t>(config.server_cache_pages, KernelPageCache::least_pages)));
+    options.eviction = config.server_eviction;
+    return options;
+}
+
+}  // namespace
+
+HostMount::HostMount(Machine& machine, Domain& dom0, const ArmConfig& config)
+    : disk_(
+          disk_parameters(machine.costs(), config.disk, config.disk_bytes, config.disk_spins_down)),
+      driver_(machine.simulation(), disk_, config.disk_queue),
+      partition_(dom0.host(), driver_, 0, config.image->blocks()),
+      volume_(config.image),
+      storage_(dom0, volume_, partition_, MountOptions::from(machine.costs())),
+      fs_(dom0, storage_),
+      vfs_(dom0, fs_, cache_options(machine.costs(), config), server_names) {
+    fs_.attach(vfs_);
+}
+
+void HostMount::add_counters(Counters& counters, Nanoseconds now) const {
+    const KernelCacheStats& pages = vfs_.pages().stats();
+    const Counters mine = {{"server_page_hits", pages.hits},
+                           {"server_page_misses", pages.misses},
+                           {"server_pages_read", pages.pages_read},
+                           {"server_pages_written", pages.pages_written},
+                           {"server_pages_evicted", pages.evicted},
+                           {"server_cache_frames", vfs_.pages().frames()},
+                           {"server_journal_blocks", storage_.journal_stats().blocks}};
+    counters.insert(counters.end(), mine.begin(), mine.end());
+    add_disk_counters(counters, disk_, now);
+}
+
+}  // namespace xenfs::sim
