@@ -6,7 +6,7 @@
 #include "bindings/arrays.h"
 #include "bindings/registry.h"
 #include "sim/costs/cost_model.h"
-#include "sim/costs/units.h"
+#include "settings/units.h"
 #include "sim/machine/child.h"
 #include "sim/machine/simulation.h"
 #include "sim/run/run.h"

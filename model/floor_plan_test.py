@@ -10,10 +10,11 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 # The rooms that each room may include from, itself first.
 MAY_INCLUDE = {
     "model": {"model"},
-    "sim": {"sim", "model", "workloads"},
+    "sim": {"sim", "model", "workloads", "settings"},
     "workloads": {"workloads", "model"},
-    "real": {"real", "model"},
-    "bindings": {"bindings", "sim", "workloads", "model"},
+    "real": {"real", "model", "settings"},
+    "settings": {"settings", "model"},
+    "bindings": {"bindings", "sim", "workloads", "model", "settings"},
 }
 # Inside model/: what a part must not know.
 MODEL_MUST_NOT = {

@@ -44,6 +44,7 @@ struct Connection {
     bool unresponsive = false;  ///< let a notice's bound pass and has not caught up
     bool doomed = false;        ///< a violation, or it asked to leave
     bool vanished = false;      ///< its directory is gone: the domain died
+    bool withdrawn = false;     ///< not to be offered (again)
     std::uint32_t active = 0;   ///< tasks that use the ring
     std::uint32_t acks_awaited = 0;
     Nanoseconds last_urgent = 0;  ///< when it last sent an urgent request

@@ -13,6 +13,10 @@ void ServerState::control() {
         for (auto& slot : connections_) {
             if (slot == nullptr) continue;
             Connection& c = *slot;
+            if (c.withdrawn && c.state == Connection::State::offered) {
+                withdraw(c);
+                continue;
+            }
             if (c.watch == 0) {  // attached, not offered yet
                 // Who left with pages mapped has no second quota beside them.
                 if (ledger_.limbo_of(c.device.guest) != 0) continue;
@@ -149,14 +153,28 @@ void ServerState::disconnect(Connection& c) {
     host_.store().unwatch(c.watch);
     const protocol::Device device = c.device;
     const Attachment attachment = c.attachment;
-    const bool vanished = c.vanished;
+    const bool vanished = c.vanished, withdrawn = c.withdrawn;
     connections_[index].reset();
     if (vanished) {
         host_.store().remove(protocol::backend_path(device));
         return;
     }
     protocol::write_backend_state(host_.store(), device, XenbusState::closed);
-    if (!stopping_) attach(attachment);  // offered again
+    if (withdrawn) {
+        host_.store().remove(protocol::backend_path(device));
+    } else if (!stopping_) {
+        attach(attachment);  // offered again
+    }
+}
+
+/// An offer that nobody took.
+void ServerState::withdraw(Connection& c) {
+    if (c.watch != 0) {
+        host_.store().unwatch(c.watch);
+        protocol::write_backend_state(host_.store(), c.device, XenbusState::closed);
+        host_.store().remove(protocol::backend_path(c.device));
+    }
+    connections_[c.index].reset();
 }
 
 /// Everything that the client held: entries, opens, locks, leases, donation, what it believed.

@@ -52,6 +52,17 @@ int ServerState::attach(const Attachment& attachment) {
     return 0;
 }
 
+int ServerState::detach(DomainId guest, std::uint32_t number) {
+    for (auto& c : connections_) {
+        if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
+        c->withdrawn = true;
+        look_ = true;
+        if (started_) control_gate_->wake_one();
+        return 0;
+    }
+    return ENOENT;
+}
+
 void ServerState::start() {
     started_ = true;
     host_.tasks().spawn(
@@ -127,6 +138,9 @@ Server::Server(host::Host& host, host::Storage& storage, Config config)
 Server::~Server() = default;
 int Server::attach(const Attachment& attachment) {
     return state_->attach(attachment);
+}
+int Server::detach(DomainId guest, std::uint32_t number) {
+    return state_->detach(guest, number);
 }
 void Server::start() {
     state_->start();

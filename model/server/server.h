@@ -34,6 +34,8 @@ class Server {
     /// Offers a device; the client may come at any time from then on. 0, ENOSPC (64 connections),
     /// EEXIST. The store is written by a task of the server.
     int attach(const Attachment& attachment);
+    /// Takes the offer back; a client that is connected is served until it leaves. 0 or ENOENT.
+    int detach(DomainId guest, std::uint32_t number = 0);
     void start();
     /// Ends tasks after the current requests; dirty pages are written back first. Blocks: from a
     /// task of the server's domain.

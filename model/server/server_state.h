@@ -97,6 +97,7 @@ class ServerState {
 
     // --- server.cpp
     int attach(const Attachment& attachment);
+    int detach(DomainId guest, std::uint32_t number);
     void start();
     void stop();
     void check() const;
@@ -105,6 +106,7 @@ class ServerState {
     void control();
     void look_at(Connection& c);
     void write_offer(Connection& c);
+    void withdraw(Connection& c);
     /// A task is done with the connection's ring (Connection::active).
     void leave(Connection& c);
     void connect(Connection& c);

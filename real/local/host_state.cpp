@@ -67,7 +67,7 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
     }
     domains_[id] = made;
     next_id_ = std::max<DomainId>(next_id_, static_cast<DomainId>(id + 1));
-    store.introduce(id);
+    store.introduce(id, made->name);
     publish(*made);
     return made;
 }

@@ -45,6 +45,12 @@ bool may_write(const StoreTree::Node& node, DomainId who) {
     return who == 0 || node.owner == who;
 }
 
+bool all_writable(const StoreTree::Node& top, DomainId who) {
+    return may_write(top, who) &&
+           std::all_of(top.children.begin(), top.children.end(),
+                       [&](const auto& child) { return all_writable(child.second, who); });
+}
+
 std::string home(DomainId domain) {
     return "/local/domain/" + std::to_string(domain);
 }
@@ -61,13 +67,21 @@ StoreTree::Found StoreTree::find(const std::vector<std::string_view>& path, std:
     return found;
 }
 
-void StoreTree::introduce(DomainId domain) {
+void StoreTree::introduce(DomainId domain, std::string_view name) {
     (void)write(0, home(domain), "");
     const std::string path = home(domain);
     Node& node = *find(*split(path), 3).node;
     --nodes_of_[node.owner];
     ++nodes_of_[domain];
     node.owner = domain;
+    // As the toolstack does: the domain may read its name, not change it.
+    const std::string name_path = path + "/name";
+    (void)write(0, name_path, name);
+    Node& name_node = *find(*split(name_path), 4).node;
+    --nodes_of_[domain];
+    ++nodes_of_[0];
+    name_node.owner = 0;
+    name_node.readers = {domain};
 }
 
 void StoreTree::forget(DomainId domain, bool nodes) {
@@ -111,6 +125,7 @@ int StoreTree::remove(DomainId who, std::string_view path) {
     const Found found = find(*parts, parts->size());
     if (!may_write(*found.node, who)) return EACCES;
     if (!found.exact(*parts)) return ENOENT;
+    if (!all_writable(*found.node, who)) return EACCES;
     const Found parent = find(*parts, parts->size() - 1);
     forget_nodes(*found.node);
     parent.node->children.erase(parent.node->children.find(parts->back()));

@@ -25,8 +25,8 @@ class StoreTree {
     /// Called with the domain that has watches to look at.
     explicit StoreTree(std::function<void(DomainId)> wake) : wake_(std::move(wake)) {}
 
-    /// The toolstack's part: /local/domain/<id>, owned by the domain.
-    void introduce(DomainId domain);
+    /// The toolstack's part: /local/domain/<id>, owned by the domain, with its name, which is not.
+    void introduce(DomainId domain, std::string_view name);
     /// Its watches end and, where `nodes`, its home goes.
     void forget(DomainId domain, bool nodes);
 

@@ -5,15 +5,6 @@
 
 namespace xenfs::real::local {
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-}
-
-Descriptor::~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-}
-
 std::string Reader::take_text() {
     const auto size = take<std::uint32_t>();
     const std::vector<char> text = take_array<char>(size);

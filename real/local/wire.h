@@ -14,23 +14,9 @@
 #include <vector>
 
 #include "model/host/types.h"
+#include "real/common/descriptor.h"
 
 namespace xenfs::real::local {
-
-/// An owned file descriptor.
-class Descriptor {
-  public:
-    Descriptor() = default;
-    explicit Descriptor(int number) : number_(number) {}
-    Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-    Descriptor& operator=(Descriptor&& other) noexcept;
-    ~Descriptor();
-    int get() const { return number_; }
-    explicit operator bool() const { return number_ >= 0; }
-
-  private:
-    int number_ = -1;
-};
 
 enum class Call : std::uint32_t {
     hello,

@@ -9,9 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/costs/units.h"
+#include "settings/units.h"
 
 namespace xenfs::sim {
+
+using namespace settings;  // quantities with units are everyday words here
 
 /// Bad cost model input; what() is one sentence with file, line and key.
 class CostError : public std::runtime_error {

@@ -10,7 +10,7 @@
 #include <simgrid/s4u.hpp>
 #include <simgrid/simix.hpp>
 
-#include "sim/costs/units.h"
+#include "settings/units.h"
 
 // simgrid/simix.hpp tells its readers to call this to let an actor out of simcall_blocking(), and
 // the library exports it, but its class stands in no header that is shipped. It is not virtual, so
@@ -23,6 +23,9 @@ class ActorImpl {
 }  // namespace simgrid::kernel::actor
 
 namespace xenfs::sim {
+
+using settings::Dimension;
+using settings::format;
 namespace s4u = simgrid::s4u;
 
 /// Waits in a blocking simcall wherever it has not the baton.

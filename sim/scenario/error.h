@@ -1,14 +1,8 @@
-// What went wrong with what the user gave, as one sentence that says where. Programs print what()
-// and exit with code 2.
 #pragma once
-
-#include <stdexcept>
+#include "settings/error.h"
 
 namespace xenfs::sim {
 
-class InputError : public std::runtime_error {
-  public:
-    using std::runtime_error::runtime_error;
-};
+using settings::InputError;
 
 }  // namespace xenfs::sim

@@ -5,18 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <sstream>
 
-#include "sim/costs/units.h"
+#include "settings/toml_value.h"
 #include "sim/scenario/costs.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
-#include "sim/scenario/value_text.h"
 
 namespace xenfs::sim {
 namespace {
@@ -29,120 +25,11 @@ struct Setting {
     bool overriding = false;
 };
 
-[[noreturn]] void fail(const std::string& where, const std::string& reason) {
-    throw InputError(where + ": " + reason);
+void write(const Field& field, const Setting& setting, const std::string& directory,
+           Scenario& scenario) {
+    read_value({field.kind, field.names, field.minimum, field.maximum}, *setting.node,
+               setting.where, setting.overriding ? "." : directory, field.at(scenario));
 }
-
-std::string type_name(const toml::node& node) {
-    switch (node.type()) {
-        case toml::node_type::string:
-            return "text";
-        case toml::node_type::integer:
-            return "a whole number";
-        case toml::node_type::floating_point:
-            return "a number";
-        case toml::node_type::boolean:
-            return "true or false";
-        case toml::node_type::array:
-            return "a list";
-        case toml::node_type::table:
-            return "a table";
-        default:
-            return "a date or time";
-    }
-}
-
-// Writes one TOML value through a Target.
-struct Writer {
-    const Field& field;
-    const Setting& setting;
-    const std::string& directory;
-
-    [[noreturn]] void wrong(const toml::node& node, const char* wanted) const {
-        fail(setting.where, fmt::format("{} where {} is wanted", type_name(node), wanted));
-    }
-
-    void check_range(double value, const toml::node& node) const {
-        if (value >= field.minimum && value <= field.maximum) return;
-        const bool with_unit = field.kind == ValueKind::bytes || field.kind == ValueKind::time;
-        const auto print = [&](double bound) {
-            return with_unit ? print_value_text(std::llround(bound), field.kind)
-                             : fmt::format("{}", bound);
-        };
-        std::ostringstream given;
-        given << toml::default_formatter{node};
-        fail(setting.where, fmt::format("{} is out of range: {} to {}", given.str(),
-                                        print(field.minimum), print(field.maximum)));
-    }
-
-    std::int64_t number(const toml::node& node) const {
-        std::int64_t value = 0;
-        if (field.kind == ValueKind::count) {
-            if (!node.is_integer()) wrong(node, "a whole number");
-            value = node.as_integer()->get();
-        } else if (const auto* text = node.as_string()) {
-            try {
-                value = parse_value_text(text->get(), field.kind);
-            } catch (const UnitError& error) {
-                fail(setting.where, error.what());
-            }
-        } else if (node.is_integer() && node.as_integer()->get() == 0) {
-            value = 0;
-        } else {
-            wrong(node, field.kind == ValueKind::bytes ? "a size with its unit (\"512 MiB\")"
-                                                       : "a time with its unit (\"5 s\")");
-        }
-        check_range(static_cast<double>(value), node);
-        return value;
-    }
-
-    std::string text(const toml::node& node) const {
-        if (!node.is_string()) wrong(node, "text");
-        std::string value = node.as_string()->get();
-        if (field.names) {
-            const auto names = field.names();
-            if (std::find(names.begin(), names.end(), value) == names.end()) {
-                fail(setting.where,
-                     fmt::format("there is no \"{}\"; there are: {}", value, join(names)));
-            }
-        }
-        if (field.kind == ValueKind::path && !value.empty() && value.front() != '/') {
-            const std::string base = setting.overriding ? "." : directory;
-            value = std::filesystem::absolute(std::filesystem::path(base) / value)
-                        .lexically_normal()
-                        .string();
-        }
-        return value;
-    }
-
-    void operator()(std::string* out) const { *out = text(*setting.node); }
-    void operator()(std::int64_t* out) const { *out = number(*setting.node); }
-    void operator()(bool* out) const {
-        if (!setting.node->is_boolean()) wrong(*setting.node, "true or false");
-        *out = setting.node->as_boolean()->get();
-    }
-    void operator()(double* out) const {
-        if (!setting.node->is_number()) wrong(*setting.node, "a number");
-        *out = *setting.node->value<double>();
-        check_range(*out, *setting.node);
-    }
-    template <class T>
-    void operator()(std::vector<T>* out) const {
-        out->clear();
-        const auto one = [&](const toml::node& node) {
-            if constexpr (std::is_same_v<T, std::string>) {
-                out->push_back(text(node));
-            } else {
-                out->push_back(number(node));
-            }
-        };
-        if (const auto* array = setting.node->as_array()) {
-            for (const toml::node& node : *array) one(node);
-        } else {
-            one(*setting.node);
-        }
-    }
-};
 
 void collect(const toml::table& table, const std::string& prefix, const std::string& file,
              std::vector<Setting>& out) {
@@ -152,16 +39,13 @@ void collect(const toml::table& table, const std::string& prefix, const std::str
         if (inner != nullptr) {
             const bool section = keys_of_section(name).size() > 0 || prefix == "guests.";
             if (!section && !name.starts_with("costs.")) {
-                const std::string where =
-                    fmt::format("{}:{}: {}", file, key.source().begin.line, name);
-                fail(where,
-                     fmt::format("there is no such section; there are: host, guests, memory, "
-                                 "sharing, arm, costs, workload, sample"));
+                fail(where(file, key.source(), name),
+                     "there is no such section; there are: host, guests, memory, sharing, arm, "
+                     "costs, workload, sample");
             }
             collect(*inner, name + ".", file, out);
         } else {
-            out.push_back({name, &node,
-                           fmt::format("{}:{}: {}", file, key.source().begin.line, name), false});
+            out.push_back({name, &node, where(file, key.source(), name), false});
         }
     }
 }
@@ -247,7 +131,7 @@ bool set_guest(Scenario& scenario, const Setting& setting, const std::string& di
     }
     Scenario scratch;
     scratch.guest = scenario.guests[index - 1];
-    std::visit(Writer{*field, setting, directory}, field->at(scratch));
+    write(*field, setting, directory, scratch);
     scenario.guests[index - 1] = scratch.guest;
     return true;
 }
@@ -280,7 +164,7 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
         for (const Setting& setting : settings) {
             if (setting.key != selector) continue;
             const Field& field = *find_field(selector);
-            std::visit(Writer{field, setting, directory}, field.at(scenario));
+            write(field, setting, directory, scenario);
             selected[selector] = &setting;
         }
     }
@@ -307,7 +191,7 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
                  fmt::format("it means nothing where {} is {}, only for: {}", selector,
                              print_value(*find_field(selector), scenario), join(only)));
         }
-        std::visit(Writer{*field, setting, directory}, field->at(scenario));
+        write(*field, setting, directory, scenario);
     }
     scenario.guests.assign(static_cast<std::size_t>(scenario.guest_count), scenario.guest);
     for (const Setting* setting : for_guests) {
@@ -323,13 +207,7 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
 
 Scenario parse_scenario(const std::string& text, const std::string& name,
                         const std::string& directory, const std::vector<std::string>& overrides) {
-    toml::table document;
-    try {
-        document = toml::parse(text, name);
-    } catch (const toml::parse_error& error) {
-        fail(fmt::format("{}:{}", name, error.source().begin.line),
-             std::string(error.description()));
-    }
+    const toml::table document = parse_toml(text, name);
     std::vector<Setting> settings;
     collect(document, "", name, settings);
     // By line, so that of several mistakes the first is named.
@@ -348,12 +226,7 @@ Scenario parse_scenario(const std::string& text, const std::string& name,
 }
 
 Scenario load_scenario(const std::string& file, const std::vector<std::string>& overrides) {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) fail(file, "cannot be read: " + std::string(std::strerror(errno)));
-    std::stringstream text;
-    text << in.rdbuf();
-    if (!in) fail(file, "cannot be read: " + std::string(std::strerror(errno)));
-    return parse_scenario(text.str(), file, std::filesystem::path(file).parent_path().string(),
+    return parse_scenario(read_text(file), file, std::filesystem::path(file).parent_path().string(),
                           overrides);
 }
 

@@ -52,13 +52,5 @@ std::vector<std::string> access_names() {
     return {"map", "read", "write"};
 }
 
-std::string join(const std::vector<std::string>& names, std::string_view separator) {
-    std::string all;
-    for (const std::string& name : names) {
-        if (!all.empty()) all += separator;
-        all += name;
-    }
-    return all;
-}
 
 }  // namespace xenfs::sim

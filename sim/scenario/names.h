@@ -6,7 +6,11 @@
 #include <string_view>
 #include <vector>
 
+#include "settings/value_text.h"
+
 namespace xenfs::sim {
+
+using settings::join;
 
 [[nodiscard]] std::vector<std::string> arm_names();
 [[nodiscard]] std::vector<std::string> transfer_names();
@@ -22,8 +26,5 @@ std::vector<std::string> caching_names();
 [[nodiscard]] std::vector<std::string> block_grant_names();
 [[nodiscard]] std::vector<std::string> sharing_names();
 [[nodiscard]] std::vector<std::string> lifetime_names();
-
-[[nodiscard]] std::string join(const std::vector<std::string>& names,
-                               std::string_view separator = ", ");
 
 }  // namespace xenfs::sim

@@ -8,24 +8,13 @@
 #include <variant>
 #include <vector>
 
+#include "settings/value_text.h"
 #include "sim/scenario/scenario.h"
 
 namespace xenfs::sim {
 
-/// What a value measures; decides how it is written in the file.
-enum class ValueKind : std::uint8_t {
-    text,      ///< "…"
-    path,      ///< "…", relative to the scenario file (from --set: to the working directory)
-    boolean,   ///< true or false
-    count,     ///< 3
-    fraction,  ///< 0.25
-    bytes,     ///< "512 MiB"
-    time,      ///< "5 s"
-};
-
-/// Where the value is kept; the alternative follows from the kind and from being a list.
-using Target = std::variant<std::string*, bool*, std::int64_t*, double*, std::vector<std::string>*,
-                            std::vector<std::int64_t>*>;
+using settings::Target;
+using settings::ValueKind;
 
 struct Field {
     const char* key;  ///< dotted: "arm.transfer"

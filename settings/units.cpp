@@ -1,4 +1,4 @@
-#include "sim/costs/units.h"
+#include "settings/units.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-namespace xenfs::sim {
+namespace xenfs::settings {
 namespace {
 
 struct Unit {
@@ -192,4 +192,4 @@ std::size_t pages_of(std::string_view size_text) {
     return static_cast<std::size_t>((parse_size(size_text) + page_size - 1) / page_size);
 }
 
-}  // namespace xenfs::sim
+}  // namespace xenfs::settings

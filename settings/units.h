@@ -8,7 +8,7 @@
 
 #include "model/host/types.h"
 
-namespace xenfs::sim {
+namespace xenfs::settings {
 
 /// What a quantity measures. Each has one base unit, in which values are kept.
 enum class Dimension : std::uint8_t {
@@ -58,4 +58,4 @@ std::string format(double value, Dimension dimension);
 /// Pages of a size: parse_size(text) rounded up to pages.
 std::size_t pages_of(std::string_view size_text);
 
-}  // namespace xenfs::sim
+}  // namespace xenfs::settings

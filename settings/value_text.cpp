@@ -1,12 +1,12 @@
-#include "sim/scenario/value_text.h"
+#include "settings/value_text.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "sim/costs/units.h"
+#include "settings/units.h"
 
-namespace xenfs::sim {
+namespace xenfs::settings {
 namespace {
 
 using Steps = std::initializer_list<std::pair<const char*, std::int64_t>>;
@@ -39,4 +39,13 @@ std::string print_value_text(std::int64_t value, ValueKind kind) {
         "ns");
 }
 
-}  // namespace xenfs::sim
+std::string join(const std::vector<std::string>& names, std::string_view separator) {
+    std::string all;
+    for (const std::string& name : names) {
+        if (!all.empty()) all += separator;
+        all += name;
+    }
+    return all;
+}
+
+}  // namespace xenfs::settings

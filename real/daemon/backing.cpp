@@ -1,0 +1,77 @@
+#include "real/daemon/backing.h"
+
+#include "real/local/local_host.h"
+#ifdef XENFS_WITH_XEN
+#include "real/xen/server_host.h"
+#endif
+
+namespace xenfs::real::daemon {
+namespace {
+
+std::size_t pool_pages(const DaemonConfig& config) {
+    return static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
+}
+
+class LocalBacking final : public Backing {
+  public:
+    explicit LocalBacking(const DaemonConfig& config)
+        : host_(local::LocalHost::join_server(config.local_socket,
+                                              {config.pool_name, shape(config)})) {}
+    host::Host& host() override { return *host_; }
+    Monitor& monitor() override { return host_->monitor(); }
+    std::string domains_watch() const override { return "/local/domain"; }
+    void wait_for_tasks() override { host_->wait_for_tasks(); }
+
+  private:
+    static local::DomainShape shape(const DaemonConfig& config) {
+        local::DomainShape shape;
+        shape.memory_pages = pool_pages(config);
+        shape.populated = 0;
+        if (config.grant_frames != 0) {
+            shape.grant_frames = static_cast<std::uint32_t>(config.grant_frames);
+        }
+        return shape;
+    }
+    std::unique_ptr<local::LocalHost> host_;
+};
+
+#ifdef XENFS_WITH_XEN
+class XenBacking final : public Backing {
+  public:
+    explicit XenBacking(const DaemonConfig& config)
+        : host_(config.pool_name,
+                {pool_pages(config), static_cast<std::uint32_t>(config.grant_frames)}) {}
+    host::Host& host() override { return host_; }
+    Monitor& monitor() override { return host_.monitor(); }
+    std::string domains_watch() const override { return "@introduceDomain"; }
+    void wait_for_tasks() override { host_.tasks().join(); }
+
+  private:
+    xen::ServerHost host_;
+};
+#endif
+
+}  // namespace
+
+std::unique_ptr<Backing> make_backing(const DaemonConfig& config) {
+    if (config.host == "local") {
+        try {
+            return std::make_unique<LocalBacking>(config);
+        } catch (const local::LocalError& error) {
+            throw DaemonError(error.what());
+        }
+    }
+#ifdef XENFS_WITH_XEN
+    try {
+        return std::make_unique<XenBacking>(config);
+    } catch (const xen::XenError& error) {
+        throw DaemonError(error.what());
+    }
+#else
+    throw DaemonError(config.source +
+                      ": host: this xenfsd was built without Xen's libraries; install libxen-dev "
+                      "and build it again, or say host = \"local\"");
+#endif
+}
+
+}  // namespace xenfs::real::daemon

@@ -1,0 +1,35 @@
+#pragma once
+// The host that the daemon was configured for.
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "model/host/host.h"
+#include "real/common/monitor.h"
+#include "real/daemon/config.h"
+
+namespace xenfs::real::daemon {
+
+/// The daemon cannot begin or go on: one sentence with what to do.
+class DaemonError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// A host in the server's role, with what the seam does not name.
+class Backing {
+  public:
+    virtual ~Backing() = default;
+    virtual host::Host& host() = 0;
+    virtual Monitor& monitor() = 0;
+    /// The path whose watch fires when domains come and go.
+    virtual std::string domains_watch() const = 0;
+    virtual void wait_for_tasks() = 0;
+};
+
+/// Joins the local host or makes the pool domain. Throws DaemonError.
+std::unique_ptr<Backing> make_backing(const DaemonConfig& config);
+
+}  // namespace xenfs::real::daemon

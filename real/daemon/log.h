@@ -1,0 +1,23 @@
+#pragma once
+// Structured lines on standard error: logfmt ('level=info msg="guest attached" guest=web') or JSON.
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace xenfs::real::daemon {
+
+/// A key and its value, already text. Keys are plain words.
+using Field = std::pair<std::string_view, std::string>;
+using Fields = std::initializer_list<Field>;
+
+/// Before that, logfmt from info on. `format` and `level` as xenfsd.toml has them.
+void set_up_log(std::string_view format, std::string_view level);
+
+void log_debug(std::string_view message, Fields fields = {});
+void log_info(std::string_view message, Fields fields = {});
+void log_warn(std::string_view message, Fields fields = {});
+void log_error(std::string_view message, Fields fields = {});
+
+}  // namespace xenfs::real::daemon

@@ -1,0 +1,90 @@
+// xenfsd: serves directories of this machine to Xen domains, from one shared page cache.
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "real/daemon/log.h"
+#include "real/daemon/service.h"
+
+namespace xenfs::real::daemon {
+namespace {
+
+/// Before any thread exists, so that all inherit it.
+Descriptor take_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    return Descriptor(signalfd(-1, &signals, SFD_CLOEXEC));
+}
+
+void raise_descriptor_limit() {
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/// Until a signal says stop. SIGHUP changes nothing: the configuration is read once.
+void serve(const DaemonConfig& config, const Descriptor& signals) {
+    Service service(config);
+    service.start();
+    log_info("serving", {{"host", config.host},
+                         {"exports", std::to_string(config.exports.size())},
+                         {"cache_mib", std::to_string(config.cache_size >> 20)}});
+    for (;;) {
+        pollfd waits[2] = {{signals.get(), POLLIN, 0}, {service.gone(), POLLIN, 0}};
+        if (poll(waits, 2, -1) < 0) continue;
+        if (waits[1].revents != 0) {
+            throw DaemonError("the host went away under the daemon; start it again, then this");
+        }
+        signalfd_siginfo told{};
+        if (read(signals.get(), &told, sizeof told) != sizeof told) continue;
+        if (told.ssi_signo != SIGHUP) break;
+    }
+    log_info("stopping");
+    service.stop();
+    log_info("stopped");
+}
+
+int run(int argc, char** argv) {
+    CLI::App app(
+        "xenfsd serves directories of this machine to Xen domains, from one shared page cache. "
+        "Runs in the foreground until SIGTERM or SIGINT. See xenfsd(8) and xenfsd.toml(5).");
+    std::string file = "/etc/xenfs/xenfsd.toml";
+    bool check_only = false;
+    app.add_option("-c,--config", file, "configuration")->capture_default_str();
+    app.add_flag("--check", check_only, "read the configuration, say what is wrong, and exit");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    try {
+        const DaemonConfig config = load_config(file);
+        if (check_only) return 0;
+        set_up_log(config.log_format, config.log_level);
+        const Descriptor signals = take_signals();
+        raise_descriptor_limit();
+        serve(config, signals);
+        return 0;
+    } catch (const settings::InputError& error) {
+        std::fprintf(stderr, "xenfsd: %s\n", error.what());
+        return 2;
+    } catch (const DaemonError& error) {
+        std::fprintf(stderr, "xenfsd: %s\n", error.what());
+        return 1;
+    }
+}
+
+}  // namespace
+}  // namespace xenfs::real::daemon
+
+int main(int argc, char** argv) {
+    return xenfs::real::daemon::run(argc, argv);
+}

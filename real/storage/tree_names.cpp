@@ -1,0 +1,211 @@
+// Names: made, linked, taken away, moved, listed.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+
+#include <array>
+#include <climits>
+#include <cstring>
+
+#include "real/storage/acting_user.h"
+#include "real/storage/tree_storage.h"
+
+namespace xenfs::real::storage {
+
+Result<Attr> TreeStorage::create(NodeId parent, std::string_view name, FileType type,
+                                 std::uint32_t mode, Owner owner, std::string_view symlink_target,
+                                 std::uint32_t rdev) {
+    if (options_.read_only) return Errno{EROFS};
+    const bool device = type == FileType::block || type == FileType::character;
+    if (device && !options_.devices) return Errno{EPERM};
+    if (symlink_target.find('\0') != std::string_view::npos) return Errno{EINVAL};
+    return outside([&] {
+        return make(parent, name, type, mode & 07777, owner, std::string(symlink_target), rdev);
+    });
+}
+
+Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType type,
+                               std::uint32_t mode, Owner owner, const std::string& target,
+                               std::uint32_t rdev) {
+    const auto above = directory(parent, name);
+    if (!above) return Errno{above.error()};
+    const int in = above->get();
+    const std::string text(name);
+    Descriptor opened;
+    int failed = 0;
+    {
+        const ActingUser as(owner.uid, owner.gid);
+        switch (type) {
+            case FileType::regular:
+                opened = Descriptor(open_below(in, text.c_str(), O_CREAT | O_EXCL | O_RDWR, mode));
+                if (!opened) failed = errno;
+                break;
+            case FileType::directory:
+                failed = mkdirat(in, text.c_str(), mode) != 0 ? errno : 0;
+                break;
+            case FileType::symlink:
+                failed = symlinkat(target.c_str(), in, text.c_str()) != 0 ? errno : 0;
+                break;
+            case FileType::fifo:
+                failed = mknodat(in, text.c_str(), S_IFIFO | mode, 0) != 0 ? errno : 0;
+                break;
+            case FileType::socket:
+                failed = mknodat(in, text.c_str(), S_IFSOCK | mode, 0) != 0 ? errno : 0;
+                break;
+            case FileType::block:
+                failed = mknodat(in, text.c_str(), S_IFBLK | mode, rdev) != 0 ? errno : 0;
+                break;
+            case FileType::character:
+                failed = mknodat(in, text.c_str(), S_IFCHR | mode, rdev) != 0 ? errno : 0;
+                break;
+        }
+    }
+    if (failed != 0) return Errno{failed == EMFILE ? ENFILE : failed};
+    const auto found = opened ? nodes_.adopt(parent, name, std::move(opened), OpenMode::write)
+                              : nodes_.find(parent, in, name);
+    if (!found) return Errno{found.error()};
+    return attributes_of(found->status, found->node);
+}
+
+Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<Attr> {
+        const auto above = directory(parent, name);
+        if (!above) return Errno{above.error()};
+        const auto file = nodes_.get(node);
+        if (!file) return Errno{file.error()};
+        struct stat status {};
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        if (S_ISDIR(status.st_mode)) return Errno{EPERM};
+        const std::string number = std::to_string(file->get()), text(name);
+        if (linkat(nodes_.by_number(), number.c_str(), above->get(), text.c_str(),
+                   AT_SYMLINK_FOLLOW) != 0) {
+            return Errno{errno};
+        }
+        nodes_.moved(node, parent, name);
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        return attributes_of(status, node);
+    });
+}
+
+Result<Attr> TreeStorage::unlink(NodeId parent, std::string_view name) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<Attr> {
+        const auto above = directory(parent, name);
+        if (!above) return Errno{above.error()};
+        auto found = nodes_.find(parent, above->get(), name);
+        if (!found) return Errno{found.error()};
+        if (S_ISDIR(found->status.st_mode)) return Errno{EISDIR};
+        const std::string text(name);
+        if (unlinkat(above->get(), text.c_str(), 0) != 0) return Errno{errno};
+        if (fstat(found->file.get(), &found->status) != 0) return Errno{errno};
+        nodes_.lost_name(found->node, found->file, found->status.st_nlink);
+        return attributes_of(found->status, found->node);
+    });
+}
+
+int TreeStorage::rmdir(NodeId parent, std::string_view name) {
+    if (options_.read_only) return EROFS;
+    return outside([&]() -> int {
+        const auto above = directory(parent, name);
+        if (!above) return above.error();
+        const auto found = nodes_.find(parent, above->get(), name);
+        if (!found) return found.error();
+        const std::string text(name);
+        if (unlinkat(above->get(), text.c_str(), AT_REMOVEDIR) != 0) return errno;
+        nodes_.lost_name(found->node, found->file, 0);
+        return 0;
+    });
+}
+
+int TreeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                        std::string_view new_name, std::uint32_t flags) {
+    if (options_.read_only) return EROFS;
+    if (flags > RENAME_EXCHANGE) return EINVAL;  // no whiteouts
+    return outside([&] { return move(old_parent, old_name, new_parent, new_name, flags); });
+}
+
+int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                      std::string_view new_name, std::uint32_t flags) {
+    const auto from = directory(old_parent, old_name);
+    if (!from) return from.error();
+    const auto to = directory(new_parent, new_name);
+    if (!to) return to.error();
+    const auto moved = nodes_.find(old_parent, from->get(), old_name);
+    if (!moved) return moved.error();
+    const auto replaced = nodes_.find(new_parent, to->get(), new_name);
+    const std::string old_text(old_name), new_text(new_name);
+    if (renameat2(from->get(), old_text.c_str(), to->get(), new_text.c_str(), flags) != 0) {
+        return errno;
+    }
+    if (replaced && replaced->node == moved->node) return 0;  // two names of one file: nothing done
+    nodes_.moved(moved->node, new_parent, new_name);
+    if (!replaced) return 0;
+    if (flags == RENAME_EXCHANGE) {
+        nodes_.moved(replaced->node, old_parent, old_name);
+        return 0;
+    }
+    struct stat status {};
+    const bool gone =
+        S_ISDIR(replaced->status.st_mode) || fstat(replaced->file.get(), &status) != 0;
+    nodes_.lost_name(replaced->node, replaced->file, gone ? 0 : status.st_nlink);
+    return 0;
+}
+
+Result<std::string> TreeStorage::readlink(NodeId node) {
+    return outside([&]() -> Result<std::string> {
+        const auto file = nodes_.get(node);
+        if (!file) return Errno{file.error()};
+        std::string target(PATH_MAX, '\0');
+        const ssize_t length = readlinkat(file->get(), "", target.data(), target.size());
+        // On what is no symbolic link the kernel says ENOENT, for an empty path.
+        if (length < 0) return Errno{errno == ENOENT ? EINVAL : errno};
+        target.resize(static_cast<std::size_t>(length));
+        return target;
+    });
+}
+
+Result<std::vector<DirEntry>> TreeStorage::readdir(NodeId node, std::uint64_t offset,
+                                                   std::size_t max_entries) {
+    return outside([&]() -> Result<std::vector<DirEntry>> {
+        const auto known = nodes_.get(node);
+        if (!known) return Errno{known.error()};
+        // An opening of its own: the position is one call's.
+        const Descriptor directory(openat(known->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!directory) return Errno{errno};
+        if (offset != 0 && lseek(directory.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
+            return Errno{errno};
+        }
+        std::vector<DirEntry> entries;
+        alignas(dirent64) std::array<char, 8192> buffer;
+        while (entries.size() < max_entries) {
+            const long length =
+                syscall(SYS_getdents64, directory.get(), buffer.data(), buffer.size());
+            if (length < 0) return Errno{errno};
+            if (length == 0) break;
+            for (long at = 0; at < length && entries.size() < max_entries;) {
+                const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
+                at += entry->d_reclen;
+                const std::string_view name = entry->d_name;
+                if (name == "." || name == "..") continue;
+                const NodeId id = nodes_.id_of(directory.get(), entry->d_name, entry->d_ino);
+                if (id == 0) continue;  // it went, or cannot be asked
+                std::uint32_t type = DTTOIF(entry->d_type);
+                if (entry->d_type == DT_UNKNOWN) {
+                    struct stat status {};
+                    if (fstatat(directory.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) !=
+                        0) {
+                        continue;
+                    }
+                    type = status.st_mode;
+                }
+                entries.push_back({id, static_cast<std::uint64_t>(entry->d_off), std::string(name),
+                                   type_of(type)});
+            }
+        }
+        return entries;
+    });
+}
+
+}  // namespace xenfs::real::storage

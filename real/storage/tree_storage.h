@@ -1,0 +1,106 @@
+#pragma once
+// A directory of this machine as the server's storage.
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include "model/host/memory.h"
+#include "model/host/storage.h"
+#include "real/common/monitor.h"
+#include "real/storage/node_table.h"
+
+namespace xenfs::real::storage {
+
+using host::Attr;
+using host::DirEntry;
+using host::FileType;
+using host::Owner;
+using host::Page;
+using host::SetAttr;
+using host::StatFs;
+
+struct TreeOptions {
+    bool read_only = false;
+    /// Guests may make device nodes. They mean dom0's devices to who opens them in dom0.
+    bool devices = false;
+    /// What was read into the shared cache need not stay in this kernel's page cache too.
+    bool drop_page_cache = true;
+    std::size_t descriptors = 4096;  ///< kept open at most, those of open files included
+    FindAgain find_again = FindAgain::by_handle;
+};
+
+/// The tree cannot be served: one sentence with what to do.
+class TreeError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+/// Serves the tree at a directory: whatever a client names, it stays beneath. Each step is one
+/// name below a descriptor (openat2: beneath, no link followed, no mount point crossed), and node
+/// ids lead to descriptors, never to paths. A directory that somebody on this machine moves out of
+/// the tree while it is in use goes on being served to those who have it, as with an open one.
+///
+/// Files belong to the guest's user that made them where the process may (CAP_SETUID, CAP_SETGID
+/// and their kind), else to the process's. Permissions are the guest's kernel's business. Of
+/// extended attributes, user.*, POSIX ACLs and file capabilities are served.
+///
+/// Every call lets go of the monitor while the kernel works. The process's umask is set to 0, since
+/// the mode is the client's.
+class TreeStorage final : public host::Storage {
+  public:
+    /// Memory (of the pages that are filled and written) and monitor outlive it. Throws TreeError.
+    TreeStorage(host::Memory& memory, Monitor& monitor, const std::string& directory,
+                TreeOptions options);
+
+    Result<Attr> lookup(NodeId parent, std::string_view name) override;
+    Result<Attr> getattr(NodeId node) override;
+    Result<Attr> setattr(NodeId node, const SetAttr& change) override;
+    Result<Attr> create(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
+                        Owner owner, std::string_view symlink_target, std::uint32_t rdev) override;
+    Result<Attr> link(NodeId node, NodeId parent, std::string_view name) override;
+    Result<Attr> unlink(NodeId parent, std::string_view name) override;
+    int rmdir(NodeId parent, std::string_view name) override;
+    int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+               std::string_view new_name, std::uint32_t flags) override;
+    Result<std::string> readlink(NodeId node) override;
+    Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
+                                          std::size_t max_entries) override;
+    Result<StatFs> statfs() override;
+    Result<std::string> getxattr(NodeId node, std::string_view name) override;
+    int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
+    Result<std::vector<std::string>> listxattr(NodeId node) override;
+    int removexattr(NodeId node, std::string_view name) override;
+    int open_node(NodeId node) override;
+    void close_node(NodeId node) override;
+    int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
+    int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
+                    std::uint64_t length) override;
+    int sync(NodeId node, bool data_only) override;
+    int sync_all() override;
+
+    const NodeTable& nodes() const { return nodes_; }
+    const TreeOptions& options() const { return options_; }
+
+  private:
+    template <class Call>
+    auto outside(Call call) {
+        return monitor_.outside(std::move(call));
+    }
+    Result<OpenFile> directory(NodeId node, std::string_view name);
+    Result<Attr> change(NodeId node, const SetAttr& change);
+    Result<Attr> make(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
+                      Owner owner, const std::string& target, std::uint32_t rdev);
+    int move(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+             std::string_view new_name, std::uint32_t flags);
+
+    host::Memory& memory_;
+    Monitor& monitor_;
+    TreeOptions options_;
+    NodeTable nodes_;
+};
+
+Attr attributes_of(const struct stat& status, NodeId node);
+FileType type_of(std::uint32_t mode);
+
+}  // namespace xenfs::real::storage
