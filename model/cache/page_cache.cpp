@@ -185,6 +185,13 @@ Evicted PageCache::release(Slot slot) {
     return gone;
 }
 
+void PageCache::pass_over(Slot slot) {
+    const PageNode& node = nodes_[used(slot)];
+    if (!node.parked || node.waiting) return;
+    held_.remove(nodes_, slot);
+    held_.push_front(nodes_, slot);
+}
+
 void PageCache::held(std::uint32_t n, std::vector<Slot>& slots) const {
     for (Slot slot = held_.back(); slot != kNoSlot && n > 0; slot = nodes_[slot].prev, --n) {
         slots.push_back(slot);

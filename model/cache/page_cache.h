@@ -90,6 +90,8 @@ class PageCache {
     /// Pages that came due but were pinned or loading, in the order they came due, at most n: whom
     /// to ask to let go.
     void held(std::uint32_t n, std::vector<Slot>& slots) const;
+    /// Puts such a page behind all others of its kind: it was asked for, or cannot be had.
+    void pass_over(Slot slot);
     std::uint32_t held_count() const { return held_.size(); }
 
     // --- files (page_cache_files.cpp)

@@ -156,11 +156,19 @@ class Client final : public FileSystem {
     void drop_doomed();
     void let_go(Slot slot);
     struct Batch;
+    /// A task of ours that has entries which it will give back without being asked.
+    struct EntriesOut {
+        explicit EntriesOut(Client& of) : client(of) { ++client.entries_out_; }
+        ~EntriesOut() { --client.entries_out_; }
+        EntriesOut(const EntriesOut&) = delete;
+        EntriesOut& operator=(const EntriesOut&) = delete;
+        Client& client;
+    };
     int request_pages(Node& node, Batch& batch);
     void install_mapped(Batch& batch);
     void install_copied(Node& node, Batch& batch);
     void install_flipped(Batch& batch);
-    int refused(std::uint16_t reply_flags, int attempt);
+    int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt, bool& wait);
     policies::TransferDecision decide(policies::TransferRequest::Use use, std::uint32_t pages);
     void wait_for_page();
     void wake_page_waiters();
@@ -200,11 +208,14 @@ class Client final : public FileSystem {
     Slot kernel_copy(Node& node, std::uint64_t page, int& error);
     Slot shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error);
     bool shares_by_mapping() const;
+    bool unpin(Node& node, bool copies, std::uint64_t first_page, std::size_t count,
+               std::vector<std::uint64_t>* taken);
 
     // notices.cpp
     void serve_notices();
     void handle(const protocol::Notice& notice);
     void revoke(NodeId node, std::uint64_t first, std::uint64_t count);
+    void give_revoked_back();
     void recall(NodeId node);
 
     host::Host& host_;
@@ -226,6 +237,7 @@ class Client final : public FileSystem {
     std::unique_ptr<host::Gate> exit_gate_;
     std::uint32_t page_waiters_ = 0;
     std::uint32_t waiting_locks_ = 0;
+    std::uint32_t entries_out_ = 0;
     std::uint32_t tasks_ = 0;       ///< of ours that run
     std::uint32_t open_fhs_ = 0;    ///< at the server, by nodes without handles
     Nanoseconds epoch_offset_ = 0;  ///< server's wall clock minus our clock, seen at a creation

@@ -102,10 +102,10 @@ bool Connection::next_notice(protocol::Notice& out) {
     return true;
 }
 
-void Connection::finish_notice() {
+void Connection::finish_notices(std::uint32_t count) {
     if (!usable_) return;
     clock_.flush();
-    ring_.finish_notice();
+    for (; count > 0; --count) ring_.finish_notice();
     host_.events().notify(port_);
 }
 

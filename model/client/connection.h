@@ -49,9 +49,9 @@ class Connection {
     void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
 
-    /// Notices that came, in order. finish_notice() once for each, after what it asks for is done.
+    /// Notices that came, in order. finish_notices() for each, after what it asks for is done.
     bool next_notice(protocol::Notice& out);
-    void finish_notice();
+    void finish_notices(std::uint32_t count);
     host::Gate& notice_gate() { return *notice_gate_; }
 
     /// Marks requests in flight that concern a node (and the names in it), or a name in a

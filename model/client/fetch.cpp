@@ -141,8 +141,11 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
     return 0;
 }
 
-/// Asks until something comes: the server may refuse for want of credit or memory.
+/// Asks until something comes. Where the server has no room it lets the request wait, or says that
+/// it is for us to make some.
 int Client::request_pages(Node& node, Batch& batch) {
+    const EntriesOut entries_out(*this);
+    bool wait = false;
     for (int attempt = 0;; ++attempt) {
         std::uint32_t frames = 0;
         const bool own = batch.mode != PageMode::map_read && batch.mode != PageMode::map_write;
@@ -172,7 +175,8 @@ int Client::request_pages(Node& node, Batch& batch) {
             in.first_page = batch.first;
             in.count = count;
             in.mode = static_cast<std::uint16_t>(batch.mode);
-            in.flags = batch.only_first ? protocol::get_readahead : 0;
+            in.flags = static_cast<std::uint16_t>((batch.only_first ? protocol::get_readahead : 0) |
+                                                  (wait ? protocol::get_wait : 0));
             in.release_count = static_cast<std::uint32_t>(releases);
             in.accept_count = flip ? count : 0;
             call.put(in);
@@ -211,37 +215,39 @@ int Client::request_pages(Node& node, Batch& batch) {
         if ((batch.reply_flags & protocol::got_end) != 0) return 0;
         // Flips fail for want of headroom on either side, and lose frames; a copy does not.
         if (flip && attempt >= 2) batch.mode = PageMode::copy_out;
-        if (int refusal = refused(batch.reply_flags, attempt)) return refusal;
+        if (int refusal = make_room(batch.reply_flags, batch.count, attempt, wait)) return refusal;
     }
 }
 
-/// What can be done about a refusal; an errno when nothing more.
-int Client::refused(std::uint16_t reply_flags, int attempt) {
-    constexpr int patience = 200;
-    if (attempt >= patience) return ENOMEM;
-    if ((reply_flags & protocol::got_credit) != 0) {
-        ++stats_.credit_refusals;
-        const std::uint32_t given = pages_.shrink_mappings(config_.release_batch);
+/// Nothing came. 0: it may be asked again at once; what was given up for it goes along with the
+/// request. `wait`: nothing is left to give up, but other tasks of ours hold entries for a moment.
+int Client::make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt, bool& wait) {
+    constexpr int most_attempts = 1000;  // each gave something up; a server that always asks lies
+    constexpr int most_mishaps = 8;      // entries that came and could not be used
+    const bool credit = (reply_flags & protocol::got_credit) != 0;
+    if (!credit && (reply_flags & protocol::got_release) == 0) {
+        // A transfer that failed, or a mapping that the hypervisor has no room for.
+        pages_.shrink_mappings(pages);
         pages_.settle();
-        if (given == 0 && donated_ < config_.donate_limit) {
-            if (donate(std::min(config_.donate_step, config_.donate_limit - donated_)) > 0) {
-                return 0;
-            }
-        }
-        if (pages_.released() > 0) {
-            send_released(true);
-            return 0;
-        }
-    } else {
-        ++stats_.memory_refusals;
+        return attempt < most_mishaps ? 0 : ENOMEM;
     }
-    // Other tasks hold what is charged, or the server is writing back to make room.
-    clock_.sleep(std::min<Nanoseconds>(50'000 << std::min(attempt, 10), 20'000'000));
+    ++(credit ? stats_.credit_refusals : stats_.release_refusals);
+    if (wait || attempt >= most_attempts) return ENOMEM;
+    const std::uint32_t given = pages_.shrink_mappings(std::max(pages, config_.release_batch));
+    pages_.settle();
+    if (given == 0 && credit && donated_ < config_.donate_limit &&
+        donate(std::min(config_.donate_step, config_.donate_limit - donated_)) > 0) {
+        return 0;
+    }
+    if (pages_.released() > 0) return 0;
+    if (entries_out_ == 1 && credit) return ENOMEM;
+    wait = true;
     return 0;
 }
 
 /// Tells the server of entries that are not mapped any more, as many as fit into one request.
 void Client::send_released(bool urgent) {
+    const EntriesOut entries_out(*this);
     std::array<GrantRef, protocol::max_release_per_request> refs;
     Call call(connection_, protocol::Opcode::pages_release, 0, urgent);
     const std::size_t count = pages_.take_released(refs);
@@ -277,7 +283,6 @@ void Client::install_mapped(Batch& batch) {
     }
     stats_.pages_mapped += good;
     batch.granted = good;
-    if (good == 0) batch.reply_flags |= protocol::got_memory;  // ask again
 }
 
 void Client::install_copied(Node&, Batch& batch) {
@@ -303,7 +308,6 @@ void Client::install_copied(Node&, Batch& batch) {
     }
     stats_.pages_copied_out += good;
     batch.granted = good;
-    if (count > 0 && good == 0) batch.reply_flags |= protocol::got_memory;
 }
 
 /// The data came in frames that are ours now; a frame each goes back in payment.
@@ -324,7 +328,6 @@ void Client::install_flipped(Batch& batch) {
     if (good > 0) host_.grants().transfer(std::span(pay).first(good));
     for (std::uint32_t i = 0; i < batch.granted; ++i) pages_.release_later(batch.refs[i]);
     stats_.pages_flipped_out += good;
-    if (batch.granted > 0 && good == 0) batch.reply_flags |= protocol::got_memory;
     batch.granted = good;
 }
 

@@ -72,7 +72,8 @@ struct FileLock {
 enum class MapKind : std::uint8_t {
     shared,        ///< MAP_SHARED, data
     private_data,  ///< MAP_PRIVATE, not executable; written pages are the process's own
-    text           ///< MAP_PRIVATE and executable: program text
+    text,          ///< MAP_PRIVATE and executable: program text
+    locked         ///< private_data under mlock(2): stays in memory, whoever wants it back
 };
 
 /// Operations as below a VFS: by node and handle, permissions checked above. All may block; all

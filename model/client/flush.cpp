@@ -56,6 +56,7 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
     std::array<GrantRef, protocol::max_pages_per_request> refs;
     std::array<std::uint32_t, protocol::max_pages_per_request> flags;
     std::array<Frame, protocol::max_pages_per_request> frames;
+    const EntriesOut entries_out(*this);
     int error = 0;
     for (std::uint32_t done = 0; done < count && error == 0;) {
         const std::uint64_t at = first + done;

@@ -104,10 +104,11 @@ int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count
         const Slot slot = copies ? kernel_copy(node, page, error)
                                  : shared_page(node, page, count - i - 1, shared_write, error);
         if (slot == kNoSlot) {
-            unmap_pages(handle, first_page, i, kind);
+            unpin(node, copies, first_page, i, nullptr);
             return error == ENODATA ? EFAULT : error;
         }
         pages_.cache().pin(slot);
+        if (kind == MapKind::locked) pages_.set_flag(slot, page_locked);
         pages_.cache().touch(slot);
         ++stats_.page_hits;
         if (i < contents.size()) {
@@ -122,24 +123,44 @@ int Client::map_pages(Handle handle, std::uint64_t first_page, std::size_t count
     return 0;
 }
 
+/// Ends a process's use of the pages. True: one of them was mapped for writing. `taken` gets those
+/// that were revoked from the process meanwhile.
+bool Client::unpin(Node& node, bool copies, std::uint64_t first_page, std::size_t count,
+                   std::vector<std::uint64_t>* taken) {
+    const std::uint32_t in = copies ? node.kernel_file() : node.file();
+    bool was_writable = false;
+    for (std::uint64_t page = first_page; page < first_page + count; ++page) {
+        if (pages_.was_taken({in, static_cast<std::uint32_t>(page)})) {
+            if (taken != nullptr) taken->push_back(page);
+            continue;
+        }
+        const Slot slot = pages_.find(in, page);
+        if (slot == kNoSlot || !pages_.ready(slot) || pages_.cache().pins(slot) == 0) continue;
+        pages_.cache().unpin(slot);
+        if (pages_.cache().pins(slot) == 0) pages_.clear_flag(slot, page_locked);
+        was_writable = was_writable || pages_.has(slot, page_writable);
+    }
+    return was_writable;
+}
+
 int Client::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind) {
     clock_.charge(costs_.syscall);
     OpenFile* file = handles_.find(handle);
     if (file == nullptr) return EBADF;
     Node& node = *file->node;
+    NodeUse use(node);
     const bool copies = config_.mmap == MmapMode::private_copy && kind != MapKind::shared;
-    const std::uint32_t in = copies ? node.kernel_file() : node.file();
-    bool was_writable = false;
-    for (std::size_t i = 0; i < count; ++i) {
-        // A page that was revoked meanwhile was taken from the process too; it is not pinned.
-        const Slot slot = pages_.find(in, first_page + i);
-        if (slot == kNoSlot || !pages_.ready(slot) || pages_.cache().pins(slot) == 0) continue;
-        pages_.cache().unpin(slot);
-        was_writable = was_writable || pages_.has(slot, page_writable);
+    std::vector<std::uint64_t> taken;
+    const bool was_writable = unpin(node, copies, first_page, count, &taken);
+    // The process has gone on since those were revoked. We do not see its single accesses: one
+    // fault a page is what it paid at least.
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+        int error = 0;
+        if (shared_page(node, taken[i], taken.size() - i - 1, false, error) == kNoSlot) break;
+        clock_.charge(costs_.faults(1, false));
     }
     if (!was_writable) return 0;
     // Its content may have changed through the mapping; the server hears when.
-    NodeUse use(node);
     return commit(node, first_page << page_shift, 0, protocol::PageMode::map_write, {}, 0, false);
 }
 

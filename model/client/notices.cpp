@@ -10,9 +10,18 @@ using protocol::Notice;
 using protocol::NoticeKind;
 
 void Client::serve_notices() {
+    std::uint32_t revocations = 0;  // carried out, not counted: they are given back together
     while (!stopping_ && connection_.usable()) {
         Notice notice;
-        if (!connection_.next_notice(notice)) {
+        const bool more = connection_.next_notice(notice);
+        const bool revokes =
+            more && static_cast<NoticeKind>(notice.kind) == NoticeKind::revoke_pages;
+        if (revocations != 0 && !revokes) {
+            give_revoked_back();
+            connection_.finish_notices(revocations);
+            revocations = 0;
+        }
+        if (!more) {
             // An event may have been lost, and the server waits for us.
             if (!connection_.notice_gate().wait(config_.event_timeout)) connection_.look();
             continue;
@@ -21,7 +30,11 @@ void Client::serve_notices() {
         clock_.charge(costs_.request_encode);
         handle(notice);
         if (config_.on_notice) config_.on_notice(notice);
-        connection_.finish_notice();
+        if (revokes) {
+            ++revocations;
+        } else {
+            connection_.finish_notices(1);
+        }
     }
 }
 
@@ -76,14 +89,15 @@ void Client::revoke(NodeId id, std::uint64_t first, std::uint64_t count) {
         const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX));
         stats_.pages_revoked += pages_.shrink_mappings(most);
     } else {
-        connection_.doom_node(id);
         if (node != nullptr) {
             const std::uint64_t last = count > UINT32_MAX ? UINT32_MAX : first + count - 1;
-            stats_.pages_revoked += pages_.drop_range(node->file(), first, last);
-            pages_.drop_range(node->kernel_file(), first, last);
+            stats_.pages_revoked += pages_.drop_mappings(node->file(), first, last);
             wake_page_waiters();
         }
     }
+}
+
+void Client::give_revoked_back() {
     pages_.settle();
     while (pages_.released() > 0 && connection_.usable()) send_released(true);
 }

@@ -84,6 +84,7 @@ void PageStore::forget(const cache::Evicted& gone) {
     } else {
         --mapped_;
         stats_.mapped_now = mapped_;
+        if (gone.pins != 0) taken_[gone.key] += gone.pins;
         unmap_later(gone.frame, gone.slot);
     }
 }
@@ -125,23 +126,29 @@ Frame PageStore::take_frame(Slot slot) {
     return gone.frame;
 }
 
-std::uint32_t PageStore::drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
-                                    bool keep_pinned) {
-    const std::uint32_t cached = cache_.file_pages(file);
-    if (cached == 0 || first > last) return 0;
+/// The pages of [first, last] that are there, into slots_.
+void PageStore::list_range(std::uint32_t file, std::uint64_t first, std::uint64_t last) {
     slots_.clear();
+    const std::uint32_t cached = cache_.file_pages(file);
+    if (cached == 0 || first > last) return;
     if (last - first < cached) {
         for (std::uint64_t page = first; page <= last; ++page) {
             const Slot slot = find(file, page);
             if (slot != kNoSlot) slots_.push_back(slot);
         }
-    } else {
-        cache_.pages_of(file, slots_);
+        return;
     }
+    cache_.pages_of(file, slots_);
+    std::erase_if(slots_, [&](Slot slot) {
+        return cache_.key(slot).page < first || cache_.key(slot).page > last;
+    });
+}
+
+std::uint32_t PageStore::drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
+                                    bool keep_pinned) {
+    list_range(file, first, last);
     std::uint32_t dropped = 0;
     for (const Slot slot : slots_) {
-        const std::uint32_t page = cache_.key(slot).page;
-        if (page < first || page > last) continue;
         if (loading(slot)) {
             set_flag(slot, page_doomed);
         } else if (on_loan(slot)) {
@@ -210,7 +217,43 @@ std::uint32_t PageStore::shrink_mappings(std::uint32_t count) {
     while (before - mapped_ < count && mapped_ > 0) {
         if (evict(count) == 0) break;
     }
+    if (before - mapped_ < count && mapped_ > 0) {
+        slots_.clear();
+        cache_.held(cache_.held_count(), slots_);
+        for (const Slot slot : slots_) {
+            if (before - mapped_ == count) break;
+            if (can_take(slot)) forget(cache_.drop(slot));
+        }
+        settle();
+    }
     return before - mapped_;
+}
+
+/// A mapping that may go although processes use it: they fault again.
+bool PageStore::can_take(Slot slot) const {
+    return cache_.state(slot) == PageState::clean &&
+           (cache_.flags(slot) & (page_own | page_locked | page_old)) == 0 && !on_loan(slot);
+}
+
+bool PageStore::was_taken(PageKey key) {
+    if (taken_.empty()) return false;
+    const auto found = taken_.find(key);
+    if (found == taken_.end()) return false;
+    if (--found->second == 0) taken_.erase(found);
+    return true;
+}
+
+std::uint32_t PageStore::drop_mappings(std::uint32_t file, std::uint64_t first,
+                                       std::uint64_t last) {
+    list_range(file, first, last);
+    std::uint32_t dropped = 0;
+    for (const Slot slot : slots_) {
+        if (!can_take(slot)) continue;
+        forget(cache_.drop(slot));
+        ++dropped;
+    }
+    if (unmap_.size() >= config_.release_batch) settle();
+    return dropped;
 }
 
 void PageStore::settle() {

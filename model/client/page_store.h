@@ -24,7 +24,8 @@ enum PageFlag : std::uint8_t {
     page_writable = 2,  ///< mapped for writing (PageMode::map_write)
     page_doomed = 4,    ///< loading, and a notice has overtaken it: use once, do not keep
     page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
-    page_old = 16       ///< on loan when it should have gone: it goes when it is given back
+    page_old = 16,      ///< on loan when it should have gone: it goes when it is given back
+    page_locked = 32    ///< a process has it locked into memory: no revocation takes it
 };
 
 /// One cache over both kinds, so that one order decides what goes. A page is *loading* from the
@@ -86,6 +87,9 @@ class PageStore {
     /// `keep_pinned`: pages in use by a process stay.
     std::uint32_t drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
                              bool keep_pinned = false);
+    /// Drops the mappings of [first, last], in use by processes or not, but for those that are
+    /// locked or on loan: what a revocation asks for. How many went.
+    std::uint32_t drop_mappings(std::uint32_t file, std::uint64_t first, std::uint64_t last);
     /// Drops what is clean, there, and not in use.
     void drop_clean(std::uint32_t file);
     void drop_own(std::uint32_t file);  ///< frames of ours, in use or not, but for those on loan
@@ -95,8 +99,12 @@ class PageStore {
     bool room_for_mappings(std::uint32_t count);
     /// The same for own frames, clean ones only; false: write dirty pages back first.
     bool room_for_own(std::uint32_t count);
-    /// Gives up to `count` mappings back, whatever the budget; how many went.
+    /// Gives up to `count` mappings back, whatever the budget, those that processes use last; how
+    /// many went.
     std::uint32_t shrink_mappings(std::uint32_t count);
+    /// A mapping that went while a process had it mapped, which touches it again when it runs on:
+    /// true as often as there were such processes.
+    bool was_taken(PageKey key);
 
     /// Unmaps, in one batch, what was dropped; the entries join released().
     void settle();
@@ -122,6 +130,8 @@ class PageStore {
     void forget(const cache::Evicted& gone);
     void unmap_later(MapHandle handle, Slot slot);
     std::uint32_t evict(std::uint32_t count);
+    bool can_take(Slot slot) const;
+    void list_range(std::uint32_t file, std::uint64_t first, std::uint64_t last);
 
     host::Host& host_;
     const ClientConfig& config_;
@@ -134,6 +144,7 @@ class PageStore {
     std::vector<Frame> free_frames_;
     std::vector<std::uint32_t> dirty_;  ///< by file
     std::map<PageKey, std::uint32_t> loans_;
+    std::map<PageKey, std::uint32_t> taken_;  ///< how often a process has such a page mapped
     std::vector<Slot> slots_;              ///< scratch
     std::vector<cache::Evicted> evicted_;  ///< scratch
     std::uint32_t mapped_ = 0, own_ = 0;

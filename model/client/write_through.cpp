@@ -16,13 +16,16 @@ constexpr std::uint32_t most_pages = 128;  ///< of one write-through request
 
 }  // namespace
 
-/// Asks for entries to write [first_page, + count) until some come or there is no hope.
+/// Asks for entries to write [first_page, + count) until some come or there is no hope. The caller
+/// counts as EntriesOut until it has committed or given them back.
 int Client::get_for_write(Node& node, const protocol::PagesGetIn& what, bool urgent,
                           std::span<GrantRef> refs, std::span<std::uint32_t> flags,
                           std::uint32_t& granted) {
     granted = 0;
+    bool wait = false;
     for (int attempt = 0;; ++attempt) {
         protocol::PagesGetIn in = what;
+        in.flags = wait ? protocol::get_wait : 0;
         in.fh = node.fh_valid ? node.fh : 0;
         std::uint16_t reply_flags = 0;
         int error = 0;
@@ -48,8 +51,7 @@ int Client::get_for_write(Node& node, const protocol::PagesGetIn& what, bool urg
         }
         if (error == EBADF && node.fh_valid && node.fh != in.fh && attempt < 8) continue;
         if (error != 0 || granted > 0) return error;
-        if ((reply_flags & (protocol::got_credit | protocol::got_memory)) == 0) return EIO;
-        if (int refusal = refused(reply_flags, attempt)) return refusal;
+        if (int refusal = make_room(reply_flags, what.count, attempt, wait)) return refusal;
     }
 }
 
@@ -220,6 +222,7 @@ int Client::store_through(Node& node, std::uint64_t offset, Buffer from, std::si
     in.head = in_page;
     in.tail = part ? static_cast<std::uint16_t>(page_size - in_page - piece_length) : 0;
     std::uint32_t granted = 0;
+    const EntriesOut entries_out(*this);
     if (int error = get_for_write(node, in, false, refs, flags, granted)) return error;
 
     std::uint32_t good = 0;

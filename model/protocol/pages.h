@@ -43,7 +43,8 @@ static_assert(sizeof(PagesGetIn) == 40 && offsetof(PagesGetIn, mode) == 20 &&
               offsetof(PagesGetIn, release_count) == 28);
 
 enum PagesGetFlags : std::uint16_t {
-    get_readahead = 1  ///< only the first page is needed now: the server may leave the others out
+    get_readahead = 1,  ///< only the first page is needed now: the server may leave the others out
+    get_wait = 2  ///< the client has nothing left to release: let it wait, do not ask it to
 };
 
 struct PagesGetOut {
@@ -56,8 +57,9 @@ struct PagesGetOut {
 static_assert(sizeof(PagesGetOut) == 16);
 
 enum PagesGetReplyFlags : std::uint16_t {
-    got_credit = 1,  ///< short because the client's credit is spent: release, donate, ask again
-    got_memory = 2,  ///< short because the pool has no frame to spare now: ask again later
+    // Where nothing came, the client releases (or donates) and asks again at once.
+    got_credit = 1,   ///< short because the client's credit is spent
+    got_release = 2,  ///< nothing came because what this client holds fills the pool
     got_end = 4      ///< short because the file ends there (reads and map_write only)
 };
 

@@ -97,6 +97,9 @@ class RingBack {
     /// runs backwards or ahead of what was posted is not believed.
     bool notice_done(std::uint64_t sequence);
     std::uint64_t last_notice() const { return notice_producer_; }
+    std::uint32_t notices_in_flight() {
+        return static_cast<std::uint32_t>(notice_producer_ - notices_done());
+    }
     bool notice_room() { return notice_producer_ - notices_done() < notice_count; }
 
   private:

@@ -60,6 +60,7 @@ void ServerState::adjust_capacity() {
         static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, cache::kMaxPages));
     pool_.set_capacity(capacity);
     cache_.set_capacity(cache_slots(capacity));
+    room_made();
     if (pool_.owned() <= capacity) return;
     std::uint32_t excess = pool_.owned() - capacity;
     if (pool_.free() < excess) {

@@ -19,6 +19,8 @@ struct Config {
     Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
     std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
     Nanoseconds ack_timeout = 1'000'000'000;  ///< a client that has not handled a notice by then …
+    /// A request for which no room comes free within this time is answered with an error.
+    Nanoseconds room_timeout = 2'000'000'000;
     bool leases = true;
     std::uint32_t max_slots = 64;            ///< offered to each client
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
@@ -48,7 +50,11 @@ struct Stats {
     std::uint64_t evicted = 0;
     std::uint64_t granted = 0, granted_writable = 0, entries_ended = 0;
     std::uint64_t revoke_busy = 0;  ///< entries put aside because still mapped
-    std::uint64_t credit_refusals = 0, memory_refusals = 0;  ///< PAGES_GET cut short
+    std::uint64_t credit_refusals = 0;   ///< PAGES_GET sent back for want of credit
+    std::uint64_t release_refusals = 0;  ///< sent back since its client holds what is wanted
+    std::uint64_t room_waits = 0;        ///< requests parked for want of frames, entries, credit
+    std::uint64_t room_refused = 0;      ///< of those, ended with an error after room_timeout
+    std::uint64_t revocations = 0;       ///< notices that asked for pages back, to make room
     std::uint64_t committed = 0;                             ///< pages
     std::uint64_t flipped_in = 0, flipped_out = 0, flip_lost = 0;
     std::uint64_t notices = 0, recalls = 0, leases = 0, ack_timeouts = 0;

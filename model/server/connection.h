@@ -62,12 +62,23 @@ struct Connection {
     std::uint32_t held_nodes = 0;
     std::uint32_t locks = 0;
 
-    /// Requests that the reserve worker took off the ring on its way to an urgent one.
+    /// Requests that any worker may go on with: what the reserve worker took off the ring on its
+    /// way to an urgent one, and what waited for room (room.cpp).
     struct Parked {
-        std::uint16_t slot;
+        std::uint16_t slot = 0;
+        bool urgent = false;
+        bool again = false;       ///< was begun before; its releases are done
+        Nanoseconds waiting = 0;  ///< again: since when
         std::unique_ptr<RequestBuffer> message;
     };
     std::deque<Parked> parked;
+    std::uint32_t urgent_waiting = 0;  ///< urgent requests that wait for room
+
+    // The last revocation that was sent to make room.
+    std::uint64_t revoke_sequence = 0;  ///< 0: none
+    Nanoseconds revoke_sent = 0;
+    std::uint32_t fruitless = 0;  ///< revocations in a row that brought nothing: 2 = deaf
+    bool gave_back = false;       ///< something since the last one
     std::unique_ptr<host::Gate> reserve_gate;
 
     bool alive() const { return state == State::connected && !doomed; }

@@ -49,7 +49,10 @@ void ServerState::control() {
             }
         }
         if (book_.aside() != 0) {
-            if (book_.retry_aside() != 0) look_ = true;
+            if (book_.retry_aside() != 0) {
+                look_ = true;
+                room_made();
+            }
             io_gate_->wake_all();
         }
         if (look_ || stopping_) continue;
@@ -200,8 +203,8 @@ void ServerState::release_client(Connection& c) {
         inode->copiers &= ~bit(c.index);
         if (inode->locks) drop_locks(*inode, c);
     }
-    revoke_asked_ &= ~bit(c.index);
     io_gate_->wake_all();
+    room_made();
 }
 
 }  // namespace xenfs::server

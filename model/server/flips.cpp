@@ -12,8 +12,7 @@ using cache::Slot;
 /// Each page's data goes out in a frame of its own, to the client's accept entries; the reply names
 /// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
 std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
-                                  std::span<const std::uint32_t> accept,
-                                  protocol::PagesGetOut& out) {
+                                  std::span<const std::uint32_t> accept, Lack& lack) {
     Worker& w = q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
@@ -22,21 +21,19 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     while (ready < slots.size()) {
         const pages::FrameIndex frame = take_frame(w);
         if (frame == pages::no_index) {
-            out.flags |= protocol::got_memory;
+            if (ready == 0) lack = Lack::frames;
             break;
         }
         w.frames[ready++] = frame;
     }
-    make_room(w, static_cast<std::uint32_t>(ready));  // for the frames that come back
+    // A transfer to a domain at its limit loses the page: room for the frames that come back.
+    evict_clean(w, static_cast<std::uint32_t>(ready));
     bool credit_short = false;
     const std::size_t paid = ready == 0
                                  ? 0
                                  : book_.accept(q.client.account, pages::EntryKind::payment,
                                                 std::span(w.refs).first(ready), credit_short);
-    if (credit_short) {
-        out.flags |= protocol::got_credit;
-        ++stats_.credit_refusals;
-    }
+    if (ready != 0 && paid == 0) lack = credit_short ? Lack::credit : Lack::frames;
     std::array<host::TransferOperation, max_pages_per_request> operations;
     for (std::size_t i = 0; i < paid; ++i) {
         const Frame frame = pool_[w.frames[i]].frame;
@@ -64,30 +61,19 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     return sent;
 }
 
-/// A transfer to a domain at its limit loses the page: room is made first.
-void ServerState::make_room(Worker& w, std::uint32_t count) {
-    for (int attempt = 0; attempt < 8 && pool_.available() < count; ++attempt) {
-        w.evicted.clear();
-        const std::uint32_t gone =
-            cache_.evict(count - pool_.available(), cache::DirtyPages::keep, &w.evicted);
-        stats_.evicted += gone;
-        for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
-        if (gone == 0 && !relieve()) break;
-    }
-}
-
 std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count,
-                                        protocol::PagesGetOut& out) {
+                                        Lack& lack) {
     Worker& w = q.worker;
     if (!host_.capabilities().transfer) return 0;
-    make_room(w, count);
+    if (w.queues && waits_for(Lack::frames)) {
+        lack = Lack::frames;
+        return 0;
+    }
+    evict_clean(w, count);
     bool credit_short = false;
     const std::size_t offered = book_.accept(q.client.account, pages::EntryKind::accept,
                                              std::span(w.refs).first(count), credit_short);
-    if (offered < count) {
-        out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
-        ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
-    }
+    if (offered == 0) lack = credit_short ? Lack::credit : Lack::frames;
     // Whatever the client maps of these pages is stale after its commit.
     std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{protocol::entry_moved});
     return offered;

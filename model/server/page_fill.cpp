@@ -44,28 +44,16 @@ std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, co
 
 void ServerState::put_frame(pages::FrameIndex frame) {
     if (by_content_ && pool_[frame].users == 1) unindex(frame);
-    pool_.drop_user(frame);
+    if (pool_.drop_user(frame)) room_made();
 }
 
-/// A frame with one user, by eviction if it must be; no_index where even that gives none.
+/// A frame with one user, by eviction if it must be. no_index where that gives none, or where
+/// others wait for what there is.
 pages::FrameIndex ServerState::take_frame(Worker& w) {
-    // Evicting a page frees no frame where others of the same content show it: on as long as any
-    // go.
-    for (int relieved = 0; relieved < 8;) {
-        if (const pages::FrameIndex frame = pool_.take(); frame != pages::no_index) return frame;
-        w.evicted.clear();
-        const std::uint32_t out = cache_.evict(32, cache::DirtyPages::keep, &w.evicted);
-        stats_.evicted += out;
-        for (const cache::Evicted& page : w.evicted) {
-            put_frame(page.frame);
-            const InodeTable::Index owner = inodes_.owner_of(page.key.file);
-            if (owner != InodeTable::none && inodes_[owner].refs == 0) reap(owner);
-        }
-        if (out != 0) continue;
-        if (!relieve()) break;
-        ++relieved;
-    }
-    return pages::no_index;
+    if (w.queues && waits_for(Lack::frames)) return pages::no_index;
+    if (const pages::FrameIndex frame = pool_.take(); frame != pages::no_index) return frame;
+    evict_clean(w, 1);
+    return pool_.take();
 }
 
 /// Out of the cache by name, pinned or not.
@@ -151,10 +139,6 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
                               bool& to_read) {
     const pages::FrameIndex frame = take_frame(w);
     if (frame == pages::no_index) return kNoSlot;
-    if (cache_.find(key) != kNoSlot) {  // another task was faster while we sought a frame
-        put_frame(frame);
-        return kNoSlot;
-    }
     // Beyond the end there is nothing to read: zeros are the right content, also uncommitted.
     const bool fresh = key.page >= (inode.attr.size + page_size - 1) >> page_shift;
     w.evicted.clear();
@@ -193,14 +177,15 @@ bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
 }
 
 std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
-                                const FillWish& wish, int& error, bool& memory_short) {
+                                const FillWish& wish, int& error) {
     error = 0;
-    memory_short = false;
     const std::uint32_t file = file_number(inode, index, c);
     const auto slots = std::span(w.slots).first(wish.count);
     std::uint32_t hits = cache_.find_run(file, wish.first, slots);
-    stats_.hits += hits;
-    stats_.misses += wish.count - hits;
+    if (!wish.again) {
+        stats_.hits += hits;
+        stats_.misses += wish.count - hits;
+    }
     while (wait_for_loading(inode, slots)) hits = cache_.find_run(file, wish.first, slots);
     if (hits == wish.count) {
         cache_.pin(slots);
@@ -222,7 +207,6 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
         bool read = false;
         slots[i] = insert_page(w, inode, {file, wish.first + i}, overwrite, read);
         if (slots[i] == kNoSlot) {
-            memory_short = true;
             good = i;
             break;
         }

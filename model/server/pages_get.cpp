@@ -34,8 +34,12 @@ pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
     const auto result = book_.end(c.account, refs);
     stats_.revoke_busy += result.busy;
     if (result.busy != 0) control_gate_->wake_one();
-    if (result.ended != 0) revoke_asked_ &= ~bit(c.index);
     sweep_flux();
+    if (result.ended != 0) {
+        c.gave_back = true;
+        c.fruitless = 0;
+        room_made();
+    }
     return result;
 }
 
@@ -68,7 +72,7 @@ int ServerState::pages_get(Request& q) {
         in.count > protocol::max_file_pages - in.first_page) {
         return EFBIG;
     }
-    end_entries(q.client, released);
+    if (!q.again) end_entries(q.client, released);
     if (!donation_stands(q.client)) return EPERM;
     protocol::PagesGetOut out{};
     if (in.count == 0) {
@@ -99,18 +103,19 @@ int ServerState::pages_get(Request& q) {
     out.file_size = inode->attr.size;
     Worker& w = q.worker;
     std::size_t granted = 0;
+    Lack lack = Lack::none;
     if (mode == PageMode::flip_in) {
-        granted = flip_in_accept(q, count, out);
+        granted = flip_in_accept(q, count, lack);
     } else if (count != 0) {
         begin_io(*inode);
         int error = 0;
-        bool memory_short = false;
         const FillWish wish{.first = static_cast<std::uint32_t>(in.first_page),
                             .count = count,
                             .overwrite = mode == PageMode::copy_in,
                             .head_kept = in.head != 0,
-                            .tail_kept = in.tail != 0};
-        std::uint32_t ready = fill(w, q.client, *inode, index, wish, error, memory_short);
+                            .tail_kept = in.tail != 0,
+                            .again = q.again};
+        std::uint32_t ready = fill(w, q.client, *inode, index, wish, error);
         if (ready == 0 && error != 0) {
             end_io(*inode);
             return error;
@@ -125,20 +130,20 @@ int ServerState::pages_get(Request& q) {
                 if (!make_private(w, &q.client, *inode, slots[i], moved)) {
                     for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
                     ready = i;
-                    memory_short = true;
                     break;
                 }
                 if (moved) w.entry_flags[i] = protocol::entry_moved;
             }
         }
         const auto usable = slots.first(ready);
-        if (memory_short) {
-            out.flags |= protocol::got_memory;
-            ++stats_.memory_refusals;
-        }
-        if (mode == PageMode::flip_out) {
-            granted = flip_out(q, usable, accept, out);
+        if (ready == 0) {
+            lack = Lack::frames;
+        } else if (mode == PageMode::flip_out) {
+            granted = flip_out(q, usable, accept, lack);
             cache_.unpin(usable);
+        } else if (w.queues && waits_for(Lack::entries)) {
+            lack = Lack::entries;
+            for (const cache::Slot slot : usable) release_unused(slot);
         } else {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 w.frames[i] = cache_.frame(usable[i]);
@@ -149,18 +154,12 @@ int ServerState::pages_get(Request& q) {
                 }
             }
             bool credit_short = false;
-            granted = ready == 0
-                          ? 0
-                          : book_.grant(q.client.account, std::span(w.frames).first(ready), usable,
-                                        write ? pages::EntryKind::write : pages::EntryKind::read,
-                                        w.refs, credit_short);
-            if (granted < ready) {
-                out.flags |= credit_short ? protocol::got_credit : protocol::got_memory;
-                ++(credit_short ? stats_.credit_refusals : stats_.memory_refusals);
-                for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
-                // The grant table is full of entries, perhaps of others: somebody has to let go.
-                if (!credit_short) ask_for_pages();
-            }
+            granted = book_.grant(q.client.account, std::span(w.frames).first(ready), usable,
+                                  write ? pages::EntryKind::write : pages::EntryKind::read,
+                                  w.refs, credit_short);
+            for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
+            if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
+            if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
             if (write) {
                 stats_.granted_writable += granted;
@@ -171,6 +170,12 @@ int ServerState::pages_get(Request& q) {
         }
         end_io(*inode);
     }
+    if (granted == 0 && lack != Lack::none) {
+        const bool twice = mode == PageMode::flip_out;  // a frame each goes out and comes in
+        return no_room(q, lack, twice ? 2 * count : count, out,
+                       (in.flags & protocol::get_wait) == 0);
+    }
+    if (q.again) room_progress_ = host_.clock().now();
     out.granted = static_cast<std::uint32_t>(granted);
     q.reply.put(out);
     for (std::size_t i = 0; i < granted; ++i) {

@@ -27,6 +27,7 @@
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
 #include "model/server/locks.h"
+#include "model/server/room.h"
 #include "model/server/server.h"
 
 namespace xenfs::server {
@@ -41,6 +42,7 @@ struct Worker {
     std::array<GrantRef, max_pages_per_request> refs;
     std::array<std::uint8_t, max_pages_per_request> entry_flags;
     std::vector<cache::Evicted> evicted;
+    bool queues = false;  ///< for frames, behind those who wait for room
 };
 
 /// A request being served: its arguments in private memory, its reply in the client's slot.
@@ -51,6 +53,14 @@ struct Request {
     std::uint16_t slot;
     protocol::Reader args;
     protocol::Writer reply;
+    bool again = false;       ///< waited for room; its releases are done
+    Nanoseconds waiting = 0;  ///< again: since when
+};
+
+/// Of a request that waited for room and begins anew.
+struct Earlier {
+    bool again = false;
+    Nanoseconds waiting = 0;
 };
 
 /// A handler's answer instead of an errno: somebody else will reply.
@@ -118,8 +128,8 @@ class ServerState {
     // --- workers.cpp
     void work(Worker& worker);
     void work_reserve(ConnectionIndex index, std::uint32_t generation);
-    void wake_reserves();
-    void serve(Worker& worker, Connection& c, std::uint16_t slot, RequestBuffer& message);
+    void serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier = {});
+    void go_on(Worker& worker, Connection& c, Connection::Parked parked);
     int dispatch(Request& q);
     void answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
                 std::size_t result_bytes);
@@ -191,9 +201,8 @@ class ServerState {
     void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
                              std::uint32_t count);
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
-                         std::span<const std::uint32_t> accept, protocol::PagesGetOut& out);
-    std::size_t flip_in_accept(Request& q, std::uint32_t count, protocol::PagesGetOut& out);
-    void make_room(Worker& w, std::uint32_t count);
+                         std::span<const std::uint32_t> accept, Lack& lack);
+    std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
     void entry_ended(const pages::GrantRecord& record);
@@ -205,11 +214,11 @@ class ServerState {
         std::uint32_t first = 0, count = 0;
         bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
         bool head_kept = false, tail_kept = false;
-        bool readahead = false;
+        bool again = false;  ///< counted before
     };
-    /// Pins w.slots[0 … result); `error` is an errno of the storage, `memory_short` as it says.
+    /// Pins w.slots[0 … result); `error` is an errno of the storage; none and no error: no frame.
     std::uint32_t fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
-                       const FillWish& wish, int& error, bool& memory_short);
+                       const FillWish& wish, int& error);
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
     void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
@@ -241,8 +250,33 @@ class ServerState {
     int write_back(Inode& inode);
     void list_dirty(Inode& inode, InodeTable::Index index);
     void dirtied(Inode& inode, InodeTable::Index index, cache::Slot slot);
-    bool relieve();
-    void ask_for_pages();
+    bool too_dirty() const;
+
+    // --- room.cpp
+    void room_task();
+    Nanoseconds tend_room_queue(Worker& w);
+    int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
+                bool may_return);
+    int park(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size, bool may_return);
+    void queue_for_room(RoomWaiter waiter);
+    RoomWaiter leave_room_queue(std::size_t place);
+    void resume(std::size_t place);
+    void end_wait(std::size_t place, int error);
+    bool wait_for_frame();
+    std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
+    bool holds_most(const Connection& c) const;
+    void ask_for_frames(std::uint32_t frames);
+    void ask_largest(std::uint32_t pages);
+    void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted, std::uint32_t pages);
+    bool revocation_open(Connection& c);
+    /// Whether it has to answer something, so that its urgent requests need the reserve worker.
+    bool answers(Connection& c);
+    bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
+    /// Something came free: those who wait for room are looked at.
+    void room_made() {
+        ++room_made_;
+        if (!room_queue_.empty()) room_gate_->wake_one();
+    }
 
     // --- balloon.cpp
     int donate(Request& q);
@@ -295,7 +329,7 @@ class ServerState {
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        stop_gate_;
+        room_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;
@@ -305,7 +339,11 @@ class ServerState {
     std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
     std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
     std::vector<cache::Slot> flux_left_;  ///< given back without a commit: to be dropped
-    std::uint64_t revoke_asked_ = 0;      ///< clients asked to release, not yet answered
+    std::deque<RoomWaiter> room_queue_;   ///< urgent ones first, then by age
+    std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
+    std::uint64_t room_made_ = 0;                  ///< counts what came free
+    Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
+    std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 };
 
 }  // namespace xenfs::server

@@ -89,7 +89,9 @@ void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::
 bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slot, bool& moved) {
     moved = false;
     if (pool_[cache_.frame(slot)].users > 1) {
-        const pages::FrameIndex fresh = take_frame(w);
+        pages::FrameIndex fresh = take_frame(w);
+        // Who has no request that could begin anew (a truncation) waits here.
+        if (fresh == pages::no_index && by == nullptr && wait_for_frame()) fresh = take_frame(w);
         if (fresh == pages::no_index) return false;
         const pages::FrameIndex old = cache_.frame(slot);
         if (pool_[old].users > 1) {

@@ -2,6 +2,7 @@
 // connection has a reserve worker besides, which moves only while somebody waits for this client
 // to handle a notice: what the client must send before it can answer (urgent requests) then never
 // queues behind the waiters. Ordinary requests that it meets on the way are parked for the others.
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -12,18 +13,16 @@ namespace xenfs::server {
 void ServerState::on_ring_event(Connection& c) {
     ready_ |= bit(c.index);
     if (c.unresponsive && c.ring.notice_done(c.ring.last_notice())) c.unresponsive = false;
-    if (c.acks_awaited != 0) {
-        ack_gate_->wake_all();
-        c.reserve_gate->wake_one();
-    }
+    if (c.acks_awaited != 0) ack_gate_->wake_all();
+    if (answers(c)) c.reserve_gate->wake_one();
     work_gate_->wake_one();
 }
 
-void ServerState::wake_reserves() {
-    for (std::uint64_t left = ready_; left != 0; left &= left - 1) {
-        Connection* c = connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
-        if (c != nullptr && c->acks_awaited != 0) c->reserve_gate->wake_one();
-    }
+/// With a request that a reserve worker took off the ring, or that waited for room.
+void ServerState::go_on(Worker& worker, Connection& c, Connection::Parked parked) {
+    worker.request = *parked.message;
+    parked.message.reset();
+    serve(worker, c, parked.slot, {parked.again, parked.waiting});
 }
 
 void ServerState::work(Worker& worker) {
@@ -48,9 +47,7 @@ void ServerState::work(Worker& worker) {
         if (!c->parked.empty()) {
             Connection::Parked parked = std::move(c->parked.front());
             c->parked.pop_front();
-            std::memcpy(worker.request.bytes.data(), parked.message->bytes.data(),
-                        protocol::max_message_bytes);
-            serve(worker, *c, parked.slot, worker.request);
+            go_on(worker, *c, std::move(parked));
             continue;
         }
         std::uint16_t slot = 0;
@@ -64,7 +61,7 @@ void ServerState::work(Worker& worker) {
                 break;
             case protocol::RingBack::Take::request:
                 if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
-                serve(worker, *c, slot, worker.request);
+                serve(worker, *c, slot);
                 break;
         }
     }
@@ -78,15 +75,26 @@ void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) 
     for (;;) {
         Connection* c = connection(index);
         if (stopping_ || c == nullptr || c->generation != generation || !c->alive()) return;
+        const bool needed = answers(*c);
+        if (needed) {
+            const auto urgent = std::find_if(c->parked.begin(), c->parked.end(),
+                                             [](const auto& parked) { return parked.urgent; });
+            if (urgent != c->parked.end()) {
+                Connection::Parked parked = std::move(*urgent);
+                c->parked.erase(urgent);
+                ++stats_.urgent;
+                go_on(worker, *c, std::move(parked));
+                continue;
+            }
+        }
         std::uint16_t slot = 0;
-        const auto took = c->acks_awaited == 0
-                              ? protocol::RingBack::Take::none
-                              : c->ring.take_request(slot, worker.request.bytes.data());
+        const auto took = needed ? c->ring.take_request(slot, worker.request.bytes.data())
+                                 : protocol::RingBack::Take::none;
         if (took == protocol::RingBack::Take::violation) {
             ++stats_.protocol_violations;
             doom(*c);
         } else if (took == protocol::RingBack::Take::none) {
-            if (c->acks_awaited != 0 && c->ring.final_check_for_requests()) continue;
+            if (needed && c->ring.final_check_for_requests()) continue;
             // The gate is the connection's: it must not go while we stand at it.
             ++c->active;
             c->reserve_gate->wait();
@@ -97,9 +105,10 @@ void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) 
             std::memcpy(&header, worker.request.bytes.data(), sizeof header);
             if ((header.flags & protocol::request_urgent) != 0) {
                 ++stats_.urgent;
-                serve(worker, *c, slot, worker.request);
+                serve(worker, *c, slot);
             } else {
-                c->parked.push_back({slot, std::make_unique<RequestBuffer>(worker.request)});
+                c->parked.push_back(
+                    {slot, false, false, 0, std::make_unique<RequestBuffer>(worker.request)});
                 ready_ |= bit(index);
                 work_gate_->wake_one();
             }
@@ -107,7 +116,9 @@ void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) 
     }
 }
 
-void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, RequestBuffer& message) {
+/// The request is in worker.request.
+void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier) {
+    RequestBuffer& message = worker.request;
     host_.clock().charge(host_.core_costs().request_serve);
     protocol::InHeader header;
     std::memcpy(&header, message.bytes.data(), sizeof header);
@@ -119,7 +130,11 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Reque
               slot,
               protocol::Reader(message.bytes.data() + sizeof header, header.len - sizeof header),
               protocol::Writer(c.ring.slot(slot) + sizeof(protocol::OutHeader),
-                               protocol::max_message_bytes - sizeof(protocol::OutHeader))};
+                               protocol::max_message_bytes - sizeof(protocol::OutHeader)),
+              earlier.again,
+              earlier.waiting};
+    worker.queues = header.opcode == static_cast<std::uint32_t>(protocol::Opcode::pages_get) &&
+                    !earlier.again && (header.flags & protocol::request_urgent) == 0;
     const int error = header.total_extlen != 0 ? EINVAL : dispatch(q);
     if (error != reply_later) {
         if (error != 0) ++stats_.errors;
@@ -150,7 +165,9 @@ void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique
 int ServerState::dispatch(Request& q) {
     using protocol::Opcode;
     const auto opcode = q.header.opcode;
-    if (opcode < stats_.requests.size()) {
+    if (q.again) {
+        // counted when it came
+    } else if (opcode < stats_.requests.size()) {
         ++stats_.requests[opcode];
     } else if (opcode - 8192u < stats_.page_requests.size()) {
         ++stats_.page_requests[opcode - 8192u];

@@ -9,15 +9,18 @@ namespace xenfs::server {
 using cache::Slot;
 
 void ServerState::list_dirty(Inode& inode, InodeTable::Index index) {
-    const bool pressed = std::uint64_t{cache_.dirty_count()} * 100 >
-                         std::uint64_t{pool_.capacity()} * config_.dirty_percent;
     if (!inode.dirty_listed) {
         inode.dirty_listed = true;
         inode.dirty_since = host_.clock().now();
         dirty_queue_.push_back({index, inode.dirty_since});
         if (dirty_queue_.size() == 1) flush_gate_->wake_one();
     }
-    if (pressed) flush_gate_->wake_one();
+    if (too_dirty() || waits_for(Lack::frames)) flush_gate_->wake_one();
+}
+
+bool ServerState::too_dirty() const {
+    return std::uint64_t{cache_.dirty_count()} * 100 >
+           std::uint64_t{pool_.capacity()} * config_.dirty_percent;
 }
 
 void ServerState::dirtied(Inode& inode, InodeTable::Index index, Slot slot) {
@@ -61,6 +64,7 @@ int ServerState::write_back(Inode& inode) {
                 pages.size() * page_size, inode.attr.size > start ? inode.attr.size - start : 0);
             pages.resize((length + page_size - 1) >> page_shift);
             int failed = 0;
+            bool cleaned = false;
             if (length != 0 && (error == 0)) {
                 ++stats_.disk_write_calls;
                 stats_.disk_write_pages += pages.size();
@@ -71,11 +75,18 @@ int ServerState::write_back(Inode& inode) {
                 const bool redirtied = (cache_.flags(dirty[i]) & page_redirtied) != 0 ||
                                        pool_[cache_.frame(dirty[i])].writers != 0;
                 cache_.set_flags(dirty[i], 0);
-                if (failed == 0 && error == 0 && !redirtied) cache_.mark_clean(dirty[i]);
+                if (failed == 0 && error == 0 && !redirtied) {
+                    cache_.mark_clean(dirty[i]);
+                    cleaned = true;
+                }
                 again = again || redirtied;
                 cache_.unpin(dirty[i]);
             }
             if (error == 0) error = failed;
+            if (cleaned) {
+                room_progress_ = host_.clock().now();
+                room_made();
+            }
             at = end;
         }
     };
@@ -120,8 +131,7 @@ void ServerState::write_back_task() {
             continue;
         }
         const Dirty front = dirty_queue_.front();
-        const bool pressed = std::uint64_t{cache_.dirty_count()} * 100 >
-                             std::uint64_t{pool_.capacity()} * config_.dirty_percent;
+        const bool pressed = too_dirty() || waits_for(Lack::frames);
         const Nanoseconds left = front.since + config_.dirty_expire - host_.clock().now();
         if (left > 0 && !pressed) {
             flush_gate_->wait(left);
@@ -129,42 +139,14 @@ void ServerState::write_back_task() {
         }
         dirty_queue_.pop_front();
         InodeUse inode(*this, front.inode);
+        const std::uint32_t before = cache_.dirty_count();
         if (write_back(*inode) != 0) ++stats_.errors;
+        // What cannot be cleaned now (a disk that fails, a page that is mapped for writing) is not
+        // tried again in one breath.
+        if (pressed && cache_.dirty_count() >= before) flush_gate_->wait(config_.ack_timeout / 16);
     }
     --running_;
     stop_gate_->wake_all();
-}
-
-/// Nothing can be evicted: writes the oldest dirty file back. False: there is none; then the client
-/// that pins most is asked to let go.
-bool ServerState::relieve() {
-    while (!dirty_queue_.empty()) {
-        const Dirty front = dirty_queue_.front();
-        dirty_queue_.pop_front();
-        Inode& record = inodes_[front.inode];
-        if (record.node == 0 || !record.dirty_listed || record.dirty_since != front.since) continue;
-        const std::uint32_t before = cache_.dirty_count();
-        InodeUse inode(*this, front.inode);
-        write_back(*inode);
-        if (cache_.dirty_count() < before) return true;
-    }
-    ask_for_pages();
-    return false;
-}
-
-void ServerState::ask_for_pages() {
-    Connection* most = nullptr;
-    for (const auto& c : connections_) {
-        if (c == nullptr || !c->alive() || (revoke_asked_ & bit(c->index)) != 0) continue;
-        const std::uint64_t pinned = ledger_.account(c->account).pinned;
-        if (pinned != 0 && (most == nullptr || pinned > ledger_.account(most->account).pinned)) {
-            most = c.get();
-        }
-    }
-    if (most == nullptr) return;
-    revoke_asked_ |= bit(most->index);
-    Acks acks;
-    post(acks, *most, notice(protocol::NoticeKind::revoke_pages, 0, 0, max_pages_per_request));
 }
 
 }  // namespace xenfs::server

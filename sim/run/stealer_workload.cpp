@@ -38,7 +38,7 @@ void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& s
     while (progress.pages_taken < pages && clock.now() < end_ns) {
         const auto count = std::min<std::uint64_t>(thief_batch, pages - progress.pages_taken);
         const int error = fs.map_pages(handle, progress.pages_taken, count,
-                                       client::MapKind::private_data, false, {});
+                                       client::MapKind::locked, false, {});
         if (error == 0) {
             progress.pages_taken += count;
             clock.flush();

@@ -20,7 +20,7 @@ struct ThiefProgress {
 };
 
 /// Maps its file from the front and never unmaps; where it is refused it pauses and asks again,
-/// until `end_ns`. The process holds its mappings, so its own client cannot release them either.
+/// until `end_ns`. The process locks its mappings (mlock), so its own client cannot release them.
 /// Through the ordinary protocol: what it does any guest may do.
 void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                std::size_t guest, Nanoseconds end_ns, ThiefProgress& progress);
