@@ -145,8 +145,8 @@ class PageStore {
     std::vector<std::uint32_t> dirty_;  ///< by file
     std::map<PageKey, std::uint32_t> loans_;
     std::map<PageKey, std::uint32_t> taken_;  ///< how often a process has such a page mapped
-    std::vector<Slot> slots_;              ///< scratch
-    std::vector<cache::Evicted> evicted_;  ///< scratch
+    std::vector<Slot> slots_;                 ///< scratch
+    std::vector<cache::Evicted> evicted_;     ///< scratch
     std::uint32_t mapped_ = 0, own_ = 0;
 };
 

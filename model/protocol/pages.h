@@ -44,7 +44,7 @@ static_assert(sizeof(PagesGetIn) == 40 && offsetof(PagesGetIn, mode) == 20 &&
 
 enum PagesGetFlags : std::uint16_t {
     get_readahead = 1,  ///< only the first page is needed now: the server may leave the others out
-    get_wait = 2  ///< the client has nothing left to release: let it wait, do not ask it to
+    get_wait = 2        ///< the client has nothing left to release: let it wait, do not ask it to
 };
 
 struct PagesGetOut {
@@ -60,7 +60,7 @@ enum PagesGetReplyFlags : std::uint16_t {
     // Where nothing came, the client releases (or donates) and asks again at once.
     got_credit = 1,   ///< short because the client's credit is spent
     got_release = 2,  ///< nothing came because what this client holds fills the pool
-    got_end = 4      ///< short because the file ends there (reads and map_write only)
+    got_end = 4       ///< short because the file ends there (reads and map_write only)
 };
 
 struct PageEntry {

@@ -49,13 +49,13 @@ struct Stats {
     std::uint64_t disk_write_pages = 0, disk_write_calls = 0;
     std::uint64_t evicted = 0;
     std::uint64_t granted = 0, granted_writable = 0, entries_ended = 0;
-    std::uint64_t revoke_busy = 0;  ///< entries put aside because still mapped
+    std::uint64_t revoke_busy = 0;       ///< entries put aside because still mapped
     std::uint64_t credit_refusals = 0;   ///< PAGES_GET sent back for want of credit
     std::uint64_t release_refusals = 0;  ///< sent back since its client holds what is wanted
     std::uint64_t room_waits = 0;        ///< requests parked for want of frames, entries, credit
     std::uint64_t room_refused = 0;      ///< of those, ended with an error after room_timeout
     std::uint64_t revocations = 0;       ///< notices that asked for pages back, to make room
-    std::uint64_t committed = 0;                             ///< pages
+    std::uint64_t committed = 0;         ///< pages
     std::uint64_t flipped_in = 0, flipped_out = 0, flip_lost = 0;
     std::uint64_t notices = 0, recalls = 0, leases = 0, ack_timeouts = 0;
     std::uint64_t dedup_shared = 0;  ///< pages that took another's frame

@@ -61,8 +61,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     return sent;
 }
 
-std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count,
-                                        Lack& lack) {
+std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
     Worker& w = q.worker;
     if (!host_.capabilities().transfer) return 0;
     if (w.queues && waits_for(Lack::frames)) {

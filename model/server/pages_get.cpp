@@ -155,8 +155,8 @@ int ServerState::pages_get(Request& q) {
             }
             bool credit_short = false;
             granted = book_.grant(q.client.account, std::span(w.frames).first(ready), usable,
-                                  write ? pages::EntryKind::write : pages::EntryKind::read,
-                                  w.refs, credit_short);
+                                  write ? pages::EntryKind::write : pages::EntryKind::read, w.refs,
+                                  credit_short);
             for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;

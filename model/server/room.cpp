@@ -17,9 +17,9 @@ using cache::Slot;
 
 namespace {
 
-constexpr std::uint32_t good_batch = 32;    ///< pages that are worth going on with at once
-constexpr std::uint32_t most_ranges = 8;    ///< revocations in flight to one client
-constexpr std::uint32_t deaf = 2;           ///< fruitless revocations after which none is sent
+constexpr std::uint32_t good_batch = 32;      ///< pages that are worth going on with at once
+constexpr std::uint32_t most_ranges = 8;      ///< revocations in flight to one client
+constexpr std::uint32_t deaf = 2;             ///< fruitless revocations after which none is sent
 constexpr std::uint32_t look_at_most = 1024;  ///< mapped pages considered in one go
 
 }  // namespace
@@ -48,9 +48,10 @@ int ServerState::no_room(Request& q, Lack lack, std::uint32_t pages, protocol::P
 
 bool ServerState::holds_most(const Connection& c) const {
     const std::uint64_t pinned = ledger_.account(c.account).pinned;
-    return pinned != 0 && std::none_of(connections_.begin(), connections_.end(), [&](const auto& o) {
-        return o != nullptr && o->alive() && ledger_.account(o->account).pinned > pinned;
-    });
+    return pinned != 0 &&
+           std::none_of(connections_.begin(), connections_.end(), [&](const auto& o) {
+               return o != nullptr && o->alive() && ledger_.account(o->account).pinned > pinned;
+           });
 }
 
 /// Parks the request that `q` is; its worker is free then. The answer comes from whoever goes on
@@ -159,8 +160,8 @@ std::uint32_t ServerState::evict_clean(Worker& w, std::uint32_t frames) {
     };
     while (free() < frames) {
         w.evicted.clear();
-        const std::uint32_t out =
-            cache_.evict(std::max(frames - free(), good_batch), cache::DirtyPages::keep, &w.evicted);
+        const std::uint32_t out = cache_.evict(std::max(frames - free(), good_batch),
+                                               cache::DirtyPages::keep, &w.evicted);
         stats_.evicted += out;
         for (const cache::Evicted& page : w.evicted) {
             put_frame(page.frame);
@@ -222,8 +223,8 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
         } else if (waiter.lack == Lack::entries) {
             if (entries_short == 0 && ready) {
                 const std::size_t used = book_.entries();
-                const auto free = static_cast<std::uint32_t>(
-                    table_size_ > used ? table_size_ - used : 0);
+                const auto free =
+                    static_cast<std::uint32_t>(table_size_ > used ? table_size_ - used : 0);
                 go = enough(free, entries_promised);
             }
             if (!go) entries_short += waiter.pages;
@@ -249,8 +250,8 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
     if (frames_short != 0) {
         if (cache_.dirty_count() != 0) flush_gate_->wake_one();
         // Others will come: a round of revocations costs a client the same for one page or many.
-        ask_for_frames(std::max(frames_short,
-                                std::min(max_pages_per_request, pool_.capacity() / 8)));
+        ask_for_frames(
+            std::max(frames_short, std::min(max_pages_per_request, pool_.capacity() / 8)));
     }
     if (entries_short != 0) ask_largest(entries_short);
     for (const auto& [index, pages] : credit_short) ask(index, {}, pages);

@@ -22,12 +22,12 @@ struct RoomWaiter {
     std::uint16_t slot = 0;
     std::uint64_t unique = 0;
     bool urgent = false;
-    bool again = false;     ///< waited before, and found too little
+    bool again = false;       ///< waited before, and found too little
     bool may_return = false;  ///< may be sent back to its client, for that to release
     Lack lack = Lack::frames;
-    std::uint32_t pages = 0;     ///< wanted
+    std::uint32_t pages = 0;      ///< wanted
     std::uint64_t file_size = 0;  ///< for the reply
-    std::uint64_t seen = 0;      ///< ServerState::room_made_ when it began to wait
+    std::uint64_t seen = 0;       ///< ServerState::room_made_ when it began to wait
     Nanoseconds since = 0, parked = 0;
     std::unique_ptr<RequestBuffer> message;
     bool* done = nullptr;  ///< a task's: set when it may go on, or shall give up

@@ -338,8 +338,8 @@ class ServerState {
     std::deque<Dirty> dirty_queue_;                                  ///< oldest first
     std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
     std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
-    std::vector<cache::Slot> flux_left_;  ///< given back without a commit: to be dropped
-    std::deque<RoomWaiter> room_queue_;   ///< urgent ones first, then by age
+    std::vector<cache::Slot> flux_left_;           ///< given back without a commit: to be dropped
+    std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might

@@ -37,8 +37,8 @@ void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& s
     const auto pages = static_cast<std::uint64_t>(spec.file_bytes) / page_size;
     while (progress.pages_taken < pages && clock.now() < end_ns) {
         const auto count = std::min<std::uint64_t>(thief_batch, pages - progress.pages_taken);
-        const int error = fs.map_pages(handle, progress.pages_taken, count,
-                                       client::MapKind::locked, false, {});
+        const int error =
+            fs.map_pages(handle, progress.pages_taken, count, client::MapKind::locked, false, {});
         if (error == 0) {
             progress.pages_taken += count;
             clock.flush();

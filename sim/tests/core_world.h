@@ -55,6 +55,7 @@ struct WorldOptions {
     CpuMode cpu = CpuMode::pinned;
     EventFaults event_faults;
     std::uint64_t quota = 4096;
+    std::size_t grant_frames = 1024;  ///< the pool's grant table, 512 entries each
     server::Config server;
     ClientConfig client;
 };
@@ -74,7 +75,7 @@ class World {
           dom0(machine.create_domain({.name = "dom0", .vcpus = 2, .memory_pages = 16384})),
           pool(machine.create_domain({.name = "pool",
                                       .memory_pages = options_.server.cache_pages + 65536,
-                                      .grant_frames = 1024,
+                                      .grant_frames = options_.grant_frames,
                                       .populated = false})),
           disk(disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32)),
           driver(simulation, disk, DiskQueue::fcfs),
