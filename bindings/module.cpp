@@ -4,9 +4,11 @@
 #include <pybind11/stl.h>
 
 #include "bindings/arrays.h"
+#include "bindings/policies.h"
 #include "bindings/registry.h"
+#include "sim/cli/commands.h"
 #include "sim/costs/cost_model.h"
-#include "settings/units.h"
+#include "sim/settings/units.h"
 #include "sim/machine/child.h"
 #include "sim/machine/simulation.h"
 #include "sim/run/run.h"
@@ -65,6 +67,15 @@ PYBIND11_MODULE(_core, module) {
                py::arg("overrides"), py::arg("timeline"));
     module.def("canonical", &canonical, py::arg("text"), py::arg("name"), py::arg("directory"),
                py::arg("overrides"));
+    module.def(
+        "cli",
+        [](const std::vector<std::string>& words) {
+            std::vector<const char*> arguments;
+            for (const std::string& word : words) arguments.push_back(word.c_str());
+            return sim::cli::run_cli(static_cast<int>(arguments.size()), arguments.data());
+        },
+        py::arg("words"));
+    bindings::add_policies(module);
     bindings::add_registry(module);
     bindings::add_replay(module);
 }

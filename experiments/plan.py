@@ -23,10 +23,12 @@ import hashlib
 import itertools
 import json
 import pathlib
+import re
 import tomllib
 
 HERE = pathlib.Path(__file__).resolve().parent
 SWEEPS = HERE / "sweeps"
+POLICIES = HERE / "policies"
 SCALES = ("quick", "full")
 PATH_KEYS = ("workload.captures", "costs.model")
 
@@ -44,6 +46,7 @@ class Run:
     settings: tuple    # ((key, value), …)
     seed: int
     weight: float      # expected cost relative to other runs
+    python: bool       # a policy in it is written in Python
     key: str
 
     def arguments(self):
@@ -135,6 +138,19 @@ def settings_of(part, axis, value, where):
     raise PlanError(f"{where}: nothing is set for {axis} = {value!r} (set.{axis} is wanted)")
 
 
+@functools.lru_cache(maxsize=None)
+def python_policies():
+    """Names of the policies in POLICIES, by what their files say: name -> file."""
+    named = re.compile(r"^class \w+\(.*\bname=[\"']([^\"']+)[\"']", re.MULTILINE)
+    return {name: file for file in sorted(POLICIES.glob("*.py")) for name in named.findall(file.read_text())}
+
+
+def python_files(scenario, settings):
+    """The files of the Python policies that a run names."""
+    arm = {**scenario.get("arm", {}), **{k.removeprefix("arm."): v for k, v in settings.items()}}
+    return [python_policies()[v] for v in map(str, arm.values()) if v in python_policies()]
+
+
 def expand(figure, scale, simulator, seed_offset=0, path=None):
     """The runs of one figure."""
     path = path or SWEEPS / f"{figure}.toml"
@@ -162,6 +178,8 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
             settings.update(appended(part, labels, scenario))
             settings = resolve(settings, path.parent)
             files = files_of(read(scenario), scenario.parent)
+            in_python = python_files(read(scenario), settings)
+            files += map(str, in_python)
             for key in PATH_KEYS:
                 value = settings.get(key, [])
                 files += [value] if isinstance(value, str) else value
@@ -171,7 +189,7 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
                            [digest(f) for f in files], simulator]
                 key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
                 runs.append(Run(figure, part["name"], tuple(labels.items()), scenario,
-                                tuple(settings.items()), seed + seed_offset, weight, key))
+                                tuple(settings.items()), seed + seed_offset, weight, bool(in_python), key))
     return runs
 
 

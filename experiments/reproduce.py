@@ -97,6 +97,13 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
+def simulator_of(run, options):
+    """The program; or, for policies written in Python, the module, which does the same with them loaded."""
+    if not run.python:
+        return [str(options.simulator.resolve())]
+    return ["env", f"XENFS_POLICIES={plan.POLICIES}", sys.executable, "-m", "xenfs_lab"]
+
+
 def simulate(options, runs):
     """Has Snakemake make what is missing."""
     missing = {run.key: run for run in runs if not result_file(options.out, run.key).exists()}
@@ -108,7 +115,7 @@ def simulate(options, runs):
     # The heaviest first: the last ones then end together.
     ordered = sorted(missing.values(), key=lambda run: -run.weight)
     write_whole(options.out / "plan.json", json.dumps({"runs": {
-        run.key: {"figure": run.figure, "command": [str(options.simulator.resolve()), *run.arguments()]}
+        run.key: {"figure": run.figure, "command": [*simulator_of(run, options), *run.arguments()]}
         for run in ordered}}, indent=1))
     log = options.out / "snakemake.log"
     command = ["snakemake", "--snakefile", str(HERE / "Snakefile"), "--directory", str(options.out),

@@ -178,3 +178,23 @@ def test_the_real_sweeps_expand_and_have_tables(scale):
     shared = {run.key for run in plan.expand("memory-vs-guests", scale, "s")}
     same = [run for run in plan.expand("build-time-vs-guests", scale, "s") if run.part == "guests"]
     assert all(run.key in shared for run in same), "the guests panel costs no run of its own"
+
+
+def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench, monkeypatch):
+    policies = bench / "policies"
+    policies.mkdir()
+    mine = policies / "mine.py"
+    mine.write_text('class Mine(TransferPolicy, name="map"):\n    pass\n')
+    monkeypatch.setattr(plan, "POLICIES", policies)
+
+    def runs():
+        plan.python_policies.cache_clear()
+        plan.digest.cache_clear()
+        return plan.expand("flip-copy-map", "quick", "simulator")
+    first = runs()
+    assert {r.python for r in first if dict(r.labels)["mode"] == "map"} == {True}
+    assert {r.python for r in first if dict(r.labels)["mode"] == "copy"} == {False}
+    mine.write_text(mine.read_text() + "# changed\n")
+    changed = [a.labels for a, b in zip(first, runs()) if a.key != b.key]
+    assert changed and all(dict(labels)["mode"] == "map" for labels in changed)
+    plan.python_policies.cache_clear()

@@ -102,7 +102,7 @@ struct Room {
     TestGrants grants;
     Ledger ledger;
     FramePool pool;
-    std::unique_ptr<policies::ChargingPolicy> each = policies::make_charging_each();
+    std::unique_ptr<policies::ChargingPolicy> each = policies::charging_policies().make("each");
     GrantBook book;
     std::size_t ended = 0;
 };

@@ -1,4 +1,5 @@
-// Names and factories of one kind of policy. A policy is one file and one line in its kind's table.
+// Names and factories of one kind of policy. A policy is one file in its kind's folder; the build
+// lists the folder (xenfs_policy_kind in the top CMakeLists.txt).
 #pragma once
 
 #include <algorithm>
@@ -21,8 +22,8 @@ class UnknownPolicy : public std::invalid_argument {
 };
 
 /// Name -> factory, for policies that derive from `Interface` and are made from `Args`.
-/// `kind` is the word for messages ("eviction"). Filled from an explicit list in one source file,
-/// so that no linker drops a registration; `add` takes later ones (a policy written in Python).
+/// `kind` is the word for messages ("eviction"). Filled from a list that the build makes, so that
+/// no linker drops a registration; `add` takes later ones (a policy written in Python).
 /// `Factory` may be anything convertible to unique_ptr-returning callables: a function, a lambda,
 /// a pybind11 object wrapped by the caller.
 template <class Interface, class Factory>

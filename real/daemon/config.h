@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/server/config.h"
-#include "settings/error.h"
+#include "sim/settings/error.h"
 
 namespace xenfs::real::daemon {
 

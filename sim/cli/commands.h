@@ -10,6 +10,10 @@
 
 namespace xenfs::sim::cli {
 
+/// The program xenfs-sim, name and all in argv. Exit codes: 0 done; 1 the run failed (a deadlock, a
+/// task that died); 2 the user's input cannot be used.
+int run_cli(int argc, const char* const* argv);
+
 void add_run(CLI::App& program);
 void add_list(CLI::App& program);
 void add_iozone(CLI::App& program);

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "settings/units.h"
+#include "sim/settings/units.h"
 
 namespace xenfs::sim {
 

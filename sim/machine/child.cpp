@@ -24,6 +24,15 @@ bool write_all(int file, const char* data, std::size_t length) {
     return true;
 }
 
+ForkHooks& fork_hooks() {
+    static ForkHooks hooks;
+    return hooks;
+}
+
+void call(const std::function<void()>& hook) {
+    if (hook) hook();
+}
+
 /// In the child; the first byte says whether what follows is the result or an error's text.
 [[noreturn]] void be_child(int pipe, const std::function<std::string()>& body) {
     std::string message;
@@ -41,13 +50,19 @@ bool write_all(int file, const char* data, std::size_t length) {
 
 }  // namespace
 
+void set_fork_hooks(ForkHooks hooks) {
+    fork_hooks() = std::move(hooks);
+}
+
 std::string run_in_child(const std::function<std::string()>& body) {
     int ends[2];
     if (::pipe(ends) != 0) throw ChildError(fmt::format("no pipe: {}", std::strerror(errno)));
     std::fflush(nullptr);  // or the child would print it once more
+    call(fork_hooks().before);
     const pid_t child = ::fork();
+    const int error = errno;
+    call(child == 0 ? fork_hooks().after_in_child : fork_hooks().after_in_parent);
     if (child < 0) {
-        const int error = errno;
         ::close(ends[0]);
         ::close(ends[1]);
         throw ChildError(fmt::format("no new process: {}", std::strerror(error)));

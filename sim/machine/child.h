@@ -18,4 +18,11 @@ class ChildError : public std::runtime_error {
 /// itself, likewise with a sentence that says so.
 std::string run_in_child(const std::function<std::string()>& body);
 
+/// What a language runtime in this process must do around the fork, in the forking thread (an
+/// interpreter that the child's policies call back into). Empty ones are not called.
+struct ForkHooks {
+    std::function<void()> before, after_in_parent, after_in_child;
+};
+void set_fork_hooks(ForkHooks hooks);
+
 }  // namespace xenfs::sim

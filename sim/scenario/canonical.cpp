@@ -4,7 +4,7 @@
 
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
-#include "settings/value_text.h"
+#include "sim/settings/value_text.h"
 
 namespace xenfs::sim {
 namespace {
@@ -39,11 +39,18 @@ struct Printer {
     }
 };
 
+// Kinds whose names come from a folder of files: documentation that listed them would go stale.
+bool has_later_names(std::vector<std::string> (*names)()) {
+    return names == transfer_names || names == dedup_names || names == eviction_names;
+}
+
 std::string type_text(const Field& field, Target target) {
     std::string type;
     switch (field.kind) {
         case ValueKind::text:
-            type = field.names ? join(field.names(), " \\| ") : "text";
+            type = "text";
+            if (field.names) type = join(field.names(), " \\| ");
+            if (field.names && has_later_names(field.names)) type = "one of `./lab sim list`";
             break;
         case ValueKind::path:
             type = "path";

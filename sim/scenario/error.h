@@ -1,5 +1,5 @@
 #pragma once
-#include "settings/error.h"
+#include "sim/settings/error.h"
 
 namespace xenfs::sim {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "settings/value_text.h"
+#include "sim/settings/value_text.h"
 
 namespace xenfs::sim {
 

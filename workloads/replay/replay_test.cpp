@@ -77,8 +77,8 @@ TEST_F(Program, WritesItsResultAsJson) {
 TEST_F(Program, BadInputIsOneSentenceAndExitCode2) {
     const std::string trace = ids({1, 2});
     EXPECT_EQ(run(trace + " --format u64 --cache-pages 2 --eviction x"), 2);
-    EXPECT_EQ(said_,
-              "xenfs-replay: no eviction policy 'x'; there are: arc, clock, lru, s3fifo, sieve\n");
+    EXPECT_EQ(said_, "xenfs-replay: no eviction policy 'x'; there are: " +
+                         policies::eviction_policies().joined_names() + "\n");
     EXPECT_EQ(run(trace + " --format u63 --cache-pages 2 --eviction lru"), 2);
     EXPECT_EQ(
         said_,

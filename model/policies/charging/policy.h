@@ -22,9 +22,7 @@ class ChargingPolicy {
 
 using ChargingRegistry = Registry<ChargingPolicy, std::function<std::unique_ptr<ChargingPolicy>()>>;
 
-/// each, and those added since.
+/// One policy for each file NAME.cpp here that defines make_charging_NAME(), and those added later.
 ChargingRegistry& charging_policies();
-
-std::unique_ptr<ChargingPolicy> make_charging_each();
 
 }  // namespace xenfs::policies

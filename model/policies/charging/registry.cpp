@@ -2,8 +2,16 @@
 
 namespace xenfs::policies {
 
+#define XENFS_POLICY(name, make) std::unique_ptr<ChargingPolicy> make();
+#include "model/policies/charging/policies.inc"
+#undef XENFS_POLICY
+
 ChargingRegistry& charging_policies() {
-    static ChargingRegistry registry("charging", {{"each", make_charging_each}});
+#define XENFS_POLICY(name, make) {#name, make},
+    static ChargingRegistry registry("charging", {
+#include "model/policies/charging/policies.inc"
+                                                 });
+#undef XENFS_POLICY
     return registry;
 }
 

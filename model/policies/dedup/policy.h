@@ -24,11 +24,7 @@ class DedupPolicy {
 
 using DedupRegistry = Registry<DedupPolicy, std::function<std::unique_ptr<DedupPolicy>()>>;
 
-/// none, name, content, and those added since.
+/// One policy for each file NAME.cpp here that defines make_dedup_NAME(), and those added later.
 DedupRegistry& dedup_policies();
-
-std::unique_ptr<DedupPolicy> make_dedup_none();
-std::unique_ptr<DedupPolicy> make_dedup_name();
-std::unique_ptr<DedupPolicy> make_dedup_content();
 
 }  // namespace xenfs::policies

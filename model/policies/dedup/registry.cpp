@@ -2,10 +2,16 @@
 
 namespace xenfs::policies {
 
+#define XENFS_POLICY(name, make) std::unique_ptr<DedupPolicy> make();
+#include "model/policies/dedup/policies.inc"
+#undef XENFS_POLICY
+
 DedupRegistry& dedup_policies() {
-    static DedupRegistry registry(
-        "dedup",
-        {{"none", make_dedup_none}, {"name", make_dedup_name}, {"content", make_dedup_content}});
+#define XENFS_POLICY(name, make) {#name, make},
+    static DedupRegistry registry("dedup", {
+#include "model/policies/dedup/policies.inc"
+                                           });
+#undef XENFS_POLICY
     return registry;
 }
 

@@ -139,7 +139,7 @@ class Arc final : public EvictionPolicy {
 
 }  // namespace
 
-std::unique_ptr<EvictionPolicy> make_arc() {
+std::unique_ptr<EvictionPolicy> make_eviction_arc() {
     return std::make_unique<Arc>();
 }
 

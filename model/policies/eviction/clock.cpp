@@ -37,7 +37,7 @@ class Clock final : public EvictionPolicy {
 
 }  // namespace
 
-std::unique_ptr<EvictionPolicy> make_clock() {
+std::unique_ptr<EvictionPolicy> make_eviction_clock() {
     return std::make_unique<Clock>();
 }
 

@@ -41,6 +41,20 @@ inline Key pop(std::list<Key>& list) {
     return key;
 }
 
+class Fifo : public Cache {
+  public:
+    using Cache::Cache;
+    bool access(Key key, std::optional<Key>& evicted) override {
+        if (holds(list_, key)) return true;
+        if (list_.size() == capacity_) evicted = pop(list_);
+        list_.push_front(key);
+        return false;
+    }
+
+  private:
+    std::list<Key> list_;
+};
+
 class Lru : public Cache {
   public:
     using Cache::Cache;
@@ -228,6 +242,7 @@ class Arc : public Cache {
 };
 
 inline std::unique_ptr<Cache> make(const std::string& name, std::size_t capacity) {
+    if (name == "fifo") return std::make_unique<Fifo>(capacity);
     if (name == "lru") return std::make_unique<Lru>(capacity);
     if (name == "clock") return std::make_unique<Clock>(capacity);
     if (name == "sieve") return std::make_unique<Sieve>(capacity);

@@ -2,23 +2,16 @@
 
 namespace xenfs::policies {
 
-// One line a policy here, one in the table; each is defined in the file of its name.
-std::unique_ptr<EvictionPolicy> make_arc();
-std::unique_ptr<EvictionPolicy> make_clock();
-std::unique_ptr<EvictionPolicy> make_lru();
-std::unique_ptr<EvictionPolicy> make_s3fifo();
-std::unique_ptr<EvictionPolicy> make_sieve();
+#define XENFS_POLICY(name, make) std::unique_ptr<EvictionPolicy> make();
+#include "model/policies/eviction/policies.inc"
+#undef XENFS_POLICY
 
 EvictionRegistry& eviction_policies() {
-    // clang-format off: one policy a line
+#define XENFS_POLICY(name, make) {#name, make},
     static EvictionRegistry registry("eviction", {
-                                                     {"arc", make_arc},
-                                                     {"clock", make_clock},
-                                                     {"lru", make_lru},
-                                                     {"s3fifo", make_s3fifo},
-                                                     {"sieve", make_sieve},
+#include "model/policies/eviction/policies.inc"
                                                  });
-    // clang-format on
+#undef XENFS_POLICY
     return registry;
 }
 

@@ -106,7 +106,7 @@ class S3Fifo final : public EvictionPolicy {
 
 }  // namespace
 
-std::unique_ptr<EvictionPolicy> make_s3fifo() {
+std::unique_ptr<EvictionPolicy> make_eviction_s3fifo() {
     return std::make_unique<S3Fifo>();
 }
 

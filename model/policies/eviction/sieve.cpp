@@ -54,7 +54,7 @@ class Sieve final : public EvictionPolicy {
 
 }  // namespace
 
-std::unique_ptr<EvictionPolicy> make_sieve() {
+std::unique_ptr<EvictionPolicy> make_eviction_sieve() {
     return std::make_unique<Sieve>();
 }
 

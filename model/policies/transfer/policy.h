@@ -61,17 +61,7 @@ using TransferRegistry =
     Registry<TransferPolicy, std::function<std::unique_ptr<TransferPolicy>(
                                  const host::MechanismCosts&, const host::Capabilities&)>>;
 
-/// copy, map, flip, adaptive, and those added since.
+/// One policy for each file NAME.cpp here that defines make_transfer_NAME(), and those added later.
 TransferRegistry& transfer_policies();
-
-// The built-in ones, each in its own file.
-std::unique_ptr<TransferPolicy> make_transfer_copy(const host::MechanismCosts&,
-                                                   const host::Capabilities&);
-std::unique_ptr<TransferPolicy> make_transfer_map(const host::MechanismCosts&,
-                                                  const host::Capabilities&);
-std::unique_ptr<TransferPolicy> make_transfer_flip(const host::MechanismCosts&,
-                                                   const host::Capabilities&);
-std::unique_ptr<TransferPolicy> make_transfer_adaptive(const host::MechanismCosts&,
-                                                       const host::Capabilities&);
 
 }  // namespace xenfs::policies

@@ -2,11 +2,17 @@
 
 namespace xenfs::policies {
 
+#define XENFS_POLICY(name, make) \
+    std::unique_ptr<TransferPolicy> make(const host::MechanismCosts&, const host::Capabilities&);
+#include "model/policies/transfer/policies.inc"
+#undef XENFS_POLICY
+
 TransferRegistry& transfer_policies() {
-    static TransferRegistry registry("transfer", {{"copy", make_transfer_copy},
-                                                  {"map", make_transfer_map},
-                                                  {"flip", make_transfer_flip},
-                                                  {"adaptive", make_transfer_adaptive}});
+#define XENFS_POLICY(name, make) {#name, make},
+    static TransferRegistry registry("transfer", {
+#include "model/policies/transfer/policies.inc"
+                                                 });
+#undef XENFS_POLICY
     return registry;
 }
 

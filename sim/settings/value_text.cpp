@@ -1,10 +1,10 @@
-#include "settings/value_text.h"
+#include "sim/settings/value_text.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "settings/units.h"
+#include "sim/settings/units.h"
 
 namespace xenfs::settings {
 namespace {

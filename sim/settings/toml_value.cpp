@@ -1,4 +1,4 @@
-#include "settings/toml_value.h"
+#include "sim/settings/toml_value.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "settings/units.h"
+#include "sim/settings/units.h"
 
 namespace xenfs::settings {
 

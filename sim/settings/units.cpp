@@ -1,4 +1,4 @@
-#include "settings/units.h"
+#include "sim/settings/units.h"
 
 #include <fmt/format.h>
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "settings/error.h"
-#include "settings/value_text.h"
+#include "sim/settings/error.h"
+#include "sim/settings/value_text.h"
 
 namespace xenfs::settings {
 

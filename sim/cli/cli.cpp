@@ -1,0 +1,51 @@
+#include <csignal>
+#include <cstdio>
+#include <exception>
+
+#include "sim/cli/commands.h"
+#include "sim/costs/cost_model.h"
+#include "sim/settings/units.h"
+#include "sim/run/build_info.h"
+#include "sim/scenario/error.h"
+#include "workloads/capture/io.h"
+
+namespace xenfs::sim::cli {
+
+int run_cli(int argc, const char* const* argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a limit on file size is an error to report, not a death
+    CLI::App program("Runs scenarios on a simulated Xen host.", "xenfs-sim");
+    program.set_version_flag("--version", build_info::version);
+    program.require_subcommand(1);
+    add_run(program);
+    add_iozone(program);
+    add_replay(program);
+    add_compare(program);
+    add_list(program);
+    try {
+        program.parse(argc, argv);
+        return 0;
+    } catch (const CLI::RuntimeError& error) {  // a command that has told its error itself
+        return error.get_exit_code();
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+        std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
+        return 2;
+    } catch (const InputError& error) {
+        std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
+        return 2;
+    } catch (const CostError& error) {
+        std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
+        return 2;
+    } catch (const UnitError& error) {
+        std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
+        return 2;
+    } catch (const workloads::CaptureError& error) {
+        std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
+        return 2;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "xenfs-sim: the run failed: %s\n", error.what());
+        return 1;
+    }
+}
+
+}  // namespace xenfs::sim::cli
