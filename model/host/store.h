@@ -20,6 +20,12 @@ class Store {
     virtual Result<std::vector<std::string>> list(std::string_view path) = 0;
     /// Lets `reader` read the node and what is made below it.
     virtual int allow(std::string_view path, DomainId reader) = 0;
+    /// Makes a node that `owner` may write, below its home: what a toolstack does for a device's
+    /// frontend. Where a home is its domain's own anyway: nothing.
+    virtual int hand_over(std::string_view path, DomainId owner) {
+        (void)path, (void)owner;
+        return 0;
+    }
     /// Calls `changed` (as an event handler: no blocking) at once and after each change at or below
     /// the path; a token to end it.
     virtual std::uint64_t watch(std::string_view path, std::function<void()> changed) = 0;

@@ -69,6 +69,7 @@ std::string backend_path(const Device& device) {
 }
 
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer) {
+    if (int e = store.hand_over(frontend_path(device), device.guest)) return e;
     const std::string at = backend_path(device);
     // Only what is made below a node after allow() may be read.
     if (int e = store.write(at, "")) return e;

@@ -70,6 +70,19 @@ int XenStore::allow(std::string_view path, DomainId reader) {
                : errno;
 }
 
+int XenStore::hand_over(std::string_view path, DomainId owner) {
+    unsigned length = 0;
+    const std::unique_ptr<void, Free> there(
+        xs_read(handle_.get(), XBT_NULL, std::string(path).c_str(), &length));
+    if (there == nullptr) {
+        if (int error = write(path, "")) return error;
+    }
+    xs_permissions whose{owner, XS_PERM_NONE};
+    return xs_set_permissions(handle_.get(), XBT_NULL, std::string(path).c_str(), &whose, 1)
+               ? 0
+               : errno;
+}
+
 std::uint64_t XenStore::watch(std::string_view path, std::function<void()> changed) {
     const std::uint64_t token = next_token_++;
     watches_[token] = {std::string(path), std::move(changed)};

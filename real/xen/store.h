@@ -20,6 +20,7 @@ class XenStore : public host::Store {
     int remove(std::string_view path) override;
     Result<std::vector<std::string>> list(std::string_view path) override;
     int allow(std::string_view path, DomainId reader) override;
+    int hand_over(std::string_view path, DomainId owner) override;
     std::uint64_t watch(std::string_view path, std::function<void()> changed) override;
     void unwatch(std::uint64_t token) override;
 
