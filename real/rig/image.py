@@ -8,7 +8,8 @@ from packages import RigError, run
 
 DOM0_PROGRAMS = ("lib/xen-4.17/bin/xenstored", "lib/xen-4.17/bin/xenconsoled", "lib/xen-4.17/bin/xen-init-dom0",
                  "lib/xen-4.17/bin/xenconsole", "lib/xen-4.17/bin/xl", "bin/xenstore")
-DOM0_MODULES = ("xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc")
+DOM0_MODULES = ("xen-privcmd", "xenfs", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "virtio_pci", "virtio_blk", "ext4",
+                "crc32c_generic")
 GUEST_MODULES = ("xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "fuse")
 
 
@@ -57,12 +58,25 @@ class Tree:
                 self.add_file(os.path.realpath(path), path, 0o755)
 
     def add_modules(self, names):
-        modules = next((self.unpacked / "lib/modules").iterdir())
-        for name in names:
-            found = list(modules.rglob(f"{name}.ko"))
-            if not found:
+        """Kernel modules with what they need; modules/order says in which order to load them."""
+        files = {path.stem.replace("-", "_"): path for path in (self.unpacked / "lib/modules").rglob("*.ko")}
+        order = []
+
+        def add(name):
+            key = name.replace("-", "_")
+            if key in order:
+                return
+            if key not in files:
                 raise RigError(f"the kernel's package has no module {name}")
-            self.add_file(found[0], f"modules/{name}.ko")
+            for needed in run(["modinfo", "-F", "depends", str(files[key])], f"asking what {name} needs").strip().split(","):
+                if needed:
+                    add(needed)
+            order.append(key)
+            self.add_file(files[key], f"modules/{key}.ko")
+
+        for name in names:
+            add(name)
+        (self.root / "modules/order").write_text("".join(f"{name}\n" for name in order))
 
     def pack(self, target):
         """Writes the tree as an uncompressed cpio archive: the emulator would take long to unpack it."""

@@ -18,6 +18,8 @@ def qemu_command(directory, memory_mib, kernel_words, dom0_memory_mib, accelerat
     acceleration = {"tcg": ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "qemu64,+rdrand"],
                     "kvm": ["-accel", "kvm", "-cpu", "host"]}[accelerator]
     return ["qemu-system-x86_64", *acceleration, "-smp", "2", "-m", str(memory_mib), "-nographic", "-no-reboot",
+            "-drive", f"file={directory / 'disk'},format=raw,if=none,id=disk",
+            "-device", "virtio-blk-pci,drive=disk,disable-legacy=on,iommu_platform=on",
             "-nic", "none", "-vga", "none", "-kernel", str(directory / "xen"),
             "-initrd", f"{directory / 'vmlinux'} console=hvc0 quiet mitigations=off {words},{directory / 'dom0.cpio'}",
             "-append", f"dom0_mem={dom0_memory_mib}M,max:{dom0_memory_mib + 64}M dom0_max_vcpus=1 com1=115200,8n1 "
@@ -50,7 +52,7 @@ def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memor
          show=None, accelerator="tcg"):
     """Runs /rig/job of the dom0 image; (exit code of the job, lines it printed, seconds by phase)."""
     directory = pathlib.Path(directory)
-    show = show or (lambda line: None)
+    tell = show or (lambda line: None)
     command = qemu_command(directory, memory_mib, {"rig_guests": guests, "rig_guest_memory": guest_memory_mib},
                            dom0_memory_mib, accelerator)
     expected = ["xen", "dom0-kernel", "dom0-userspace", "xenstored"]
@@ -58,6 +60,9 @@ def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memor
     expected += ["job", "done"]
     phases, lines, result, in_job = {}, [], None, False
     started = time.monotonic()
+
+    def show(line):
+        tell(f"[{time.monotonic() - started:5.1f} s] {line}")
     with open(directory / "console.log", "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         console = Console(process, log)
@@ -98,7 +103,7 @@ def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memor
                         while expected and expected.pop(0) != seen:
                             pass
                         phases[seen] = time.monotonic() - started
-                        show(f"[{phases[seen]:5.1f} s] {seen}")
+                        show(seen)
                         in_job = in_job or seen == "job"
                         break
             process.wait(timeout=30)

@@ -8,6 +8,7 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import disk  # noqa: E402
 import image  # noqa: E402
 import machine  # noqa: E402
 import packages  # noqa: E402
@@ -15,7 +16,11 @@ from packages import RigError  # noqa: E402
 
 
 # In their order, with the seconds that each may take under emulation on a busy machine.
-TESTS = {"pool": 120, "conformance": 300}
+TESTS = {"pool": 120, "conformance": 300, "share": 300}
+
+
+# Which programs stand where, of those that were built.
+DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount",)
 
 
 def build(directory, job, programs, tests=()):
@@ -38,12 +43,14 @@ def build(directory, job, programs, tests=()):
         dom0.add_file(script, f"rig/tests/{script.name}")
     (dom0.root / "rig/order").write_text("".join(f"{name} {TESTS[name]}\n" for name in tests))
     for program in programs:
-        for tree in (guest, dom0):
-            tree.add_program(program, f"bin/{program.name}")
+        for tree, others in ((guest, DOM0_ONLY), (dom0, GUEST_ONLY)):
+            if program.name not in others:
+                tree.add_program(program, f"bin/{program.name}")
     guest.pack(directory / "guest.cpio")
     dom0.add_file(directory / "guest.cpio", "boot/guest.cpio")
     dom0.add_file(unpacked / "vmlinux", "boot/vmlinux")
     dom0.pack(directory / "dom0.cpio")
+    disk.make(directory)
 
 
 def main(arguments=None):
@@ -75,7 +82,7 @@ def main(arguments=None):
     if options.command == "shell":
         return machine.shell(options.directory, guests=options.guests)
     result, lines, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=getattr(options, "limit", None) or
-                                         (sum(TESTS[name] for name in tests) if options.command == "test" else None),
+                                         (60 + sum(TESTS[name] for name in tests) if options.command == "test" else None),
                                          show=lambda line: print(line, flush=True))
     outcome = f"exited {result}"
     if options.command == "test":

@@ -13,9 +13,9 @@ mkdir -p /run/xen /run/xenstored /run/lock/xl /var/lib/xen /var/lib/xenstored /v
 mkdir -p /etc/xen && echo 'autoballoon="off"' >/etc/xen/xl.conf
 ln -sf /run /var/run; ln -sf /run/lock /var/lock
 say phase dom0-userspace
-for module in xen-privcmd xenfs xen-evtchn xen-gntdev xen-gntalloc; do
-    insmod /modules/$module.ko 2>/dev/null || grep -q "^$(echo $module | tr - _) " /proc/modules || fail "insmod $module"
-done
+while read -r module; do
+    insmod /modules/$module.ko 2>/dev/null || grep -q "^$module " /proc/modules || fail "insmod $module"
+done </modules/order
 mount -t xenfs xenfs /proc/xen || fail "mount xenfs"
 
 xenstored --pid-file /run/xenstored.pid || fail "xenstored does not start"
@@ -27,6 +27,8 @@ until xenstore ls / >/dev/null 2>&1; do
 done
 xen-init-dom0 || fail "xen-init-dom0"
 xenconsoled --log=all --log-dir=/var/log/xen/console
+# What is exported lies on a disk of its own, so that reading it can be seen.
+mkdir -p /srv && mount -t ext4 -o noatime /dev/vda /srv || fail "mount /dev/vda"
 say phase xenstored
 
 # rig_guests=N on the kernel's line arrives as environment.

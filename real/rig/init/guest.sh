@@ -6,9 +6,9 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm && mount -t devpts devpts /dev/pts && mount -t tmpfs tmpfs /dev/shm
-for module in xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs fuse; do
+while read -r module; do
     insmod /modules/$module.ko 2>/dev/null
-done
+done </modules/order
 mount -t xenfs xenfs /proc/xen
 mkdir -p /mnt
 xenstore write data/rig ready

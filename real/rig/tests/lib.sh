@@ -1,0 +1,55 @@
+# What the tests with xenfsd and xenfs-mount have in common. Sourced.
+ok() { echo "ok: $*"; }
+failed() { echo "FAILED: $*"; }
+# check WHAT COMMAND…
+check() {
+    what=$1
+    shift
+    if "$@"; then ok "$what"; else failed "$what"; fi
+}
+# Pages that dom0's disk has read so far.
+disk_reads() { awk '{print int($3 / 8)}' /sys/block/vda/stat; }
+
+serve() { # [LINES OF TOML]: xenfsd over /srv/export for guest1 and guest2
+    mkdir -p /run/xenfs
+    cat >/tmp/xenfsd.toml <<TOML
+host = "xen"
+[pool]
+name = "xenfs"
+[cache]
+size = "${CACHE_SIZE:-64MiB}"
+[log]
+level = "info"
+[[export]]
+name = "/"
+path = "/srv/export"
+[[export.guest]]
+name = "guest1"
+quota = "32MiB"
+[[export.guest]]
+name = "guest2"
+quota = "32MiB"
+TOML
+    xenfsd -c /tmp/xenfsd.toml >>/tmp/xenfsd.log 2>&1 &
+    daemon=$!
+}
+# Waits until xenfsd has made its offer to guest N, for 30 s at most.
+await_offer() {
+    node=/local/domain/0/backend/xenfs/$(xl domid guest$1)/0/state
+    tries=0
+    until [ "$(xenstore read $node 2>/dev/null)" = 2 ]; do
+        tries=$((tries + 1))
+        [ $tries -gt 150 ] && { failed "xenfsd made no offer to guest$1"; tail -n 5 /tmp/xenfsd.log; return 1; }
+        usleep 200000
+    done
+}
+mount_guest() {
+    await_offer $1 || return 1
+    rig-guest $1 "xenfs-mount xen /mnt -o memory=16,mapping=24${2:+,$2}" || { failed "guest$1 mounts"; return 1; }
+}
+unserve() {
+    for number in 1 2; do rig-guest $number "umount /mnt"; done
+    kill $daemon
+    wait $daemon
+    check "xenfsd ends in order" [ $? -eq 0 ]
+}

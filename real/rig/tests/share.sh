@@ -1,0 +1,25 @@
+# Two guests mount one export: the same bytes, read from the disk once; what one writes the other
+# reads at once; dom0 sees it after fsync, with its own tools.
+. /rig/tests/lib.sh
+serve
+mount_guest 1 && mount_guest 2 || exit 1
+before=$(disk_reads)
+check "guest1 reads what is in the tree" rig-guest 1 "cd /mnt && md5sum -c stable-sums >/tmp/sums || { grep -v OK /tmp/sums | head -n 3; false; }"
+between=$(disk_reads)
+check "guest2 reads the same" rig-guest 2 "cd /mnt && md5sum -c stable-sums >/tmp/sums || { grep -v OK /tmp/sums | head -n 3; false; }"
+after=$(disk_reads)
+echo "pages read from the disk: $((between - before)) for the first guest, $((after - between)) for the second"
+check "the first guest's reads came from the disk" [ $((between - before)) -ge 512 ]
+check "the second guest's reads cost no disk read" [ $((after - between)) -le 8 ]
+
+rig-guest 1 "echo one >/mnt/news"
+check "what guest1 wrote guest2 reads at once" [ "$(rig-guest 2 'cat /mnt/news')" = one ]
+rig-guest 2 "echo two >>/mnt/news"
+check "and the other way" [ "$(rig-guest 1 'cat /mnt/news' | tail -n 1)" = two ]
+rig-guest 1 "mkdir /mnt/work && cp /mnt/big /mnt/work/copy && echo needle >/mnt/work/hay && sync && fsync /mnt/work/copy /mnt/work/hay"
+check "after fsync dom0 finds it in the tree" cmp /srv/export/big /srv/export/work/copy
+check "dom0 searches the guests' files while they run" [ "$(grep -rl needle /srv/export/work)" = /srv/export/work/hay ]
+tar -cf /tmp/backup.tar -C /srv/export work && mkdir -p /tmp/restored && tar -xf /tmp/backup.tar -C /tmp/restored
+check "dom0 backs them up" cmp /tmp/restored/work/copy /srv/export/big
+rm -rf /tmp/backup.tar /tmp/restored
+unserve
