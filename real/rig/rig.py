@@ -16,7 +16,7 @@ from packages import RigError  # noqa: E402
 
 
 # In their order, with the seconds that each may take under emulation on a busy machine.
-TESTS = {"pool": 120, "conformance": 300, "share": 300}
+TESTS = {"pool": 120, "conformance": 300, "share": 300, "counter": 120, "deaths": 300, "hostile": 300}
 
 
 # Which programs stand where, of those that were built.

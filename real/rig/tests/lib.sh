@@ -28,7 +28,7 @@ name = "guest1"
 quota = "32MiB"
 [[export.guest]]
 name = "guest2"
-quota = "32MiB"
+quota = "${QUOTA_OF_GUEST2:-32MiB}"
 TOML
     xenfsd -c /tmp/xenfsd.toml >>/tmp/xenfsd.log 2>&1 &
     daemon=$!
@@ -45,7 +45,7 @@ await_offer() {
 }
 mount_guest() {
     await_offer $1 || return 1
-    rig-guest $1 "xenfs-mount xen /mnt -o memory=16,mapping=24${2:+,$2}" || { failed "guest$1 mounts"; return 1; }
+    rig-guest $1 "mkdir -p /mnt; xenfs-mount xen /mnt -o memory=16,mapping=24${2:+,$2}" || { failed "guest$1 mounts"; return 1; }
 }
 unserve() {
     for number in 1 2; do rig-guest $number "umount /mnt"; done

@@ -1,0 +1,28 @@
+# guest2 attacks the server with a client of its own making while guest1 works.
+. /rig/tests/lib.sh
+QUOTA_OF_GUEST2=1MiB serve
+mount_guest 1 || exit 1
+await_offer 2 || exit 1
+# How many rounds of verified work guest1 does in 10 s.
+work='end=$(($(cut -d. -f1 /proc/uptime) + 10)); rounds=0
+while [ $(cut -d. -f1 /proc/uptime) -lt $end ]; do
+    rounds=$((rounds + 1)); echo $rounds >/mnt/honest; [ "$(cat /mnt/honest)" = $rounds ] || { echo wrong; exit 1; }
+done
+grep big /mnt/stable-sums >/tmp/big && cd /mnt && md5sum -c /tmp/big >/dev/null || { echo wrong; exit 1; }
+echo $rounds'
+alone=$(rig-guest 1 "$work")
+rig-guest 2 "xenfs-hostile 256" &
+attacker=$!
+beside=$(rig-guest 1 "$work")
+wait $attacker
+check "the attack came to its end" [ $? -eq 0 ]
+echo "guest1's rounds of work in 10 s: $alone alone, $beside beside the attack"
+check "guest1's work went on, verified" [ "$beside" -gt 0 ]
+check "guest1 keeps its share (a third or more, of two guests and a storm)" [ $((beside * 3)) -ge "$alone" ]
+check "xenfsd is up" kill -0 $daemon
+check "guest1 still writes and reads" [ "$(rig-guest 1 'echo after >/mnt/honest; cat /mnt/honest')" = after ]
+grep -E 'level=(warn|error)' /tmp/xenfsd.log | tail -n 5
+rig-guest 1 "umount /mnt"
+kill $daemon
+wait $daemon
+check "xenfsd ends in order" [ $? -eq 0 ]
