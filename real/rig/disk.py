@@ -1,5 +1,6 @@
 """dom0's disk: an ext4 file system with something to read."""
 import hashlib
+import os
 import pathlib
 import random
 import shutil
@@ -10,7 +11,17 @@ SIZE_MIB = 4096  # sparse
 BIG_MIB, SMALL_FILES = 2, 30  # a request takes 10 ms under emulation, and 200 ms on a busy machine
 
 
-def fill(tree):
+def add_tools(tree):
+    """fio with its libraries, too large for a guest's initial file system: guests run it from the mount."""
+    (tree / "lib").mkdir(parents=True)
+    shutil.copy2("/usr/bin/fio", tree)
+    for line in run(["ldd", "/usr/bin/fio"], "looking at fio").splitlines():
+        for word in line.split():
+            if word.startswith("/") and "ld-linux" not in word:
+                shutil.copy2(os.path.realpath(word), tree / "lib" / os.path.basename(word))
+
+
+def fill(tree, tools):
     """Files of known contents, the same in every run."""
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "export/many").mkdir(parents=True)
@@ -20,13 +31,15 @@ def fill(tree):
         (tree / f"export/many/{number}").write_bytes(generator.randbytes(generator.randrange(1, 20000)))
     sums = [f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.relative_to(tree / 'export')}\n"
             for path in sorted((tree / "export").rglob("*")) if path.is_file()]
+    if tools:
+        add_tools(tree / "export/tools")
     (tree / "export/stable-sums").write_text("".join(sums))
 
 
-def make(directory):
+def make(directory, tools):
     """directory/disk, anew."""
     tree, image = pathlib.Path(directory) / "tree", pathlib.Path(directory) / "disk"
-    fill(tree)
+    fill(tree, tools)
     image.unlink(missing_ok=True)
     run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "root_owner=0:0", "-d", str(tree), str(image), f"{SIZE_MIB}M"],
         "making dom0's disk")

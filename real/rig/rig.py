@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A real Xen in QEMU: boots hypervisor, dom0 and guests, runs a script there, says what held."""
 import argparse
+import json
 import pathlib
+import re
 import shutil
 import sys
 
@@ -15,15 +17,26 @@ import packages  # noqa: E402
 from packages import RigError  # noqa: E402
 
 
-# In their order, with the seconds that each may take under emulation on a busy machine.
-TESTS = {"pool": 120, "conformance": 300, "share": 300, "counter": 120, "deaths": 300, "hostile": 300}
+# In their order: seconds that each may take under emulation on a busy machine, and programs that it needs.
+TESTS = {"pool": (120, ("xenfs-probe",)),
+         "conformance": (300, ("xenfs-conformance",)),
+         "share": (300, ("xenfsd", "xenfs-mount")),
+         "counter": (120, ("xenfsd", "xenfs-counter")),
+         "deaths": (400, ("xenfsd", "xenfs-mount")),
+         "hostile": (300, ("xenfsd", "xenfs-mount", "xenfs-hostile")),
+         "small": (300, ("xenfsd", "xenfs-mount")),
+         "large": (600, ("xenfsd", "xenfs-mount"))}
+LONG = ("large",)  # with --long only, or by name
+FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000}  # what --full sets, in the environment of tests/lib.sh
+# Where they stand; others stand everywhere.
+DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount", "xenfs-counter", "xenfs-hostile")
 
 
-# Which programs stand where, of those that were built.
-DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount",)
+def limit(name, full):
+    return TESTS[name][0] * (40 if full else 1)
 
 
-def build(directory, job, programs, tests=()):
+def build(directory, job, programs, tests=(), environment=None):
     """dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0."""
     unpacked = packages.prepare(directory)
     guest = image.Tree(directory / "guest", unpacked / "root")
@@ -41,16 +54,33 @@ def build(directory, job, programs, tests=()):
     dom0.add_file(job, "rig/job", 0o755)
     for script in (HERE / "tests").glob("*.sh"):
         dom0.add_file(script, f"rig/tests/{script.name}")
-    (dom0.root / "rig/order").write_text("".join(f"{name} {TESTS[name]}\n" for name in tests))
+    (dom0.root / "rig/order").write_text("".join(f"{name} {limit(name, environment)}\n" for name in tests))
     for program in programs:
         for tree, others in ((guest, DOM0_ONLY), (dom0, GUEST_ONLY)):
             if program.name not in others:
                 tree.add_program(program, f"bin/{program.name}")
+    (dom0.root / "rig/environment").write_text("".join(f"{k}={v}\n" for k, v in (environment or {}).items()))
     guest.pack(directory / "guest.cpio")
     dom0.add_file(directory / "guest.cpio", "boot/guest.cpio")
     dom0.add_file(unpacked / "vmlinux", "boot/vmlinux")
     dom0.pack(directory / "dom0.cpio")
-    disk.make(directory)
+    disk.make(directory, tools="large" in tests)
+
+
+def collect(directory, lines, phases):
+    """What a run leaves: directory/results with the console, each test's lines, the guests', and the phases' times."""
+    results = directory / "results"
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir()
+    shutil.copy2(directory / "console.log", results)
+    (results / "phases.json").write_text(json.dumps({name: round(at, 1) for name, at in phases.items()}, indent=1) + "\n")
+    name = "job"
+    for line in lines:
+        guest = re.match(r"@guest (\S+): (.*)", line)
+        if line.startswith("== "):
+            name = line[3:].strip()
+        with open(results / f"{guest.group(1) if guest else name}.log", "a", encoding="utf-8") as log:
+            log.write((guest.group(2) if guest else line) + "\n")
 
 
 def main(arguments=None):
@@ -58,13 +88,17 @@ def main(arguments=None):
     parser.add_argument("--directory", type=pathlib.Path, default=HERE.parent.parent / "build/xen",
                         help="where packages, images and logs go (default build/xen)")
     parser.add_argument("--guests", type=int, default=2, choices=range(0, 9), metavar="N", help="guests to boot (default 2)")
-    parser.add_argument("--program", type=pathlib.Path, action="append", default=[], help="a program for dom0 and guests; repeatable")
+    parser.add_argument("--program", type=pathlib.Path, action="append", default=[], help="one more program for dom0 and guests; repeatable")
+    parser.add_argument("--bin", type=pathlib.Path, default=HERE.parent.parent / "build/release/bin",
+                        help="where the project's programs are")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run SCRIPT in dom0; 'rig-guest N COMMAND' there runs a command in guest N")
     run.add_argument("script", type=pathlib.Path)
     run.add_argument("--limit", type=int, default=None, metavar="S", help="seconds that the script may take (default 900)")
     test = commands.add_parser("test", help="what must hold on a real Xen, run in dom0 and two guests")
     test.add_argument("names", nargs="*", metavar="NAME", help=f"only these of {', '.join(TESTS)}")
+    test.add_argument("--long", action="store_true", help="also what takes more than a few minutes under emulation")
+    test.add_argument("--full", action="store_true", help="files as large and as many as a real machine would have; hours under emulation")
     commands.add_parser("shell", help="dom0's prompt, with the guests running")
     options = parser.parse_args(arguments)
 
@@ -74,22 +108,32 @@ def main(arguments=None):
     for path in (job, *options.program):
         if not path.is_file():
             raise RigError(f"{path}: no such file")
-    tests = getattr(options, "names", None) or list(TESTS)
+    tests = getattr(options, "names", None) or [name for name in TESTS if name not in LONG or getattr(options, "long", False)]
     for name in tests:
         if name not in TESTS:
             raise RigError(f"no test '{name}'; there are: {', '.join(TESTS)}")
-    build(options.directory, job, options.program, tests)
+    known = {name for _, needed in TESTS.values() for name in needed} | {"xenfsctl"}
+    programs = [options.bin / name for name in sorted(known) if (options.bin / name).is_file()]
+    for name in list(tests):
+        missing = [program for program in TESTS[name][1] if options.bin / program not in programs]
+        if missing:
+            print(f"skipped: {name}: {', '.join(missing)} was not built")
+            tests.remove(name)
+    full = getattr(options, "full", False)
+    build(options.directory, job, programs + options.program, tests, FULL_SIZES if full else None)
     if options.command == "shell":
         return machine.shell(options.directory, guests=options.guests)
     result, lines, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=getattr(options, "limit", None) or
-                                         (60 + sum(TESTS[name] for name in tests) if options.command == "test" else None),
+                                         (60 + sum(limit(name, full) for name in tests) if options.command == "test" else None),
                                          show=lambda line: print(line, flush=True))
+    collect(options.directory, lines, phases)
     outcome = f"exited {result}"
     if options.command == "test":
         held, failed, skipped = (sum(line.startswith(word) for line in lines) for word in ("ok: ", "FAILED: ", "skipped: "))
         outcome = f"{held} held, {failed} failed, {skipped} skipped"
         result = result or int(failed > 0 or held == 0)
-    print(f"{job.name}: {outcome}, after {phases['powered-off']:.0f} s; console: {options.directory / 'console.log'}")
+    print(f"{job.name}: {outcome}, after {phases['powered-off']:.0f} s; "
+          f"logs and figures: {options.directory / 'results'}")
     return result
 
 

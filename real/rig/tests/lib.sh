@@ -1,4 +1,5 @@
 # What the tests with xenfsd and xenfs-mount have in common. Sourced.
+. /rig/environment
 ok() { echo "ok: $*"; }
 failed() { echo "FAILED: $*"; }
 # check WHAT COMMAND…

@@ -8,6 +8,9 @@ while read -r name limit; do
         echo "FAILED: $name did not end within $limit s"
         break
     fi
-    [ $code -ne 0 ] && echo "FAILED: $name ended with $code"
+    [ $code -eq 0 ] && continue
+    echo "FAILED: $name ended with $code"
+    for number in 1 2; do rig-guest $number "umount -l /mnt 2>/dev/null; kill \$(pidof xenfs-mount) 2>/dev/null"; done
+    kill $(pidof xenfsd) 2>/dev/null && sleep 5
 done </rig/order
 exit 0
