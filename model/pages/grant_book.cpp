@@ -32,6 +32,8 @@ void GrantBook::link(GrantRef reference, AccountId account, FrameIndex frame, st
         f.first_grant = reference;
         assert(f.grants != UINT16_MAX);
         ++f.grants;
+        shared_frames_ += f.grants == 2;
+        extra_entries_ += f.grants > 1;
         f.writers = static_cast<std::uint16_t>(f.writers + (kind == EntryKind::write));
     }
     ++entries_;
@@ -54,6 +56,8 @@ void GrantBook::unlink(GrantRef reference) {
         (r.frame_prev == no_record ? f.first_grant : records_[r.frame_prev].frame_next) =
             r.frame_next;
         if (r.frame_next != no_record) records_[r.frame_next].frame_prev = r.frame_prev;
+        shared_frames_ -= f.grants == 2;
+        extra_entries_ -= f.grants > 1;
         --f.grants;
         f.writers = static_cast<std::uint16_t>(f.writers - (r.kind == EntryKind::write));
         if (ended_) ended_(r);

@@ -113,6 +113,9 @@ class GrantBook {
         }
     }
     std::size_t entries() const { return entries_; }
+    /// Frames with more than one entry, and their entries beyond the first.
+    std::uint64_t shared_frames() const { return shared_frames_; }
+    std::uint64_t extra_entries() const { return extra_entries_; }
     /// Chains, counts and charges against each other, for tests: O(entries).
     void check_all() const;
 
@@ -135,6 +138,7 @@ class GrantBook {
     std::vector<std::uint32_t> heads_;  ///< by account
     std::vector<GrantRef> aside_;
     std::size_t entries_ = 0;
+    std::uint64_t shared_frames_ = 0, extra_entries_ = 0;
 };
 
 }  // namespace xenfs::pages

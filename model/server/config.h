@@ -35,6 +35,7 @@ struct Attachment {
     std::string export_name = "/";
     std::uint64_t quota_pages = 8192;
     std::uint32_t trust_group = 0;  ///< content is shared within a group only
+    bool read_only = false;         ///< whatever changes something is refused with EROFS
 };
 
 /// Plain counts since the start. Page counts are of 4 KiB.

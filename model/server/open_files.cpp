@@ -52,6 +52,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     const std::uint32_t access = flags & protocol::open_access_mode;
     const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
     if (attr->type == host::FileType::directory && write) return EISDIR;
+    if (write && c.attachment.read_only) return EROFS;
     if (int e = pin_storage(inode)) return e;
 
     std::uint32_t place;

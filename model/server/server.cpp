@@ -171,6 +171,24 @@ std::uint32_t Server::connected() const {
                       [](const auto& c) { return c != nullptr && c->alive(); }));
 }
 
+Server::Sharing Server::sharing() const {
+    const pages::GrantBook& book = state_->book_;
+    return {book.shared_frames(), book.extra_entries(), state_->host_.grants().granted(),
+            state_->host_.grants().grant_capacity()};
+}
+
+const Latencies& Server::latencies() const {
+    return state_->latencies_;
+}
+
+Server::Client Server::client(DomainId guest, std::uint32_t number) const {
+    for (const auto& c : state_->connections_) {
+        if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
+        return {c->alive(), c->open_files, c->held_nodes};
+    }
+    return {};
+}
+
 Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
     for (const auto& c : state_->connections_) {
         if (c == nullptr || !c->alive() || c->device.guest != guest || c->device.number != number) {

@@ -10,6 +10,7 @@
 #include "model/host/host.h"
 #include "model/host/storage.h"
 #include "model/server/config.h"
+#include "model/server/latency.h"
 
 namespace xenfs::server {
 
@@ -49,6 +50,20 @@ class Server {
     struct Charges {
         std::uint64_t pinned = 0, donated = 0, quota = 0;
     };
+    /// What is granted to more than one: frames, and entries beyond the first of each, which are the
+    /// pages of memory that sharing saves.
+    struct Sharing {
+        std::uint64_t frames = 0, saved_pages = 0;
+        std::uint64_t entries = 0, entry_capacity = 0;
+    };
+    Sharing sharing() const;
+    const Latencies& latencies() const;
+    /// As the server sees a device that was attached.
+    struct Client {
+        bool connected = false;
+        std::uint32_t open_files = 0, held_nodes = 0;
+    };
+    Client client(DomainId guest, std::uint32_t number = 0) const;
     Charges charges(DomainId guest, std::uint32_t number = 0) const;
     /// Asserts the ledger's invariant and all chains: O(everything), for tests.
     void check() const;

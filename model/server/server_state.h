@@ -26,6 +26,7 @@
 #include "model/policies/dedup/policy.h"
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
+#include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
@@ -311,6 +312,7 @@ class ServerState {
     host::Storage& storage_;
     Config config_;
     Stats stats_;
+    Latencies latencies_;
     std::unique_ptr<policies::DedupPolicy> dedup_;
     std::unique_ptr<policies::ChargingPolicy> charging_;
     const bool by_name_, by_content_;

@@ -9,6 +9,75 @@
 #include "model/server/server_state.h"
 
 namespace xenfs::server {
+namespace {
+
+using protocol::Opcode;
+
+RequestKind kind_of(std::uint32_t opcode) {
+    switch (static_cast<Opcode>(opcode)) {
+        case Opcode::lookup:
+        case Opcode::readlink:
+        case Opcode::symlink:
+        case Opcode::mknod:
+        case Opcode::mkdir:
+        case Opcode::unlink:
+        case Opcode::rmdir:
+        case Opcode::rename:
+        case Opcode::rename2:
+        case Opcode::link:
+        case Opcode::readdir:
+        case Opcode::create:
+            return RequestKind::names;
+        case Opcode::getattr:
+        case Opcode::setattr:
+        case Opcode::statfs:
+        case Opcode::getxattr:
+        case Opcode::setxattr:
+        case Opcode::listxattr:
+        case Opcode::removexattr:
+            return RequestKind::attributes;
+        case Opcode::open:
+        case Opcode::opendir:
+        case Opcode::release:
+        case Opcode::releasedir:
+            return RequestKind::open;
+        case Opcode::pages_get:
+            return RequestKind::read;
+        case Opcode::pages_commit:
+            return RequestKind::write;
+        case Opcode::flush:
+        case Opcode::fsync:
+        case Opcode::fsyncdir:
+        case Opcode::syncfs:
+            return RequestKind::sync;
+        default:
+            return RequestKind::other;
+    }
+}
+
+/// Of opens, those for writing are told apart by open_inode().
+bool changes(std::uint32_t opcode) {
+    switch (static_cast<Opcode>(opcode)) {
+        case Opcode::setattr:
+        case Opcode::symlink:
+        case Opcode::mknod:
+        case Opcode::mkdir:
+        case Opcode::unlink:
+        case Opcode::rmdir:
+        case Opcode::rename:
+        case Opcode::rename2:
+        case Opcode::link:
+        case Opcode::create:
+        case Opcode::setxattr:
+        case Opcode::removexattr:
+        case Opcode::pages_commit:
+            return true;
+        default:
+            return false;
+    }
+}
+
+}  // namespace
 
 void ServerState::on_ring_event(Connection& c) {
     ready_ |= bit(c.index);
@@ -124,6 +193,7 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
     std::memcpy(&header, message.bytes.data(), sizeof header);
     if ((header.flags & protocol::request_urgent) != 0) c.last_urgent = host_.clock().now();
     ++c.active;
+    const Nanoseconds taken = host_.clock().now();
     Request q{c,
               worker,
               header,
@@ -137,6 +207,8 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
                     !earlier.again && (header.flags & protocol::request_urgent) == 0;
     const int error = header.total_extlen != 0 ? EINVAL : dispatch(q);
     if (error != reply_later) {
+        latencies_[static_cast<std::size_t>(kind_of(header.opcode))].add(host_.clock().now() -
+                                                                         taken);
         if (error != 0) ++stats_.errors;
         const bool fits = q.reply.ok();
         answer(c, slot, header.unique,
@@ -163,7 +235,6 @@ void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique
 }
 
 int ServerState::dispatch(Request& q) {
-    using protocol::Opcode;
     const auto opcode = q.header.opcode;
     if (q.again) {
         // counted when it came
@@ -173,6 +244,7 @@ int ServerState::dispatch(Request& q) {
         ++stats_.page_requests[opcode - 8192u];
     }
     if (!q.client.initialised && static_cast<Opcode>(opcode) != Opcode::init) return EPROTO;
+    if (q.client.attachment.read_only && changes(opcode)) return EROFS;
     switch (static_cast<Opcode>(opcode)) {
         case Opcode::pages_get:
             return pages_get(q);

@@ -27,6 +27,11 @@ class Backing {
     /// The path whose watch fires when domains come and go.
     virtual std::string domains_watch() const = 0;
     virtual void wait_for_tasks() = 0;
+    /// Unwinds all tasks where they wait, and waits for their end: the daemon cannot go on.
+    void abandon() {
+        monitor().end();
+        wait_for_tasks();
+    }
 };
 
 /// Joins the local host or makes the pool domain. Throws DaemonError.

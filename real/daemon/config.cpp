@@ -214,6 +214,10 @@ void check(const DaemonConfig& config) {
     if (config.exports.empty()) {
         fail(config.source, "there is no [[export]]; name at least one directory to serve");
     }
+    if (config.exports.size() > 1) {
+        fail(config.exports[1].where,
+             "one xenfsd serves one export; give this one a configuration and a pool of its own");
+    }
     std::set<std::string, std::less<>> names;
     std::set<std::pair<std::string, std::int64_t>> devices;
     for (const ExportConfig& one : config.exports) {

@@ -4,34 +4,49 @@
 
 #include <algorithm>
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "model/protocol/handshake.h"
 #include "real/daemon/log.h"
+#include "real/daemon/status.h"
 
 namespace xenfs::real::daemon {
 
 Service::Service(const DaemonConfig& config)
     : config_(config), gone_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    // The trees first: they are looked at without making anything.
-    backing_ = make_backing(config_);
-    const ExportConfig& first = config_.exports.front();
-    storage::TreeOptions options;
-    options.read_only = first.read_only;
-    options.devices = first.devices;
-    options.drop_page_cache = first.page_cache == "drop";
-    options.descriptors = static_cast<std::size_t>(config_.descriptors);
+    // What can be refused comes first, and the pool after all that: so nothing is half made.
+    const ExportConfig& one = config_.exports.front();
+    Descriptor root;
     try {
-        storage_ = std::make_unique<storage::TreeStorage>(backing_->host().memory(),
-                                                          backing_->monitor(), first.path, options);
+        root = storage::open_root(one.path);
     } catch (const storage::TreeError& error) {
-        throw DaemonError(first.where + ": " + error.what());
+        throw DaemonError(one.where + ": " + error.what());
     }
+    if (!config_.control_socket.empty()) {
+        control_ = std::make_unique<TextSocket>(config_.control_socket, TextSocket::Kind::line);
+    }
+    if (!config_.metrics_socket.empty()) {
+        metrics_ = std::make_unique<TextSocket>(config_.metrics_socket, TextSocket::Kind::http);
+    }
+    backing_ = make_backing(config_);
+    storage::TreeOptions options;
+    options.read_only = one.read_only;
+    options.devices = one.devices;
+    options.drop_page_cache = one.page_cache == "drop";
+    options.descriptors = static_cast<std::size_t>(config_.descriptors);
+    storage_ = std::make_unique<storage::TreeStorage>(
+        backing_->host().memory(), backing_->monitor(), std::move(root), options);
     server_ = std::make_unique<server::Server>(backing_->host(), *storage_, server_config(config_));
 }
 
 Service::~Service() {
-    // Tasks end before what they use: the host's own destructor would be too late.
+    // Callers first, then the tasks with their host, then what those used.
+    if (control_) control_->stop();
+    if (metrics_) metrics_->stop();
+    if (!stopping_) backing_->abandon();
+    domains_gate_.reset();
     server_.reset();
+    storage_.reset();
 }
 
 void Service::start() {
@@ -44,6 +59,34 @@ void Service::start() {
         domains_changed_ = true;
         domains_gate_->wake_all();
     });
+    if (control_) control_->start([this](const std::string& question) { return answer(question); });
+    if (metrics_) metrics_->start([this](const std::string&) { return answer("metrics"); });
+}
+
+std::string Service::answer(const std::string& question) {
+    if (question != "status" && question != "metrics") {
+        return R"({"error":"there is no such question; there are: status, metrics"})"
+               "\n";
+    }
+    Monitor::Entry entry(backing_->monitor());
+    StatusSource source{config_, *server_, backing_->host(), *storage_, {}, 0};
+    source.uptime_s =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+    for (const auto& [domain, known] : domains_) {
+        for (const Device& device : known.devices) {
+            source.devices.push_back(
+                {domain, known.name, device.export_name, device.access, device.number});
+        }
+    }
+    const auto status = status_json(source);
+    return question == "status" ? status.dump() + "\n" : prometheus_text(status);
+}
+
+void Service::look_at_export() {
+    if (vanished_ || !storage_->vanished()) return;
+    vanished_ = true;
+    log_error("the exported directory was removed; guests see it empty: make it again and restart",
+              {{"path", config_.exports.front().path}});
 }
 
 void Service::watch_domains() {
@@ -85,7 +128,9 @@ void Service::look_at_domains() {
             continue;
         }
         log_info("domain went", {{"domain", at->second.name}, {"id", std::to_string(at->first)}});
-        for (const std::uint32_t device : at->second.devices) server_->detach(at->first, device);
+        for (const Device& device : at->second.devices) {
+            server_->detach(at->first, device.number);
+        }
         at = domains_.erase(at);
     }
 }
@@ -102,14 +147,15 @@ void Service::attach(DomainId domain, const std::string& name) {
                                  .number = device,
                                  .export_name = one.name,
                                  .quota_pages = static_cast<std::uint64_t>(guest.quota) / page_size,
-                                 .trust_group = static_cast<std::uint32_t>(guest.trust_group)});
+                                 .trust_group = static_cast<std::uint32_t>(guest.trust_group),
+                                 .read_only = one.read_only || guest.access == "ro"});
             if (error == EEXIST) continue;  // named, and "*" too: the first counts
             if (error != 0) {
                 log_warn("cannot offer an export: 64 mounts are served already",
                          {{"export", one.name}, {"domain", name}});
                 continue;
             }
-            known.devices.push_back(device);
+            known.devices.push_back({device, one.name, one.read_only ? "ro" : guest.access});
             log_info("export offered", {{"export", one.name},
                                         {"domain", name},
                                         {"id", std::to_string(domain)},
@@ -131,8 +177,8 @@ void Service::stop() {
                 (void)storage_->sync_all();
                 host::Store& store = backing_->host().store();
                 for (const auto& [domain, known] : domains_) {
-                    for (const std::uint32_t device : known.devices) {
-                        const protocol::Device name{domain, backing_->host().self(), device};
+                    for (const Device& device : known.devices) {
+                        const protocol::Device name{domain, backing_->host().self(), device.number};
                         protocol::write_backend_state(store, name, protocol::XenbusState::closed);
                         store.remove(protocol::backend_path(name));
                     }

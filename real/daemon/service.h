@@ -2,6 +2,7 @@
 // What the daemon does between start and stop: serves the exports to the domains that are named,
 // as these come and go.
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 #include "model/server/server.h"
 #include "real/daemon/backing.h"
 #include "real/daemon/config.h"
+#include "real/daemon/text_socket.h"
 #include "real/storage/tree_storage.h"
 
 namespace xenfs::real::daemon {
@@ -26,24 +28,33 @@ class Service {
     void stop();
     /// Readable when the host is gone (its broker ended): nothing can be served any more.
     int gone() const { return gone_.get(); }
+    /// Says so, once, where the exported directory was removed under the daemon.
+    void look_at_export();
 
   private:
+    struct Device {
+        std::uint32_t number = 0;
+        std::string export_name, access;
+    };
     struct Domain {
         std::string name;
-        std::vector<std::uint32_t> devices;  ///< attached
+        std::vector<Device> devices;  ///< attached
     };
+    std::string answer(const std::string& question);
     void watch_domains();
     void look_at_domains();
     void attach(DomainId domain, const std::string& name);
 
     const DaemonConfig& config_;
+    std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::unique_ptr<TextSocket> control_, metrics_;  ///< first, so that they are there last
     std::unique_ptr<Backing> backing_;
     Descriptor gone_;
     std::unique_ptr<storage::TreeStorage> storage_;
     std::unique_ptr<server::Server> server_;
     std::unique_ptr<host::Gate> domains_gate_;
     std::uint64_t watch_ = 0;
-    bool domains_changed_ = true, stopping_ = false;
+    bool domains_changed_ = true, stopping_ = false, vanished_ = false;
     std::map<DomainId, Domain> domains_;  ///< those that are served
 };
 

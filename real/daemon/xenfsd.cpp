@@ -13,6 +13,8 @@
 namespace xenfs::real::daemon {
 namespace {
 
+constexpr int look_at_export_ms = 10'000;
+
 /// Before any thread exists, so that all inherit it.
 Descriptor take_signals() {
     sigset_t signals;
@@ -39,7 +41,9 @@ void serve(const DaemonConfig& config, const Descriptor& signals) {
                          {"cache_mib", std::to_string(config.cache_size >> 20)}});
     for (;;) {
         pollfd waits[2] = {{signals.get(), POLLIN, 0}, {service.gone(), POLLIN, 0}};
-        if (poll(waits, 2, -1) < 0) continue;
+        const int ready = poll(waits, 2, look_at_export_ms);
+        if (ready == 0) service.look_at_export();
+        if (ready <= 0) continue;
         if (waits[1].revents != 0) {
             throw DaemonError("the host went away under the daemon; start it again, then this");
         }

@@ -57,7 +57,7 @@ class TestTree {
     /// As a server that is started again.
     void open(TreeOptions options) {
         storage.reset();
-        storage = std::make_unique<TreeStorage>(memory, monitor, top / "tree", options);
+        storage = std::make_unique<TreeStorage>(memory, monitor, open_root(top / "tree"), options);
     }
     /// The whole of a regular file, up to 64 pages.
     std::string content(NodeId node) {

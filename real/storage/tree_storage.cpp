@@ -25,6 +25,8 @@ timespec timespec_of(Nanoseconds time) {
     return {static_cast<time_t>(seconds), static_cast<long>(rest)};
 }
 
+}  // namespace
+
 Descriptor open_root(const std::string& directory) {
     Descriptor root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root) {
@@ -42,8 +44,6 @@ Descriptor open_root(const std::string& directory) {
     if (probe >= 0) ::close(probe);
     return root;
 }
-
-}  // namespace
 
 FileType type_of(std::uint32_t mode) {
     switch (mode & S_IFMT) {
@@ -81,13 +81,18 @@ Attr attributes_of(const struct stat& status, NodeId node) {
     return attr;
 }
 
-TreeStorage::TreeStorage(host::Memory& memory, Monitor& monitor, const std::string& directory,
+TreeStorage::TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root,
                          TreeOptions options)
     : memory_(memory),
       monitor_(monitor),
       options_(options),
-      nodes_(open_root(directory), options.descriptors, options.find_again) {
+      nodes_(std::move(root), options.descriptors, options.find_again) {
     umask(0);
+}
+
+bool TreeStorage::vanished() const {
+    struct stat status {};
+    return fstat(nodes_.root(), &status) != 0 || status.st_nlink == 0;
 }
 
 /// A directory in which `name` is to be looked for or changed.

@@ -49,9 +49,9 @@ class TreeError : public std::runtime_error {
 /// the mode is the client's.
 class TreeStorage final : public host::Storage {
   public:
-    /// Memory (of the pages that are filled and written) and monitor outlive it. Throws TreeError.
-    TreeStorage(host::Memory& memory, Monitor& monitor, const std::string& directory,
-                TreeOptions options);
+    /// Memory (of the pages that are filled and written) and monitor outlive it. `root`: from
+    /// open_root().
+    TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root, TreeOptions options);
 
     Result<Attr> lookup(NodeId parent, std::string_view name) override;
     Result<Attr> getattr(NodeId node) override;
@@ -79,6 +79,8 @@ class TreeStorage final : public host::Storage {
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 
+    /// The exported directory itself was removed: nothing can be made in it any more.
+    bool vanished() const;
     const NodeTable& nodes() const { return nodes_; }
     const TreeOptions& options() const { return options_; }
 
@@ -99,6 +101,9 @@ class TreeStorage final : public host::Storage {
     TreeOptions options_;
     NodeTable nodes_;
 };
+
+/// The directory to export. Throws TreeError.
+Descriptor open_root(const std::string& directory);
 
 Attr attributes_of(const struct stat& status, NodeId node);
 FileType type_of(std::uint32_t mode);

@@ -1,0 +1,131 @@
+// What the daemon says when it cannot begin or go on, and that it leaves nothing then.
+#include "real/daemon/config.h"
+#include "real/daemon/daemon_rig.h"
+
+namespace xenfs::real::daemon {
+namespace {
+
+using RefusalTest = DaemonRig;
+
+/// The sentence for a configuration that is wrong.
+std::string wrong(const std::string& text) {
+    try {
+        (void)parse_config(text, "x.toml");
+    } catch (const settings::InputError& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+const std::string good = "[[export]]\nname=\"a\"\npath=\"/tmp\"\n[[export.guest]]\nname=\"g\"\n";
+
+TEST(Configuration, IsReadStrictlyAndSaysWhere) {
+    EXPECT_EQ(wrong(good), "accepted");
+    EXPECT_TRUE(wrong("host = \"vmware\"\n" + good)
+                    .starts_with("x.toml:1: host: there is no \"vmware\"; there are: xen, local"));
+    EXPECT_TRUE(wrong("[cache]\nsise = \"1 GiB\"\n" + good)
+                    .starts_with("x.toml:2: cache.sise: there is no such key; there are: size,"));
+    EXPECT_TRUE(wrong("[cash]\n" + good).starts_with("x.toml:1: cash: there is no such key"));
+    EXPECT_TRUE(
+        wrong("[cache]\nsize = 7\n" + good)
+            .starts_with("x.toml:2: cache.size: a whole number where a size with its unit"));
+    EXPECT_TRUE(wrong("[cache]\nsize = \"7 KiB\"\n" + good).starts_with("x.toml:2: cache.size: "));
+    EXPECT_TRUE(wrong("[cache]\neviction = \"best\"\n" + good)
+                    .starts_with("x.toml:2: cache.eviction: there is no \"best\"; there are: "));
+    EXPECT_TRUE(wrong("[server]\nslots = 33\n" + good).find("power of two") != std::string::npos);
+    EXPECT_TRUE(wrong("host = \n").starts_with("x.toml:1: "));
+    EXPECT_TRUE(wrong("").find("there is no [[export]]") != std::string::npos);
+    EXPECT_TRUE(wrong("[export]\nname=\"a\"\n").find("write it as [[export]]") !=
+                std::string::npos);
+    EXPECT_TRUE(
+        wrong("[[export]]\nname=\"a\"\n").starts_with("x.toml:1: export: the key path is missing"));
+    EXPECT_TRUE(wrong("[[export]]\nname=\"a\"\npath=\"/\"\n").find("[[export.guest]]") !=
+                std::string::npos);
+    EXPECT_TRUE(wrong(good + "[[export.guest]]\nname=\"g\"\n").find("has a device 0 already") !=
+                std::string::npos);
+    EXPECT_TRUE(wrong(good + "quota = \"1 B\"\n").starts_with("x.toml:6: export.guest.quota: "));
+    EXPECT_EQ(parse_config("[local]\nsocket = \"s\"\n" + good, "/etc/x.toml").local_socket,
+              "/etc/s")
+        << "paths are relative to the file";
+}
+
+TEST(Configuration, TheExampleIsRight) {
+    const DaemonConfig example = load_config(XENFS_EXAMPLE);
+    EXPECT_EQ(example.exports.size(), 1u);
+    EXPECT_EQ(example.host, "xen");
+}
+
+TEST_F(RefusalTest, OfAWrongConfigurationIsExitCode2) {
+    configure(configuration("nonsense = 1\n"));
+    const auto [code, said] = refusal();
+    EXPECT_EQ(code, 2);
+    EXPECT_NE(said.find("xenfsd.toml:9: server.nonsense: there is no such key"), std::string::npos)
+        << said;
+    std::filesystem::remove(top / "xenfsd.toml");
+    EXPECT_EQ(refusal().first, 2);
+    EXPECT_NE(refusal().second.find("cannot be read"), std::string::npos);
+}
+
+TEST_F(RefusalTest, LeavesNothingBehind) {
+    const std::vector<std::string> nothing{"host.sock", "log", "tree", "xenfsd.toml"};
+    const auto refused = [&](const std::string& text, const std::string& sentence) {
+        configure(text);
+        const auto [code, said] = refusal();
+        EXPECT_EQ(code, 1);
+        EXPECT_NE(said.find(sentence), std::string::npos) << said;
+        EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+        EXPECT_EQ(left_behind(), nothing);
+    };
+    const std::string served = one_export(guest("*"));
+    refused(configuration("[[export]]\nname=\"r\"\npath=\"gone\"\n" + guest("*")),
+            "No such file or directory; make the directory, or name another one");
+    refused(configuration("[[export]]\nname=\"r\"\npath=\"xenfsd.toml\"\n" + guest("*")),
+            "Not a directory");
+    std::string elsewhere = configuration(served);
+    elsewhere.replace(elsewhere.find("host.sock"), 9, "none.sock");
+    refused(elsewhere, "start it with 'xenfs-localhost --socket");
+    std::string no_directory = configuration(served);
+    no_directory.replace(no_directory.find("metrics.sock"), 12, "no/such/m");
+    refused(no_directory, "make its directory");
+    std::string taken = configuration(served);
+    taken.replace(taken.find("metrics.sock"), 12, "xenfsd.toml");
+    refused(taken, "another file has that name");
+    std::string xen = configuration(served);
+    xen.replace(xen.find("\"local\""), 7, "\"xen\"");
+    refused(xen, "");  // no Xen here: which sentence depends on what was built
+    const auto pool = local::LocalHost::join_server(socket(), {"other", {.memory_pages = 16}});
+    refused(configuration(served), "refuses the domain");
+}
+
+TEST_F(RefusalTest, ASecondDaemonLeavesTheFirstAlone) {
+    configure(configuration(one_export(guest("*"))));
+    start();
+    Program second(command(), top / "second");
+    EXPECT_EQ(second.finish(), 1);
+    EXPECT_NE(second.said().find("another xenfsd does; end it first"), std::string::npos);
+    EXPECT_TRUE(std::filesystem::exists(top / "control.sock"));
+    EXPECT_EQ(status()["host"], "local");
+}
+
+TEST_F(RefusalTest, ADeadDaemonsSocketsAreTakenOver) {
+    configure(configuration(one_export(guest("*"))));
+    start();
+    EXPECT_EQ(daemon->finish(SIGKILL), -SIGKILL);
+    EXPECT_TRUE(std::filesystem::exists(top / "control.sock"));
+    std::filesystem::remove(top / "log");
+    start();
+    EXPECT_EQ(status()["host"], "local");
+    EXPECT_EQ(daemon->finish(SIGTERM), 0);
+}
+
+TEST_F(RefusalTest, AHostThatGoesAwayEndsTheDaemonWithAWord) {
+    configure(configuration(one_export(guest("*"))));
+    start();
+    end_broker();
+    EXPECT_EQ(daemon->finish(), 1);
+    EXPECT_NE(daemon->said().find("the host went away"), std::string::npos);
+    EXPECT_FALSE(std::filesystem::exists(top / "control.sock"));
+}
+
+}  // namespace
+}  // namespace xenfs::real::daemon

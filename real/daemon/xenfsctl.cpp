@@ -1,0 +1,183 @@
+// xenfsctl: what a running xenfsd tells of itself.
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <thread>
+
+#include "real/common/descriptor.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string ask(const std::string& path, const std::string& question) {
+    const xenfs::real::Descriptor to(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        throw std::runtime_error(fmt::format("'{}' is too long for a socket's path", path));
+    }
+    path.copy(address.sun_path, path.size());
+    if (connect(to.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        throw std::runtime_error(
+            fmt::format("no xenfsd answers at '{}' ({}); is it running, and is this its "
+                        "server.control?",
+                        path, std::strerror(errno)));
+    }
+    const std::string line = question + "\n";
+    std::string answer;
+    if (send(to.get(), line.data(), line.size(), MSG_NOSIGNAL) ==
+        static_cast<ssize_t>(line.size())) {
+        char part[4096];
+        for (ssize_t got; (got = recv(to.get(), part, sizeof part, 0)) > 0;) {
+            answer.append(part, static_cast<std::size_t>(got));
+        }
+    }
+    if (answer.empty()) throw std::runtime_error("xenfsd hung up; its log may say why");
+    return answer;
+}
+
+std::string size_text(const Json& pages) {
+    const double mib = pages.get<double>() / 256;
+    return mib >= 10240 ? fmt::format("{:.1f} GiB", mib / 1024)
+           : mib >= 10  ? fmt::format("{:.0f} MiB", mib)
+                        : fmt::format("{:.2f} MiB", mib);
+}
+
+void print_guests(const Json& status) {
+    fmt::print("{:<16} {:>6} {:>3} {:<12} {:<4} {:<5} {:>10} {:>10} {:>10} {:>7}\n", "guest",
+               "domain", "dev", "export", "acc", "state", "pinned", "donated", "quota", "files");
+    for (const Json& guest : status["guests"]) {
+        fmt::print("{:<16} {:>6} {:>3} {:<12} {:<4} {:<5} {:>10} {:>10} {:>10} {:>7}\n",
+                   guest["name"].get<std::string>(), guest["domain"].get<unsigned>(),
+                   guest["device"].get<unsigned>(), guest["export"].get<std::string>(),
+                   guest["access"].get<std::string>(),
+                   guest["connected"].get<bool>() ? "up" : "away", size_text(guest["pinned_pages"]),
+                   size_text(guest["donated_pages"]), size_text(guest["quota_pages"]),
+                   guest["open_files"].get<unsigned>());
+    }
+}
+
+void print_latency(const Json& status) {
+    fmt::print("{:<12} {:>12} {:>10} {:>10} {:>10} {:>10}\n", "latency, us", "requests", "p50",
+               "p90", "p99", "longest");
+    for (const auto& [kind, latency] : status["latency"].items()) {
+        if (latency["count"] == 0) continue;
+        fmt::print("{:<12} {:>12} {:>10.1f} {:>10.1f} {:>10.1f} {:>10.1f}\n", kind,
+                   latency["count"].get<std::uint64_t>(), latency["p50_us"].get<double>(),
+                   latency["p90_us"].get<double>(), latency["p99_us"].get<double>(),
+                   latency["max_us"].get<double>());
+    }
+}
+
+void print_cache(const Json& status) {
+    const Json &cache = status["cache"], &counters = status["counters"], &pool = status["pool"];
+    const auto hits = counters["hits"].get<double>(), misses = counters["misses"].get<double>();
+    fmt::print("cache   {} of {}, {} dirty, {:.1f} % of page requests hit\n",
+               size_text(cache["cached_pages"]), size_text(cache["capacity_pages"]),
+               size_text(cache["dirty_pages"]),
+               hits + misses > 0 ? 100 * hits / (hits + misses) : 0);
+    fmt::print("shared  {} frames are mapped more than once, which saves {}\n",
+               cache["shared_frames"].get<std::uint64_t>(), size_text(cache["saved_pages"]));
+    fmt::print("pool    domain {}, {} of {} grant entries\n", pool["domain"].get<unsigned>(),
+               pool["entries"].get<std::uint64_t>(), pool["entry_capacity"].get<std::uint64_t>());
+}
+
+void print_status(const Json& status) {
+    fmt::print("xenfsd  pid {}, up {:.0f} s, host {}, {}\n", status["pid"].get<int>(),
+               status["uptime_s"].get<double>(), status["host"].get<std::string>(),
+               status["config"].get<std::string>());
+    for (const Json& one : status["exports"]) {
+        fmt::print("export  {} = {}{}, {} files known, {} descriptors\n",
+                   one["name"].get<std::string>(), one["path"].get<std::string>(),
+                   one["read_only"].get<bool>() ? " (read only)" : "",
+                   one["nodes"].get<std::uint64_t>(), one["descriptors"].get<std::uint64_t>());
+    }
+    print_cache(status);
+    fmt::print("\n");
+    print_guests(status);
+    fmt::print("\n");
+    print_latency(status);
+}
+
+void top(const std::string& socket, double interval_s, unsigned rounds) {
+    Json before;
+    for (unsigned round = 0; rounds == 0 || round < rounds; ++round) {
+        const Json now = Json::parse(ask(socket, "status"));
+        if (isatty(STDOUT_FILENO) != 0) fmt::print("\033[H\033[2J");
+        if (!before.is_null()) {
+            const double passed_s =
+                std::max(now["uptime_s"].get<double>() - before["uptime_s"].get<double>(), 1e-3);
+            const auto rate = [&](const char* key) {
+                return (now["counters"][key].get<double>() -
+                        before["counters"][key].get<double>()) /
+                       passed_s;
+            };
+            fmt::print(
+                "rates   {:.0f} requests/s, {:.0f} hits/s, {:.0f} misses/s, {:.1f} MiB/s read, "
+                "{:.1f} MiB/s written, {:.0f} notices/s\n",
+                rate("requests"), rate("hits"), rate("misses"), rate("disk_read_pages") / 256,
+                rate("disk_write_pages") / 256, rate("notices"));
+        }
+        print_cache(now);
+        fmt::print("\n");
+        print_guests(now);
+        fmt::print("\n");
+        print_latency(now);
+        std::fflush(stdout);
+        before = now;
+        if (rounds == 0 || round + 1 < rounds) {
+            std::this_thread::sleep_for(std::chrono::duration<double>(interval_s));
+        }
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("xenfsctl asks a running xenfsd how it is. See xenfsctl(8).");
+    std::string socket = "/run/xenfs/xenfsd.sock";
+    bool json = false;
+    double interval_s = 2;
+    unsigned rounds = 0;
+    app.add_option("-s,--socket", socket, "the daemon's server.control")->capture_default_str();
+    app.require_subcommand(1);
+    CLI::App* const status = app.add_subcommand("status", "cache, guests and latencies, once");
+    status->add_flag("--json", json, "all that there is, for programs");
+    CLI::App* const watch = app.add_subcommand("top", "the same again and again, with rates");
+    watch->add_option("-i,--interval", interval_s, "seconds between two looks")
+        ->check(CLI::Range(0.1, 3600.0))
+        ->capture_default_str();
+    watch->add_option("-n,--count", rounds, "looks; 0: until interrupted")->capture_default_str();
+    CLI::App* const metrics =
+        app.add_subcommand("metrics", "Prometheus' text, for node_exporter's textfile collector");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
+    try {
+        if (*metrics) {
+            fmt::print("{}", ask(socket, "metrics"));
+        } else if (*watch) {
+            top(socket, interval_s, rounds);
+        } else if (json) {
+            fmt::print("{}", ask(socket, "status"));
+        } else {
+            print_status(Json::parse(ask(socket, "status")));
+        }
+        return 0;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "xenfsctl: %s\n", error.what());
+        return 1;
+    }
+}
