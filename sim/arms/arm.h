@@ -30,7 +30,8 @@ struct ArmConfig {
     std::string server_eviction = "lru";
 
     // private
-    std::string block_grants = "persistent";  ///< or "map"
+    std::string block_grants = "persistent";  ///< or "map", "copy"
+    std::uint32_t block_segments = 0;         ///< pages of a request; 0: the cost model's
 
     // 9p, virtiofs
     std::string caching = "default";  ///< 9p: none, loose; virtiofs: none, auto, always

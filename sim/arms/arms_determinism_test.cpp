@@ -66,7 +66,7 @@ TEST_P(Determinism, SameSeedSameCounters) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Arms, Determinism,
-                         testing::Values("private", "nfs", "xenfs", "9p", "virtiofs"),
+                         testing::Values("private", "nfs", "xenfs", "9p", "virtiofs", "cluster"),
                          [](const auto& arm) {  // a test's name is an identifier
                              const std::string_view name = arm.param;
                              return std::string(name == "9p" ? "p9" : name);

@@ -12,7 +12,7 @@ BlockFs::BlockFs(Domain& domain, VolumeStorage& storage)
 
 void BlockFs::attach(Vfs& vfs) {
     volume_.on_forget([this, &vfs](NodeId node) {
-        if (in_core(node)) in_core_[node] = false;
+        forgotten(node);
         vfs.pages().forget(node);
     });
 }

@@ -17,6 +17,10 @@ class BlockFs final : public FsDriver {
     BlockFs(Domain& domain, VolumeStorage& storage);
     /// Before any operation: whom to tell of files that are gone.
     void attach(Vfs& vfs);
+    /// The kernel's copy of the inode goes.
+    void forgotten(NodeId node) {
+        if (in_core(node)) in_core_[node] = false;
+    }
 
     Result<Attr> lookup(NodeId parent, const Name& name) override;
     bool names_valid(NodeId) override { return true; }

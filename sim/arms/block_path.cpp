@@ -6,7 +6,8 @@
 namespace xenfs::sim {
 
 BlockPath::BlockPath(Machine& machine, Domain& guest, Domain& dom0, DiskDriver& driver,
-                     std::uint64_t first_block, std::uint64_t blocks, BlockGrants grants)
+                     std::uint64_t first_block, std::uint64_t blocks, BlockGrants grants,
+                     std::uint32_t segments, TlbFlushes& flushes)
     : simulation_(machine.simulation()),
       guest_(guest),
       dom0_(dom0),
@@ -14,6 +15,7 @@ BlockPath::BlockPath(Machine& machine, Domain& guest, Domain& dom0, DiskDriver& 
       first_block_(first_block),
       blocks_(blocks),
       grants_(grants),
+      flushes_(flushes),
       ring_space_(guest.host().tasks().make_gate()),
       backend_(dom0.host().tasks().make_gate()) {
     assert((first_block + blocks) * sectors_per_page <= driver.disk().parameters().sectors);
@@ -25,11 +27,12 @@ BlockPath::BlockPath(Machine& machine, Domain& guest, Domain& dom0, DiskDriver& 
     prices_.grant_entry = costs.time("xen.grant_entry");
     prices_.map = costs.time("xen.grant_map");
     prices_.unmap = costs.time("xen.grant_unmap");
-    prices_.shootdown =
-        costs.time("xen.tlb_shootdown") +
-        costs.time("xen.tlb_shootdown_per_vcpu") * static_cast<Nanoseconds>(dom0.config().vcpus);
+    prices_.flush = costs.time("xen.tlb_shootdown");
+    prices_.flush_per_vcpu = costs.time("xen.tlb_shootdown_per_vcpu");
     prices_.copy = costs.time("memory.copy.warm");
-    request_blocks_ = std::max<std::uint64_t>(costs.count("blk.segments"), 1);
+    prices_.grant_copy = costs.time("xen.grant_copy_batched") + prices_.copy;
+    request_blocks_ =
+        std::max<std::uint64_t>(segments > 0 ? segments : costs.count("blk.segments"), 1);
     ring_slots_ = costs.count("blk.ring_slots");
     dom0.spawn(
         "blkback/" + guest.name(), [this] { serve(); }, true);
@@ -57,7 +60,7 @@ void BlockPath::transfer(std::span<const BlockRequest> batch) {
             const BlockRequest& request = work->requests[next].what;
             const std::uint64_t pages = request.range.count;
             Nanoseconds cost = prices_.ring_request;
-            if (grants_ == BlockGrants::map) {
+            if (grants_ != BlockGrants::persistent) {
                 cost += prices_.grant_entry * static_cast<Nanoseconds>(pages);
             } else if (request.write) {
                 cost += prices_.copy * static_cast<Nanoseconds>(pages);
@@ -89,14 +92,40 @@ void BlockPath::transfer(std::span<const BlockRequest> batch) {
 void BlockPath::serve() {
     for (;;) {
         while (backend_queue_.empty()) backend_->wait();
-        const Queued queued = std::move(backend_queue_.front());
-        backend_queue_.pop_front();
-        if (queued.batch->requests[queued.index].done) {
-            finish(queued);
-        } else {
-            start(queued);
+        ++flushes_.active;
+        while (!backend_queue_.empty()) {
+            const Queued queued = std::move(backend_queue_.front());
+            backend_queue_.pop_front();
+            if (queued.batch->requests[queued.index].done) {
+                finish(queued);
+            } else {
+                start(queued);
+            }
         }
+        --flushes_.active;
     }
+}
+
+void BlockPath::grant_copy(std::uint64_t pages) {
+    dom0_.host().clock().charge(prices_.hypercall +
+                                prices_.grant_copy * static_cast<Nanoseconds>(pages));
+    ++stats_.hypercalls;
+    stats_.pages_copied += pages;
+}
+
+/// Waits for those before it, spinning, then for every processor.
+void BlockPath::flush_tlbs() {
+    host::Clock& clock = dom0_.host().clock();
+    clock.flush();
+    const Nanoseconds now = simulation_.now();
+    const unsigned others = std::min(flushes_.active, dom0_.config().vcpus);
+    const Nanoseconds start = std::max(now, flushes_.free_at);
+    flushes_.free_at =
+        start + prices_.flush + prices_.flush_per_vcpu * static_cast<Nanoseconds>(others);
+    ++flushes_.flushes;
+    flushes_.waited_ns += start - now;
+    stats_.flush_wait_ns += static_cast<std::uint64_t>(start - now);
+    clock.charge(flushes_.free_at - now);
 }
 
 void BlockPath::start(const Queued& queued) {
@@ -108,6 +137,8 @@ void BlockPath::start(const Queued& queued) {
         clock.charge(prices_.hypercall + prices_.map * pages);
         ++stats_.hypercalls;
         stats_.pages_mapped += what.range.count;
+    } else if (grants_ == BlockGrants::copy && what.write) {
+        grant_copy(what.range.count);
     }
     clock.flush();
     const DiskRequest disk{(first_block_ + what.range.first) * sectors_per_page,
@@ -124,8 +155,11 @@ void BlockPath::finish(const Queued& queued) {
     host::Clock& clock = dom0_.host().clock();
     if (grants_ == BlockGrants::map) {
         const auto pages = static_cast<Nanoseconds>(what.range.count);
-        clock.charge(prices_.hypercall + prices_.shootdown + prices_.unmap * pages);
+        clock.charge(prices_.hypercall + prices_.unmap * pages);
+        flush_tlbs();
         ++stats_.hypercalls;
+    } else if (grants_ == BlockGrants::copy && !what.write) {
+        grant_copy(what.range.count);
     }
     clock.charge(prices_.hypercall);
     ++stats_.hypercalls;

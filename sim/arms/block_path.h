@@ -17,19 +17,33 @@ namespace xenfs::sim {
 
 enum class BlockGrants : std::uint8_t {
     persistent,  ///< pages stay mapped in dom0; the guest copies data to and from them
-    map          ///< mapped and unmapped for each request
+    map,         ///< mapped and unmapped for each request
+    copy         ///< copied by hypercall for each request
+};
+
+/// Xen flushes TLBs for one caller at a time (flush_area_mask holds a lock until every processor
+/// has answered), and only the vCPUs that run can have entries of the domain: so an unmap costs
+/// more the more back ends are at work, and all of dom0's wait for each other. Shared by the paths
+/// of a host.
+struct TlbFlushes {
+    Nanoseconds free_at = 0;
+    unsigned active = 0;  ///< back ends at work
+    std::uint64_t flushes = 0;
+    Nanoseconds waited_ns = 0;
 };
 
 struct BlockPathStats {
     std::uint64_t requests = 0, pages = 0, events = 0;
     std::uint64_t hypercalls = 0, pages_mapped = 0, pages_copied = 0;
+    std::uint64_t flush_wait_ns = 0;  ///< unmaps that waited for other back ends' TLB flushes
 };
 
 /// Lives in both domains; the machine, the domains and the driver outlive it.
 class BlockPath final : public BlockDevice {
   public:
     BlockPath(Machine& machine, Domain& guest, Domain& dom0, DiskDriver& driver,
-              std::uint64_t first_block, std::uint64_t blocks, BlockGrants grants);
+              std::uint64_t first_block, std::uint64_t blocks, BlockGrants grants,
+              std::uint32_t segments, TlbFlushes& flushes);
 
     void transfer(std::span<const BlockRequest> batch) override;
     std::uint64_t blocks() const override { return blocks_; }
@@ -54,9 +68,12 @@ class BlockPath final : public BlockDevice {
     void start(const Queued& queued);
     void finish(const Queued& queued);
 
+    void flush_tlbs();
+    void grant_copy(std::uint64_t pages);
+
     struct Prices {
         Nanoseconds ring_request, backend_request, event, hypercall, grant_entry, map, unmap;
-        Nanoseconds shootdown, copy;
+        Nanoseconds flush, flush_per_vcpu, copy, grant_copy;
     };
 
     Simulation& simulation_;
@@ -65,6 +82,7 @@ class BlockPath final : public BlockDevice {
     DiskDriver& driver_;
     std::uint64_t first_block_, blocks_;
     BlockGrants grants_;
+    TlbFlushes& flushes_;
     Prices prices_;
     std::uint64_t request_blocks_;  ///< largest request
     std::size_t ring_slots_, in_flight_ = 0;

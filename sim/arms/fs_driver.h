@@ -59,6 +59,13 @@ class FsDriver : public PageSource {
     virtual int close(NodeId node, bool wrote, bool last) = 0;
     /// The size before a read or write; what is cached and stale was dropped.
     virtual Result<std::uint64_t> revalidate(NodeId node) = 0;
+    /// Around each read, write or mapping of data: as revalidate, and what it says stays true until
+    /// `end`. Where it fails, no `end` follows.
+    virtual Result<std::uint64_t> begin(NodeId node, bool write) {
+        (void)write;
+        return revalidate(node);
+    }
+    virtual void end(NodeId) {}
     /// What was written (PageSource::write_pages) is now on the disk, with the metadata that it
     /// needs.
     virtual int commit(NodeId node, bool data_only) = 0;

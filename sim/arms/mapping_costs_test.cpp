@@ -81,6 +81,9 @@ TEST(MappingCosts, Nfs) {
 TEST(MappingCosts, Nine) {
     expect_the_rule("9p");
 }
+TEST(MappingCosts, Cluster) {
+    expect_the_rule("cluster");
+}
 TEST(MappingCosts, Virtiofs) {
     expect_the_rule("virtiofs");
 }

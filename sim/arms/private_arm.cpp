@@ -13,8 +13,9 @@ namespace {
 BlockGrants grants_by_name(const std::string& name) {
     if (name == "persistent") return BlockGrants::persistent;
     if (name == "map") return BlockGrants::map;
+    if (name == "copy") return BlockGrants::copy;
     throw std::invalid_argument("no grants of a block device '" + name +
-                                "'; there are: map, persistent");
+                                "'; there are: copy, map, persistent");
 }
 
 class PrivateArm final : public Arm {
@@ -59,7 +60,8 @@ class PrivateArm final : public Arm {
                                 {"block_events", path.events},
                                 {"block_hypercalls", path.hypercalls},
                                 {"block_pages_mapped", path.pages_mapped},
-                                {"block_pages_copied", path.pages_copied}};
+                                {"block_pages_copied", path.pages_copied},
+                                {"block_flush_wait_ns", path.flush_wait_ns}};
         counters.insert(counters.end(), block.begin(), block.end());
         return counters;
     }
@@ -71,7 +73,7 @@ class PrivateArm final : public Arm {
         Guest(PrivateArm& arm, Domain& domain, std::uint64_t first_block)
             : volume(arm.config_.image),
               path(arm.machine_, domain, arm.dom0_, arm.driver_, first_block, volume.blocks(),
-                   arm.grants_),
+                   arm.grants_, arm.config_.block_segments, arm.flushes_),
               storage(domain, volume, path, MountOptions::from(arm.machine_.costs())),
               fs(domain, storage),
               vfs(domain, fs, cache_options(arm, domain), arm.config_.guest_names) {
@@ -95,6 +97,7 @@ class PrivateArm final : public Arm {
     Domain& dom0_;
     ArmConfig config_;
     BlockGrants grants_;
+    TlbFlushes flushes_;
     Disk disk_;
     DiskDriver driver_;
     std::map<DomainId, std::unique_ptr<Guest>> guests_;

@@ -3,6 +3,7 @@
 
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
+#include "sim/machine/child.h"
 
 namespace xenfs::sim {
 namespace {
@@ -51,6 +52,47 @@ TEST(PrivateArm, ASecondReadCostsNoDiskAndEachGuestHasItsOwnFrames) {
     EXPECT_EQ(rig.machine.memory().file_frames, 2 * pages);
     EXPECT_EQ(rig.guest_counter(0, "page_misses"), pages);
     EXPECT_EQ(rig.guest_counter(0, "page_hits"), pages);
+}
+
+TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept) {
+    for (const char* grants : {"map", "persistent", "copy"}) {
+        for (const std::uint32_t segments : {11u, 32u}) {
+            ArmRig::Options options;
+            options.arm = "private";
+            options.config.block_grants = grants;
+            options.config.block_segments = segments;
+            options.fill = [](TreeBuilder& tree) {
+                tree.file("/f", 64 * page_size, std::vector<Fingerprint>(64, 5));
+            };
+            const std::string counted = run_in_child([&] {
+                ArmRig rig(options);
+                std::uint64_t requests = 0, mapped = 0, copied = 0;
+                rig.in_guest(0, [&](client::FileSystem& fs) {
+                    OpenFlags flags;
+                    flags.direct = true;
+                    const auto handle =
+                        fs.open(*fs.lookup(root_node, std::string_view("f")), flags);
+                    const auto count = [&](int sign) {
+                        const auto add = [&](std::uint64_t& sum, const char* name) {
+                            sum += static_cast<std::uint64_t>(sign) * rig.guest_counter(0, name);
+                        };
+                        add(requests, "block_requests");
+                        add(mapped, "block_pages_mapped");
+                        add(copied, "block_pages_copied");
+                    };
+                    count(-1);
+                    ASSERT_TRUE(fs.read(*handle, 0, {nullptr, nullptr, 64 * page_size}));
+                    count(1);
+                });
+                rig.simulation.run();
+                return std::to_string(requests) + " " + std::to_string(mapped) + " " +
+                       std::to_string(copied);
+            });
+            const bool map = std::string_view(grants) == "map";
+            EXPECT_EQ(counted, std::string(segments == 11 ? "6" : "2") + (map ? " 64 0" : " 0 64"))
+                << grants;
+        }
+    }
 }
 
 TEST(PrivateArm, ATemporaryThatDiesYoungIsNeverWritten) {

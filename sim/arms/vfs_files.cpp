@@ -8,6 +8,14 @@ namespace xenfs::sim {
 using client::FileLock;
 using client::OpenFlags;
 
+namespace {
+struct InUse {
+    FsDriver& driver;
+    NodeId node;
+    ~InUse() { driver.end(node); }
+};
+}  // namespace
+
 Vfs::OpenFile* Vfs::find(Handle handle) {
     const std::size_t index = (handle & 0xffffffff) - 1;
     if (index >= files_.size()) return nullptr;
@@ -114,8 +122,9 @@ Result<std::size_t> Vfs::read(Handle handle, std::uint64_t offset, Buffer into) 
     OpenFile* file = find(handle);
     if (file == nullptr || !file->flags.read) return Errno{EBADF};
     if (file->type == FileType::directory) return Errno{EISDIR};
-    const Result<std::uint64_t> size = driver_.revalidate(file->node);
+    const Result<std::uint64_t> size = driver_.begin(file->node, false);
     if (!size) return Errno{size.error()};
+    const InUse in_use{driver_, file->node};
     if (offset >= *size) return std::size_t{0};
     into.length = std::min<std::uint64_t>(into.length, *size - offset);
     const DataCaching caching = driver_.data_caching();
@@ -132,8 +141,9 @@ Result<std::size_t> Vfs::write(Handle handle, std::uint64_t offset, Buffer from)
     enter();
     OpenFile* file = find(handle);
     if (file == nullptr || !file->flags.write) return Errno{EBADF};
-    const Result<std::uint64_t> size = driver_.revalidate(file->node);
+    const Result<std::uint64_t> size = driver_.begin(file->node, true);
     if (!size) return Errno{size.error()};
+    const InUse in_use{driver_, file->node};
     if (file->flags.append) offset = *size;
     if (from.length == 0) return std::size_t{0};
     file->wrote = true;
@@ -251,8 +261,9 @@ int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, c
     if (file->type == FileType::directory) return ENODEV;
     const bool shared_write = write && kind == client::MapKind::shared;
     if (!file->flags.read || (shared_write && !file->flags.write)) return EACCES;
-    const Result<std::uint64_t> size = driver_.revalidate(file->node);
+    const Result<std::uint64_t> size = driver_.begin(file->node, shared_write);
     if (!size) return size.error();
+    const InUse in_use{driver_, file->node};
     if (const int error = driver_.may_map(kind)) return error;
     // Only a shared mapping's writes are the file's; a private one's pages leave the cache's.
     if (shared_write) file->wrote = true;

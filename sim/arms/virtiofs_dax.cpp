@@ -154,7 +154,6 @@ bool DaxFs::take_away(std::size_t id, bool reclaim) {
     ranges_[id] = Range{};
     free_.push_back(id);
     if (reclaim) {
-        ++dax_.reclaimed;
         files_[node].reclaiming = false;
         unlocked_->wake_all();
     }
@@ -166,7 +165,11 @@ void DaxFs::keep_reclaiming() {
     for (;;) {
         while (!low() || busy_.empty()) worker_->wait();
         for (std::size_t i = 0; i < reclaim_chunk && low() && !busy_.empty(); ++i) {
-            if (!take_away(busy_.front(), true)) break;
+            if (take_away(busy_.front(), true)) {
+                ++dax_.reclaimed;
+            } else {
+                unlocked_->wait();  // another empties the file
+            }
         }
     }
 }
@@ -185,6 +188,13 @@ void DaxFs::lost(NodeId node) {
             return;
         }
         take_away(file->second.ranges.begin()->second, false);
+    }
+}
+
+void DaxFs::drop_caches() {
+    RemoteFs::drop_caches();
+    while (!busy_.empty()) {
+        if (!take_away(busy_.front(), true)) unlocked_->wait();
     }
 }
 

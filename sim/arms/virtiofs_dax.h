@@ -37,6 +37,7 @@ class DaxFs final : public RemoteFs {
     int map_range(NodeId node, std::uint64_t first, std::size_t count, bool write,
                   std::span<Fingerprint> contents) override;
     Counters counters() const override;
+    void drop_caches() override;  ///< the window is emptied
 
   protected:
     void lost(NodeId node) override;

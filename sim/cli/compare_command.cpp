@@ -26,6 +26,7 @@ const std::vector<Candidate>& candidates() {
         {"nfs", {"arm.name=nfs"}},
         {"9p", {"arm.name=9p", "arm.caching=none"}},
         {"9p-loose", {"arm.name=9p", "arm.caching=loose"}},
+        {"cluster", {"arm.name=cluster"}},
         {"virtiofs", {"arm.name=virtiofs"}},
         {"virtiofs-dax", {"arm.name=virtiofs", "arm.dax=true"}},
         {"xenfs-name", {"arm.name=xenfs", "arm.dedup=name"}},
@@ -159,7 +160,7 @@ void add_compare(CLI::App& program) {
     command
         ->add_option(
             "--arms", arguments->arms,
-            "private, nfs, 9p, 9p-loose, virtiofs, virtiofs-dax, xenfs-name, xenfs-content; "
+            "private, nfs, 9p, 9p-loose, cluster, virtiofs, virtiofs-dax, xenfs-name, xenfs-content; "
             "without it, all")
         ->delimiter(',')
         ->type_name("NAME …");

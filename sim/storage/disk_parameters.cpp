@@ -6,15 +6,15 @@
 namespace xenfs::sim {
 
 std::vector<std::string> disk_kinds() {
-    return {"hdd", "nvme", "sata_ssd"};
+    return {"hdd", "nvme", "ram", "sata_ssd"};
 }
 
 DiskParameters disk_parameters(const CostModel& costs, std::string_view kind,
                                std::uint64_t capacity_bytes, bool spins_down) {
     if (kind == "ssd") kind = "sata_ssd";
-    if (kind != "hdd" && kind != "sata_ssd" && kind != "nvme") {
+    if (kind != "hdd" && kind != "sata_ssd" && kind != "nvme" && kind != "ram") {
         throw std::invalid_argument("no disk '" + std::string(kind) +
-                                    "'; there are: hdd, nvme, sata_ssd");
+                                    "'; there are: hdd, nvme, ram, sata_ssd");
     }
     const std::string table = "disk." + std::string(kind == "sata_ssd" ? "ssd" : kind) + ".";
     DiskParameters disk;

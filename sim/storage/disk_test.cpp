@@ -127,7 +127,7 @@ TEST(Parameters, KindsByNameAndARefusalThatNamesThem) {
         disk_parameters(costs, "floppy", 1 << 20);
         FAIL();
     } catch (const std::invalid_argument& refusal) {
-        EXPECT_STREQ(refusal.what(), "no disk 'floppy'; there are: hdd, nvme, sata_ssd");
+        EXPECT_STREQ(refusal.what(), "no disk 'floppy'; there are: hdd, nvme, ram, sata_ssd");
     }
 }
 

@@ -27,6 +27,12 @@ class MetadataCache {
         order_.push_front(block);
         where_[block] = order_.begin();
     }
+    void drop(std::uint64_t block) {
+        const auto found = where_.find(block);
+        if (found == where_.end()) return;
+        order_.erase(found->second);
+        where_.erase(found);
+    }
     void clear() {
         where_.clear();
         order_.clear();

@@ -85,6 +85,8 @@ class VolumeStorage final : public host::Storage {
     int read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out);
     void write_runs(std::span<Run> runs);
 
+    /// Another mounter of the same volume may change this node: its cached metadata go.
+    void invalidate(NodeId node);
     /// As umount and mount: commits, then forgets the cached metadata.
     void drop_caches();
     Volume& volume() { return volume_; }

@@ -110,6 +110,18 @@ int VolumeStorage::sync_all() {
     return 0;
 }
 
+void VolumeStorage::invalidate(NodeId node) {
+    const Inode* inode = volume_.find(node);
+    if (inode == nullptr) return;
+    cache_.drop(volume_.inode_block(node));
+    if (inode->directory == nullptr) return;
+    std::vector<BlockRange> ranges;
+    volume_.locate(node, 0, inode->attr.size / page_size, ranges);
+    for (const BlockRange& range : ranges) {
+        for (std::uint64_t i = 0; i < range.count; ++i) cache_.drop(range.first + i);
+    }
+}
+
 void VolumeStorage::drop_caches() {
     journal_.commit();
     cache_.clear();
