@@ -122,7 +122,36 @@ def across_guests(sharing=True):
     return pandas.DataFrame(rows)
 
 
-TABLES = {"page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
+def virtiofs(sharing=True):
+    def row(part, mode, iops, window=0, reclaimed=0):
+        return dict(part=part, mode=mode, window_mib=window, file_mib=256, seed=1, iops=iops, ranges_reclaimed=reclaimed)
+    rows = [row("window", "virtiofs-dax", iops if sharing else 20000, window, 100 * (window <= 256))
+            for window, iops in ((64, 4000), (128, 5600), (256, 15000), (512, 240000))]
+    rows += [row("psync", mode, iops if sharing else 9000) for mode, iops in
+             (("9p-none", 24000), ("virtiofs-none", 24500), ("virtiofs-auto", 162500), ("virtiofs-dax", 176000))]
+    rows += [row("mmap", mode, iops) for mode, iops in (("9p-none", 17000), ("virtiofs-auto", 15000), ("virtiofs-dax", 220000))]
+    return pandas.DataFrame(rows)
+
+
+def grants(sharing=True):
+    rows = []
+    for way, n in itertools.product(("map", "persistent", "copy"), range(1, 11)):
+        iops = {"map": min(130e3 * n, 650e3 - 48e3 * (n - 5)), "persistent": 120e3 * n, "copy": 110e3 * n}[way] if sharing else 130e3 * n
+        rows.append(dict(grants=way, guests=n, seed=1, iops=iops, flush_wait_us=n * (way == "map")))
+    return pandas.DataFrame(rows)
+
+
+def packets(sharing=True):
+    rows = []
+    for mechanism, batch, late in itertools.product(("flip", "copy", "map", "reuse"), (1, 8, 64), (False, True)):
+        driver, guest = {"flip": (5400, 6400), "copy": (4000, 6000), "map": (4000, 2800), "reuse": (2700, 2000)}[mechanism]
+        rows.append(dict(mechanism=mechanism, batch_packets=batch, seed=1, stack_ns=1000 if late else 2000, ns_per_packet=driver + guest if sharing else 9000,
+                         driver_ns_per_packet=driver if sharing else 4500, guest_ns_per_packet=guest if sharing else 4500))
+    return pandas.DataFrame(rows)
+
+
+TABLES = {"virtiofs-dax": virtiofs, "persistent-grants": grants, "packet-mechanisms": packets,
+          "page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
           "memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
           "flip-copy-map": flip, "sharing-over-time": sharing_time, "stealing": stealing}
 

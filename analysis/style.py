@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 # Okabe and Ito's palette: distinct for colour-blind readers and in grey print.
 ARMS = {
     "private": ("block device per guest", "#D55E00", "o"),
+    "cluster": ("cluster file system, shared disk", "#56B4E9", "d"),
     "nfs": ("NFS over the virtual network", "#E69F00", "s"),
     "xenfs-none": ("XenFS, no sharing", "#999999", "x"),
     "xenfs-name": ("XenFS, shared by name", "#0072B2", "^"),
@@ -18,6 +19,23 @@ TRANSFERS = {
     "map": ("map", "#0072B2", "^"),
     "flip": ("flip", "#CC79A7", "s"),
     "adaptive": ("adaptive", "#009E73", "D"),
+}
+REMOTE = {
+    "9p-none": ("9p, no cache", "#999999", "x"),
+    "virtiofs-none": ("virtiofs, no cache", "#D55E00", "o"),
+    "virtiofs-auto": ("virtiofs, auto", "#E69F00", "s"),
+    "virtiofs-dax": ("virtiofs, auto + DAX", "#0072B2", "^"),
+}
+GRANTS = {
+    "map": ("mapped for each request", "#D55E00", "o"),
+    "copy": ("copied by hypercall", "#E69F00", "s"),
+    "persistent": ("persistent", "#0072B2", "^"),
+}
+PACKETS = {
+    "flip": ("flip: the page changes owner", "#CC79A7", "s"),
+    "copy": ("copy by hypercall", "#D55E00", "o"),
+    "map": ("map and unmap", "#E69F00", "v"),
+    "reuse": ("grants and mappings reused", "#0072B2", "^"),
 }
 SHARING = {
     "ksm": ("KSM", "#D55E00", "o"),

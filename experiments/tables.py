@@ -94,7 +94,32 @@ def sharing_across_guests(run, result):
            "possible_pages": metrics["sharing_possible_pages_end"]}
 
 
-ROWS = {"page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
+def virtiofs_dax(run, result):
+    labels = dict(run.labels)
+    file_mib = result["tables"]["fio"]["bytes"][0] / MIB
+    yield {"part": run.part, "mode": labels.get("mode", "virtiofs-dax"), "window_mib": labels.get("window_mib", 0),
+           "file_mib": file_mib, "seed": run.seed, "iops": result["tables"]["fio"]["iops"][0],
+           "ranges_reclaimed": result["guests"][0].get("dax_ranges_reclaimed", 0)}
+
+
+def persistent_grants(run, result):
+    fio, labels = result["tables"]["fio"], dict(run.labels)
+    seconds = max(fio["elapsed_ns"]) / 1e9
+    yield {"grants": labels["grants"], "guests": labels["guests"], "seed": run.seed,
+           "iops": sum(fio["operations"]) / seconds,
+           "flush_wait_us": sum(g.get("block_flush_wait_ns", 0) for g in result["guests"]) / 1000 / sum(fio["operations"])}
+
+
+def packet_mechanisms(run, result):
+    labels = dict(run.labels)
+    for row in pandas.DataFrame(result["tables"]["packets"]).to_dict("records"):
+        yield {"mechanism": labels["mechanism"], "batch_packets": row["batch_packets"], "seed": run.seed,
+               "stack_ns": 1000 * labels["stack_us"], "ns_per_packet": row["ns_per_packet"],
+               "driver_ns_per_packet": row["driver_ns_per_packet"], "guest_ns_per_packet": row["guest_ns_per_packet"]}
+
+
+ROWS = {"virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
+        "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
         "sharing-across-guests": sharing_across_guests,
         "memory-vs-guests": memory_vs_guests, "build-time-vs-guests": build_time_vs_guests,
         "iozone-surface": iozone_surface, "flip-copy-map": flip_copy_map,

@@ -88,9 +88,9 @@ TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept
                 return std::to_string(requests) + " " + std::to_string(mapped) + " " +
                        std::to_string(copied);
             });
-            const bool map = std::string_view(grants) == "map";
-            EXPECT_EQ(counted, std::string(segments == 11 ? "6" : "2") + (map ? " 64 0" : " 0 64"))
-                << grants;
+            std::string expected = segments == 11 ? "6" : "2";
+            expected += std::string_view(grants) == "map" ? " 64 0" : " 0 64";
+            EXPECT_EQ(counted, expected) << grants;
         }
     }
 }

@@ -121,6 +121,19 @@ Table throughput_table(const GuestWorks& works) {
     return table;
 }
 
+// The guests' tables of a micro-experiment as one, each row with its guest.
+Table merged(const GuestWorks& works) {
+    Table all{works.all().front().pages->name, works.all().front().pages->columns, {}};
+    all.columns.insert(all.columns.begin(), "guest");
+    for (std::size_t i = 0; i < works.all().size(); ++i) {
+        for (std::vector<Value> row : works.all()[i].pages->rows) {
+            row.insert(row.begin(), static_cast<std::int64_t>(i + 1));
+            all.rows.push_back(std::move(row));
+        }
+    }
+    return all;
+}
+
 Metrics guest_metrics(const Setup& setup, const GuestWorks& works, std::size_t index) {
     const GuestWork& work = works.all()[index];
     Metrics metrics;
@@ -193,7 +206,7 @@ void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at
         Table throughput = throughput_table(works);
         if (!throughput.rows.empty()) result.tables.push_back(std::move(throughput));
     }
-    if (works.all().front().pages) result.tables.push_back(*works.all().front().pages);
+    if (works.all().front().pages) result.tables.push_back(merged(works));
 }
 
 Sampler::Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline)

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "sim/run/fio_workload.h"
+#include "sim/run/packets_workload.h"
 #include "sim/run/pages_workload.h"
 #include "sim/run/populate.h"
 #include "sim/run/timeline_sources.h"
@@ -85,6 +87,11 @@ void GuestWorks::run(std::size_t index) {
         iozone(index, *fs);
     } else if (spec.kind == "pages") {
         work.pages = run_pages(*fs, clock, spec, [this] { return setup_.cpu_ns(); });
+    } else if (spec.kind == "fio") {
+        work.pages = run_fio(*fs, guest.host().tasks(), clock, spec, setup_.costs,
+                             setup_.simulation.stream_seed(fmt::format("fio/{}", index)));
+    } else if (spec.kind == "packets") {
+        work.pages = run_packets(*setup_.dom0, guest, spec);
     } else if (spec.kind == "idle") {
         clock.sleep(spec.duration_ns);
     } else {
@@ -116,9 +123,8 @@ void GuestWorks::build(std::size_t index, client::FileSystem& fs) {
     options.salt = setup_.simulation.stream_seed(fmt::format("build/{}", index));
     options.verify = spec.verify;
     if (timeline_ != nullptr) {
-        const auto rows = std::make_shared<JobRows>(*timeline_, setup_.capture_of(index),
-                                                    options.mode, guest.name(),
-                                                    guest.host().clock());
+        const auto rows = std::make_shared<JobRows>(
+            *timeline_, setup_.capture_of(index), options.mode, guest.name(), guest.host().clock());
         options.on_job = [rows](std::uint32_t id, bool starts) { (*rows)(id, starts); };
     }
     works_[index].build = workloads::run_build(*plans_[index % plans_.size()], fs,

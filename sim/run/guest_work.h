@@ -21,7 +21,7 @@ struct GuestWork {
     bool done = false;
     std::optional<workloads::BuildReport> build;
     std::optional<workloads::iozone::Report> iozone;
-    std::optional<Table> pages;
+    std::optional<Table> pages;  ///< of the micro-experiments: pages, fio, packets
     ThiefProgress thief;
     NeighbourProgress neighbour;
 };

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sim/arms/registry.h"
+#include "sim/run/fio_workload.h"
 #include "sim/run/pages_workload.h"
 #include "sim/run/populate.h"
 #include "sim/run/stealer_workload.h"
@@ -179,6 +180,9 @@ std::shared_ptr<const Volume> Setup::make_image() const {
         if (work.kind == "pages") {
             const auto content = distinct_pages(work.file_bytes, 1);
             tree.file(pages_file, content.size() * page_size, content);
+        } else if (work.kind == "fio") {
+            const auto content = distinct_pages(work.file_bytes, 1);
+            tree.file(fio_file, content.size() * page_size, content);
         } else if (work.kind == "stealer") {
             for (std::size_t i = 1; i <= scenario.guests.size(); ++i) {
                 const bool thief = static_cast<std::int64_t>(i) <= work.thieves;
@@ -204,6 +208,7 @@ ArmConfig Setup::arm_config() const {
     config.server_cache_pages = pages(spec.cache_bytes);
     config.server_eviction = spec.eviction;
     config.block_grants = spec.block_grants;
+    config.block_segments = static_cast<std::uint32_t>(spec.block_segments);
     config.pool_grant_frames = static_cast<std::size_t>(scenario.host.grant_frames);
     config.caching = spec.caching;
     config.ring_order = static_cast<unsigned>(spec.ring_order);

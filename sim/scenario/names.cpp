@@ -25,10 +25,10 @@ std::vector<std::string> disk_names() {
     return disk_kinds();
 }
 std::vector<std::string> block_grant_names() {
-    return {"map", "persistent"};
+    return {"copy", "map", "persistent"};
 }
 std::vector<std::string> workload_names() {
-    return {"capture-replay", "idle", "iozone", "kbuild", "pages", "stealer"};
+    return {"capture-replay", "fio", "idle", "iozone", "kbuild", "packets", "pages", "stealer"};
 }
 std::vector<std::string> sharing_names() {
     return sharing_policies().names();
@@ -44,6 +44,12 @@ std::vector<std::string> mmap_names() {
 }
 std::vector<std::string> caching_names() {
     return {"always", "auto", "default", "loose", "none"};
+}
+std::vector<std::string> pattern_names() {
+    return {"random", "sequential"};
+}
+std::vector<std::string> mechanism_names() {
+    return {"copy", "flip", "map", "reuse"};
 }
 std::vector<std::string> order_names() {
     return {"graph", "recorded"};

@@ -87,6 +87,7 @@ struct ArmSpec {
     std::int64_t dax_window_bytes = std::int64_t{8} << 30;
     std::int64_t nfs_threads = 8;
     std::string block_grants = "persistent";
+    std::int64_t block_segments = 0;  ///< 0: the cost model's blk.segments
 };
 
 /// [costs]: the cost model's file, and constants that differ from it.
@@ -120,6 +121,15 @@ struct WorkloadSpec {
     std::int64_t passes = 1;
     bool warm = false;
     std::string access = "map";
+    std::string pattern = "sequential";
+    std::int64_t block_bytes = 4096;
+    std::int64_t depth = 1;
+    bool direct = false;
+    std::int64_t operations = 10000, warm_operations = 0;
+    Nanoseconds op_cpu_ns = 0;
+    std::string mechanism = "copy";
+    std::int64_t packets = 10000, packet_bytes = 1500;
+    Nanoseconds stack_ns = 0;
     std::int64_t thieves = 1;
     std::int64_t working_set_bytes = std::int64_t{16} << 20;
     Nanoseconds think_ns = 100'000;

@@ -113,7 +113,7 @@ TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
               "i-th, beginning again after the last)");
     EXPECT_EQ(error_of(with("stagger", "batches = [1]\nstagger")),
               "dir/x.toml:18: workload.batches: it means nothing where workload.kind is "
-              "\"kbuild\", only for: pages");
+              "\"kbuild\", only for: pages, packets");
     EXPECT_EQ(error_of(good, {"guests.memory=5 s"}),
               "--set guests.memory=5 s: 's' is not a unit of size (those are B, KiB, MiB, GiB, "
               "TiB, kB, MB, GB, page, pages)");
