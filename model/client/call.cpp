@@ -21,7 +21,8 @@ Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool ur
     state_->parent = {};
     state_->hash = {};
     state_->entry_doomed = state_->node_doomed = false;
-    state_->done = state_->detached = false;
+    state_->done = state_->detached = state_->given_up = false;
+    state_->life = 0;
     state_->length = 0;
     state_->unique = ++connection.unique_;
     InHeader header{};

@@ -44,6 +44,7 @@ int Client::mount() {
     };
     start("xenfs-notices", &Client::serve_notices);
     start("xenfs-write-behind", &Client::write_behind);
+    if (connection_.recoverable()) start("xenfs-follow-server", &Client::follow_server);
     if (config_.donate > 0) donate(config_.donate);
     // A frame flipped to a domain at its limit is lost: there is room for those under way.
     if (host_.capabilities().transfer) {

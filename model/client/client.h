@@ -204,6 +204,16 @@ class Client final : public FileSystem {
     int flush_oldest();
     void write_behind();
 
+    // resume.cpp
+    void follow_server();
+    int present();
+    int present_items(std::span<const protocol::ResumeItem> items, bool last);
+    int present_lock(const Node& node, const FileLock& lock);
+    void forget_what_was_told();
+    void lost_leases();
+    /// After EBADF for a request with this open of the file: there is another one now.
+    bool open_again(Node& node, std::uint64_t fh);
+
     // mmap.cpp
     Slot kernel_copy(Node& node, std::uint64_t page, int& error);
     Slot shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error);
@@ -231,6 +241,7 @@ class Client final : public FileSystem {
     PageStore pages_;
     std::unique_ptr<policies::TransferPolicy> transfer_;
     std::unordered_map<NodeId, std::string> links_;  ///< targets of symbolic links
+    std::vector<NodeId> leases_lost_;                ///< at a successor of the server
     std::vector<PageKey> doomed_;                    ///< fetched, to be used once and dropped
     std::unique_ptr<host::Gate> page_gate_;  ///< a page came, a flush ended, a loan came back
     std::unique_ptr<host::Gate> dirty_gate_;

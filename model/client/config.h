@@ -46,6 +46,10 @@ struct ClientConfig {
     Nanoseconds event_timeout = 100'000'000;
     Nanoseconds mount_timeout = 10'000'000'000;  ///< for each step of the handshake
 
+    /// With a server that can be succeeded (the daemon's are): how long operations wait for a sign
+    /// of life before they fail with EIO. The mount goes on when a successor comes.
+    Nanoseconds server_timeout = 60'000'000'000;
+
     /// Hears of every decision of the transfer policy, for timelines. Must not block.
     std::function<void(const policies::TransferRequest&, const policies::TransferDecision&)>
         on_decision;

@@ -14,30 +14,52 @@ Connection::Connection(host::Host& host, const ClientConfig& config, ClientStats
       stats_(stats),
       notice_gate_(host.tasks().make_gate()),
       slot_gate_(host.tasks().make_gate()),
-      store_gate_(host.tasks().make_gate()) {
+      store_gate_(host.tasks().make_gate()),
+      server_gate_(host.tasks().make_gate()) {
     for (InFlight& request : in_flight_) request.gate = host.tasks().make_gate();
 }
 
 Connection::~Connection() = default;
 
 std::uint16_t Connection::acquire(bool urgent) {
+    const Nanoseconds since = recoverable() ? clock_.now() : 0;
     for (;;) {
-        if (!usable_) return RingFront::no_slot;
-        if (ring_.free_slots() > (urgent ? 0 : reserved_slots_)) return ring_.acquire_slot();
+        if (!usable_ || overdue_) return RingFront::no_slot;
+        if (open_ && ring_.free_slots() > (urgent ? 0 : reserved_slots_)) {
+            return ring_.acquire_slot();
+        }
         ++stats_.slot_waits;
         ++slot_waiters_;
-        if (!slot_gate_->wait(config_.event_timeout)) look();
+        if (!slot_gate_->wait(config_.event_timeout)) {
+            look();
+            sign_of_life(since);
+        }
         --slot_waiters_;
     }
 }
 
 void Connection::release(std::uint16_t slot) {
+    in_flight_[slot].life = 0;
     ring_.release_slot(slot);
     if (slot_waiters_ > 0) slot_gate_->wake_all();
 }
 
 void Connection::submit(std::uint16_t slot) {
+    InFlight& request = in_flight_[slot];
+    if (requests_) {
+        // The slot is the server's once it is submitted: a successor needs the request as it was.
+        std::uint32_t length;
+        std::memcpy(&length, ring_.slot(slot), sizeof length);
+        std::memcpy(requests_.get() + slot * page_size, ring_.slot(slot), length);
+    }
+    request.life = encoded;
     clock_.flush();
+    // Without a server, or where one has come meanwhile, go_on() has it submitted.
+    if (open_ && request.life == encoded) submit_now(slot);
+}
+
+void Connection::submit_now(std::uint16_t slot) {
+    in_flight_[slot].life = life_;
     if (ring_.submit(slot)) {
         ++stats_.events_sent;
         host_.events().notify(port_);
@@ -46,19 +68,25 @@ void Connection::submit(std::uint16_t slot) {
 
 void Connection::wait(std::uint16_t slot) {
     InFlight& request = in_flight_[slot];
+    const Nanoseconds since = recoverable() ? clock_.now() : 0;
     Nanoseconds timeout = config_.event_timeout;
-    while (!request.done && usable_) {
+    while (!request.done && usable_ && !overdue_) {
         if (request.gate->wait(timeout) || request.done || !usable_) continue;
         look();
         if (request.done) break;
         ++stats_.event_timeouts;
-        host_.events().notify(port_);
+        if (ring_up_) host_.events().notify(port_);
         timeout = std::min(2 * timeout, 64 * config_.event_timeout);
+        if (recoverable()) timeout = std::min(timeout, config_.server_timeout / 8 + 1);
+        sign_of_life(since);
     }
+    if (request.done || !usable_) return;
+    request.given_up = true;
+    ++stats_.given_up;
 }
 
 void Connection::look() {
-    if (!usable_) return;
+    if (!usable_ || !ring_up_) return;
     do {
         for (;;) {
             std::uint16_t slot;
@@ -70,8 +98,11 @@ void Connection::look() {
                 return fail();
             }
             InFlight& request = in_flight_[slot];
-            if (request.detached) {
-                release(slot);
+            heard();
+            if (request.detached || request.given_up) {
+                request.given_up = false;
+                if (slot != own_slot_) release(slot);
+                pinged_ = pinged_ && slot != own_slot_;
                 continue;
             }
             std::memcpy(replies_.get() + slot * page_size, ring_.slot(slot), length);
@@ -83,10 +114,13 @@ void Connection::look() {
     bool any = false;
     while (notice_head_ - notice_tail_ < protocol::notice_count &&
            ring_.take_notice(notices_[notice_head_ % protocol::notice_count])) {
+        notice_life_[notice_head_ % protocol::notice_count] = life_;
         ++notice_head_;
         any = true;
     }
-    if (any) notice_gate_->wake_one();
+    if (!any) return;
+    heard();
+    notice_gate_->wake_one();
 }
 
 void Connection::fail() {
@@ -94,10 +128,13 @@ void Connection::fail() {
     for (InFlight& request : in_flight_) request.gate->wake_all();
     slot_gate_->wake_all();
     notice_gate_->wake_all();
+    server_gate_->wake_all();
 }
 
 bool Connection::next_notice(protocol::Notice& out) {
     if (notice_tail_ == notice_head_) return false;
+    taken_life_[taken_head_++ % taken_life_.size()] =
+        notice_life_[notice_tail_ % protocol::notice_count];
     out = notices_[notice_tail_++ % protocol::notice_count];
     return true;
 }
@@ -105,7 +142,13 @@ bool Connection::next_notice(protocol::Notice& out) {
 void Connection::finish_notices(std::uint32_t count) {
     if (!usable_) return;
     clock_.flush();
-    for (; count > 0; --count) ring_.finish_notice();
+    // Of a server that is gone nobody counts.
+    std::uint32_t due = 0;
+    for (; count > 0; --count) {
+        due += taken_life_[taken_tail_++ % taken_life_.size()] == life_ ? 1 : 0;
+    }
+    if (!ring_up_ || due == 0) return;
+    for (; due > 0; --due) ring_.finish_notice();
     host_.events().notify(port_);
 }
 

@@ -4,12 +4,14 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "model/client/config.h"
 #include "model/client/stats.h"
 #include "model/host/host.h"
 #include "model/protocol/handshake.h"
+#include "model/protocol/message.h"
 #include "model/protocol/notices.h"
 #include "model/protocol/ring.h"
 
@@ -28,8 +30,14 @@ struct InFlight {
     bool detached = false;  ///< nobody waits for the reply
     std::uint64_t unique = 0;
     std::uint32_t length = 0;  ///< of the reply
+    bool again = false;        ///< was submitted to a server that is gone
+    bool given_up = false;     ///< nobody waits any more; the slot is free when the server is gone
+    std::uint32_t life = 0;    ///< of the server to which it was submitted; 0: it was not
     std::unique_ptr<host::Gate> gate;
 };
+
+/// No errno: the server with which the connection was speaking is gone.
+inline constexpr int server_gone = -1;
 
 class Connection {
   public:
@@ -46,6 +54,28 @@ class Connection {
     void close();
 
     bool usable() const { return usable_; }
+
+    /// Whether a successor of the server, should it die, will know this connection.
+    bool recoverable() const { return offer_.session != 0; }
+
+    // A server that died and its successor (reconnect.cpp). While there is none, requests wait.
+    /// Waits until the server is gone and another offers to go on, or this connection is closed.
+    /// False: it is closed, or there is no going on (then it is unusable, too).
+    bool wait_for_successor();
+    /// Takes what the old server has still said; no request is submitted from then on.
+    void leave_server();
+    /// Meets the successor, up to INIT. server_gone: there is none yet, or that one went, too: once
+    /// more. ESTALE: it does not know us.
+    int join_successor();
+    void give_up() { fail(); }
+    /// Requests that nobody has answered go out again, others may follow.
+    void go_on();
+    /// A request of whoever speaks with the successor before go_on(). One at a time. As
+    /// Call::send(), or server_gone.
+    int speak(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
+              protocol::Reader& reply);
+    /// Replies that came from the old server say nothing of what the new one will tell us.
+    void doom_answered();
     void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
 
@@ -61,14 +91,27 @@ class Connection {
 
   private:
     friend class Call;
+    static constexpr std::uint32_t encoded = ~0u;  ///< InFlight::life before it is submitted
 
     int share_ring();
     void unshare_ring();
-    int agree();
+    int agree(std::uint64_t resume);
+    int grant_ring();
+    bool revoke_ring();
+    bool server_changed();
+    bool encode_own(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments);
+    /// Something came from the server.
+    void heard() {
+        if (recoverable()) heard_ = clock_.now();
+        overdue_ = false;
+    }
+    /// Asks for one where there was none for long, and in the end stops waiting for it.
+    void sign_of_life(Nanoseconds since);
     int wait_for_backend(protocol::XenbusState wanted);
     std::uint16_t acquire(bool urgent);
     void release(std::uint16_t slot);
     void submit(std::uint16_t slot);
+    void submit_now(std::uint16_t slot);
     void wait(std::uint16_t slot);
     void fail();  ///< the peer broke the protocol, or is gone
     protocol::Device device() const { return {host_.self(), config_.server, config_.device}; }
@@ -84,15 +127,27 @@ class Connection {
     std::unique_ptr<std::byte[]> replies_;  ///< private copies, one page a slot
     std::array<InFlight, protocol::max_slots> in_flight_;
     InFlight nowhere_;  ///< of calls without a slot, when the connection is gone
+    std::unique_ptr<std::byte[]> requests_;  ///< as submitted; none where no successor will come
     std::array<protocol::Notice, protocol::notice_count> notices_;
+    std::array<std::uint32_t, protocol::notice_count> notice_life_{};
     std::uint32_t notice_head_ = 0, notice_tail_ = 0;
-    std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_;
+    std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;
     std::uint32_t reserved_slots_ = 0;  ///< kept for urgent requests
     Port port_ = 0;
     bool usable_ = false;
     bool bound_ = false;
+    bool ring_up_ = false;  ///< a server is at the ring
+    bool open_ = false;     ///< for requests of everybody; else for speak() only
+    bool overdue_ = false;  ///< no sign of life for so long that operations fail
+    bool changed_ = false;  ///< something below the server's directory
+    bool pinged_ = false;
+    std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for speak()
+    std::uint32_t life_ = 0;                                 ///< counts the servers met
+    std::uint32_t handled_life_ = 0;                         ///< of the notice being handled
+    Nanoseconds heard_ = 0;  ///< when the server last gave a sign of life
+    std::uint64_t watch_ = 0;
 };
 
 }  // namespace xenfs::client

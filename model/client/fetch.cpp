@@ -210,7 +210,7 @@ int Client::request_pages(Node& node, Batch& batch) {
         for (std::uint32_t i = own ? batch.granted : frames; i < frames; ++i) {
             pages_.give_frame(batch.frames[i]);
         }
-        if (error == EBADF && node.fh_valid && node.fh != fh && attempt < 8) continue;
+        if (error == EBADF && attempt < 8 && open_again(node, fh)) continue;
         if (error != 0 || batch.granted > 0) return error;
         if ((batch.reply_flags & protocol::got_end) != 0) return 0;
         // Flips fail for want of headroom on either side, and lose frames; a copy does not.

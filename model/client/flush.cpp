@@ -113,9 +113,11 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
             error = commit(node, begin, end - begin, mode, entries.first(good),
                            node.changed ? protocol::commit_mtime : 0, true);
         }
+        // Given up for want of a server: it is ours as before, and one may come.
+        const bool later = error == EIO && !flip && connection_.usable();
         if (error == 0) {
             stats_.pages_written_back += good;
-        } else {
+        } else if (!later) {
             stats_.lost_pages += good;
         }
         for (std::uint32_t i = 0; i < ready; ++i) {
@@ -125,6 +127,7 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
                 pages_.drop_loading(slot);
                 continue;
             }
+            if (later) pages_.mark_dirty(slot);
             pages_.clear_flag(slot, page_writing);
             pages_.cache().unpin(slot);
             const bool clean = pages_.cache().state(slot) == PageState::clean;

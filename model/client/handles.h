@@ -19,6 +19,19 @@ struct OpenFile {
     bool read = false, write = false, append = false, synchronous = false;
     /// Owners that took locks through this handle, and whether flock(2): they go when it closes.
     std::vector<std::pair<std::uint64_t, bool>> lock_owners;
+    /// What was done to locks through it, in order, as far as it has not been undone: for a
+    /// successor of the server.
+    std::vector<FileLock> locks;
+
+    void remember(const FileLock& lock) {
+        if (lock.start == 0 && lock.length == 0) {  // all that its owner had before is replaced
+            std::erase_if(locks, [&](const FileLock& before) {
+                return before.owner == lock.owner && before.whole_file == lock.whole_file;
+            });
+            if (lock.type == FileLock::Type::unlock) return;
+        }
+        locks.push_back(lock);
+    }
 };
 
 /// Handles are an index and a generation, so that one used after its close is EBADF.
@@ -42,6 +55,7 @@ class HandleTable {
         file.append = flags.append;
         file.synchronous = flags.synchronous;
         file.lock_owners.clear();
+        file.locks.clear();
         ++node.opens;
         return std::uint64_t{file.generation} << 32 | (i + 1);
     }
@@ -52,6 +66,12 @@ class HandleTable {
         OpenFile& file = files_[i];
         const bool open = file.node != nullptr && file.generation == handle >> 32;
         return open ? &file : nullptr;
+    }
+    template <class Each>
+    void for_each(Each&& each) {
+        for (OpenFile& file : files_) {
+            if (file.node != nullptr) each(file);
+        }
     }
     void remove(Handle handle) {
         OpenFile& file = *find(handle);

@@ -23,6 +23,14 @@ protocol::LkIn lock_request(const Node& node, const FileLock& lock) {
 
 }  // namespace
 
+/// Takes a lock again that the successor of a server cannot know.
+int Client::present_lock(const Node& node, const FileLock& lock) {
+    const protocol::LkIn in = lock_request(node, lock);
+    protocol::Reader reply(nullptr, 0);
+    return connection_.speak(protocol::Opcode::setlk, node.id, std::as_bytes(std::span(&in, 1)),
+                             reply);
+}
+
 int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
     clock_.charge(costs_.syscall);
     OpenFile* file = handles_.find(handle);
@@ -50,8 +58,8 @@ int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
             pause = std::min<Nanoseconds>(2 * pause, 100'000'000);
             continue;
         }
+        if (file = handles_.find(handle); error == 0 && file != nullptr) file->remember(lock);
         if (error == 0 && lock.type != FileLock::Type::unlock) {
-            file = handles_.find(handle);
             const std::pair<std::uint64_t, bool> owner{lock.owner, lock.whole_file};
             if (file != nullptr && std::find(file->lock_owners.begin(), file->lock_owners.end(),
                                              owner) == file->lock_owners.end()) {

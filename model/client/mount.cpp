@@ -17,9 +17,27 @@ int Connection::open() {
         unshare_ring();
         return error;
     }
-    const int error = agree();
-    if (error != 0) close();
-    return error;
+    const int error = agree(0);
+    if (recoverable()) {  // the server may have been started again since we read its offer
+        const auto now = protocol::read_backend_offer(host_.store(), device());
+        offer_.session = now && now->session != 0 ? now->session : offer_.session;
+    }
+    if (error != 0) {
+        close();
+        return error == server_gone ? ETIMEDOUT : error;
+    }
+    if (recoverable()) {
+        watch_ = host_.store().watch(protocol::backend_path(device()), [this] {
+            changed_ = true;
+            server_gate_->wake_all();
+            in_flight_[own_slot_].gate->wake_all();
+        });
+    } else {
+        release(own_slot_);
+        own_slot_ = RingFront::no_slot;
+    }
+    open_ = true;
+    return 0;
 }
 
 int Connection::share_ring() {
@@ -30,11 +48,7 @@ int Connection::share_ring() {
         if (!frame) return frame.error();
         ring_frames_.push_back(*frame);
     }
-    ring_refs_.resize(ring_frames_.size(), no_grant);
-    const std::size_t granted =
-        host_.grants().grant(config_.server, ring_frames_, Access::read_write, ring_refs_);
-    ring_refs_.resize(granted);
-    if (granted < ring_frames_.size()) return ENOSPC;
+    if (int error = grant_ring()) return error;
 
     std::vector<std::byte*> pages;
     for (const Frame frame : ring_frames_) {
@@ -43,7 +57,18 @@ int Connection::share_ring() {
     ring_ = RingFront(pages[0], std::span<std::byte* const>(pages).subspan(1));
     replies_ = std::make_unique<std::byte[]>(slots * page_size);
     reserved_slots_ = std::min(4u, slots / 4);
+    own_slot_ = ring_.acquire_slot();
+    if (slots < 2) offer_.session = 0;  // no slot can be kept for speaking with a successor
+    if (recoverable()) requests_ = std::make_unique<std::byte[]>(slots * page_size);
     return 0;
+}
+
+int Connection::grant_ring() {
+    ring_refs_.assign(ring_frames_.size(), no_grant);
+    const std::size_t granted =
+        host_.grants().grant(config_.server, ring_frames_, Access::read_write, ring_refs_);
+    ring_refs_.resize(granted);
+    return granted < ring_frames_.size() ? ENOSPC : 0;
 }
 
 void Connection::unshare_ring() {
@@ -74,7 +99,7 @@ void Connection::unshare_ring() {
     ring_refs_.clear();
 }
 
-int Connection::agree() {
+int Connection::agree(std::uint64_t resume) {
     const auto port = host_.events().allocate_unbound(config_.server);
     if (!port) return port.error();
     port_ = *port;
@@ -85,6 +110,7 @@ int Connection::agree() {
     mine.slots = ring_.slot_count();
     std::copy(ring_refs_.begin(), ring_refs_.end(), mine.ring_refs.begin());
     mine.event_channel = port_;
+    if (recoverable()) mine.resume = resume;
     clock_.flush();
     if (int error = protocol::write_frontend_offer(host_.store(), device(), mine)) return error;
     if (int error = wait_for_backend(XenbusState::connected)) return error;
@@ -92,15 +118,18 @@ int Connection::agree() {
             protocol::write_frontend_state(host_.store(), device(), XenbusState::connected)) {
         return error;
     }
-    usable_ = true;
-    Call init(*this, protocol::Opcode::init, 0);
+    usable_ = ring_up_ = true;
+    ++life_;
+    heard();
     protocol::InitIn in{};
     in.major = protocol::fuse_major;
     in.minor = protocol::fuse_minor;
-    init.put(in);
-    if (int error = init.send()) return error;
-    const auto out = init.get<protocol::InitOut>();
-    if (!init.ok()) return EPROTO;
+    protocol::Reader reply(nullptr, 0);
+    if (int error = speak(protocol::Opcode::init, 0, std::as_bytes(std::span(&in, 1)), reply)) {
+        return error;
+    }
+    const auto out = reply.get<protocol::InitOut>();
+    if (!reply.ok()) return EPROTO;
     return out.major == protocol::fuse_major ? 0 : EPROTONOSUPPORT;
 }
 
@@ -127,8 +156,11 @@ int Connection::wait_for_backend(XenbusState wanted) {
 }
 
 void Connection::close() {
-    if (usable_) Call(*this, protocol::Opcode::destroy, 0).send();
+    if (usable_ && open_) Call(*this, protocol::Opcode::destroy, 0).send();
     fail();
+    ring_up_ = open_ = false;
+    if (watch_ != 0) host_.store().unwatch(watch_);
+    watch_ = 0;
     protocol::write_frontend_state(host_.store(), device(), XenbusState::closing);
     const Nanoseconds deadline = clock_.now() + config_.mount_timeout / 10;
     for (;;) {

@@ -23,7 +23,8 @@ struct ClientStats {
     std::uint64_t lost_pages = 0;  ///< dirty pages that the server would not take
     // connection
     std::uint64_t requests = 0, events_sent = 0, event_timeouts = 0, slot_waits = 0;
-    std::uint64_t protocol_errors = 0;  ///< replies that cannot be
+    std::uint64_t protocol_errors = 0;                       ///< replies that cannot be
+    std::uint64_t reconnects = 0, resent = 0, given_up = 0;  ///< given_up: after server_timeout
     std::uint64_t notices = 0, entries_invalidated = 0, nodes_invalidated = 0;
     std::uint64_t pages_invalidated = 0, pages_revoked = 0, leases_recalled = 0;
     std::uint64_t leases_granted = 0;

@@ -49,7 +49,7 @@ int Client::get_for_write(Node& node, const protocol::PagesGetIn& what, bool urg
                 }
             }
         }
-        if (error == EBADF && node.fh_valid && node.fh != in.fh && attempt < 8) continue;
+        if (error == EBADF && attempt < 8 && open_again(node, in.fh)) continue;
         if (error != 0 || granted > 0) return error;
         if (int refusal = make_room(reply_flags, what.count, attempt, wait)) return refusal;
     }
@@ -73,7 +73,7 @@ int Client::commit(Node& node, std::uint64_t offset, std::uint64_t length, PageM
         call.put(in);
         call.put_refs(refs);
         const int error = call.send();
-        if (error == EBADF && node.fh_valid && node.fh != in.fh && attempt < 8) continue;
+        if (error == EBADF && attempt < 8 && open_again(node, in.fh)) continue;
         if (error != 0) return error;
         const auto out = call.get<protocol::PagesCommitOut>();
         if (!call.ok()) return EIO;

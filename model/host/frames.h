@@ -1,9 +1,16 @@
 #pragma once
 #include <span>
+#include <vector>
 
 #include "model/host/types.h"
 
 namespace xenfs::host {
+
+/// A frame as a successor finds it.
+struct OwnedFrame {
+    Frame frame = no_frame;
+    bool shared = false;  ///< from Memory::allocate_shared
+};
 
 /// Machine memory of the domain that this host interface speaks for. (The server speaks for the
 /// pool domain: its frames are the shared cache.) A frame has one owner at any time.
@@ -32,6 +39,10 @@ class Frames {
     virtual std::size_t owned() const = 0;  ///< frames that this domain has now
     virtual std::size_t limit() const = 0;  ///< frames that it may have (maxmem)
     virtual void set_limit(std::size_t frames) = 0;
+
+    /// All frames of this domain, for a server that takes over the pool of a predecessor that died.
+    /// ENOTSUP where the host cannot tell: the successor begins with an empty cache.
+    virtual Result<std::vector<OwnedFrame>> all() const { return Errno{ENOTSUP}; }
 };
 
 }  // namespace xenfs::host

@@ -1,5 +1,6 @@
 #pragma once
 #include <span>
+#include <vector>
 
 #include "model/host/types.h"
 
@@ -30,6 +31,16 @@ struct TransferOperation {
     GrantStatus status = GrantStatus::okay;
 };
 
+/// An entry of this domain's table as a successor finds it.
+struct FoundEntry {
+    GrantRef reference = no_grant;
+    DomainId domain = 0;     ///< to whom
+    Frame frame = no_frame;  ///< no_frame: an accept entry under which none has arrived
+    Access access = Access::read;
+    bool accepts = false;  ///< from accept_transfer
+    bool revoked = false;  ///< softly: it ends with its last mapping
+};
+
 /// Grant tables, version 1. All calls take batches: a call is one hypercall (or none, where the
 /// entry is only memory), and an implementation charges for it as such. Spans that belong
 /// together have the same length.
@@ -52,6 +63,9 @@ class Grants {
     /// Entries in use and in all (what the table's frames allow).
     virtual std::size_t granted() const = 0;
     virtual std::size_t grant_capacity() const = 0;
+    /// All entries in use, for a server that takes over its predecessor's pool. ENOTSUP as
+    /// Frames::all().
+    virtual Result<std::vector<FoundEntry>> all() const { return Errno{ENOTSUP}; }
 
     // As the domain that is granted to
     virtual void map(DomainId granter, std::span<const GrantRef> references, Access access,

@@ -86,6 +86,16 @@ class Storage {
     virtual Result<std::vector<std::string>> listxattr(NodeId node) = 0;
     virtual int removexattr(NodeId node, std::string_view name) = 0;
 
+    // For a server that was killed and started again. A storage whose ids say it all need not know.
+    /// What finds the node again in a later life of the server, at most 96 bytes; empty: its id
+    /// will do. Not a yield point.
+    virtual std::string handle(NodeId) { return {}; }
+    /// A predecessor knew this node under this handle: makes it known again. ESTALE: it is gone.
+    virtual int restore(NodeId, std::string_view) { return 0; }
+    /// Nodes without a name that a predecessor had open are kept for its successor until this: now
+    /// those go that nobody has opened again.
+    virtual void drop_nameless() {}
+
     /// Keeps the node alive while a client has it open or its pages are cached dirty; counted.
     virtual int open_node(NodeId node) = 0;
     virtual void close_node(NodeId node) = 0;

@@ -20,6 +20,19 @@ FrameIndex FramePool::place(Frame frame) {
     return index;
 }
 
+void FramePool::restore(std::span<const Frame> by_index) {
+    assert(records_.empty() && "frames are restored into an empty pool");
+    records_.resize(by_index.size());
+    for (FrameIndex index = 0; index < by_index.size(); ++index) {
+        records_[index].frame = by_index[index];
+        if (by_index[index] == no_frame) {
+            vacant_.push_back(index);
+        } else {
+            ++owned_;
+        }
+    }
+}
+
 void FramePool::prepare(std::uint32_t count) {
     std::array<Frame, 64> batch;
     while (free() < count && headroom() != 0) {

@@ -3,6 +3,7 @@
 
 #include <cassert>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/host/frames.h"
@@ -29,7 +30,9 @@ class FramePool {
     FramePool(host::Frames& frames, std::uint32_t capacity)
         : frames_(frames), capacity_(capacity) {}
     /// Gives back what is free; frames in use stay with the pool domain.
-    ~FramePool() { shrink(~std::uint32_t{0}); }
+    ~FramePool() {
+        if (!abandoned_) shrink(~std::uint32_t{0});
+    }
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
@@ -70,6 +73,17 @@ class FramePool {
     std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
     std::uint32_t available() const { return free() + headroom(); }
 
+    // Taking over a predecessor's pool, before anything else is done with this one.
+    /// Frames at the indices that they had there; no_frame: vacant. Without users and grants: add
+    /// those, then recycle() each.
+    void restore(std::span<const Frame> by_index);
+    /// One more, at an index of our choice.
+    FrameIndex restore(Frame frame) { return place(frame); }
+    std::uint32_t indices() const { return static_cast<std::uint32_t>(records_.size()); }
+    bool vacant(FrameIndex index) const { return records_[index].frame == no_frame; }
+    /// The destructor is to leave all frames as they are, as a killed process does.
+    void abandon() { abandoned_ = true; }
+
     /// Room kept for frames that will arrive by transfer: a transfer to a domain at its limit loses
     /// the page. Gives free frames back to the host if it must; how many were reserved.
     std::uint32_t reserve(std::uint32_t n);
@@ -92,6 +106,7 @@ class FramePool {
     std::uint32_t capacity_;
     std::uint32_t owned_ = 0;
     std::uint32_t reserved_ = 0;
+    bool abandoned_ = false;
     std::vector<PoolFrame> records_;
     std::vector<FrameIndex> free_;
     std::vector<FrameIndex> vacant_;

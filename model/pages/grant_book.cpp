@@ -8,8 +8,8 @@ namespace {
 constexpr std::size_t batch_size = 256;
 }
 
-void GrantBook::link(GrantRef reference, AccountId account, FrameIndex frame, std::uint32_t tag,
-                     EntryKind kind, std::uint8_t charge) {
+void GrantBook::link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
+                     EntryKind kind, std::uint8_t charge, bool orphan) {
     if (reference >= records_.size()) {
         records_.resize(std::max<std::size_t>(reference + 1, records_.size() * 2));
     }
@@ -21,10 +21,14 @@ void GrantBook::link(GrantRef reference, AccountId account, FrameIndex frame, st
     r.account = static_cast<std::uint16_t>(account);
     r.kind = kind;
     r.charge = charge & 31;
-    std::uint32_t& head = account_head(account);
-    r.account_next = head;
-    if (head != no_record) records_[head].account_prev = reference;
-    head = reference;
+    if (orphan) {
+        r.orphaned = 1;
+    } else {
+        std::uint32_t& head = account_head(account);
+        r.account_next = head;
+        if (head != no_record) records_[head].account_prev = reference;
+        head = reference;
+    }
     if (frame != no_index) {
         PoolFrame& f = pool_[frame];
         r.frame_next = f.first_grant;
@@ -60,7 +64,7 @@ void GrantBook::unlink(GrantRef reference) {
         extra_entries_ -= f.grants > 1;
         --f.grants;
         f.writers = static_cast<std::uint16_t>(f.writers - (r.kind == EntryKind::write));
-        if (ended_) ended_(r);
+        if (ended_) ended_(reference, r);
         pool_.recycle(r.frame);
     }
     r = {};
@@ -109,6 +113,31 @@ std::size_t GrantBook::accept(AccountId account, EntryKind kind, std::span<Grant
     ledger_.discharge(account, affordable - written);
     pool_.unreserve(static_cast<std::uint32_t>(affordable - written));
     return written;
+}
+
+bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
+                      EntryKind kind, bool aside) {
+    const std::uint32_t charge =
+        frame == no_index ? 1 : std::min(charging_.charge(pool_[frame].grants), 31u);
+    if (!ledger_.charge(account, charge)) return false;
+    if (frame == no_index && pool_.reserve(1) == 0) {
+        ledger_.discharge(account, charge);
+        return false;
+    }
+    link(reference, account, frame, tag, kind, static_cast<std::uint8_t>(charge));
+    if (aside) {
+        records_[reference].aside = 1;
+        aside_.push_back(reference);
+    }
+    return true;
+}
+
+void GrantBook::adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame,
+                             EntryKind kind) {
+    ledger_.strand(domain, 1);
+    link(reference, domain, frame, no_tag, kind, 1, true);
+    records_[reference].aside = 1;
+    aside_.push_back(reference);
 }
 
 void GrantBook::cancel(AccountId account, std::span<const GrantRef> references) {

@@ -58,6 +58,14 @@ class GrantBook {
     std::size_t accept(AccountId account, EntryKind kind, std::span<GrantRef> out,
                        bool& credit_short);
 
+    // Entries of a predecessor, found in the table.
+    /// Takes one over as `account`'s, charged. `aside`: it was revoked there and is still mapped.
+    /// False, and nothing done: the credit does not suffice.
+    bool adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
+               EntryKind kind, bool aside);
+    /// One of a client that does not come back: in the ledger's limbo until it is idle.
+    void adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame, EntryKind kind);
+
     /// Ends payment entries for frames that never went out.
     void cancel(AccountId account, std::span<const GrantRef> references);
 
@@ -75,7 +83,7 @@ class GrantBook {
 
     /// Called for each entry that ended, before its frame may be recycled. Not for accept and
     /// payment entries.
-    using Ended = std::function<void(const GrantRecord&)>;
+    using Ended = std::function<void(GrantRef, const GrantRecord&)>;
     void on_ended(Ended ended) { ended_ = std::move(ended); }
 
     struct EndResult {
@@ -112,6 +120,13 @@ class GrantBook {
             each(records_[r]);
         }
     }
+    template <class Each>
+    void for_each_of_account(AccountId account, Each&& each) const {
+        if (account >= heads_.size()) return;
+        for (std::uint32_t r = heads_[account]; r != no_record; r = records_[r].account_next) {
+            each(r, records_[r]);
+        }
+    }
     std::size_t entries() const { return entries_; }
     /// Frames with more than one entry, and their entries beyond the first.
     std::uint64_t shared_frames() const { return shared_frames_; }
@@ -120,8 +135,9 @@ class GrantBook {
     void check_all() const;
 
   private:
-    void link(GrantRef reference, AccountId account, FrameIndex frame, std::uint32_t tag,
-              EntryKind kind, std::uint8_t charge);
+    /// `orphan`: `account` is a domain.
+    void link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
+              EntryKind kind, std::uint8_t charge, bool orphan = false);
     void unlink(GrantRef reference);
     EndResult end_batch(std::span<const GrantRef> references);
     std::uint32_t& account_head(AccountId account) {

@@ -37,6 +37,11 @@ void Ledger::discharge(AccountId id, std::uint64_t pages) {
     check(id);
 }
 
+void Ledger::strand(DomainId domain, std::uint64_t pages) {
+    limbo_ += pages;
+    if (pages != 0) limbo_of_[domain] += pages;
+}
+
 void Ledger::discharge_limbo(DomainId domain, std::uint64_t pages) {
     if (pages == 0) return;
     const auto found = limbo_of_.find(domain);

@@ -43,6 +43,8 @@ class Ledger {
         return true;
     }
     void discharge(AccountId id, std::uint64_t pages);
+    /// Pages that a client of a predecessor keeps busy and nobody pays for.
+    void strand(DomainId domain, std::uint64_t pages);
     void discharge_limbo(DomainId domain, std::uint64_t pages);
 
     /// False, and nothing changed: the invariant would break (only when it is lowered).

@@ -96,7 +96,7 @@ struct Room {
           grants(table),
           pool(frames, frames_limit),
           book(grants, pool, ledger, *each) {
-        book.on_ended([this](const GrantRecord&) { ++ended; });
+        book.on_ended([this](GrantRef, const GrantRecord&) { ++ended; });
     }
     TestFrames frames;
     TestGrants grants;

@@ -55,13 +55,16 @@ enum class Opcode : std::uint32_t {
     pages_release = 8194,
     donate = 8195,
     reclaim = 8196,
-    lease_return = 8197
+    lease_return = 8197,
+    resume = 8198
 };
 
 /// InHeader::flags (the original's padding).
 enum RequestFlags : std::uint16_t {
     /// Sent while the client handles a notice. Served by a worker that nothing else can occupy.
-    request_urgent = 1
+    request_urgent = 1,
+    /// Was sent to a server that died before it answered: what it did must not be done twice.
+    request_again = 2
 };
 
 struct InHeader {

@@ -32,6 +32,12 @@ Result<std::uint64_t> read_number(host::Store& store, const std::string& path,
     return parse_number(*text, limit);
 }
 
+/// 0 where it is missing or no number.
+std::uint64_t read_optional(host::Store& store, const std::string& path) {
+    const auto value = read_number(store, path, std::numeric_limits<std::uint64_t>::max());
+    return value ? *value : 0;
+}
+
 /// Whether the comma-separated list holds our version.
 bool lists_our_version(std::string_view versions) {
     while (!versions.empty()) {
@@ -80,6 +86,7 @@ int write_backend_offer(host::Store& store, const Device& device, const BackendO
     if (int e = write_number(store, under(at, "pool-domid"), offer.pool_domain)) return e;
     if (int e = store.write(under(at, "export"), offer.export_name)) return e;
     if (int e = write_number(store, under(at, "quota"), offer.quota_pages)) return e;
+    if (int e = write_number(store, under(at, "session"), offer.session)) return e;
     return write_backend_state(store, device, XenbusState::init_wait);
 }
 
@@ -101,6 +108,7 @@ Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device
     offer.pool_domain = static_cast<DomainId>(*pool);
     offer.export_name = *export_name;
     offer.quota_pages = *quota;
+    offer.session = read_optional(store, under(at, "session"));
     return offer;
 }
 
@@ -116,6 +124,9 @@ int write_frontend_offer(host::Store& store, const Device& device, const Fronten
         if (int e = write_number(store, under(at, name.c_str()), offer.ring_refs[i])) return e;
     }
     if (int e = write_number(store, under(at, "event-channel"), offer.event_channel)) return e;
+    if (offer.resume) {
+        if (int e = write_number(store, under(at, "resume"), *offer.resume)) return e;
+    }
     return write_frontend_state(store, device, XenbusState::initialised);
 }
 
@@ -138,6 +149,10 @@ Result<FrontendOffer> read_frontend_offer(host::Store& store, const Device& devi
     if (!port) return Errno{port.error()};
     offer.event_channel = static_cast<Port>(*port);
     return offer;
+}
+
+std::uint64_t read_resume(host::Store& store, const Device& device) {
+    return read_optional(store, under(frontend_path(device), "resume"));
 }
 
 XenbusState read_frontend_state(host::Store& store, const Device& device) {

@@ -3,6 +3,7 @@
 // own directory, which the other may read. States and their order: SPECIFICATION.md.
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "model/host/store.h"
@@ -42,6 +43,8 @@ struct BackendOffer {
     DomainId pool_domain = 0;  ///< whose grant references PAGES_GET gives
     std::string export_name;   ///< which tree
     std::uint64_t quota_pages = 0;
+    /// Names this connection to a successor of the server, should it die; 0: it will have none.
+    std::uint64_t session = 0;
 };
 
 /// What the client answers.
@@ -50,6 +53,8 @@ struct FrontendOffer {
     std::uint32_t slots = 0;                          ///< a power of two, ≤ max_slots
     std::array<GrantRef, 1 + max_slots> ring_refs{};  ///< of the client: control page, then slots
     Port event_channel = 0;  ///< unbound, allocated by the client for the server
+    /// The session that is to go on; 0: a new one begins. None: the server has no sessions.
+    std::optional<std::uint64_t> resume = {};
 };
 
 /// Writes the offer and lets the peer read it, then the state initialising → init_wait. 0 or errno.
@@ -62,6 +67,9 @@ int write_frontend_offer(host::Store& store, const Device& device, const Fronten
 /// `limit`: the max_slots that was offered. Nothing in it is believed beyond its range.
 Result<FrontendOffer> read_frontend_offer(host::Store& store, const Device& device,
                                           std::uint32_t limit);
+
+/// The client's `resume`; 0 where there is none.
+std::uint64_t read_resume(host::Store& store, const Device& device);
 
 /// unknown where the node is missing or no state.
 XenbusState read_frontend_state(host::Store& store, const Device& device);

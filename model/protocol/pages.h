@@ -116,6 +116,32 @@ struct PagesReleaseOut {
 };
 static_assert(sizeof(PagesReleaseIn) == 8 && sizeof(PagesReleaseOut) == 8);
 
+/// RESUME: after INIT, to the successor of a server that died: what the client holds. Several
+/// requests; locks are taken again by SETLK in between; the last one ends it.
+struct ResumeIn {
+    std::uint32_t count;  ///< ≤ max_resume_per_request
+    std::uint32_t flags;  ///< ResumeFlags
+    // then ResumeItem[count]
+};
+enum ResumeFlags : std::uint32_t { resume_last = 1 };
+struct ResumeItem {
+    std::uint64_t node;
+    std::uint64_t fh;     ///< goes on under this number
+    std::uint32_t flags;  ///< ResumeItemFlags
+    std::uint32_t padding;
+};
+enum ResumeItemFlags : std::uint32_t {
+    resume_open = 1,   ///< fh was open
+    resume_write = 2,  ///< for writing, too
+    resume_lease = 4   ///< with the exclusive lease
+};
+inline constexpr std::uint32_t max_resume_per_request = 128;
+struct ResumeOut {
+    std::uint32_t count, padding;
+    // then u32[count]: ResumeItemFlags that stand again; 0: the file is gone
+};
+static_assert(sizeof(ResumeIn) == 8 && sizeof(ResumeItem) == 24 && sizeof(ResumeOut) == 8);
+
 /// DONATE and RECLAIM: `pages` is what the client ballooned out, or wants back. The reply says what
 /// the server sees (the host's count) and what it let go.
 struct BalloonIn {

@@ -61,6 +61,14 @@ RingFront::RingFront(std::byte* control, std::span<std::byte* const> slots)
     store_relaxed(control_->reply_event, 1);
 }
 
+void RingFront::restart() {
+    std::memset(static_cast<void*>(control_), 0, sizeof *control_);
+    store_relaxed(control_->request_event, 1);
+    store_relaxed(control_->reply_event, 1);
+    in_flight_ = 0;
+    request_producer_ = reply_consumer_ = notice_taken_ = notice_done_ = 0;
+}
+
 bool RingFront::submit(std::uint16_t slot) {
     assert(slot < slot_count_ && ((in_flight_ | free_) >> slot & 1) == 0);
     in_flight_ |= std::uint64_t{1} << slot;

@@ -37,6 +37,9 @@ class RingFront {
     /// Gives back a slot whose reply was taken (or that was never submitted).
     void release_slot(std::uint16_t slot) { free_ |= std::uint64_t{1} << slot; }
     std::byte* slot(std::uint16_t index) const { return slots_[index]; }
+    /// For a new peer at the same pages, which nobody else maps any more: as when it was made, but
+    /// slots that are taken stay so. Nothing is in flight then.
+    void restart();
     std::uint32_t slot_count() const { return slot_count_; }
     std::uint32_t free_slots() const { return static_cast<std::uint32_t>(std::popcount(free_)); }
 

@@ -85,17 +85,24 @@ int ServerState::setattr(Request& q) {
         if (attr->type == host::FileType::directory) return EISDIR;
         if (attr->type != host::FileType::regular) return EINVAL;
         if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
+    }
+    const Replay* const before = replay(q);
+    if (resize && before == nullptr) {
+        intend(q, {.node = inode->node, .size = in.size});
         if (int e = truncate(q.worker, *inode, in.size)) return e;
     }
-    const auto changed = storage_.setattr(inode->node, change);
+    const auto changed =
+        before != nullptr ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
     if (!changed) {
         inode->attr_valid = false;
         return changed.error();
     }
+    if (resize) done(q, inode->node);
     // A commit that came in between has made it longer again.
-    if (resize && inode->attr.size == in.size) inode->size_ahead = false;
+    if (resize && before == nullptr && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
+    keep_size(*inode);
     if (resize) {
         all_changed(*inode, &q.client);
     } else {
@@ -114,11 +121,20 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
+    // A successor must not find the pages gone and the old size; the storage is told last.
+    const auto keep = [&](NodeRecord::State state) {
+        if (!directory_ || inode.record == Directory::no_node) return;
+        directory_->keep_size(inode.record, size, inode.attr.mtime, state);
+    };
+    keep(NodeRecord::cutting);
     drain_io(inode);
     drop_pages(inode, (size + page_size - 1) >> page_shift);
     io_gate_->wake_all();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
-    if (in_page == 0) return 0;
+    if (in_page == 0) {
+        keep(NodeRecord::ahead);
+        return 0;
+    }
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
     const auto zero_tail = [&](std::uint32_t file) {
         if (file == no_file) return 0;
@@ -144,6 +160,7 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (int e = zero_tail(inode.files[i])) return e;
     }
+    keep(NodeRecord::ahead);
     return 0;
 }
 

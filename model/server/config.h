@@ -26,6 +26,11 @@ struct Config {
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
     std::uint32_t max_held_nodes = 1 << 20;  ///< for each client: replies are uncacheable beyond
     std::uint32_t max_locks = 4096;          ///< for each client: ENOLCK beyond
+    /// Keeps in the pool what a successor needs if this server is killed (directory.h), and takes
+    /// over what a predecessor left there. Needs dedup "name".
+    bool recovery = false;
+    /// A successor serves nobody before all clients of its predecessor are back, or for so long.
+    Nanoseconds resume_grace = 10'000'000'000;
 };
 
 /// One device to serve.
@@ -65,6 +70,12 @@ struct Stats {
     std::uint64_t dropped_unwritten = 0;  ///< dirty pages of files that died before write-back
     std::uint64_t detached = 0;  ///< pages taken away from a client that held them too long
     std::uint64_t clients_closed = 0, clients_died = 0;
+    // what was taken over from a predecessor
+    std::uint64_t recovered_pages = 0, recovered_dirty = 0, recovered_entries = 0;
+    std::uint64_t recovery_lost_pages = 0;       ///< dirty pages of files that are gone
+    Nanoseconds recovery_ns = 0;                 ///< from the start to the offers to clients
+    std::uint64_t resumed = 0, not_resumed = 0;  ///< clients
+    std::uint64_t replayed = 0;  ///< requests that the predecessor had done and not answered
 };
 
 }  // namespace xenfs::server

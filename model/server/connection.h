@@ -28,6 +28,13 @@ struct OpenFile {
     std::uint32_t generation = 0;
 };
 
+/// What a predecessor did for a request and did not answer.
+struct Replay {
+    std::uint64_t unique = 0;
+    std::uint32_t opcode = 0;
+    NodeId node = 0, replaced = 0;  ///< what it was done to; what had the new name before (rename)
+};
+
 /// From the offer of a device until its client is gone. The index is reused; `generation` tells the
 /// tenants apart for tasks that slept meanwhile.
 struct Connection {
@@ -49,6 +56,11 @@ struct Connection {
     std::uint32_t acks_awaited = 0;
     Nanoseconds last_urgent = 0;  ///< when it last sent an urgent request
     std::uint64_t watch = 0;
+
+    std::uint64_t session = 0;  ///< names the connection to a successor
+    bool returning = false;     ///< of a predecessor, not back yet; its account is open
+    bool resuming = false;      ///< it is back, and says what it holds
+    std::vector<Replay> replays;
 
     protocol::RingBack ring;
     std::array<MapHandle, 1 + protocol::max_slots> mapped{};

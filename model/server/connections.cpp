@@ -8,6 +8,7 @@ namespace xenfs::server {
 using protocol::XenbusState;
 
 void ServerState::control() {
+    if (config_.recovery) recover();
     while (!stopping_) {
         look_ = false;
         for (auto& slot : connections_) {
@@ -19,7 +20,7 @@ void ServerState::control() {
             }
             if (c.watch == 0) {  // attached, not offered yet
                 // Who left with pages mapped has no second quota beside them.
-                if (ledger_.limbo_of(c.device.guest) != 0) continue;
+                if (!c.returning && ledger_.limbo_of(c.device.guest) != 0) continue;
                 write_offer(c);
                 const ConnectionIndex index = c.index;
                 const std::uint32_t generation = c.generation;
@@ -55,18 +56,23 @@ void ServerState::control() {
             }
             io_gate_->wake_all();
         }
+        end_recovery_if_due();
         if (look_ || stopping_) continue;
         // What stayed mapped is asked again from time to time: Xen sends no event when it ends.
-        control_gate_->wait(book_.aside() != 0 ? config_.ack_timeout : host::forever);
+        Nanoseconds most = book_.aside() != 0 ? config_.ack_timeout : host::forever;
+        if (recovering_) most = std::min(most, recovery_deadline_ - host_.clock().now());
+        control_gate_->wait(most);
     }
 }
 
 void ServerState::write_offer(Connection& c) {
     c.refused = false;
+    if (directory_ && !c.returning) c.session = directory_->next_session();
     const protocol::BackendOffer offer{.max_slots = config_.max_slots,
                                        .pool_domain = host_.granter(),
                                        .export_name = c.attachment.export_name,
-                                       .quota_pages = c.attachment.quota_pages};
+                                       .quota_pages = c.attachment.quota_pages,
+                                       .session = c.session};
     protocol::write_backend_offer(host_.store(), c.device, offer);
 }
 
@@ -76,6 +82,10 @@ void ServerState::look_at(Connection& c) {
     if (c.state == Connection::State::offered) {
         if (state == XenbusState::initialised && !c.refused) connect(c);
         if (state == XenbusState::initialising && c.refused) write_offer(c);
+        if (c.returning && (state == XenbusState::unknown || state == XenbusState::closing ||
+                            state == XenbusState::closed)) {
+            not_coming_back(c);
+        }
         return;
     }
     if (state == XenbusState::closing || state == XenbusState::closed ||
@@ -114,7 +124,13 @@ void ServerState::connect(Connection& c) {
     c.mapped_count = count;
     c.port = *port;
     c.ring = protocol::RingBack(memory[0], std::span(memory).subspan(1, offer->slots));
-    c.account = ledger_.open(c.device.guest, c.attachment.quota_pages);
+    c.resuming = c.returning && protocol::read_resume(host_.store(), c.device) == c.session;
+    if (c.returning && !c.resuming) not_coming_back(c);
+    if (!c.resuming) c.account = ledger_.open(c.device.guest, c.attachment.quota_pages);
+    c.returning = false;
+    if (directory_) {
+        directory_->keep_client(c.index, c.device.guest, c.device.number, c.session);
+    }
     c.state = Connection::State::connected;
     c.doomed = c.vanished = c.initialised = c.unresponsive = false;
     Connection* const self = &c;
@@ -151,6 +167,7 @@ void ServerState::disconnect(Connection& c) {
     ++(c.vanished ? stats_.clients_died : stats_.clients_closed);
     const ConnectionIndex index = c.index;
     release_client(c);
+    if (directory_) directory_->drop_client(index);
     host_.events().close(c.port);
     host_.grants().unmap(std::span(c.mapped).first(c.mapped_count));
     host_.store().unwatch(c.watch);

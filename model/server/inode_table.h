@@ -47,6 +47,7 @@ struct Inode {
         std::uint32_t count;
     };
     std::vector<Opens> opens;          ///< open files by connection; few
+    std::uint32_t record = ~0u;        ///< in the directory for a successor; ~0: none
     std::uint32_t file = no_file;      ///< the file's number in the cache
     std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead
     Nanoseconds dirty_since = 0;

@@ -74,9 +74,14 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
                            std::string_view name, std::string_view target) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const auto made = storage_.create(q.header.nodeid, name, type, mode & 07777,
-                                      {q.header.uid, q.header.gid}, target, rdev);
+    const Replay* const before = replay(q);
+    if (before == nullptr) intend_new(q, name);
+    const auto made = before != nullptr
+                          ? storage_.getattr(before->node)
+                          : storage_.create(q.header.nodeid, name, type, mode & 07777,
+                                            {q.header.uid, q.header.gid}, target, rdev);
     if (!made) return made.error();
+    done(q, made->node);
     InodeUse inode(*this, made->node);
     learn(*inode, *made);
     {
@@ -120,8 +125,12 @@ int ServerState::link(Request& q) {
     if (int e = check_name(name)) return e;
     InodeUse inode(*this, in.oldnodeid);
     recall(*inode, q.client);
-    const auto linked = storage_.link(in.oldnodeid, q.header.nodeid, name);
+    const Replay* const before = replay(q);
+    if (before == nullptr) intend_new(q, name, in.oldnodeid);
+    const auto linked = before != nullptr ? storage_.getattr(in.oldnodeid)
+                                          : storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
+    done(q, in.oldnodeid);
     learn(*inode, *linked);
     {
         InodeUse parent(*this, q.header.nodeid);
@@ -145,15 +154,32 @@ void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     if (pages_cached(inode) != 0) drop_pages(inode, 0);
     stats_.dropped_unwritten += dirty - cache_.dirty_count();
     inode.size_ahead = false;
+    keep_size(inode);
     unpin_storage(inode);
+}
+
+/// What the file is now whose name a predecessor took away.
+Result<host::Attr> ServerState::unlinked_before(NodeId node) {
+    const auto left = storage_.getattr(node);
+    if (left) return left;
+    host::Attr none;
+    none.node = node;
+    return none;
 }
 
 int ServerState::unlink(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const auto gone = storage_.unlink(q.header.nodeid, name);
+    const Replay* const before = replay(q);
+    if (directory_ && before == nullptr) {
+        const auto there = storage_.lookup(q.header.nodeid, name);
+        if (there) intend(q, {.name = name, .node = there->node});
+    }
+    const auto gone =
+        before != nullptr ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
+    done(q, gone->node);
     entry_changed(q.client, q.header.nodeid, name);
     const InodeTable::Index index = inodes_.find(gone->node);
     if (index == InodeTable::none) return 0;
@@ -176,8 +202,14 @@ int ServerState::rmdir(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const auto target = storage_.lookup(q.header.nodeid, name);
-    if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
+    const Replay* const before = replay(q);
+    const auto target =
+        before != nullptr ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
+    if (before == nullptr) {
+        if (target) intend(q, {.name = name, .node = target->node});
+        if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
+        if (target) done(q, target->node);
+    }
     entry_changed(q.client, q.header.nodeid, name);
     if (target) {
         if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
@@ -202,10 +234,28 @@ int ServerState::rename(Request& q, bool with_flags) {
     if (int e = check_name(old_name)) return e;
     if (int e = check_name(new_name)) return e;
     constexpr std::uint32_t exchange = 2;
-    const auto moved = storage_.lookup(q.header.nodeid, old_name);
+    const Replay* const before = replay(q);
+    const auto moved = before != nullptr ? storage_.getattr(before->node)
+                                         : storage_.lookup(q.header.nodeid, old_name);
     if (!moved) return moved.error();
-    const auto replaced = storage_.lookup(in.newdir, new_name);
-    if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) return e;
+    auto replaced = storage_.lookup(in.newdir, new_name);
+    if (before == nullptr) {
+        intend(q, {.name = old_name,
+                   .new_name = new_name,
+                   .new_parent = in.newdir,
+                   .node = moved->node,
+                   .replaced = replaced ? replaced->node : 0,
+                   .flags = in.flags});
+        if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) {
+            return e;
+        }
+        done(q, moved->node);
+    } else if (before->replaced != 0) {
+        replaced = unlinked_before(before->replaced);
+        ++replaced->links;  // as it was when the name was taken from it
+    } else {
+        replaced = Errno{ENOENT};
+    }
     entry_changed(q.client, q.header.nodeid, old_name);
     entry_changed(q.client, in.newdir, new_name);
     const auto touched = [&](NodeId node) {  // its ctime changed, a directory's parent too
@@ -278,8 +328,13 @@ int ServerState::create(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    auto made = storage_.create(q.header.nodeid, name, FileType::regular,
-                                in.mode & ~in.umask & 07777, {q.header.uid, q.header.gid}, {}, 0);
+    const Replay* const before = replay(q);
+    if (before == nullptr) intend_new(q, name);
+    auto made = before != nullptr ? storage_.getattr(before->node)
+                                  : storage_.create(q.header.nodeid, name, FileType::regular,
+                                                    in.mode & ~in.umask & 07777,
+                                                    {q.header.uid, q.header.gid}, {}, 0);
+    if (made) done(q, made->node);
     const bool existed = !made && made.error() == EEXIST;
     if (existed && (in.flags & protocol::open_exclusive) == 0) {
         made = storage_.lookup(q.header.nodeid, name);

@@ -37,6 +37,18 @@ void ServerState::unpin_storage(Inode& inode) {
     storage_.close_node(inode.node);
 }
 
+void ServerState::add_opener(Inode& inode, Connection& c) {
+    ++c.open_files;
+    inode.openers |= bit(c.index);
+    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
+                                   [&](const auto& o) { return o.connection == c.index; });
+    if (mine == inode.opens.end()) {
+        inode.opens.push_back({c.index, 1});
+    } else {
+        ++mine->count;
+    }
+}
+
 int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
                             protocol::OpenOut& out) {
     Connection& c = q.client;
@@ -66,15 +78,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     c.files[place].inode = index;
     c.files[place].read = access != protocol::open_write_only;
     c.files[place].write = write;
-    ++c.open_files;
-    inode.openers |= bit(c.index);
-    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
-                                   [&](const auto& o) { return o.connection == c.index; });
-    if (mine == inode.opens.end()) {
-        inode.opens.push_back({c.index, 1});
-    } else {
-        ++mine->count;
-    }
+    add_opener(inode, c);
     out.fh = make_fh(place, c.files[place].generation);
     out.open_flags = cacheable ? std::uint32_t{protocol::fopen_keep_cache} : 0;
 
@@ -91,6 +95,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
             if (changed) {
                 if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
                 learn(inode, *changed);
+                keep_size(inode);
                 all_changed(inode, &c);
             }
         }

@@ -32,25 +32,35 @@ int ServerState::pages_commit(Request& q) {
     recall(*inode, q.client);
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
+    keep_node(*inode);
+    const Replay* const before = replay(q);
     begin_io(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);
-    if (mode == PageMode::copy_in) {
-        error = copy_in_commit(q, *inode, index, first_page, refs,
-                               (in.flags & protocol::commit_keep) != 0);
+    if (before != nullptr) {
+        // A predecessor took it: what is left is to end the entries and to tell the others.
+    } else if (mode == PageMode::copy_in) {
+        error = copy_in_commit(q, *inode, index, first_page, refs);
     } else if (mode == PageMode::flip_in) {
         error = flip_in_commit(q, *inode, index, first_page, refs);
     } else if (in.offset + in.length >
                page_size * ((inode->attr.size + page_size - 1) / page_size)) {
         error = EINVAL;  // a mapping reaches to the end of the last page, no further
     }
-    if (error == 0) {
+    if (error == 0 && before == nullptr) {
         stats_.committed += refs.size();
         inode->attr.size = std::max(inode->attr.size, in.length == 0 ? 0 : in.offset + in.length);
         inode->attr.mtime = inode->attr.ctime = (in.flags & protocol::commit_mtime) != 0
                                                     ? time_from_wire(in.mtime, in.mtimensec)
                                                     : host_.clock().now();
         inode->size_ahead = true;
+        keep_size(*inode);
+        // From here on it has happened, also if we die: entries end after that.
+        intend(q, {.node = inode->node});
+        done(q, inode->node);
+    }
+    if (error == 0 && mode == PageMode::copy_in && (in.flags & protocol::commit_keep) == 0) {
+        end_copied_in(q, refs);
     }
     end_io(*inode);
     if (error != 0) return error;
@@ -74,8 +84,7 @@ int ServerState::pages_commit(Request& q) {
 /// All references are checked before anything changes: each a live writable entry of this client
 /// for just that page of just this file.
 int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t first, std::span<const std::uint32_t> refs,
-                                bool keep) {
+                                std::uint32_t first, std::span<const std::uint32_t> refs) {
     const std::uint32_t file = file_number(inode, index, q.client);
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
@@ -92,16 +101,22 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
             io_gate_->wake_all();
         }
         dirtied(inode, index, slot);
-        q.worker.slots[i] = slot;
     }
-    if (keep) return 0;
-    const auto slots = std::span(q.worker.slots).first(refs.size());
+    return 0;
+}
+
+void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs) {
+    std::size_t count = 0;
+    for (const std::uint32_t reference : refs) {
+        const pages::GrantRecord* const r = book_.find(q.client.account, reference);
+        if (r != nullptr && r->tag != pages::no_tag) q.worker.slots[count++] = r->tag;
+    }
+    const auto slots = std::span(q.worker.slots).first(count);
     cache_.pin(slots);
-    end_entries(q.client, refs);
+    end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
     if (by_content_) share_content(q.client, slots);
     cache_.unpin(slots);
-    return 0;
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.

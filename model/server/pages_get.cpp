@@ -8,8 +8,9 @@ namespace xenfs::server {
 using protocol::PageMode;
 
 /// An entry of a page is over (called by the grant book, which must not be re-entered).
-void ServerState::entry_ended(const pages::GrantRecord& record) {
+void ServerState::entry_ended(GrantRef reference, const pages::GrantRecord& record) {
     ++stats_.entries_ended;
+    if (directory_) directory_->drop_entry(reference);
     if (record.tag == pages::no_tag) return;
     const cache::Slot slot = record.tag;
     cache_.unpin(slot);
@@ -43,12 +44,34 @@ pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
     return result;
 }
 
+void ServerState::end_unseen(Request& q) {
+    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return;
+    std::vector<GrantRef> unseen;
+    book_.for_each_of_account(q.client.account, [&](GrantRef reference, const auto&) {
+        const auto given = directory_->entry(reference);
+        if (given.known && given.unique == q.header.unique) unseen.push_back(reference);
+    });
+    end_entries(q.client, unseen);
+}
+
+/// What a request gives back that may have done so before: since then the numbers may name others.
+std::span<const std::uint32_t> ServerState::given_before(Request& q,
+                                                         std::span<const std::uint32_t> refs) {
+    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return refs;
+    q.worker.given.clear();
+    for (const GrantRef reference : refs) {
+        const auto given = directory_->entry(reference);
+        if (given.unique < q.header.unique) q.worker.given.push_back(reference);
+    }
+    return q.worker.given;
+}
+
 int ServerState::pages_release(Request& q) {
     const auto in = q.args.get<protocol::PagesReleaseIn>();
     if (in.count > protocol::max_release_per_request) return EINVAL;
     const auto refs = q.args.get_array<std::uint32_t>(in.count);
     if (!q.args.finished()) return EINVAL;
-    const auto result = end_entries(q.client, refs);
+    const auto result = end_entries(q.client, given_before(q, refs));
     q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
                                           static_cast<std::uint32_t>(result.busy)});
     return 0;
@@ -72,7 +95,10 @@ int ServerState::pages_get(Request& q) {
         in.count > protocol::max_file_pages - in.first_page) {
         return EFBIG;
     }
-    if (!q.again) end_entries(q.client, released);
+    if (!q.again) {
+        end_entries(q.client, given_before(q, released));
+        end_unseen(q);
+    }
     if (!donation_stands(q.client)) return EPERM;
     protocol::PagesGetOut out{};
     if (in.count == 0) {
@@ -161,6 +187,9 @@ int ServerState::pages_get(Request& q) {
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
+            for (std::size_t i = 0; i < granted && directory_; ++i) {
+                directory_->keep_entry(w.refs[i], q.client.index, q.header.unique);
+            }
             if (write) {
                 stats_.granted_writable += granted;
                 for (std::size_t i = 0; i < granted; ++i) {

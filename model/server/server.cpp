@@ -1,6 +1,7 @@
 #include "model/server/server.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "model/policies/eviction/registry.h"
 #include "model/server/server_state.h"
@@ -17,7 +18,13 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       pool_(host.frames(), config_.cache_pages),
       book_(host.grants(), pool_, ledger_, *charging_),
       cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
-    book_.on_ended([this](const pages::GrantRecord& record) { entry_ended(record); });
+    if (config_.recovery && (!by_name_ || by_content_)) {
+        throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
+                                    config_.dedup + "'");
+    }
+    book_.on_ended([this](GrantRef reference, const pages::GrantRecord& record) {
+        entry_ended(reference, record);
+    });
     work_gate_ = host_.tasks().make_gate();
     ack_gate_ = host_.tasks().make_gate();
     io_gate_ = host_.tasks().make_gate();
@@ -75,6 +82,7 @@ void ServerState::start() {
     for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
         workers_.push_back(std::make_unique<Worker>());
         Worker* worker = workers_.back().get();
+        worker->number = i;
         host_.tasks().spawn(
             "xenfs-worker", [this, worker] { work(*worker); }, true);
     }
@@ -110,6 +118,7 @@ void ServerState::reap(InodeTable::Index index) {
         inode.dirty_listed || (inode.locks && !inode.locks->empty()) || pages_cached(inode) != 0) {
         return;
     }
+    if (inode.record != Directory::no_node && directory_) directory_->drop_node(inode.record);
     inodes_.erase(index);
 }
 
@@ -151,6 +160,10 @@ void Server::start() {
 }
 void Server::stop() {
     state_->stop();
+}
+void Server::abandon() {
+    state_->directory_.reset();
+    state_->pool_.abandon();
 }
 const Stats& Server::stats() const {
     return state_->stats_;

@@ -19,14 +19,13 @@ class ServerState;
 /// Owns its cache and tables; host and storage are the caller's and outlive it. All calls are made
 /// in the server's domain (or before its tasks run). Not started, it does nothing.
 ///
-/// What it keeps can be rebuilt by a successor over the same pool: node ids are the storage's;
-/// every page of the cache is (node, page) → frame, and entries name frame and domain; names,
-/// attributes and holders are caches or come back when clients connect again (a client that
-/// reconnects holds nothing). Only open files that have no name and leases' dirty pages live in
-/// clients and would be presented again by them.
+/// With Config::recovery it may be killed at any instant, and a successor over the same pool goes
+/// on: pages, their states, entries and sizes are in the pool (directory.h), names and attributes
+/// are caches, and what clients hold they present again (open files, leases, locks: resume.cpp).
 class Server {
   public:
-    /// Throws policies::UnknownPolicy for a name that no policy has.
+    /// Throws policies::UnknownPolicy for a name that no policy has, std::invalid_argument for
+    /// recovery with another dedup than "name".
     Server(host::Host& host, host::Storage& storage, Config config);
     ~Server();
     Server(const Server&) = delete;
@@ -67,6 +66,8 @@ class Server {
     Charges charges(DomainId guest, std::uint32_t number = 0) const;
     /// Asserts the ledger's invariant and all chains: O(everything), for tests.
     void check() const;
+    /// For tests, after the server's tasks were killed: it leaves everything as it is.
+    void abandon();
     ServerState& state() { return *state_; }
 
   private:

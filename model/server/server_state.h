@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -27,6 +28,7 @@
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
 #include "model/server/latency.h"
+#include "model/server/directory.h"
 #include "model/server/locks.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
@@ -44,6 +46,9 @@ struct Worker {
     std::array<std::uint8_t, max_pages_per_request> entry_flags;
     std::vector<cache::Evicted> evicted;
     bool queues = false;  ///< for frames, behind those who wait for room
+    std::vector<GrantRef> given;
+    std::uint32_t number = 0;        ///< its place among the directory's intents
+    IntentRecord* intent = nullptr;  ///< of the request being served
 };
 
 /// A request being served: its arguments in private memory, its reply in the client's slot.
@@ -144,6 +149,7 @@ class ServerState {
     int symlink(Request& q);
     int link(Request& q);
     int unlink(Request& q);
+    Result<host::Attr> unlinked_before(NodeId node);
     int rmdir(Request& q);
     int rename(Request& q, bool with_flags);
     int readlink(Request& q);
@@ -170,6 +176,7 @@ class ServerState {
     int flush(Request& q);
     int fsync(Request& q, bool all);
     int init(Request& q);
+    void add_opener(Inode& inode, Connection& c);
     OpenFile* file_of(Connection& c, std::uint64_t fh);
     void close_file(Connection& c, std::uint32_t place);
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
@@ -198,7 +205,8 @@ class ServerState {
     int pages_commit(Request& q);
     int pages_release(Request& q);
     int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
-                       std::span<const std::uint32_t> refs, bool keep);
+                       std::span<const std::uint32_t> refs);
+    void end_copied_in(Request& q, std::span<const std::uint32_t> refs);
     void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
                              std::uint32_t count);
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
@@ -206,8 +214,11 @@ class ServerState {
     std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
-    void entry_ended(const pages::GrantRecord& record);
+    void entry_ended(GrantRef reference, const pages::GrantRecord& record);
     pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
+    std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
+    /// A request that comes again: entries that its first life gave and the client never saw end.
+    void end_unseen(Request& q);
     void sweep_flux();
 
     // --- page_fill.cpp: making pages resident
@@ -298,6 +309,42 @@ class ServerState {
     void wake_lock_waiters(Inode& inode);
     void drop_locks(Inode& inode, Connection& c);
 
+    // --- recovery.cpp: over a predecessor's pool
+    void recover();
+    struct Found;
+    void recover_clients();
+    void recover_pages(Found& found);
+    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at);
+    void zero_tail(Inode& inode);
+    void recover_entries(Found& found);
+    void recover_intents();
+    bool took_effect(const IntentRecord& intent, Replay& replay);
+    /// Notes in the directory: a record for the file (false: no frame to spare), its size.
+    bool keep_node(Inode& inode);
+    void keep_size(Inode& inode);
+    void keep_page(cache::Slot slot, PageKept state);
+
+    // --- resume.cpp: clients of a predecessor come back
+    int resume(Request& q);
+    bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
+    /// During the recovery only what brings clients back is served.
+    bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;
+    void end_recovery_if_due();
+    void not_coming_back(Connection& c);
+    /// Null: the request was not done before.
+    const Replay* replay(const Request& q);
+    /// What a request is about to do, for a successor; done() as soon as it is.
+    struct Names {
+        std::string_view name = {}, new_name = {};
+        NodeId new_parent = 0, node = 0, replaced = 0;
+        std::uint64_t size = 0;
+        std::uint32_t flags = 0;
+    };
+    void intend(Request& q, const Names& what);
+    /// The same where the name must be absent before, which it then finds out.
+    void intend_new(Request& q, std::string_view name, NodeId node = 0);
+    void done(Request& q, NodeId node);
+
     // --- xattr.cpp
     int setxattr(Request& q);
     int getxattr(Request& q);
@@ -346,6 +393,10 @@ class ServerState {
     std::uint64_t room_made_ = 0;                  ///< counts what came free
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
+
+    std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
+    bool recovering_ = false;
+    Nanoseconds recovery_deadline_ = 0;
 };
 
 }  // namespace xenfs::server

@@ -113,7 +113,7 @@ void ServerState::work(Worker& worker) {
             ready_ &= ~bit(index);
             continue;
         }
-        if (!c->parked.empty()) {
+        if (!c->parked.empty() && !recovering_) {
             Connection::Parked parked = std::move(c->parked.front());
             c->parked.pop_front();
             go_on(worker, *c, std::move(parked));
@@ -130,6 +130,11 @@ void ServerState::work(Worker& worker) {
                 break;
             case protocol::RingBack::Take::request:
                 if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
+                if (waits_for_recovery(*c, worker.request)) {
+                    c->parked.push_back(
+                        {slot, false, false, 0, std::make_unique<RequestBuffer>(worker.request)});
+                    break;
+                }
                 serve(worker, *c, slot);
                 break;
         }
@@ -141,6 +146,7 @@ void ServerState::work(Worker& worker) {
 void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) {
     const auto own = std::make_unique<Worker>();
     Worker& worker = *own;
+    worker.number = std::max(config_.workers, 1u) + index;
     for (;;) {
         Connection* c = connection(index);
         if (stopping_ || c == nullptr || c->generation != generation || !c->alive()) return;
@@ -194,6 +200,7 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
     if ((header.flags & protocol::request_urgent) != 0) c.last_urgent = host_.clock().now();
     ++c.active;
     const Nanoseconds taken = host_.clock().now();
+    worker.intent = nullptr;
     Request q{c,
               worker,
               header,
@@ -216,6 +223,9 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
                : fits     ? 0
                           : E2BIG,
                error == 0 && fits ? q.reply.size() : 0);
+    }
+    if (worker.intent != nullptr && directory_) {
+        publish(worker.intent->state, std::uint32_t{IntentRecord::none});
     }
     leave(c);
 }
@@ -326,6 +336,8 @@ int ServerState::dispatch(Request& q) {
             return reclaim(q);
         case Opcode::lease_return:
             return lease_return(q);
+        case Opcode::resume:
+            return resume(q);
     }
     return ENOSYS;
 }

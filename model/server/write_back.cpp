@@ -29,6 +29,14 @@ void ServerState::dirtied(Inode& inode, InodeTable::Index index, Slot slot) {
         cache_.set_flags(slot, static_cast<std::uint8_t>(flags | page_redirtied));
     }
     cache_.mark_dirty(slot);
+    if (directory_) {
+        const pages::FrameIndex frame = cache_.frame(slot);
+        if (directory_->pages.find(frame) != nullptr && directory_->page(frame).state != 0) {
+            directory_->keep_state(frame, PageKept::dirty);
+        } else {
+            keep_page(slot, PageKept::dirty);
+        }
+    }
     list_dirty(inode, index);
 }
 
@@ -78,6 +86,7 @@ int ServerState::write_back(Inode& inode) {
                 if (failed == 0 && error == 0 && !redirtied) {
                     cache_.mark_clean(dirty[i]);
                     cleaned = true;
+                    keep_page(dirty[i], PageKept::clean);
                 }
                 again = again || redirtied;
                 cache_.unpin(dirty[i]);
@@ -103,6 +112,7 @@ int ServerState::write_back(Inode& inode) {
             inode.attr.mtime == change.value.mtime) {
             inode.size_ahead = false;
             inode.attr.blocks = told->blocks;
+            keep_size(inode);
         } else if (!told && told.error() != ENOENT && told.error() != ESTALE) {
             error = told.error();
         }

@@ -189,11 +189,13 @@ Answer Broker::Connections::answer(Peer& peer, Call call, Reader& reader) {
         case Call::frames_donate:
         case Call::frames_reclaim:
         case Call::frames_limit:
+        case Call::frames_all:
             return frames_call(host_, peer.caller, call, reader);
         case Call::grant:
         case Call::accept_transfer:
         case Call::revoke:
         case Call::take_transferred:
+        case Call::entries_all:
         case Call::transfer:
             return grants_call(host_, peer.caller, call, reader);
         case Call::map:

@@ -1,6 +1,7 @@
 // Frames: who has how many of the host's pages.
 #include <algorithm>
 
+#include "model/host/frames.h"
 #include "real/local/host_state.h"
 
 namespace xenfs::real::local {
@@ -61,6 +62,19 @@ Answer balloon(HostState& host, DomainRecord& domain, Call call, Reader& reader)
     return answer;
 }
 
+/// A piece of the list, from a frame's number on.
+Answer all(const DomainRecord& domain, Reader& reader) {
+    const auto first = reader.take<Frame>();
+    if (!reader.ok()) return Answer(EINVAL);
+    std::vector<host::OwnedFrame> found;
+    for (Frame frame = first; frame < domain.frames.size() && found.size() < max_batch; ++frame) {
+        if (domain.frames[frame].used) found.push_back({frame, domain.frames[frame].shared});
+    }
+    Answer answer(0);
+    answer.packet.put_span(std::span<const host::OwnedFrame>(found));
+    return answer;
+}
+
 }  // namespace
 
 Answer frames_call(HostState& host, Caller& caller, Call call, Reader& reader) {
@@ -74,6 +88,8 @@ Answer frames_call(HostState& host, Caller& caller, Call call, Reader& reader) {
         case Call::frames_donate:
         case Call::frames_reclaim:
             return balloon(host, domain, call, reader);
+        case Call::frames_all:
+            return all(domain, reader);
         default: {
             const auto limit = reader.take<std::uint64_t>();
             if (!reader.ok()) return Answer(EINVAL);

@@ -131,6 +131,25 @@ GrantStatus transfer_one(HostState& host, Caller& caller,
     return status;
 }
 
+/// A piece of the list, from a reference on.
+Answer all(DomainRecord& domain, Reader& reader) {
+    const auto first = reader.take<GrantRef>();
+    if (!reader.ok()) return Answer(EINVAL);
+    std::vector<host::FoundEntry> found;
+    for (GrantRef at = first; at < domain.grants.ever_used() && found.size() < max_batch; ++at) {
+        const GrantEntry* const entry = domain.grants.find(at);
+        if (entry == nullptr) continue;
+        const bool accepts = (entry->flags & GrantEntry::type_mask) == GrantEntry::accept_transfer;
+        const bool read_only = (entry->flags & GrantEntry::readonly) != 0;
+        found.push_back({at, entry->domain, entry->frame,
+                         read_only ? Access::read : Access::read_write, accepts,
+                         (entry->flags & GrantEntry::type_mask) == 0});
+    }
+    Answer answer(0);
+    answer.packet.put_span(std::span<const host::FoundEntry>(found));
+    return answer;
+}
+
 Answer transfer(HostState& host, Caller& caller, Reader& reader) {
     const auto operations = reader.take_rest<host::TransferOperation>();
     if (!reader.ok()) return Answer(EINVAL);
@@ -155,6 +174,8 @@ Answer grants_call(HostState& host, Caller& caller, Call call, Reader& reader) {
             return revoke(domain, reader);
         case Call::take_transferred:
             return take_transferred(domain, reader);
+        case Call::entries_all:
+            return all(domain, reader);
         default:
             return transfer(host, caller, reader);
     }

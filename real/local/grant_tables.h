@@ -31,6 +31,7 @@ class GrantTable {
     explicit GrantTable(std::size_t capacity) : capacity_(capacity) {}
     std::size_t capacity() const { return capacity_; }
     std::size_t in_use() const { return entries_.size() - resting_.size(); }
+    std::size_t ever_used() const { return entries_.size(); }
 
     /// Null: never given out, or ended.
     GrantEntry* find(GrantRef reference) {

@@ -75,6 +75,18 @@ std::size_t LocalGrants::grant_capacity() const {
     return published(account_.grant_capacity);
 }
 
+Result<std::vector<host::FoundEntry>> LocalGrants::all() const {
+    std::vector<host::FoundEntry> found;
+    for (GrantRef next = 0;;) {
+        const Reply reply = link_.call(Writer(Call::entries_all).put(next));
+        if (reply.error != 0) return Errno{reply.error};
+        const auto piece = reply.rest().take_rest<host::FoundEntry>();
+        if (piece.empty()) return found;
+        found.insert(found.end(), piece.begin(), piece.end());
+        next = piece.back().reference + 1;
+    }
+}
+
 Window* LocalGrants::window(DomainId granter, Access access, MapHandle by) {
     return windows_.get(granter, access, [&] {
         Reply reply = link_.call(Writer(Call::window).put(by));

@@ -20,6 +20,7 @@ class LocalGrants final : public host::Grants {
     Frame take_transferred(GrantRef reference) override;
     std::size_t granted() const override;
     std::size_t grant_capacity() const override;
+    Result<std::vector<host::FoundEntry>> all() const override;
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status) override;
     void unmap(std::span<const MapHandle> handles) override;

@@ -61,6 +61,18 @@ void LocalFrames::set_limit(std::size_t frames) {
     (void)link_.call(Writer(Call::frames_limit).put(std::uint64_t{frames}));
 }
 
+Result<std::vector<host::OwnedFrame>> LocalFrames::all() const {
+    std::vector<host::OwnedFrame> found;
+    for (Frame next = 0;;) {
+        const Reply reply = link_.call(Writer(Call::frames_all).put(next));
+        if (reply.error != 0) return Errno{reply.error};
+        const auto piece = reply.rest().take_rest<host::OwnedFrame>();
+        if (piece.empty()) return found;
+        found.insert(found.end(), piece.begin(), piece.end());
+        next = piece.back().frame + 1;
+    }
+}
+
 std::byte* LocalMemory::address(host::Page page) const {
     if (page.kind == host::Page::Kind::mapping) return grants_.address(page.id);
     const bool own =

@@ -18,6 +18,7 @@ class LocalFrames final : public host::Frames {
     std::size_t owned() const override;
     std::size_t limit() const override;
     void set_limit(std::size_t frames) override;
+    Result<std::vector<host::OwnedFrame>> all() const override;
 
     std::size_t allocate(std::span<Frame> out, bool shared);
     /// Aborts where a frame is not ours or still granted, with a sentence.

@@ -118,12 +118,53 @@ void guest(Side& side, std::size_t index) {
 }
 }  // namespace balloon
 
+/// What a successor of a dead server needs to know: every frame and every entry, as they are.
+namespace all_listed {
+void server(Side& side) {
+    host::Host& host = side.host;
+    const auto before = host.frames().all();
+    if (before.error() == ENOTSUP) return;
+    ASSERT_TRUE(before);
+    const auto frames = side.frames(3);
+    const auto shared = host.memory().allocate_shared();
+    const GrantRef read = side.grant(side.guest(0), frames[0], Access::read);
+    const GrantRef write = side.grant(side.guest(0), frames[1], Access::read_write);
+    const auto found = host.frames().all();
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->size(), before->size() + 3 + (shared ? 1 : 0));
+    const auto has = [&](Frame frame, bool is_shared) {
+        return std::any_of(found->begin(), found->end(), [&](const host::OwnedFrame& f) {
+            return f.frame == frame && f.shared == is_shared;
+        });
+    };
+    for (const Frame frame : frames) EXPECT_TRUE(has(frame, false));
+    if (shared) EXPECT_TRUE(has(*shared, true));
+    const auto entries = host.grants().all();
+    ASSERT_TRUE(entries);
+    std::size_t seen = 0;
+    for (const host::FoundEntry& entry : *entries) {
+        if (entry.reference != read && entry.reference != write) continue;
+        ++seen;
+        EXPECT_EQ(entry.frame, frames[entry.reference == read ? 0 : 1]);
+        EXPECT_EQ(entry.domain, side.guest(0));
+        EXPECT_EQ(entry.access, entry.reference == read ? Access::read : Access::read_write);
+        EXPECT_FALSE(entry.accepts || entry.revoked);
+    }
+    EXPECT_EQ(seen, 2u);
+    EXPECT_EQ(side.revoke(read), GrantStatus::okay);
+    EXPECT_EQ(side.revoke(write), GrantStatus::okay);
+    host.frames().release(frames);
+    if (shared) host.memory().release_shared(*shared);
+}
+}  // namespace all_listed
+
 }  // namespace
 
 std::vector<Case> frame_cases() {
     return {{"frame_limit", 1, frame_limit::server, no_guest},
             {"frame_limit_of_guest", 1, no_server,
              [](Side& side, std::size_t) { frame_limit::server(side); }},
+            {"all_listed", 1, all_listed::server, no_guest},
             {"contents", 1, contents::server, no_guest},
             {"balloon", 2, balloon::server, balloon::guest}};
 }

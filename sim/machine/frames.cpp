@@ -109,4 +109,16 @@ void MachineState::count_file(DomainState& domain, int change) {
     counters.file_frames_peak = std::max(counters.file_frames_peak, counters.file_frames);
 }
 
+Result<std::vector<host::OwnedFrame>> SimFrames::all() const {
+    std::vector<host::OwnedFrame> found;
+    for (Frame frame = 0; frame < machine.frames.used_pages(); ++frame) {
+        const FrameRecord& record = machine.frames[frame];
+        if (record.use == FrameRecord::free || record.owner != granter.id || record.zombie)
+            continue;
+        found.push_back({frame, record.use == FrameRecord::control});
+    }
+    machine.hypercall(self, 0);
+    return found;
+}
+
 }  // namespace xenfs::sim

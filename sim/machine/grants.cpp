@@ -290,4 +290,18 @@ void SimGrants::transfer(std::span<host::TransferOperation> operations) {
     machine.hypercall(self, static_cast<Nanoseconds>(operations.size()) * machine.prices.flip);
 }
 
+Result<std::vector<host::FoundEntry>> SimGrants::all() const {
+    std::vector<host::FoundEntry> found;
+    for (GrantRef reference = 0; granter.grants.exists(reference); ++reference) {
+        const GrantEntry& entry = granter.grants[reference];
+        if (!entry.used) continue;
+        const std::uint8_t type = entry.flags & GrantEntry::type_mask;
+        const bool accepts = type == GrantEntry::accept_transfer;
+        const bool read_only = (entry.flags & GrantEntry::readonly) != 0;
+        found.push_back({reference, entry.domain, entry.frame,
+                         read_only ? Access::read : Access::read_write, accepts, type == 0});
+    }
+    return found;
+}
+
 }  // namespace xenfs::sim

@@ -26,6 +26,7 @@ class SimFrames final : public host::Frames, private ViewOf {
     std::size_t owned() const override;
     std::size_t limit() const override;
     void set_limit(std::size_t frames) override;
+    Result<std::vector<host::OwnedFrame>> all() const override;
 };
 
 class SimGrants final : public host::Grants, private ViewOf {
@@ -38,6 +39,7 @@ class SimGrants final : public host::Grants, private ViewOf {
     Frame take_transferred(GrantRef reference) override;
     std::size_t granted() const override;
     std::size_t grant_capacity() const override;
+    Result<std::vector<host::FoundEntry>> all() const override;
     void map(DomainId granter_id, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status) override;
     void unmap(std::span<const MapHandle> handles) override;

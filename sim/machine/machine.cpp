@@ -81,15 +81,22 @@ Domain& MachineState::create_domain(DomainConfig domain_config) {
     return domain.handle;
 }
 
-void MachineState::destroy_domain(DomainId id) {
+void MachineState::kill_process(DomainId id) {
     DomainState* const dying = alive(id);
     if (dying == nullptr) return;
     scheduler.kill_all(*dying);  // with its host still working for what unwinds
-    dying->alive = false;
     dying->ports.close_all(scheduler);
     for (std::uint32_t i = 0; i < dying->maptrack.ever_used(); ++i) {
         if (dying->maptrack.used(i)) drop_mapping(*dying, dying->maptrack.handle_of(i));
     }
+    store.unwatch_all(id);
+}
+
+void MachineState::destroy_domain(DomainId id) {
+    DomainState* const dying = alive(id);
+    if (dying == nullptr) return;
+    kill_process(id);
+    dying->alive = false;
     dying->grants.clear();  // peers' mappings keep their frames by themselves
     FrameAccount& account = dying->frames;
     frames.counts.free_frames += account.reserved - account.allocated;
@@ -193,6 +200,9 @@ Machine::~Machine() = default;
 
 Domain& Machine::create_domain(DomainConfig config) {
     return state_->create_domain(std::move(config));
+}
+void Machine::kill_process(DomainId domain) {
+    state_->kill_process(domain);
 }
 void Machine::destroy_domain(DomainId domain) {
     state_->destroy_domain(domain);

@@ -151,6 +151,9 @@ class Machine {
     /// its grants end, its store nodes go. Frames of its own that peers still map stay until the
     /// last unmap (the domain is a zombie). Its last act may be its own destruction.
     void destroy_domain(DomainId domain);
+    /// As SIGKILL of the one process that a domain's tasks are: they are unwound, its events close,
+    /// its mappings and watches go. Frames, grant entries and store nodes stay.
+    void kill_process(DomainId domain);
     Domain* find(DomainId domain);  ///< null: none such, or dead
 
     /// Two domains in one view, as host.h describes: events, tasks, store, clock and mappings of

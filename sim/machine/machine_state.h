@@ -47,6 +47,7 @@ class MachineState {
     ~MachineState();
 
     Domain& create_domain(DomainConfig domain_config);
+    void kill_process(DomainId id);
     void destroy_domain(DomainId id);
     /// Null where there is no such domain, or it is dead.
     DomainState* alive(DomainId id) {

@@ -80,12 +80,16 @@ void StoreTree::introduce(DomainId domain) {
 }
 
 void StoreTree::forget(DomainId domain) {
+    unwatch_all(domain);
+    (void)remove(0, "/local/domain/" + std::to_string(domain));
+}
+
+void StoreTree::unwatch_all(DomainId domain) {
     std::erase_if(watches_, [&](const auto& entry) {
         if (entry.second->who != domain) return false;
         scheduler_.timers().disarm(*entry.second);
         return true;
     });
-    (void)remove(0, "/local/domain/" + std::to_string(domain));
 }
 
 Result<std::string> StoreTree::read(DomainId who, std::string_view path) {

@@ -21,6 +21,7 @@ class StoreTree {
     /// The toolstack's part: /local/domain/<id>, owned by the domain.
     void introduce(DomainId domain);
     void forget(DomainId domain);  ///< its home and its watches go
+    void unwatch_all(DomainId domain);
 
     Result<std::string> read(DomainId who, std::string_view path);
     int write(DomainId who, std::string_view path, std::string_view value);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "model/host/storage.h"
@@ -66,6 +67,7 @@ class VolumeStorage final : public host::Storage {
     int removexattr(NodeId node, std::string_view name) override;
     int open_node(NodeId node) override;
     void close_node(NodeId node) override;
+    void drop_nameless() override;
     int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
     int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                     std::uint64_t length) override;
@@ -87,6 +89,8 @@ class VolumeStorage final : public host::Storage {
 
     /// Another mounter of the same volume may change this node: its cached metadata go.
     void invalidate(NodeId node);
+    /// The server that had nodes open was killed: they stay so until drop_nameless().
+    void server_died();
     /// As umount and mount: commits, then forgets the cached metadata.
     void drop_caches();
     Volume& volume() { return volume_; }
@@ -110,6 +114,7 @@ class VolumeStorage final : public host::Storage {
     MountOptions options_;
     MetadataCache cache_;
     Journal journal_;
+    std::unordered_map<NodeId, std::uint32_t> opens_, opens_before_;  ///< by a dead server
     std::unique_ptr<host::Gate> dirty_;  ///< woken when the journal is no longer empty
     VolumeStats stats_;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "sim/storage/volume_storage.h"
 
@@ -31,11 +32,25 @@ int VolumeStorage::removexattr(NodeId node, std::string_view name) {
 }
 
 int VolumeStorage::open_node(NodeId node) {
-    return volume_.open_node(node);
+    const int error = volume_.open_node(node);
+    if (error == 0) ++opens_[node];
+    return error;
 }
 
 void VolumeStorage::close_node(NodeId node) {
+    if (--opens_.at(node) == 0) opens_.erase(node);
     volume_.close_node(node);
+}
+
+void VolumeStorage::server_died() {
+    for (const auto& [node, count] : opens_) opens_before_[node] += count;
+    opens_.clear();
+}
+
+void VolumeStorage::drop_nameless() {
+    for (const auto& [node, count] : std::exchange(opens_before_, {})) {
+        for (std::uint32_t i = 0; i < count; ++i) volume_.close_node(node);
+    }
 }
 
 int VolumeStorage::read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) {

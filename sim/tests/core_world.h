@@ -56,6 +56,7 @@ struct WorldOptions {
     EventFaults event_faults;
     std::uint64_t quota = 4096;
     std::size_t grant_frames = 1024;  ///< the pool's grant table, 512 entries each
+    bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
 };
@@ -77,23 +78,27 @@ class World {
                                       .memory_pages = options_.server.cache_pages + 65536,
                                       .grant_frames = options_.grant_frames,
                                       .populated = false})),
+          server_domain(
+              options_.own_server_domain
+                  ? machine.create_domain({.name = "server", .vcpus = 2, .memory_pages = 1024})
+                  : dom0),
           disk(disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32)),
           driver(simulation, disk, DiskQueue::fcfs),
           partition(dom0.host(), driver, 0, volume_blocks),
           volume(volume_blocks),
           storage(dom0, volume, partition, MountOptions::from(machine.costs())),
-          server(machine.server_view(dom0, pool), storage, options_.server) {
+          server_host(machine.server_view(server_domain, pool)),
+          first_server(server_host, storage, options_.server) {
         for (std::size_t i = 0; i < options_.guests; ++i) {
             Domain& guest = machine.create_domain({.name = "guest" + std::to_string(i),
                                                    .vcpus = 2,
                                                    .memory_pages = options_.guest_pages});
             guests.push_back(&guest);
-            EXPECT_EQ(server.attach({.guest = guest.id(), .quota_pages = options_.quota}), 0);
             ClientConfig config = options_.client;
-            config.server = dom0.id();
+            config.server = server_domain.id();
             clients.push_back(std::make_unique<Client>(guest.host(), config));
         }
-        dom0.spawn("start", [this] { server.start(); });
+        start_server();
         mounting_ = options_.guests;
         for (std::size_t i = 0; i < options_.guests; ++i) {
             guests[i]->spawn("mount", [this, i] {
@@ -101,6 +106,26 @@ class World {
                 --mounting_;
             });
         }
+    }
+
+    server::Server& server() { return next_server ? *next_server : first_server; }
+    void start_server() {
+        for (Domain* guest : guests) {
+            EXPECT_EQ(server().attach({.guest = guest->id(), .quota_pages = options_.quota}), 0);
+        }
+        server_domain.spawn("start", [this] { server().start(); });
+    }
+    bool all_mounted() const { return mounting_ == 0; }
+    /// As kill -9, from a task of another domain: what the server did is as far as it was.
+    void kill_server() {
+        server().abandon();
+        machine.kill_process(server_domain.id());
+        storage.server_died();
+    }
+    /// Over the pool that the killed one left.
+    void restart_server() {
+        next_server = std::make_unique<server::Server>(server_host, storage, options_.server);
+        start_server();
     }
 
     /// A program of guest i, from the moment when all guests have mounted.
@@ -127,7 +152,7 @@ class World {
         for (std::size_t i = 0; i < options_.guests; ++i) {
             guests[i]->spawn("unmount", [this, i, orderly] {
                 wait_until(i, [this] { return programs_ == 0 && mounting_ == 0; });
-                server.check();
+                server().check();
                 if (orderly) {
                     EXPECT_EQ(clients[i]->unmount(), 0);
                 }
@@ -138,7 +163,7 @@ class World {
         for (Domain* guest : guests) {
             EXPECT_EQ(guest->counters().bad_handles, 0u);
             EXPECT_EQ(guest->counters().file_frames, 0u) << guest->name() << " kept file data";
-            EXPECT_EQ(server.charges(guest->id()).pinned, 0u) << guest->name();
+            EXPECT_EQ(server().charges(guest->id()).pinned, 0u) << guest->name();
         }
         EXPECT_EQ(machine.memory().mappings, ring_mappings) << "mappings were left behind";
     }
@@ -165,12 +190,15 @@ class World {
     Machine machine;
     Domain& dom0;
     Domain& pool;
+    Domain& server_domain;
     Disk disk;
     DiskDriver driver;
     Partition partition;
     Volume volume;
     VolumeStorage storage;
-    server::Server server;
+    host::Host& server_host;
+    server::Server first_server;
+    std::unique_ptr<server::Server> next_server;  ///< after a kill
     std::vector<Domain*> guests;
     std::vector<std::unique_ptr<Client>> clients;
 };

@@ -1,0 +1,221 @@
+#include "model/server/directory.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace xenfs::server {
+namespace {
+
+constexpr std::uint64_t magic = 0x3152'4944'5346'4e58;  // "XNFSDIR1" in memory
+constexpr std::uint32_t version = 1;
+constexpr unsigned unique_shift = 8;
+
+}  // namespace
+
+struct Directory::Root {
+    std::uint64_t magic;
+    std::uint32_t version, reserved;
+    std::uint64_t sessions;
+    std::uint32_t index[5][PoolTable::index_pages];
+};
+
+bool PoolTable::attach(std::uint32_t* index, std::span<const Frame> shared) {
+    index_ = index;
+    const auto bytes_of = [&](std::uint32_t plus_one) -> std::byte* {
+        const Frame frame = plus_one - 1;
+        if (!std::binary_search(shared.begin(), shared.end(), frame)) return nullptr;
+        return memory_.bytes(host::Page::of_frame(frame));
+    };
+    for (std::size_t i = 0; i < index_pages && index_[i] != 0; ++i) {
+        auto* const page = reinterpret_cast<std::uint32_t*>(bytes_of(index_[i]));
+        if (page == nullptr) return false;
+        indices_.push_back(page);
+        for (std::size_t j = 0; j < leaves_per_index && page[j] != 0; ++j) {
+            std::byte* const leaf = bytes_of(page[j]);
+            if (leaf == nullptr) return false;
+            leaves_.push_back(leaf);
+        }
+    }
+    return true;
+}
+
+bool PoolTable::grow() {
+    const std::size_t leaf = leaves_.size();
+    if (leaf / leaves_per_index >= index_pages) return false;
+    if (leaf / leaves_per_index == indices_.size()) {
+        const auto frame = memory_.allocate_shared();
+        if (!frame) return false;
+        std::byte* const page = memory_.bytes(host::Page::of_frame(*frame));
+        publish(index_[indices_.size()], *frame + 1);
+        indices_.push_back(reinterpret_cast<std::uint32_t*>(page));
+    }
+    const auto frame = memory_.allocate_shared();
+    if (!frame) return false;
+    std::byte* const page = memory_.bytes(host::Page::of_frame(*frame));
+    publish(indices_.back()[leaf % leaves_per_index], *frame + 1);
+    leaves_.push_back(page);
+    return true;
+}
+
+std::byte* PoolTable::reach(std::uint32_t record) {
+    while (record / per_leaf_ >= leaves_.size()) {
+        if (!grow()) return nullptr;
+    }
+    return find(record);
+}
+
+void PoolTable::list_frames(std::vector<Frame>& out) const {
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+        out.push_back(index_[i] - 1);
+        for (std::size_t j = 0; j < leaves_per_index && indices_[i][j] != 0; ++j) {
+            out.push_back(indices_[i][j] - 1);
+        }
+    }
+}
+
+Directory::Directory(host::Host& host)
+    : pages(host.memory(), sizeof(PageRecord)),
+      nodes(host.memory(), sizeof(NodeRecord)),
+      entries(host.memory(), sizeof(std::uint64_t)),
+      clients(host.memory(), sizeof(ClientRecord)),
+      intents(host.memory(), sizeof(IntentRecord)),
+      memory_(host.memory()) {}
+
+bool Directory::attach(Frame root, std::span<const Frame> shared) {
+    root_frame_ = root;
+    root_ = reinterpret_cast<Root*>(memory_.bytes(host::Page::of_frame(root)));
+    PoolTable* const tables[] = {&pages, &nodes, &entries, &clients, &intents};
+    for (std::size_t i = 0; i < std::size(tables); ++i) {
+        if (!tables[i]->attach(root_->index[i], shared)) return false;
+    }
+    return true;
+}
+
+std::unique_ptr<Directory> Directory::make(host::Host& host) {
+    static_assert(sizeof(Root) <= page_size);
+    const auto root = host.memory().allocate_shared();
+    if (!root) return nullptr;
+    auto made = std::make_unique<Directory>(host);
+    made->attach(*root, {});
+    made->root_->version = version;
+    publish(made->root_->magic, magic);
+    return made;
+}
+
+std::unique_ptr<Directory> Directory::open(host::Host& host, Frame root,
+                                           std::span<const Frame> shared) {
+    if (!std::binary_search(shared.begin(), shared.end(), root)) return nullptr;
+    auto made = std::make_unique<Directory>(host);
+    const auto* const page =
+        reinterpret_cast<const Root*>(host.memory().bytes(host::Page::of_frame(root)));
+    if (page->magic != magic || page->version != version) return nullptr;
+    return made->attach(root, shared) ? std::move(made) : nullptr;
+}
+
+std::vector<Frame> Directory::frames() const {
+    std::vector<Frame> all{root_frame_};
+    for (const PoolTable* table : {&pages, &nodes, &entries, &clients, &intents}) {
+        table->list_frames(all);
+    }
+    std::sort(all.begin(), all.end());
+    return all;
+}
+
+std::uint64_t Directory::next_session() {
+    publish(root_->sessions, root_->sessions + 1);
+    return root_->sessions;
+}
+
+void Directory::begin() {
+    fresh_node_ = nodes.records();
+    vacant_nodes_.clear();
+    for (std::uint32_t i = fresh_node_; i-- > 0;) {
+        if (node(i).state == NodeRecord::vacant) vacant_nodes_.push_back(i);
+    }
+    for (std::uint32_t i = 0; i < pages.records(); ++i) {
+        if (page(i).state != 0) sequence_ = std::max(sequence_, page(i).sequence);
+    }
+}
+
+void Directory::keep_page(std::uint32_t index, Frame frame, NodeId node, std::uint32_t at,
+                          PageKept state) {
+    PageRecord& record = page(index);
+    keep_state(index, PageKept::no);
+    record.node = node;
+    record.page = at;
+    record.frame = frame;
+    record.sequence = ++sequence_;
+    keep_state(index, state);
+}
+
+std::uint32_t Directory::keep_node(NodeId id, std::string_view handle) {
+    std::uint32_t record = fresh_node_;
+    if (!vacant_nodes_.empty()) {
+        record = vacant_nodes_.back();
+        vacant_nodes_.pop_back();
+    } else if (nodes.reach(record) != nullptr) {
+        ++fresh_node_;
+    } else {
+        return no_node;
+    }
+    NodeRecord& made = node(record);
+    made.node = id;
+    // A longer one is left out: the storage then has to find the node by its id.
+    made.handle_bytes =
+        handle.size() > sizeof made.handle ? 0 : static_cast<std::uint32_t>(handle.size());
+    std::memcpy(made.handle, handle.data(), made.handle_bytes);
+    publish(made.state, std::uint32_t{NodeRecord::used});
+    return record;
+}
+
+void Directory::keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
+                          NodeRecord::State state) {
+    NodeRecord& kept = node(record);
+    if (state != NodeRecord::used) {
+        publish(kept.size, size);
+        publish(kept.mtime, mtime);
+    }
+    publish(kept.state, std::uint32_t{state});
+}
+
+void Directory::drop_node(std::uint32_t record) {
+    publish(node(record).state, std::uint32_t{NodeRecord::vacant});
+    vacant_nodes_.push_back(record);
+}
+
+void Directory::keep_entry(GrantRef reference, std::uint32_t client, std::uint64_t unique) {
+    if (std::byte* const at = entries.reach(reference)) {
+        publish(*reinterpret_cast<std::uint64_t*>(at), unique << unique_shift | (client + 1));
+    }
+}
+
+void Directory::drop_entry(GrantRef reference) {
+    if (std::byte* const at = entries.find(reference)) {
+        publish(*reinterpret_cast<std::uint64_t*>(at), std::uint64_t{0});
+    }
+}
+
+Directory::Given Directory::entry(GrantRef reference) const {
+    const std::byte* const at = entries.find(reference);
+    const std::uint64_t word = at == nullptr ? 0 : *reinterpret_cast<const std::uint64_t*>(at);
+    if (word == 0) return {};
+    return {true, static_cast<std::uint32_t>(word & 0xff) - 1, word >> unique_shift};
+}
+
+void Directory::keep_client(std::uint32_t index, DomainId domain, std::uint32_t number,
+                            std::uint64_t session) {
+    auto* const at = reinterpret_cast<ClientRecord*>(clients.reach(index));
+    if (at == nullptr) return;
+    publish(at->session, std::uint64_t{0});
+    at->number = number;
+    at->domain = domain;
+    publish(at->session, session);
+}
+
+void Directory::drop_client(std::uint32_t index) {
+    if (auto* const at = reinterpret_cast<ClientRecord*>(clients.find(index))) {
+        publish(at->session, std::uint64_t{0});
+    }
+}
+
+}  // namespace xenfs::server
