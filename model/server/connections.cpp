@@ -189,6 +189,7 @@ void ServerState::disconnect(Connection& c) {
 
 /// An offer that nobody took.
 void ServerState::withdraw(Connection& c) {
+    if (c.returning) not_coming_back(c);
     if (c.watch != 0) {
         host_.store().unwatch(c.watch);
         protocol::write_backend_state(host_.store(), c.device, XenbusState::closed);

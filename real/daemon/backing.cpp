@@ -9,7 +9,9 @@ namespace xenfs::real::daemon {
 namespace {
 
 std::size_t pool_pages(const DaemonConfig& config) {
-    return static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
+    const auto pages =
+        static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
+    return pages + pages / 16 + 256;  // what the server keeps for a successor (directory.h)
 }
 
 class LocalBacking final : public Backing {

@@ -290,6 +290,7 @@ server::Config server_config(const DaemonConfig& config) {
     server.ack_timeout = config.ack_timeout_ns;
     server.leases = config.leases;
     server.max_slots = static_cast<std::uint32_t>(config.slots);
+    server.recovery = config.dedup == "name";
     return server;
 }
 

@@ -52,7 +52,6 @@ Service::~Service() {
 void Service::start() {
     Monitor::Entry entry(backing_->monitor());
     domains_gate_ = backing_->host().tasks().make_gate();
-    server_->start();
     backing_->host().tasks().spawn(
         "xenfsd-domains", [this] { watch_domains(); }, true);
     watch_ = backing_->host().store().watch(backing_->domains_watch(), [this] {
@@ -97,6 +96,10 @@ void Service::watch_domains() {
             if (!service.stopping_) eventfd_write(service.gone_.get(), 1);
         }
     } farewell{*this};
+    // The server takes over what a predecessor left for the domains that it is told of by then.
+    domains_changed_ = false;
+    look_at_domains();
+    server_->start();
     while (!stopping_) {
         if (!domains_changed_) {
             domains_gate_->wait();

@@ -1,5 +1,6 @@
 #include "real/storage/node_table.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -8,12 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <vector>
 
 namespace xenfs::real::storage {
 namespace {
 
 constexpr unsigned inode_bits = 40;
 constexpr std::size_t dead_remembered = 65536;
+constexpr int most_looks = 4;
 /// Kept also where those that must stay fill the budget.
 constexpr std::size_t least_recent = 16;
 /// First byte of an identity that is no handle; file handle types are small numbers.
@@ -164,6 +167,12 @@ Result<FoundFile> NodeTable::adopt(NodeId parent, std::string_view name, Descrip
 }
 
 Result<OpenFile> NodeTable::get(NodeId node) {
+    bool unknown = false;
+    {
+        std::lock_guard hold(mutex_);
+        unknown = !records_.contains(node);
+    }
+    if (unknown && !look_for(node)) return Errno{ESTALE};
     {
         std::lock_guard hold(mutex_);
         const auto known = records_.find(node);
@@ -269,7 +278,60 @@ Result<OpenFile> NodeTable::kept(NodeId node, OpenFile file) {
     return now;
 }
 
+std::string NodeTable::identity(NodeId node) const {
+    std::lock_guard hold(mutex_);
+    const auto known = records_.find(node);
+    return known == records_.end() ? std::string() : known->second.identity;
+}
+
+int NodeTable::restore(NodeId node, std::string_view identity) {
+    {
+        std::lock_guard hold(mutex_);
+        if (records_.contains(node)) return 0;
+        if (by_handle_ && !identity.empty()) {
+            records_[node].identity = identity;
+            return 0;
+        }
+    }
+    return look_for(node) ? 0 : ESTALE;
+}
+
+/// Looks through the whole tree for a node that a server before this one gave its id to. That is
+/// done once, or again where something moved meanwhile, but not for whoever asks for nonsense.
+bool NodeTable::look_for(NodeId node) {
+    std::lock_guard one(look_mutex_);
+    if (!looked_through_) {
+        const std::uint64_t before = moves_;
+        look_through();
+        looked_through_ = moves_ == before || ++looks_ == most_looks;
+    }
+    std::lock_guard hold(mutex_);
+    return records_.contains(node);
+}
+
+/// Learns the id, parent and name of everything in the tree.
+void NodeTable::look_through() {
+    std::vector<NodeId> directories{root_node};
+    while (!directories.empty()) {
+        const NodeId node = directories.back();
+        directories.pop_back();
+        const auto opened = get(node, OpenMode::read);
+        if (!opened) continue;
+        DIR* const listing = fdopendir(dup(opened->get()));
+        if (listing == nullptr) continue;
+        rewinddir(listing);
+        while (const dirent* const entry = readdir(listing)) {
+            const std::string_view name(entry->d_name);
+            if (name == "." || name == "..") continue;
+            const auto found = find(node, opened->get(), name);
+            if (found && S_ISDIR(found->status.st_mode)) directories.push_back(found->node);
+        }
+        closedir(listing);
+    }
+}
+
 void NodeTable::moved(NodeId node, NodeId parent, std::string_view name) {
+    ++moves_;
     if (by_handle_) return;
     std::lock_guard hold(mutex_);
     const auto known = records_.find(node);
@@ -326,6 +388,12 @@ void NodeTable::close(NodeId node) {
     } else {
         place(node, record);
     }
+}
+
+bool NodeTable::opened(NodeId node) const {
+    std::lock_guard hold(mutex_);
+    const auto known = records_.find(node);
+    return known != records_.end() && known->second.opens != 0;
 }
 
 /// Lists the node as the most recently used one, or takes it off the list where its descriptor must

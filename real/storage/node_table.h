@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -73,6 +74,13 @@ class NodeTable {
     /// Counted: an opened node keeps its descriptor.
     int open(NodeId node);
     void close(NodeId node);
+    bool opened(NodeId node) const;
+
+    /// What finds the node again in a later life of the server.
+    std::string identity(NodeId node) const;
+    /// A node that a server before this one knew. Without a handle that can be opened it is looked
+    /// for in the whole tree, as is any node that get() does not know. ESTALE: it is gone.
+    int restore(NodeId node, std::string_view identity);
 
     int root() const { return root_.get(); }
     /// This process's descriptors as a directory, to open or change what an O_PATH one names.
@@ -99,6 +107,8 @@ class NodeTable {
     Result<OpenFile> kept(NodeId node, OpenFile file);
     template <class Open>
     Descriptor with_room(Open open);
+    bool look_for(NodeId node);
+    void look_through();
 
     // Under mutex_
     NodeId id_for(const std::string& identity, std::uint64_t inode) const;
@@ -111,6 +121,10 @@ class NodeTable {
     std::size_t budget_;
     bool by_handle_ = false;  ///< open_by_handle_at works
     bool has_handles_ = false;
+    std::mutex look_mutex_;        ///< taken before mutex_
+    bool looked_through_ = false;  ///< under look_mutex_
+    int looks_ = 0;
+    std::atomic<std::uint64_t> moves_{0};
 
     mutable std::mutex mutex_;
     std::unordered_map<NodeId, Record> records_;

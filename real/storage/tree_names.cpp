@@ -65,7 +65,7 @@ Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType ty
     const auto found = opened ? nodes_.adopt(parent, name, std::move(opened), OpenMode::write)
                               : nodes_.find(parent, in, name);
     if (!found) return Errno{found.error()};
-    return attributes_of(found->status, found->node);
+    return attributes(found->status, found->node);
 }
 
 Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name) {
@@ -85,8 +85,14 @@ Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name
         }
         nodes_.moved(node, parent, name);
         if (fstat(file->get(), &status) != 0) return Errno{errno};
-        return attributes_of(status, node);
+        return attributes(status, node);
     });
+}
+
+/// Before a name goes: whether the file lives on without one.
+bool TreeStorage::keep_nameless(int directory, std::string_view name, const FoundFile& file) {
+    return S_ISREG(file.status.st_mode) && file.status.st_nlink == 1 && nodes_.opened(file.node) &&
+           nameless_.keep(directory, name, file.node);
 }
 
 Result<Attr> TreeStorage::unlink(NodeId parent, std::string_view name) {
@@ -98,10 +104,15 @@ Result<Attr> TreeStorage::unlink(NodeId parent, std::string_view name) {
         if (!found) return Errno{found.error()};
         if (S_ISDIR(found->status.st_mode)) return Errno{EISDIR};
         const std::string text(name);
-        if (unlinkat(above->get(), text.c_str(), 0) != 0) return Errno{errno};
+        const bool kept = keep_nameless(above->get(), name, *found);
+        if (unlinkat(above->get(), text.c_str(), 0) != 0) {
+            const int error = errno;
+            if (kept) nameless_.drop(found->node);
+            return Errno{error};
+        }
         if (fstat(found->file.get(), &found->status) != 0) return Errno{errno};
-        nodes_.lost_name(found->node, found->file, found->status.st_nlink);
-        return attributes_of(found->status, found->node);
+        nodes_.lost_name(found->node, found->file, kept ? 0 : found->status.st_nlink);
+        return attributes(found->status, found->node);
     });
 }
 
@@ -136,8 +147,12 @@ int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_p
     if (!moved) return moved.error();
     const auto replaced = nodes_.find(new_parent, to->get(), new_name);
     const std::string old_text(old_name), new_text(new_name);
+    const bool kept = replaced && flags == 0 && replaced->node != moved->node &&
+                      keep_nameless(to->get(), new_name, *replaced);
     if (renameat2(from->get(), old_text.c_str(), to->get(), new_text.c_str(), flags) != 0) {
-        return errno;
+        const int error = errno;
+        if (kept) nameless_.drop(replaced->node);
+        return error;
     }
     if (replaced && replaced->node == moved->node) return 0;  // two names of one file: nothing done
     nodes_.moved(moved->node, new_parent, new_name);
@@ -149,7 +164,7 @@ int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_p
     struct stat status {};
     const bool gone =
         S_ISDIR(replaced->status.st_mode) || fstat(replaced->file.get(), &status) != 0;
-    nodes_.lost_name(replaced->node, replaced->file, gone ? 0 : status.st_nlink);
+    nodes_.lost_name(replaced->node, replaced->file, gone || kept ? 0 : status.st_nlink);
     return 0;
 }
 
@@ -189,6 +204,7 @@ Result<std::vector<DirEntry>> TreeStorage::readdir(NodeId node, std::uint64_t of
                 at += entry->d_reclen;
                 const std::string_view name = entry->d_name;
                 if (name == "." || name == "..") continue;
+                if (node == root_node && name == Nameless::directory_name) continue;
                 const NodeId id = nodes_.id_of(directory.get(), entry->d_name, entry->d_ino);
                 if (id == 0) continue;  // it went, or cannot be asked
                 std::uint32_t type = DTTOIF(entry->d_type);

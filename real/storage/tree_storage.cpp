@@ -86,7 +86,8 @@ TreeStorage::TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root
     : memory_(memory),
       monitor_(monitor),
       options_(options),
-      nodes_(std::move(root), options.descriptors, options.find_again) {
+      nodes_(std::move(root), options.descriptors, options.find_again),
+      nameless_(nodes_.root()) {
     umask(0);
 }
 
@@ -98,7 +99,14 @@ bool TreeStorage::vanished() const {
 /// A directory in which `name` is to be looked for or changed.
 Result<OpenFile> TreeStorage::directory(NodeId node, std::string_view name) {
     if (const int error = protocol::check_name(name)) return Errno{error};
+    if (node == root_node && name == Nameless::directory_name) return Errno{ENOENT};
     return nodes_.get(node);
+}
+
+Attr TreeStorage::attributes(const struct stat& status, NodeId node) const {
+    Attr attr = attributes_of(status, node);
+    if (attr.links > 0 && nameless_.has(node)) --attr.links;
+    return attr;
 }
 
 Result<Attr> TreeStorage::lookup(NodeId parent, std::string_view name) {
@@ -107,7 +115,7 @@ Result<Attr> TreeStorage::lookup(NodeId parent, std::string_view name) {
         if (!above) return Errno{above.error()};
         const auto found = nodes_.find(parent, above->get(), name);
         if (!found) return Errno{found.error()};
-        return attributes_of(found->status, found->node);
+        return attributes(found->status, found->node);
     });
 }
 
@@ -117,7 +125,7 @@ Result<Attr> TreeStorage::getattr(NodeId node) {
         if (!file) return Errno{file.error()};
         struct stat status {};
         if (fstat(file->get(), &status) != 0) return Errno{errno};
-        return attributes_of(status, node);
+        return attributes(status, node);
     });
 }
 
@@ -154,7 +162,7 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
         if (utimensat(nodes_.by_number(), number.c_str(), times, 0) != 0) return Errno{errno};
     }
     if (fstat(file->get(), &status) != 0) return Errno{errno};
-    return attributes_of(status, node);
+    return attributes(status, node);
 }
 
 Result<StatFs> TreeStorage::statfs() {
@@ -178,7 +186,22 @@ int TreeStorage::open_node(NodeId node) {
 }
 
 void TreeStorage::close_node(NodeId node) {
-    outside([&] { nodes_.close(node); });
+    outside([&] {
+        nodes_.close(node);
+        if (!nodes_.opened(node)) nameless_.drop(node);
+    });
+}
+
+int TreeStorage::restore(NodeId node, std::string_view handle) {
+    return outside([&] { return nodes_.restore(node, handle); });
+}
+
+void TreeStorage::drop_nameless() {
+    outside([&] {
+        for (const NodeId node : nameless_.all()) {
+            if (!nodes_.opened(node)) nameless_.drop(node);
+        }
+    });
 }
 
 }  // namespace xenfs::real::storage

@@ -8,6 +8,7 @@
 #include "model/host/memory.h"
 #include "model/host/storage.h"
 #include "real/common/monitor.h"
+#include "real/storage/nameless.h"
 #include "real/storage/node_table.h"
 
 namespace xenfs::real::storage {
@@ -45,6 +46,9 @@ class TreeError : public std::runtime_error {
 /// and their kind), else to the process's. Permissions are the guest's kernel's business. Of
 /// extended attributes, user.*, POSIX ACLs and file capabilities are served.
 ///
+/// A file that is open when its last name goes gets another one in a hidden directory of the root
+/// (nameless.h), until it is closed: it outlives a server that is killed.
+///
 /// Every call lets go of the monitor while the kernel works. The process's umask is set to 0, since
 /// the mode is the client's.
 class TreeStorage final : public host::Storage {
@@ -73,6 +77,9 @@ class TreeStorage final : public host::Storage {
     int removexattr(NodeId node, std::string_view name) override;
     int open_node(NodeId node) override;
     void close_node(NodeId node) override;
+    std::string handle(NodeId node) override { return nodes_.identity(node); }
+    int restore(NodeId node, std::string_view handle) override;
+    void drop_nameless() override;
     int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
     int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                     std::uint64_t length) override;
@@ -90,6 +97,8 @@ class TreeStorage final : public host::Storage {
         return monitor_.outside(std::move(call));
     }
     Result<OpenFile> directory(NodeId node, std::string_view name);
+    Attr attributes(const struct stat& status, NodeId node) const;
+    bool keep_nameless(int directory, std::string_view name, const FoundFile& file);
     Result<Attr> change(NodeId node, const SetAttr& change);
     Result<Attr> make(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
                       Owner owner, const std::string& target, std::uint32_t rdev);
@@ -100,6 +109,7 @@ class TreeStorage final : public host::Storage {
     Monitor& monitor_;
     TreeOptions options_;
     NodeTable nodes_;
+    Nameless nameless_;
 };
 
 /// The directory to export. Throws TreeError.

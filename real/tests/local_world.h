@@ -1,0 +1,255 @@
+#pragma once
+// A local host whose parts are processes: a broker, a server over a real tree, guests. All are
+// forked from the test, which has no threads, and may be killed at any instant.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <new>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/client/client.h"
+#include "model/server/server.h"
+#include "real/local/broker.h"
+#include "real/local/local_host.h"
+#include "real/storage/tree_storage.h"
+
+namespace xenfs::real::tests {
+
+inline std::uint64_t test_seed() {
+    const char* const given = std::getenv("XENFS_SEED");
+    const std::uint64_t seed =
+        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+    std::cout << "XENFS_SEED=" << seed << std::endl;
+    return seed;
+}
+
+inline constexpr std::size_t most_guests = 4;
+
+/// What the processes tell each other, in memory that they share.
+struct Shared {
+    std::atomic<std::uint32_t> life{0};      ///< counts servers that have recovered
+    std::atomic<std::uint32_t> stop{0};      ///< the server is to stop in order
+    std::atomic<std::uint32_t> finished{0};  ///< guests that are through with their work
+    std::atomic<std::uint32_t> go{0};        ///< they may verify and leave
+    std::atomic<std::uint64_t> operations{0};
+    // Of the server's present life
+    std::atomic<std::uint64_t> disk_read_pages{0}, recovered_pages{0}, recovered_dirty{0},
+        recovery_lost{0}, recovery_ns{0}, resumed{0}, not_resumed{0}, cached{0};
+    std::atomic<std::uint64_t> replayed{0};  ///< of all lives
+    std::atomic<std::uint64_t> pinned[most_guests]{}, pinned_entries{0};
+    std::atomic<std::uint32_t> step[most_guests]{};  ///< for tests that take turns
+};
+
+struct LocalWorldOptions {
+    std::size_t guests = 3;
+    std::uint32_t cache_pages = 16384;
+    std::uint64_t quota = 16384;
+};
+
+class LocalWorld {
+  public:
+    static constexpr DomainId first_guest = 2;
+
+    explicit LocalWorld(LocalWorldOptions options) : options_(options) {
+        std::string name = std::filesystem::temp_directory_path() / "xenfs-kill-XXXXXX";
+        top = mkdtemp(name.data());
+        std::filesystem::create_directory(top / "tree");
+        std::filesystem::create_directory(top / "expected");
+        socket_ = top / "host.sock";
+        void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        shared = new (memory) Shared;
+        broker_ = process([this] {
+            local::BrokerConfig config;
+            config.socket = socket_;
+            config.memory_pages = 1 << 18;
+            local::Broker(config).run();
+        });
+        for (int i = 0; i < 500 && !std::filesystem::exists(socket_); ++i) usleep(10'000);
+        start_server();
+    }
+    ~LocalWorld() {
+        for (const pid_t guest : guests_) kill_process(guest);
+        kill_process(server_);
+        kill_process(broker_);
+        munmap(shared, sizeof(Shared));
+        std::filesystem::remove_all(top);
+    }
+
+    void start_server() {
+        server_ = process([this] { serve(); });
+    }
+    void kill_server() {
+        shared->disk_read_pages = shared->recovered_pages = 0;
+        kill_process(server_);
+        server_ = 0;
+    }
+    /// As `systemctl stop`: what is dirty is written back.
+    void stop_server() {
+        shared->stop = 1;
+        EXPECT_EQ(wait_for(server_), 0);
+        server_ = 0;
+    }
+    /// A process with a mounted client; its failures are its exit status.
+    void start_guest(std::size_t index, client::ClientConfig config,
+                     std::function<void(local::LocalHost&, client::Client&)> body) {
+        guests_.resize(std::max(guests_.size(), index + 1), 0);
+        guests_[index] = process([this, index, config, body] {
+            const auto host =
+                local::LocalHost::join_guest(socket_, {"guest" + std::to_string(index),
+                                                       {.memory_pages = 16384},
+                                                       static_cast<DomainId>(first_guest + index)});
+            {
+                client::Client mounted(*host, config);
+                host->tasks().spawn(
+                    "main",
+                    [&] {
+                        ASSERT_EQ(mounted.mount(), 0);
+                        body(*host, mounted);
+                        EXPECT_EQ(mounted.unmount(), 0);
+                    },
+                    false);
+                host->wait_for_tasks();
+            }
+        });
+    }
+    void kill_guest(std::size_t index) {
+        kill_process(guests_[index]);
+        guests_[index] = 0;
+    }
+    void wait_for_guests() {
+        for (pid_t& guest : guests_) {
+            if (guest != 0) {
+                EXPECT_EQ(wait_for(guest), 0) << "a guest failed";
+            }
+            guest = 0;
+        }
+    }
+    /// False: a guest has ended before its time.
+    bool guests_live() {
+        for (pid_t& guest : guests_) {
+            int status = 0;
+            if (guest == 0 || waitpid(guest, &status, WNOHANG) == 0) continue;
+            ADD_FAILURE() << "a guest ended with status " << status;
+            guest = 0;
+            return false;
+        }
+        return true;
+    }
+    /// Waits until the condition holds; false after 60 s.
+    static bool eventually(const std::function<bool()>& condition) {
+        for (int i = 0; i < 12'000; ++i) {
+            if (condition()) return true;
+            usleep(5000);
+        }
+        return false;
+    }
+
+    std::filesystem::path top;
+    Shared* shared = nullptr;
+
+  private:
+    static pid_t process(const std::function<void()>& body) {
+        std::cout.flush();
+        const pid_t child = fork();
+        if (child != 0) return child;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves nobody behind
+        int status = 2;
+        try {
+            body();
+            status = testing::Test::HasFailure() ? 1 : 0;
+        } catch (const std::exception& error) {
+            std::cerr << error.what() << std::endl;
+        }
+        std::cout.flush();
+        _exit(status);
+    }
+    static void kill_process(pid_t process) {
+        if (process == 0) return;
+        kill(process, SIGKILL);
+        waitpid(process, nullptr, 0);
+    }
+    static int wait_for(pid_t process) {
+        int status = 0;
+        waitpid(process, &status, 0);
+        return status;
+    }
+
+    void serve() {
+        std::unique_ptr<local::LocalHost> host;
+        for (int attempt = 0; host == nullptr; ++attempt) {
+            try {
+                local::PoolConfig pool;
+                pool.shape.memory_pages = options_.cache_pages + options_.cache_pages / 16 + 256;
+                host = local::LocalHost::join_server(socket_, pool);
+            } catch (const local::LocalError&) {
+                if (attempt == 500) throw;  // the broker has not yet seen the old one go
+                usleep(2'000);
+            }
+        }
+        storage::TreeStorage tree(host->memory(), host->monitor(), top / "tree", {});
+        server::Config config;
+        config.cache_pages = options_.cache_pages;
+        config.recovery = true;
+        config.dirty_expire = 2'000'000'000;
+        server::Server server(*host, tree, config);
+        host->tasks().spawn(
+            "main",
+            [&] {
+                for (std::size_t i = 0; i < options_.guests; ++i) {
+                    server.attach({.guest = static_cast<DomainId>(first_guest + i),
+                                   .quota_pages = options_.quota});
+                }
+                server.start();
+                std::uint64_t replayed = 0;
+                bool told = false;
+                while (shared->stop == 0) {
+                    host->clock().sleep(2'000'000);
+                    const server::Stats& stats = server.stats();
+                    shared->disk_read_pages = stats.disk_read_pages;
+                    shared->recovered_pages = stats.recovered_pages;
+                    shared->recovered_dirty = stats.recovered_dirty;
+                    shared->recovery_lost = stats.recovery_lost_pages;
+                    shared->recovery_ns = static_cast<std::uint64_t>(stats.recovery_ns);
+                    shared->resumed = stats.resumed;
+                    shared->not_resumed = stats.not_resumed;
+                    shared->cached = server.cached_pages();
+                    shared->replayed += stats.replayed - replayed;
+                    replayed = stats.replayed;
+                    for (std::size_t i = 0; i < options_.guests; ++i) {
+                        shared->pinned[i] =
+                            server.charges(static_cast<DomainId>(first_guest + i)).pinned;
+                    }
+                    if (!told && stats.recovery_ns != 0) {
+                        told = true;
+                        ++shared->life;
+                    }
+                    server.check();
+                }
+                server.stop();
+            },
+            false);
+        host->wait_for_tasks();
+    }
+
+    LocalWorldOptions options_;
+    std::string socket_;
+    pid_t broker_ = 0, server_ = 0;
+    std::vector<pid_t> guests_;
+};
+
+}  // namespace xenfs::real::tests

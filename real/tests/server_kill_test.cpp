@@ -1,0 +1,77 @@
+// The server's process is killed with SIGKILL while guests work, and started again. See
+// local_world.h.
+#include "real/tests/kill_load.h"
+
+namespace xenfs::real::tests {
+namespace {
+
+TEST(ServerKill, NothingAcknowledgedIsLost) {
+    kill_under_load(250, "map");
+}
+
+/// 40 MiB that one guest has read and dirtied: the next server has them without a disk read.
+TEST(ServerKill, WhatWasCachedIsWarm) {
+    constexpr std::size_t pages = 10'000;
+    LocalWorld world({.guests = 2});
+    Shared& shared = *world.shared;
+    {
+        std::ofstream file(world.top / "tree/big", std::ios::binary);
+        for (std::size_t i = 0; i < pages; ++i) file << std::string(page_size, char('a' + i % 26));
+    }
+    client::ClientConfig config;
+    config.transfer = "map";
+    config.mount_timeout = 60'000'000'000;
+    for (std::size_t guest = 0; guest < 2; ++guest) {
+        world.start_guest(
+            guest, config, [&, guest](local::LocalHost& host, client::Client& client) {
+                const auto node = client.lookup(root_node, std::string_view("big"));
+                ASSERT_TRUE(node);
+                const auto handle = client.open(*node, {});
+                ASSERT_TRUE(handle);
+                const auto read_all = [&] {
+                    std::vector<char> page(page_size);
+                    for (std::size_t i = 0; i < pages; ++i) {
+                        const auto got = client.read(
+                            *handle, i * page_size,
+                            {reinterpret_cast<std::byte*>(page.data()), nullptr, page_size});
+                        ASSERT_TRUE(got) << "errno " << got.error();
+                        ASSERT_EQ(*got, page_size);
+                        ASSERT_EQ(page[17], char('a' + i % 26));
+                    }
+                };
+                read_all();
+                shared.step[guest] = 1;
+                while (shared.go == 0) host.clock().sleep(2'000'000);
+                client.drop_caches();  // so that each page is asked of the server again
+                read_all();
+                shared.step[guest] = 2;
+                while (shared.go < 2 || (guest == 1 && shared.go < 3))
+                    host.clock().sleep(2'000'000);
+                EXPECT_EQ(client.close(*handle), 0);
+            });
+    }
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 1 && shared.step[1] == 1; }));
+    EXPECT_GE(shared.disk_read_pages, pages);
+    const std::uint32_t life = shared.life;
+    world.kill_server();
+    world.start_server();
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.life > life && shared.resumed == 2; }));
+    std::cout << shared.recovered_pages << " pages taken over in "
+              << static_cast<double>(shared.recovery_ns) / 1e6 << " ms" << std::endl;
+    shared.go = 1;
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 2 && shared.step[1] == 2; }));
+    EXPECT_EQ(shared.disk_read_pages, 0u);
+    EXPECT_GE(shared.recovered_pages, pages);
+
+    // A guest is killed while it has all of it mapped: its pins end, the other notices nothing.
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.pinned[1] >= pages; }));
+    world.kill_guest(1);
+    EXPECT_TRUE(LocalWorld::eventually([&] { return shared.pinned[1] == 0; }));
+    EXPECT_GE(shared.pinned[0], pages);
+    shared.go = 2;
+    world.wait_for_guests();
+    world.stop_server();
+}
+
+}  // namespace
+}  // namespace xenfs::real::tests
