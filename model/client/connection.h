@@ -145,7 +145,9 @@ class Connection {
     bool pinged_ = false;
     std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for speak()
     std::uint32_t life_ = 0;                                 ///< counts the servers met
-    std::uint32_t handled_life_ = 0;                         ///< of the notice being handled
+    /// Of notices taken and not counted.
+    std::array<std::uint32_t, 2 * protocol::notice_count> taken_life_{};
+    std::uint32_t taken_head_ = 0, taken_tail_ = 0;
     Nanoseconds heard_ = 0;  ///< when the server last gave a sign of life
     std::uint64_t watch_ = 0;
 };

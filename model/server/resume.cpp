@@ -19,7 +19,7 @@ bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& m
     return !(c.resuming && opcode == Opcode::setlk);
 }
 
-int ServerState::resume(Request& q) {
+int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
     if (in.count > protocol::max_resume_per_request) return EINVAL;
     const auto items = q.args.get_array<protocol::ResumeItem>(in.count);

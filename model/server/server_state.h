@@ -325,7 +325,7 @@ class ServerState {
     void keep_page(cache::Slot slot, PageKept state);
 
     // --- resume.cpp: clients of a predecessor come back
-    int resume(Request& q);
+    int come_back(Request& q);
     bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
     /// During the recovery only what brings clients back is served.
     bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;

@@ -337,7 +337,7 @@ int ServerState::dispatch(Request& q) {
         case Opcode::lease_return:
             return lease_return(q);
         case Opcode::resume:
-            return resume(q);
+            return come_back(q);
     }
     return ENOSYS;
 }

@@ -151,13 +151,13 @@ TEST(CoreCoherence, TheSecondGuestsReadCostsNoDiskAndNoFrame) {
     };
     script.on(0, [&](Client& c) {
         read_all(c);
-        disk_reads = world.server().stats().disk_read_pages;
+        disk_reads = world.server.stats().disk_read_pages;
         EXPECT_EQ(disk_reads, pages);
         frames = world.machine.memory().file_frames;
     });
     script.on(1, [&](Client& c) {
         read_all(c);
-        EXPECT_EQ(world.server().stats().disk_read_pages, disk_reads);
+        EXPECT_EQ(world.server.stats().disk_read_pages, disk_reads);
         EXPECT_EQ(world.machine.memory().file_frames, frames);
         EXPECT_EQ(world.machine.memory().mapped_frames, pages + 2 * 33) << "rings are mapped too";
     });
@@ -183,12 +183,12 @@ TEST(CoreCoherence, ATemporaryThatDiesYoungCostsNoDiskWriteAndNoPageRequest) {
             EXPECT_EQ(c.unlink(root_node, "tmp"sv), 0);
             EXPECT_EQ(lookup_error(c, root_node, "tmp"sv), ENOENT);
         }
-        commits = world.server().stats().committed;
+        commits = world.server.stats().committed;
         EXPECT_EQ(c.stats().dirty_pages_dropped, 80u);
     });
     world.run();
     EXPECT_EQ(commits, 0u);
-    EXPECT_EQ(world.server().stats().disk_write_pages, 0u);
+    EXPECT_EQ(world.server.stats().disk_write_pages, 0u);
     EXPECT_EQ(world.storage.stats().pages_written, 0u);
 }
 
@@ -221,9 +221,9 @@ TEST(CoreCoherence, WriteBehindWritesWhatIsOldEnough) {
         const auto file = create(c, root_node, "file"sv);
         write_pages(c, file.handle, 0, {7});
         world.guests[0]->host().clock().sleep(4 * s);
-        EXPECT_EQ(world.server().stats().committed, 0u);
+        EXPECT_EQ(world.server.stats().committed, 0u);
         world.guests[0]->host().clock().sleep(2 * s);
-        EXPECT_EQ(world.server().stats().committed, 1u);
+        EXPECT_EQ(world.server.stats().committed, 1u);
         EXPECT_EQ(read_pages(c, file.handle, 0, 1), (Pages{7}));
         EXPECT_EQ(c.close(file.handle), 0);
     });

@@ -71,8 +71,8 @@ TEST_P(CoreCrash, EverythingIsDoneOnce) {
             for (;;) {
                 clock.sleep(static_cast<Nanoseconds>(random() % (10 * ms)));
                 if (checker.done() || testing::Test::HasFailure()) return;
-                replayed += world.server().stats().replayed;
-                recovered += world.server().stats().recovered_pages;
+                replayed += world.current().stats().replayed;
+                recovered += world.current().stats().recovered_pages;
                 world.kill_server();
                 ++kills;
                 clock.sleep(static_cast<Nanoseconds>(random() % ms));

@@ -20,10 +20,10 @@ class HostileClient : public conformance::HostileClient {
 
 /// `pinned ≤ donated + quota` of everybody, by the ledger and by the host's own count.
 inline void audit(World& world, const std::vector<Domain*>& domains) {
-    world.server().check();
+    world.server.check();
     for (const Domain* domain : domains) {
         if (!domain->alive()) continue;
-        const auto charges = world.server().charges(domain->id());
+        const auto charges = world.server.charges(domain->id());
         ASSERT_LE(charges.pinned, charges.donated + charges.quota) << domain->name();
     }
 }

@@ -108,7 +108,7 @@ class Siege {
           evil(world.machine.create_domain(
               {.name = "evil", .vcpus = 2, .memory_pages = options.guest_pages})),
           client(world, evil) {
-        EXPECT_EQ(world.server().attach({.guest = evil.id(), .quota_pages = quota}), 0);
+        EXPECT_EQ(world.server.attach({.guest = evil.id(), .quota_pages = quota}), 0);
         for (std::size_t i = 0; i < world.guests.size(); ++i) {
             work.push_back(std::make_unique<HonestWork>(i, options.seed));
             world.program(i, [this, i, steps](Client& c) {
@@ -139,10 +139,10 @@ class Siege {
             world.wait_until(0, [this] { return over_ && finished == world.guests.size(); });
             world.guests[0]->host().clock().sleep(3 * s);
             audit();
-            EXPECT_EQ(world.server().connected(), world.guests.size());
-            EXPECT_EQ(world.server().charges(evil.id()).pinned, 0u);
-            EXPECT_EQ(world.server().state().book_.aside(), 0u);
-            EXPECT_EQ(world.server().state().ledger_.limbo(), 0u);
+            EXPECT_EQ(world.server.connected(), world.guests.size());
+            EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
+            EXPECT_EQ(world.server.state().book_.aside(), 0u);
+            EXPECT_EQ(world.server.state().ledger_.limbo(), 0u);
         });
         world.run();
         EXPECT_EQ(finished, world.guests.size()) << "an honest guest did not come to its end";

@@ -73,7 +73,7 @@ TEST(CoreHostile, NonsenseIsAnsweredWithAnErrno) {
         EXPECT_EQ(get([](In& in) { in.fh += std::uint64_t{1} << 32; }), EBADF);
         siege.audit();
     });
-    EXPECT_EQ(siege.world.server().stats().protocol_violations, 0u);
+    EXPECT_EQ(siege.world.server.stats().protocol_violations, 0u);
 }
 
 TEST(CoreHostile, ForeignAndRecycledReferencesTouchNobody) {
@@ -108,7 +108,7 @@ TEST(CoreHostile, ForeignAndRecycledReferencesTouchNobody) {
         EXPECT_EQ(release({mine[1], mine[1], mine[1]}), 1u);
         EXPECT_EQ(release({mine[1], mine[0], no_grant, 0}), 0u);
         // All references that the pool may have given to anybody, while the honest one works.
-        const auto before = siege.world.server().charges(siege.world.guests[0]->id()).pinned;
+        const auto before = siege.world.server.charges(siege.world.guests[0]->id()).pinned;
         std::uint64_t released = 0;
         for (std::uint32_t first = 0; first < 8192; first += 512) {
             std::vector<std::uint32_t> guesses(512);
@@ -152,7 +152,7 @@ TEST(CoreHostile, ViolationsEndTheConnectionAndItsClientMayComeAgain) {
             EXPECT_TRUE(evil.wait_backend(XenbusState::init_wait)) << "violation " << i;
             evil.take_back();
             siege.audit();
-            EXPECT_EQ(siege.world.server().stats().protocol_violations, i + 1);
+            EXPECT_EQ(siege.world.server.stats().protocol_violations, i + 1);
         }
         EXPECT_TRUE(evil.connect());
     });
@@ -204,7 +204,7 @@ TEST(CoreHostile, NonsenseInTheStoreIsRefusedAndForgotten) {
         EXPECT_TRUE(evil.connect());
         store.write(evil.front("state"), "nonsense");
         evil.pause(10 * ms);
-        EXPECT_EQ(siege.world.server().connected(), 1u);
+        EXPECT_EQ(siege.world.server.connected(), 1u);
     });
 }
 
@@ -230,7 +230,7 @@ TEST(CoreHostile, SilenceCostsTheOthersTheBoundOnceAndNoMore) {
         EXPECT_GE(first, 4 * ms);
         EXPECT_LT(first, 20 * ms);
         EXPECT_LT(rest, 5 * ms);
-        EXPECT_GE(siege.world.server().stats().ack_timeouts, 1u);
+        EXPECT_GE(siege.world.server.stats().ack_timeouts, 1u);
         siege.audit();
     });
 }
@@ -253,7 +253,7 @@ TEST(CoreHostile, WhatIsNeverReleasedStaysChargedAcrossConnections) {
             evil.ask(Opcode::pages_release, 0,
                      protocol::PagesReleaseIn{static_cast<std::uint32_t>(refs.size()), 0}, refs);
         EXPECT_EQ(reply.get<protocol::PagesReleaseOut>().busy, 64u);
-        EXPECT_EQ(siege.world.server().charges(siege.evil.id()).pinned, Siege::quota);
+        EXPECT_EQ(siege.world.server.charges(siege.evil.id()).pinned, Siege::quota);
         std::vector<std::uint32_t> more;
         get_pages(evil, file, PageMode::map_read, 0, 8, more);
         get_pages(evil, file, PageMode::copy_in, 300, 8, more);
@@ -277,12 +277,12 @@ TEST(CoreHostile, ADonationTakenBackUnaskedBuysNothing) {
         const OwnFile file = own_file(evil, "evil");
         EXPECT_EQ(evil.host().frames().donate(100), 100u);
         EXPECT_EQ(evil.ask(Opcode::donate, 0, protocol::BalloonIn{~std::uint64_t{0}}).error, 0);
-        EXPECT_EQ(siege.world.server().charges(siege.evil.id()).donated, 100u);
+        EXPECT_EQ(siege.world.server.charges(siege.evil.id()).donated, 100u);
         EXPECT_EQ(evil.host().frames().reclaim(100), 100u);
         std::vector<std::uint32_t> refs;
         get_pages(evil, file, PageMode::copy_in, 0, 164, refs);
         EXPECT_LE(refs.size(), Siege::quota);
-        EXPECT_LE(siege.world.server().charges(siege.evil.id()).pinned, Siege::quota);
+        EXPECT_LE(siege.world.server.charges(siege.evil.id()).pinned, Siege::quota);
         siege.audit();
     });
 }

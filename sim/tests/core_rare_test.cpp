@@ -166,7 +166,7 @@ TEST(CoreTasks, TwoTasksThatMissOnOnePageAskOnce) {
             });
         }
         world.wait_until(0, [&] { return done == 5; });
-        EXPECT_EQ(world.server().stats().hits + world.server().stats().misses, 1u);
+        EXPECT_EQ(world.server.stats().hits + world.server.stats().misses, 1u);
         EXPECT_EQ(c.stats().waits_for_page, 4u);
         EXPECT_EQ(c.close(handle), 0);
     });
@@ -234,7 +234,7 @@ TEST(CoreCredit, AGuestWithLittleCreditReadsOnAndNeverPinsMore) {
             const Pages got = read_pages(c, h, page, 50);
             ASSERT_EQ(got.size(), 50u);
             EXPECT_EQ(got[49], 1000 + page + 49);
-            const auto charges = world.server().charges(world.guests[0]->id());
+            const auto charges = world.server.charges(world.guests[0]->id());
             EXPECT_LE(charges.pinned, charges.donated + charges.quota);
         }
         EXPECT_GT(c.stats().credit_refusals, 0u);
@@ -262,7 +262,7 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
         write_pages(c, h, 0, {9, 9, 9});  // dirty, under the lease: lost with the guest
         const FileLock lock{.owner = 3, .type = FileLock::Type::exclusive, .whole_file = true};
         EXPECT_EQ(c.set_lock(h, lock, false), 0);
-        EXPECT_GT(world.server().charges(world.guests[0]->id()).pinned, 90u);
+        EXPECT_GT(world.server.charges(world.guests[0]->id()).pinned, 90u);
         dead = true;
         world.machine.destroy_domain(world.guests[0]->id());
     });
@@ -276,9 +276,9 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
         write_pages(c, h, 1, {44});
         EXPECT_EQ(read_pages(c, h, 1, 1), (Pages{44}));
         world.guests[1]->host().clock().sleep(2 * s);
-        EXPECT_EQ(world.server().stats().clients_died + world.server().stats().clients_closed, 1u);
-        EXPECT_EQ(world.server().charges(world.guests[0]->id()).pinned, 0u);
-        world.server().check();
+        EXPECT_EQ(world.server.stats().clients_died + world.server.stats().clients_closed, 1u);
+        EXPECT_EQ(world.server.charges(world.guests[0]->id()).pinned, 0u);
+        world.server.check();
         EXPECT_EQ(c.close(h), 0);
         EXPECT_EQ(c.unmount(), 0);
     });

@@ -88,7 +88,7 @@ class World {
           volume(volume_blocks),
           storage(dom0, volume, partition, MountOptions::from(machine.costs())),
           server_host(machine.server_view(server_domain, pool)),
-          first_server(server_host, storage, options_.server) {
+          server(server_host, storage, options_.server) {
         for (std::size_t i = 0; i < options_.guests; ++i) {
             Domain& guest = machine.create_domain({.name = "guest" + std::to_string(i),
                                                    .vcpus = 2,
@@ -108,17 +108,17 @@ class World {
         }
     }
 
-    server::Server& server() { return next_server ? *next_server : first_server; }
+    server::Server& current() { return next_server ? *next_server : server; }
     void start_server() {
         for (Domain* guest : guests) {
-            EXPECT_EQ(server().attach({.guest = guest->id(), .quota_pages = options_.quota}), 0);
+            EXPECT_EQ(current().attach({.guest = guest->id(), .quota_pages = options_.quota}), 0);
         }
-        server_domain.spawn("start", [this] { server().start(); });
+        server_domain.spawn("start", [this] { current().start(); });
     }
     bool all_mounted() const { return mounting_ == 0; }
     /// As kill -9, from a task of another domain: what the server did is as far as it was.
     void kill_server() {
-        server().abandon();
+        current().abandon();
         machine.kill_process(server_domain.id());
         storage.server_died();
     }
@@ -152,7 +152,7 @@ class World {
         for (std::size_t i = 0; i < options_.guests; ++i) {
             guests[i]->spawn("unmount", [this, i, orderly] {
                 wait_until(i, [this] { return programs_ == 0 && mounting_ == 0; });
-                server().check();
+                current().check();
                 if (orderly) {
                     EXPECT_EQ(clients[i]->unmount(), 0);
                 }
@@ -163,7 +163,7 @@ class World {
         for (Domain* guest : guests) {
             EXPECT_EQ(guest->counters().bad_handles, 0u);
             EXPECT_EQ(guest->counters().file_frames, 0u) << guest->name() << " kept file data";
-            EXPECT_EQ(server().charges(guest->id()).pinned, 0u) << guest->name();
+            EXPECT_EQ(current().charges(guest->id()).pinned, 0u) << guest->name();
         }
         EXPECT_EQ(machine.memory().mappings, ring_mappings) << "mappings were left behind";
     }
@@ -197,7 +197,7 @@ class World {
     Volume volume;
     VolumeStorage storage;
     host::Host& server_host;
-    server::Server first_server;
+    server::Server server;  ///< the first; see current()
     std::unique_ptr<server::Server> next_server;  ///< after a kill
     std::vector<Domain*> guests;
     std::vector<std::unique_ptr<Client>> clients;
