@@ -201,7 +201,8 @@ class LocalWorld {
                 usleep(2'000);
             }
         }
-        storage::TreeStorage tree(host->memory(), host->monitor(), top / "tree", {});
+        storage::TreeStorage tree(host->memory(), host->monitor(),
+                                  storage::open_root((top / "tree").string()), {});
         server::Config config;
         config.cache_pages = options_.cache_pages;
         config.recovery = true;
