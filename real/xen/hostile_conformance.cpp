@@ -77,7 +77,7 @@ void hoard(HostileClient& evil, GuestHost& host, std::uint64_t quota) {
         get.fh = fh;
         get.first_page = first;
         get.count = 64;
-        get.mode = static_cast<std::uint16_t>(protocol::PageMode::map_write);
+        get.mode = static_cast<std::uint16_t>(protocol::PageMode::copy_in);
         const auto reply = evil.ask(Opcode::pages_get, node, get);
         if (reply.error != 0) break;
         const std::uint32_t came = reply.get<protocol::PagesGetOut>().granted;

@@ -18,7 +18,7 @@ xenstore watch data/rig-number | while read -r _; do
     number=$(xenstore read data/rig-number 2>/dev/null)
     [ -n "$number" ] && [ "$number" != "$done_before" ] || continue
     done_before=$number
-    command=$(xenstore read data/rig-command)
+    command=$(xenstore read data/rig-command | base64 -d)
     sh -c "$command" >/tmp/output 2>&1 </dev/null
     code=$?
     cat /tmp/output

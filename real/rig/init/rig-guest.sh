@@ -12,7 +12,8 @@ timeout "${RIG_GUEST_SECONDS:-300}" xenstore watch -n 2 $base/rig-exit >$events 
 exec 3<$events
 rm $events
 read -r _ <&3
-xenstore write $base/rig-command "$*"
+# Encoded: xenstore takes no newlines and makes other signs its own.
+xenstore write $base/rig-command "$(echo "$*" | base64 | tr -d '\n')"
 xenstore write $base/rig-number $number
 read -r _ <&3 || { echo "rig-guest: $name does not answer" >&2; exit 124; }
 xenstore read $base/rig-output | base64 -d

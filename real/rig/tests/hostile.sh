@@ -13,9 +13,20 @@ echo $rounds'
 alone=$(rig-guest 1 "$work")
 rig-guest 2 "xenfs-hostile 256" &
 attacker=$!
+if command -v xenfsctl >/dev/null; then
+    (while [ -e /proc/$attacker ]; do
+        xenfsctl metrics | sed -n 's/^xenfs_guest_pinned_bytes{guest="guest2".*} //p'
+        sleep 1
+    done >/tmp/pinned) &
+fi
 beside=$(rig-guest 1 "$work")
 wait $attacker
 check "the attack came to its end" [ $? -eq 0 ]
+counters "after the attack"
+if [ -s /tmp/pinned ]; then
+    check "its pins stayed within its quota, $(sort -n /tmp/pinned | tail -n 1) bytes at most" \
+        awk '$1 > 1048576 {exit 1}' /tmp/pinned
+fi
 echo "guest1's rounds of work in 10 s: $alone alone, $beside beside the attack"
 check "guest1's work went on, verified" [ "$beside" -gt 0 ]
 check "guest1 keeps its share (a third or more, of two guests and a storm)" [ $((beside * 3)) -ge "$alone" ]

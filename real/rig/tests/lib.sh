@@ -8,6 +8,13 @@ check() {
     shift
     if "$@"; then ok "$what"; else failed "$what"; fi
 }
+# What xenfsd counts, where it can be asked.
+counters() {
+    command -v xenfsctl >/dev/null || return 0
+    echo "$1:"
+    xenfsctl status | grep -E '^(cache|shared|pool|guest)'
+}
+counter() { xenfsctl metrics | awk -v name="xenfs_$1" '$1 == name {print $2}'; }
 # Pages that dom0's disk has read so far.
 disk_reads() { awk '{print int($3 / 8)}' /sys/block/vda/stat; }
 

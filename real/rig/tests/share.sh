@@ -6,11 +6,17 @@ mount_guest 1 && mount_guest 2 || exit 1
 before=$(disk_reads)
 check "guest1 reads what is in the tree" rig-guest 1 "cd /mnt && md5sum -c stable-sums >/tmp/sums || { grep -v OK /tmp/sums | head -n 3; false; }"
 between=$(disk_reads)
+counters "after the first guest has read"
+frames=$(counter cache_cached_bytes)
 check "guest2 reads the same" rig-guest 2 "cd /mnt && md5sum -c stable-sums >/tmp/sums || { grep -v OK /tmp/sums | head -n 3; false; }"
 after=$(disk_reads)
+counters "after the second guest has read the same"
 echo "pages read from the disk: $((between - before)) for the first guest, $((after - between)) for the second"
 check "the first guest's reads came from the disk" [ $((between - before)) -ge 512 ]
 check "the second guest's reads cost no disk read" [ $((after - between)) -le 8 ]
+if command -v xenfsctl >/dev/null; then
+    check "and no new frame" [ "$(counter cache_cached_bytes)" = "$frames" ]
+fi
 
 rig-guest 1 "echo one >/mnt/news"
 check "what guest1 wrote guest2 reads at once" [ "$(rig-guest 2 'cat /mnt/news')" = one ]

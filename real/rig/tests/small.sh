@@ -1,6 +1,6 @@
 # Two guests create, rename, list and remove many small files at once; all see the same tree.
 . /rig/tests/lib.sh
-files=${SMALL_FILES:-40}
+files=${SMALL_FILES:-16}
 serve
 mount_guest 1 && mount_guest 2 || exit 1
 mkdir -p /srv/export/small
