@@ -41,8 +41,10 @@ class LocalBacking final : public Backing {
 class XenBacking final : public Backing {
   public:
     explicit XenBacking(const DaemonConfig& config)
-        : host_(config.pool_name,
-                {pool_pages(config), static_cast<std::uint32_t>(config.grant_frames)}) {}
+        : host_(config.pool_name, {.pages = pool_pages(config),
+                                   .grant_frames = static_cast<std::uint32_t>(config.grant_frames),
+                                   .record = "/run/xenfs/" + config.pool_name + ".pool",
+                                   .take_over = server_config(config).recovery}) {}
     host::Host& host() override { return host_; }
     Monitor& monitor() override { return host_.monitor(); }
     std::string domains_watch() const override { return "@introduceDomain"; }

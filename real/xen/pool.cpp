@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <random>
+#include <unordered_map>
 
 namespace xenfs::real::xen {
 namespace {
@@ -29,12 +30,13 @@ Pool::Pool(const std::string& name, Limits limits)
           xenforeignmemory_open(quiet_logger(), 0), "/dev/xen/privcmd",
           "this must run in dom0 as root, with the module xen-privcmd loaded")),
       record_(limits.record) {
-    bool found = true;
+    bool found = find();
+    if (found && !limits.take_over) {
+        xc_domain_destroy(control_.get(), domain_);
+        found = exists_ = false;
+    }
     try {
-        if (!find()) {
-            create(name, limits);
-            found = false;
-        }
+        if (!found) create(name, limits);
         map_table();
         frames_.emplace(control_.get(), foreign_.get(), static_cast<DomainId>(domain_), record_);
         frames_->set_limit(limits.pages);
@@ -148,6 +150,27 @@ void Pool::destroy() {
         record_.end();
     }
     exists_ = false;
+}
+
+std::vector<host::FoundEntry> Pool::all_entries() const {
+    std::unordered_map<std::uint64_t, Frame> by_machine_frame;
+    for (const host::OwnedFrame& each : frames_->all()) {
+        by_machine_frame[frames_->machine_frame(each.frame)] = each.frame;
+    }
+    std::vector<host::FoundEntry> found;
+    for (std::size_t i = 0; i < entries_; ++i) {
+        if (!used_entries_[i]) continue;
+        const grant_entry_v1_t& entry = table_[i];
+        const auto frame = by_machine_frame.find(entry.frame);
+        found.push_back(
+            {.reference = static_cast<GrantRef>(i),
+             .domain = entry.domid,
+             .frame = frame != by_machine_frame.end() ? frame->second : no_frame,
+             .access = (entry.flags & GTF_readonly) != 0 ? Access::read : Access::read_write,
+             .accepts = false,
+             .revoked = (entry.flags & GTF_type_mask) == 0});
+    }
+    return found;
 }
 
 std::size_t Pool::grant_capacity() const {

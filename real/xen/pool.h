@@ -24,6 +24,7 @@ class Pool {
         /// A file in memory by which a successor finds the pool again if this process is killed;
         /// empty: none will.
         std::string record = {};
+        bool take_over = true;  ///< false: what a predecessor left is destroyed
     };
     /// Creates the domain and names it in xenstore, or takes over the one that the record names, if
     /// that lives. XenError says what to put on Xen's command line where the grant table is larger
@@ -45,6 +46,10 @@ class Pool {
     GrantStatus revoke(GrantRef reference);
     std::size_t granted() const { return granted_; }
     std::size_t grant_capacity() const;
+
+    // For a successor
+    std::vector<host::OwnedFrame> all_frames() const { return frames_->all(); }
+    std::vector<host::FoundEntry> all_entries() const;
 
   private:
     bool find();

@@ -162,6 +162,15 @@ void PoolFrames::give_back(std::uint32_t place) {
     tell_xen();
 }
 
+std::vector<host::OwnedFrame> PoolFrames::all() const {
+    std::vector<host::OwnedFrame> found;
+    for (Frame frame = 0; frame < regions_.size() * region_frames; ++frame) {
+        if (bytes(frame) == nullptr) continue;
+        found.push_back({frame, (record_.flags(frame) & PoolRecord::shared) != 0});
+    }
+    return found;
+}
+
 std::byte* PoolFrames::bytes(Frame frame) const {
     const std::size_t place = frame / region_frames;
     if (place >= regions_.size() || frame % region_frames >= regions_[place].size ||

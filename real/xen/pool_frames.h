@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "model/host/frames.h"
 #include "real/xen/pool_record.h"
 
 namespace xenfs::real::xen {
@@ -36,6 +37,7 @@ class PoolFrames {
     std::byte* bytes(Frame frame) const;
     /// As Xen numbers it. The frame must be handed out.
     xen_pfn_t machine_frame(Frame frame) const { return record_.machine_frame(frame); }
+    std::vector<host::OwnedFrame> all() const;
 
   private:
     struct Region {

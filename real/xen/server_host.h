@@ -22,6 +22,7 @@ class ServerFrames final : public host::Frames {
     std::size_t owned() const override { return pool_.frames().owned(); }
     std::size_t limit() const override { return pool_.frames().limit(); }
     void set_limit(std::size_t frames) override;
+    Result<std::vector<host::OwnedFrame>> all() const override { return pool_.all_frames(); }
 
   private:
     struct Donor {
@@ -46,6 +47,7 @@ class ServerGrants final : public host::Grants {
     Frame take_transferred(GrantRef) override { return no_frame; }
     std::size_t granted() const override { return pool_.granted(); }
     std::size_t grant_capacity() const override { return pool_.grant_capacity(); }
+    Result<std::vector<host::FoundEntry>> all() const override { return pool_.all_entries(); }
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status) override {
         maps_.map(granter, references, access, out, status);
