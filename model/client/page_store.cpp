@@ -36,7 +36,7 @@ void PageStore::become_mapping(Slot slot, MapHandle handle, GrantRef reference, 
     clear_flag(slot, page_own);
     if (writable) set_flag(slot, page_writable);
     if (slot >= references_.size()) {
-        references_.resize(std::max<std::size_t>(slot + 1, 2 * references_.size()), no_grant);
+        references_.resize(slot + std::size_t{1}, no_grant);
     }
     references_[slot] = reference;
     cache_.mark_clean(slot);

@@ -11,7 +11,7 @@ constexpr std::size_t batch_size = 256;
 void GrantBook::link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
                      EntryKind kind, std::uint8_t charge, bool orphan) {
     if (reference >= records_.size()) {
-        records_.resize(std::max<std::size_t>(reference + 1, records_.size() * 2));
+        records_.resize(reference + std::size_t{1});
     }
     GrantRecord& r = records_[reference];
     assert(r.kind == EntryKind::none && "the host gave a reference that is in use");

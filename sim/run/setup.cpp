@@ -174,7 +174,8 @@ std::shared_ptr<const Volume> Setup::make_image() const {
             return Volume::freeze(shared_volume(of_guests, private_prefixes));
         }
         // Room for iozone's largest files of all guests, whatever its options say.
-        const std::uint64_t blocks = std::uint64_t{16} << 20;
+        const std::uint64_t blocks =
+            std::max(std::uint64_t{16} << 20, scenario.guests.size() * (std::uint64_t{5} << 18));
         Volume volume(blocks);
         TreeBuilder tree(volume);
         if (work.kind == "pages") {

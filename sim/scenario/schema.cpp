@@ -62,7 +62,7 @@ std::vector<Field> make_schema() {
          nullptr,
          {},
          1,
-         65536},
+         1 << 18},
         {"host.maptrack_frames",
          K::count,
          XENFS_AT(host.maptrack_frames),
