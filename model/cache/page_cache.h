@@ -23,7 +23,7 @@ enum class DirtyPages : std::uint8_t { keep, evict };
 /// Bytes in use, by part. Nodes and index are reserved whole; `nodes` counts the slots ever used.
 struct CacheMemory {
     std::size_t nodes = 0;   ///< 32 B a page
-    std::size_t index = 0;   ///< 7 B a page when full
+    std::size_t index = 0;   ///< 6 B a page when full
     std::size_t dirty = 0;   ///< 8 B a slot, once any page of the cache was dirty
     std::size_t files = 0;   ///< 8 B a file slot
     std::size_t policy = 0;  ///< ghosts

@@ -20,7 +20,7 @@
 namespace xenfs::cache {
 
 /// Maps keys to slots of an array of `Node`s, each with a member `key`; the array stays the
-/// caller's and is passed to each call. Memory: 4 B x 7/4 = 7 B per slot when full.
+/// caller's and is passed to each call. Memory: 4 B x 3/2 = 6 B per slot when full.
 template <class Node>
 class SlotIndex {
   public:
@@ -123,8 +123,8 @@ class SlotIndex {
         return cleared | (std::min(step, far_step_) << slot_bits_);
     }
 
-    /// Length of the table that takes `used` entries at a load of at most 4/7.
-    static std::size_t size_for(std::uint32_t used) { return std::size_t{used} * 7 / 4 + 1; }
+    /// Length of the table that takes `used` entries at a load of at most 2/3.
+    static std::size_t size_for(std::uint32_t used) { return std::size_t{used} * 3 / 2 + 1; }
 
     void place(std::uint64_t hash, Slot slot) {
         std::uint32_t at = home(hash);
@@ -144,7 +144,7 @@ class SlotIndex {
     void rebuild(const Node* nodes, const ZeroedArray<std::uint32_t>& old, unsigned old_bits,
                  std::size_t size) {
         table_ = ZeroedArray<std::uint32_t>(size);
-        limit_ = static_cast<std::uint32_t>((size - 1) * 4 / 7 + 1);
+        limit_ = static_cast<std::uint32_t>((size - 1) * 2 / 3 + 1);
         for (std::size_t i = 0; i < old.size(); ++i) {
             if (old[i] == 0) continue;
             const Slot slot = (old[i] & ((1u << old_bits) - 1)) - 1;

@@ -30,7 +30,7 @@ enum PageFlag : std::uint8_t {
 
 /// One cache over both kinds, so that one order decides what goes. A page is *loading* from the
 /// moment a task asks for it until that task has it; only that task ends the state, others doom it.
-/// Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B and 7 B of
+/// Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B and 6 B of
 /// index, 8 B of dirty links, 4 B here.
 class PageStore {
   public:

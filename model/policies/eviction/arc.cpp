@@ -26,8 +26,8 @@ class Arc final : public EvictionPolicy {
     }
     void set_capacity(std::uint32_t capacity_pages) override {
         capacity_ = capacity_pages;
-        // One above what the bounds allow: a ghost is added, then the bounds are restored.
-        ghosts_.reserve(std::min(2 * capacity_ + 1, cache::kMaxPages));
+        // A full cache has at most this many; one with pages to spare may have more.
+        ghosts_.reserve(capacity_);
         target_ = std::min(target_, double(capacity_));
         trim();
     }
