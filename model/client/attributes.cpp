@@ -109,7 +109,7 @@ int Client::truncate(Node& node, std::uint64_t size) {
             pages_.set_flag(slot, page_doomed);
         } else if (slot != kNoSlot && pages_.has(slot, page_own)) {
             if (!node.lease) {
-                let_go(slot);
+                pages_.drop(slot);
             } else if (size < node.attr.size) {
                 const auto in_page = static_cast<std::uint16_t>(size % page_size);
                 memory_.zero(pages_.page(slot), in_page,

@@ -92,7 +92,8 @@ class Client final : public FileSystem {
     /// covered; fewer than asked at the end of the file or after `most_pieces`. (mmap.cpp)
     Result<std::size_t> borrow(Handle handle, std::uint64_t offset, std::size_t length,
                                std::vector<host::Piece>& pieces, std::size_t most_pieces = 64);
-    void give_back(Handle handle, std::uint64_t offset, std::span<const host::Piece> pieces);
+    void give_back(
+        std::span<const host::Piece> pieces);  ///< also when the file was closed meanwhile
 
     /// For whoever keeps attributes or names above the client: whether it would be told (on_notice)
     /// if they changed from what they are now. Ask right before handing them on, with no yield in
@@ -154,7 +155,6 @@ class Client final : public FileSystem {
     int fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
               policies::TransferRequest::Use use);
     void drop_doomed();
-    void let_go(Slot slot);
     struct Batch;
     /// A task of ours that has entries which it will give back without being asked.
     struct EntriesOut {

@@ -69,7 +69,7 @@ Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool
             wait_for_page();
             continue;
         }
-        if (there) let_go(slot);
+        if (there) pages_.drop(slot);
         const auto window =
             static_cast<std::uint32_t>(std::min<std::size_t>(ahead, config_.readahead));
         error = fetch(node, page, 1, write ? 0 : window, write ? Use::mmap_write : Use::mmap_read);
@@ -164,14 +164,6 @@ int Client::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t cou
     return commit(node, first_page << page_shift, 0, protocol::PageMode::map_write, {}, 0, false);
 }
 
-void Client::let_go(Slot slot) {
-    if (pages_.on_loan(slot)) {
-        pages_.set_flag(slot, page_old);
-    } else {
-        pages_.drop(slot);
-    }
-}
-
 Result<std::size_t> Client::borrow(Handle handle, std::uint64_t offset, std::size_t length,
                                    std::vector<host::Piece>& pieces, std::size_t most_pieces) {
     clock_.charge(costs_.syscall);
@@ -201,7 +193,8 @@ Result<std::size_t> Client::borrow(Handle handle, std::uint64_t offset, std::siz
         done += bytes;
         for (const PageKey key : doomed_) {
             const Slot slot = pages_.cache().find(key);
-            if (slot != kNoSlot && pages_.on_loan(slot)) pages_.set_flag(slot, page_old);
+            const bool here = slot != kNoSlot && pages_.ready(slot) && pages_.on_loan(slot);
+            if (here && pages_.has(slot, page_doomed)) pages_.drop(slot);
         }
         if (!doomed_.empty()) drop_doomed();
         if (count > 0) continue;
@@ -224,15 +217,9 @@ Result<std::size_t> Client::borrow(Handle handle, std::uint64_t offset, std::siz
     return done;
 }
 
-void Client::give_back(Handle handle, std::uint64_t offset, std::span<const host::Piece> pieces) {
-    OpenFile* file = handles_.find(handle);
-    if (file == nullptr) return;
-    const std::uint32_t in = file->node->file();
+void Client::give_back(std::span<const host::Piece> pieces) {
     bool gone = false;
-    for (const host::Piece& piece : pieces) {
-        const std::uint64_t page = (offset + piece.buffer_offset) >> page_shift;
-        gone |= pages_.take_back({in, static_cast<std::uint32_t>(page)});
-    }
+    for (const host::Piece& piece : pieces) gone |= pages_.take_back(piece.page);
     if (gone) wake_page_waiters();
 }
 

@@ -159,8 +159,14 @@ Result<Handle> Client::open(NodeId id, OpenFlags flags) {
     const bool enough = node.fh_valid && (!flags.write || (node.fh_write && node.lease));
     if (enough) {
         ++stats_.opens_local;
-    } else if (int error = open_at_server(node, flags.write)) {
-        return Errno{error};
+    } else {
+        // A notice may take the new open away again while its attributes are asked for.
+        int error = 0;
+        for (int attempt = 0; error == 0 && (attempt == 0 || !node.fh_valid) && attempt < 8;
+             ++attempt) {
+            error = open_at_server(node, flags.write);
+        }
+        if (error != 0) return Errno{error};
     }
     if (node.opens == 0 && node.fh_valid) --open_fhs_;
     const Handle handle = handles_.add(node, flags);

@@ -77,14 +77,26 @@ void PageStore::mark_clean(Slot slot) {
 
 void PageStore::forget(const cache::Evicted& gone) {
     if (gone.state == PageState::dirty) --dirty_[gone.key.file];
-    if ((gone.flags & page_own) != 0) {
+    const bool own = (gone.flags & page_own) != 0;
+    const auto loan = loans_.empty()
+                          ? loans_.end()
+                          : loans_.find(loan_of(own ? host::Page::of_frame(gone.frame)
+                                                    : host::Page::of_mapping(gone.frame)));
+    const bool lent = loan != loans_.end();
+    if (lent) loan->second.gone = true;
+    if (own) {
         --own_;
         stats_.own_now = own_;
-        give_frame(gone.frame);
+        if (!lent) give_frame(gone.frame);
+        return;
+    }
+    --mapped_;
+    stats_.mapped_now = mapped_;
+    const std::uint32_t pins = gone.pins - (lent ? loan->second.count : 0);
+    if (pins != 0) taken_[gone.key] += pins;
+    if (lent) {
+        loan->second.reference = references_[gone.slot];
     } else {
-        --mapped_;
-        stats_.mapped_now = mapped_;
-        if (gone.pins != 0) taken_[gone.key] += gone.pins;
         unmap_later(gone.frame, gone.slot);
     }
 }
@@ -97,19 +109,27 @@ void PageStore::drop(Slot slot) {
 
 void PageStore::lend(Slot slot) {
     cache_.pin(slot);
-    ++loans_[cache_.key(slot)];
+    Loan& loan = loans_[loan_of(page(slot))];
+    loan.key = cache_.key(slot);
+    ++loan.count;
 }
 
-bool PageStore::take_back(PageKey key) {
-    const Slot slot = cache_.find(key);
-    const auto loan = loans_.find(key);
-    assert(slot != kNoSlot && loan != loans_.end() && "the page is not on loan");
-    cache_.unpin(slot);
-    if (--loan->second > 0) return false;
-    loans_.erase(loan);
-    if (!has(slot, page_old)) return false;
-    drop(slot);
-    return true;
+bool PageStore::take_back(host::Page page) {
+    const auto found = loans_.find(loan_of(page));
+    assert(found != loans_.end() && "the page is not on loan");
+    Loan& loan = found->second;
+    if (!loan.gone) cache_.unpin(cache_.find(loan.key));
+    if (--loan.count > 0) return false;
+    const bool gone = loan.gone;
+    if (gone && page.kind == host::Page::Kind::frame) {
+        give_frame(page.id);
+    } else if (gone) {
+        unmap_.push_back(page.id);
+        unmap_references_.push_back(loan.reference);
+    }
+    loans_.erase(found);
+    if (unmap_.size() >= config_.release_batch) settle();
+    return gone;
 }
 
 void PageStore::drop_loading(Slot slot) {
@@ -151,8 +171,6 @@ std::uint32_t PageStore::drop_range(std::uint32_t file, std::uint64_t first, std
     for (const Slot slot : slots_) {
         if (loading(slot)) {
             set_flag(slot, page_doomed);
-        } else if (on_loan(slot)) {
-            set_flag(slot, page_old);
         } else if (!keep_pinned || cache_.pins(slot) == 0) {
             forget(cache_.drop(slot));
             ++dropped;
@@ -180,11 +198,7 @@ void PageStore::drop_own(std::uint32_t file) {
     cache_.pages_of(file, slots_);
     for (const Slot slot : slots_) {
         if (loading(slot) || !has(slot, page_own)) continue;
-        if (on_loan(slot)) {
-            set_flag(slot, page_old);
-        } else {
-            forget(cache_.drop(slot));
-        }
+        forget(cache_.drop(slot));
     }
 }
 
@@ -232,7 +246,7 @@ std::uint32_t PageStore::shrink_mappings(std::uint32_t count) {
 /// A mapping that may go although processes use it: they fault again.
 bool PageStore::can_take(Slot slot) const {
     return cache_.state(slot) == PageState::clean &&
-           (cache_.flags(slot) & (page_own | page_locked | page_old)) == 0 && !on_loan(slot);
+           (cache_.flags(slot) & (page_own | page_locked)) == 0 && !on_loan(slot);
 }
 
 bool PageStore::was_taken(PageKey key) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "model/cache/page_cache.h"
@@ -24,7 +25,6 @@ enum PageFlag : std::uint8_t {
     page_writable = 2,  ///< mapped for writing (PageMode::map_write)
     page_doomed = 4,    ///< loading, and a notice has overtaken it: use once, do not keep
     page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
-    page_old = 16,      ///< on loan when it should have gone: it goes when it is given back
     page_locked = 32    ///< a process has it locked into memory: no revocation takes it
 };
 
@@ -42,9 +42,7 @@ class PageStore {
         return cache_.find({file, static_cast<std::uint32_t>(page)});
     }
     /// Present with its data.
-    bool ready(Slot slot) const {
-        return cache_.state(slot) != PageState::loading && (cache_.flags(slot) & page_old) == 0;
-    }
+    bool ready(Slot slot) const { return cache_.state(slot) != PageState::loading; }
     bool loading(Slot slot) const { return cache_.state(slot) == PageState::loading; }
     bool has(Slot slot, PageFlag flag) const { return (cache_.flags(slot) & flag) != 0; }
     void set_flag(Slot slot, PageFlag flag) {
@@ -72,12 +70,14 @@ class PageStore {
     /// Lets go of a page that is not loading: a mapping is queued for the next settle(), an own
     /// frame goes to the free ones. Pins are forgotten with it.
     void drop(Slot slot);
-    /// Loans: a page lent is not dropped before it was taken back as often. take_back: it was due
-    /// meanwhile, and is gone now.
+    /// Loans: a page lent stays where it is until it was taken back as often. Its place in the
+    /// store may go to another page meanwhile, and its file be closed. take_back: true where that
+    /// was so, and it is gone now.
     void lend(Slot slot);
-    bool take_back(PageKey key);
-    bool on_loan(Slot slot) const { return !loans_.empty() && loans_.contains(cache_.key(slot)); }
-    bool any_on_loan() const { return !loans_.empty(); }
+    bool take_back(host::Page page);
+    bool on_loan(Slot slot) const {
+        return !loans_.empty() && loans_.contains(loan_of(page(slot)));
+    }
 
     /// Ends the loading state of a page that did not come.
     void drop_loading(Slot slot);
@@ -92,7 +92,7 @@ class PageStore {
     std::uint32_t drop_mappings(std::uint32_t file, std::uint64_t first, std::uint64_t last);
     /// Drops what is clean, there, and not in use.
     void drop_clean(std::uint32_t file);
-    void drop_own(std::uint32_t file);  ///< frames of ours, in use or not, but for those on loan
+    void drop_own(std::uint32_t file);  ///< frames of ours, in use or not
 
     /// Least recently used clean pages go until `count` more mappings fit into the budget, a batch
     /// at a time; false where pins prevent it.
@@ -127,6 +127,15 @@ class PageStore {
     std::size_t memory_bytes() const;
 
   private:
+    struct Loan {
+        PageKey key;
+        std::uint32_t count = 0;
+        GrantRef reference = no_grant;  ///< of a mapping that has left its place
+        bool gone = false;              ///< it has left its place
+    };
+    static std::uint64_t loan_of(host::Page page) {
+        return std::uint64_t{page.kind == host::Page::Kind::frame} << 32 | page.id;
+    }
     void forget(const cache::Evicted& gone);
     void unmap_later(MapHandle handle, Slot slot);
     std::uint32_t evict(std::uint32_t count);
@@ -143,7 +152,7 @@ class PageStore {
     std::vector<GrantRef> released_;
     std::vector<Frame> free_frames_;
     std::vector<std::uint32_t> dirty_;  ///< by file
-    std::map<PageKey, std::uint32_t> loans_;
+    std::unordered_map<std::uint64_t, Loan> loans_;
     std::map<PageKey, std::uint32_t> taken_;  ///< how often a process has such a page mapped
     std::vector<Slot> slots_;                 ///< scratch
     std::vector<cache::Evicted> evicted_;     ///< scratch

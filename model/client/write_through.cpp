@@ -185,7 +185,7 @@ void Client::written(Node& node, std::uint64_t first, std::uint32_t count,
             pages_.set_flag(slot, page_doomed);
         } else if (slot != kNoSlot &&
                    (pages_.has(slot, page_own) || (flags[i] & protocol::entry_moved) != 0)) {
-            let_go(slot);
+            pages_.drop(slot);
         }
     }
     pages_.drop_range(node.kernel_file(), first, first + count - 1);

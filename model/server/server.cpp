@@ -109,6 +109,9 @@ void ServerState::stop() {
         }
         stop_gate_->wait();
     }
+    for (auto& c : connections_) {
+        if (c != nullptr && c->watch != 0) host_.store().unwatch(c->watch);
+    }
 }
 
 void ServerState::reap(InodeTable::Index index) {

@@ -142,7 +142,7 @@ TEST(CoreLoans, APageOnLoanOutlivesItsRevocation) {
     script.on(0, [&](Client& c) {
         // The call that borrowed them goes on with what it had.
         EXPECT_EQ(world.guests[0]->content(pieces[1].page), 1001u);
-        c.give_back(a, 100, pieces);
+        c.give_back(pieces);
         EXPECT_EQ(read_pages(c, a, 0, 4), (Pages{5, 6, 7, 8}));
         EXPECT_EQ(c.close(a), 0);
     });
