@@ -1,0 +1,118 @@
+#include "real/mount/kernel_cache.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "model/protocol/fuse.h"
+#include "real/mount/fuse.h"
+
+namespace xenfs::real::mount {
+namespace {
+
+constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44; older headers lack it
+
+}  // namespace
+
+void KernelCache::start(fuse_session* session, bool epochs) {
+    session_ = session;
+    epochs_ = epochs;
+    told_of(root_node, true);
+}
+
+void KernelCache::told_of(NodeId node, bool directory) {
+    Inode& inode = inodes_[node];
+    ++inode.lookups;
+    inode.directory = directory;
+}
+
+void KernelCache::forgot(NodeId node, std::uint64_t times) {
+    const auto found = inodes_.find(node);
+    if (found == inodes_.end()) return;
+    if (found->second.lookups > times) {
+        found->second.lookups -= times;
+    } else {
+        inodes_.erase(found);
+    }
+}
+
+void KernelCache::filled(NodeId node, std::size_t bytes) {
+    const auto found = inodes_.find(node);
+    if (found != inodes_.end()) found->second.pages = true;
+    stats_.page_bytes_given += bytes;
+}
+
+std::uint32_t KernelCache::version(NodeId node) const {
+    const auto found = inodes_.find(node);
+    return found == inodes_.end() ? 0 : found->second.version;
+}
+
+/// Without the monitor: a page that is to go may be locked by a read which a task of ours answers.
+void KernelCache::invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length) {
+    if (session_ == nullptr) return;
+    ++stats_.inodes_invalidated;
+    if (pages) ++stats_.pages_invalidated;
+    Nanoseconds pause = 20'000;
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        fuse_session* const session = session_;
+        const int result = monitor_.outside([&] {
+            return fuse_lowlevel_notify_inval_inode(
+                session, node, pages ? static_cast<off_t>(offset) : -1, length);
+        });
+        // An inode that the kernel was told of and does not know: either its FORGET is on its way,
+        // or a process has the answer and has not made the inode yet.
+        if (result != -ENOENT || !known(node) || session_ == nullptr) return;
+        clock_.sleep(pause);
+        if (pause < 5'000'000) pause *= 2;
+    }
+}
+
+void KernelCache::next_epoch() {
+    if (!epochs_ || session_ == nullptr) return;
+    ++stats_.epochs;
+    protocol::OutHeader message{};
+    message.len = sizeof message;
+    message.error = notify_inc_epoch;
+    (void)!::write(fuse_session_fd(session_), &message, sizeof message);
+}
+
+void KernelCache::on_notice(const protocol::Notice& notice) {
+    using protocol::NoticeKind;
+    const auto kind = static_cast<NoticeKind>(notice.kind);
+    if (kind == NoticeKind::revoke_pages || session_ == nullptr) return;
+    const auto found = inodes_.find(notice.node);
+    if (found == inodes_.end()) return;
+    ++found->second.version;
+    const bool names = kind == NoticeKind::inval_entry ||
+                       (kind == NoticeKind::inval_node && found->second.directory);
+    // A lease's recall changes nothing that the kernel has, but it ends the client's knowledge.
+    const bool pages = found->second.pages && kind != NoticeKind::recall_lease;
+    if (pages && kind == NoticeKind::inval_node) found->second.pages = false;
+    if (names) next_epoch();
+    if (kind == NoticeKind::inval_pages && notice.count < (UINT64_MAX >> page_shift)) {
+        invalidate(notice.node, pages, notice.first << page_shift,
+                   static_cast<std::int64_t>(notice.count << page_shift));
+    } else {
+        invalidate(notice.node, pages, 0, 0);
+    }
+}
+
+void KernelCache::on_own_write(NodeId node, std::uint64_t offset, std::size_t length) {
+    const auto found = inodes_.find(node);
+    if (found == inodes_.end() || !found->second.pages || length == 0) return;
+    ++found->second.version;
+    invalidate(node, true, offset, static_cast<std::int64_t>(length));
+}
+
+void KernelCache::forget_all() {
+    next_epoch();
+    std::vector<NodeId> nodes;
+    for (auto& [node, inode] : inodes_) {
+        ++inode.version;
+        nodes.push_back(node);
+    }
+    for (const NodeId node : nodes) invalidate(node, true, 0, 0);
+}
+
+}  // namespace xenfs::real::mount

@@ -1,0 +1,87 @@
+#pragma once
+// What the guest's kernel keeps above the client, and how it is made to forget.
+//
+// The promise must hold as programs see it, and between them and the client stands their kernel
+// with attributes, names and pages of its own. Whatever it is given to keep, it is given only while
+// the server would tell the client of a change; and a notice is counted as done only when the
+// kernel has forgotten too:
+//
+// - Attributes: FUSE_NOTIFY_INVAL_INODE, which takes no lock that a request may hold. A GETATTR or
+//   LOOKUP under way is no danger, since the kernel compares versions (since Linux 5.8); an answer
+//   that it has taken but not yet made an inode of is waited for (the notification says ENOENT).
+//   Answers to changes (SETATTR, CREATE ...) bypass that comparison and are never kept.
+// - Names: FUSE_NOTIFY_INVAL_ENTRY would wait for the directory's lock, which another process of
+//   this guest holds for as long as its own request in that directory is under way: two guests that
+//   change one directory would wait for each other. So names are kept only where the kernel has
+//   epochs (Linux 6.16, FUSE 7.44): one notification, without any lock, makes it look up every name
+//   again. Elsewhere it asks for each name each time.
+// - Pages: kept for programs and shared objects (Xen maps granted pages no-execute, so their text
+//   must be in ordinary memory), and for whatever is mapped MAP_PRIVATE. They go by
+//   FUSE_NOTIFY_INVAL_INODE with a range.
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "model/client/file_system.h"
+#include "model/host/tasks.h"
+#include "model/protocol/notices.h"
+#include "real/common/monitor.h"
+
+struct fuse_session;
+
+namespace xenfs::real::mount {
+
+struct KernelCacheStats {
+    std::uint64_t inodes_invalidated = 0, pages_invalidated = 0, epochs = 0;
+    std::uint64_t page_bytes_given = 0;  ///< answered into the guest's page cache
+};
+
+/// All calls in the guest's monitor.
+class KernelCache {
+  public:
+    static constexpr double forever_s = 86400.0 * 365;
+
+    KernelCache(Monitor& monitor, host::Clock& clock) : monitor_(monitor), clock_(clock) {}
+    /// When the session lives; `epochs`: the kernel knows FUSE_NOTIFY_INC_EPOCH.
+    void start(fuse_session* session, bool epochs);
+    void stop() { session_ = nullptr; }
+    bool keeps_names() const { return epochs_; }
+
+    // What the kernel knows of an inode: counted as FUSE counts it.
+    void told_of(NodeId node, bool directory);
+    void forgot(NodeId node, std::uint64_t times);
+    /// A read that fills the guest's page cache, not a program's buffer.
+    void filled(NodeId node, std::size_t bytes);
+    /// Counts up with every notice about the node: an answer that was put together across a change
+    /// is put together again.
+    std::uint32_t version(NodeId node) const;
+
+    /// After the client has handled it. Yields.
+    void on_notice(const protocol::Notice& notice);
+    /// This guest wrote past its kernel's copies (direct I/O, libxenfs). Yields.
+    void on_own_write(NodeId node, std::uint64_t offset, std::size_t length);
+    /// Everything, as after a new connection. Yields.
+    void forget_all();
+
+    const KernelCacheStats& stats() const { return stats_; }
+
+  private:
+    struct Inode {
+        std::uint64_t lookups = 0;
+        std::uint32_t version = 0;
+        bool directory = false;
+        bool pages = false;  ///< it may have some
+    };
+    bool known(NodeId node) const { return inodes_.contains(node); }
+    void invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length);
+    void next_epoch();
+
+    Monitor& monitor_;
+    host::Clock& clock_;
+    fuse_session* session_ = nullptr;
+    bool epochs_ = false;
+    std::unordered_map<NodeId, Inode> inodes_;
+    KernelCacheStats stats_;
+};
+
+}  // namespace xenfs::real::mount

@@ -1,0 +1,161 @@
+// Attributes, extended attributes, the file system's own figures.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <ctime>
+
+#include "model/client/convert.h"
+#include "real/mount/operations.h"
+
+namespace xenfs::real::mount {
+namespace {
+
+using client::second;
+
+timespec timespec_of(Nanoseconds time) {
+    timespec result{time / second, time % second};
+    if (result.tv_nsec < 0) {
+        result.tv_nsec += second;
+        --result.tv_sec;
+    }
+    return result;
+}
+
+Nanoseconds time_of(const timespec& time) {
+    return Nanoseconds{time.tv_sec} * second + time.tv_nsec;
+}
+
+Nanoseconds now() {
+    timespec time{};
+    clock_gettime(CLOCK_REALTIME, &time);
+    return time_of(time);
+}
+
+void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto attr = mount.client().getattr(node);
+        if (!attr) return attr.error();
+        const struct stat stat = stat_of(*attr);
+        const bool keep = mount.client().holds_attributes(node);
+        fuse_reply_attr(request, &stat, keep ? KernelCache::forever_s : 0);
+        return answered;
+    });
+}
+
+void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which, fuse_file_info*) {
+    serve(request, [&](Mount& mount) -> int {
+        using client::SetAttr;
+        SetAttr change;
+        const auto take = [&](int fuse_field, SetAttr::Field field) {
+            if ((which & fuse_field) != 0) change.valid |= field;
+        };
+        take(FUSE_SET_ATTR_MODE, SetAttr::mode_);
+        take(FUSE_SET_ATTR_UID, SetAttr::uid_);
+        take(FUSE_SET_ATTR_GID, SetAttr::gid_);
+        take(FUSE_SET_ATTR_SIZE, SetAttr::size_);
+        take(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW, SetAttr::atime_);
+        take(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW, SetAttr::mtime_);
+        change.value.mode = wanted->st_mode & 07777;
+        change.value.uid = wanted->st_uid;
+        change.value.gid = wanted->st_gid;
+        change.value.size = static_cast<std::uint64_t>(wanted->st_size);
+        change.value.atime =
+            (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now() : time_of(wanted->st_atim);
+        change.value.mtime =
+            (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now() : time_of(wanted->st_mtim);
+        const auto attr =
+            change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
+        if (!attr) return attr.error();
+        const struct stat stat = stat_of(*attr);
+        fuse_reply_attr(request, &stat, 0);  // never kept: see kernel_cache.h
+        return answered;
+    });
+}
+
+void statfs(fuse_req_t request, fuse_ino_t) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto figures = mount.client().statfs();
+        if (!figures) return figures.error();
+        struct statvfs out {};
+        out.f_bsize = out.f_frsize = figures->block_size;
+        out.f_blocks = figures->blocks;
+        out.f_bfree = figures->blocks_free;
+        out.f_bavail = figures->blocks_available;
+        out.f_files = figures->files;
+        out.f_ffree = out.f_favail = figures->files_free;
+        out.f_namemax = figures->name_max;
+        fuse_reply_statfs(request, &out);
+        return answered;
+    });
+}
+
+int answer_text(fuse_req_t request, std::string_view text, std::size_t room) {
+    if (room == 0) {
+        fuse_reply_xattr(request, text.size());
+    } else if (text.size() > room) {
+        return ERANGE;
+    } else {
+        fuse_reply_buf(request, text.data(), text.size());
+    }
+    return answered;
+}
+
+void getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t room) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto value = mount.client().getxattr(node, name);
+        if (!value) return value.error();
+        return answer_text(request, *value, room);
+    });
+}
+
+void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value,
+              std::size_t size, int flags) {
+    serve(request, [&](Mount& mount) {
+        return mount.client().setxattr(node, name, std::string_view(value, size), flags);
+    });
+}
+
+void listxattr(fuse_req_t request, fuse_ino_t node, std::size_t room) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto names = mount.client().listxattr(node);
+        if (!names) return names.error();
+        std::string list;
+        for (const std::string& name : *names) list.append(name).push_back('\0');
+        return answer_text(request, list, room);
+    });
+}
+
+void removexattr(fuse_req_t request, fuse_ino_t node, const char* name) {
+    serve(request, [&](Mount& mount) { return mount.client().removexattr(node, name); });
+}
+
+}  // namespace
+
+struct stat stat_of(const host::Attr& attr) {
+    struct stat stat {};
+    stat.st_ino = attr.node;
+    stat.st_size = static_cast<off_t>(attr.size);
+    stat.st_blocks = static_cast<blkcnt_t>(attr.blocks);
+    stat.st_blksize = page_size;
+    stat.st_mode = attr.mode | client::mode_of_type(attr.type);
+    stat.st_nlink = attr.links;
+    stat.st_uid = attr.uid;
+    stat.st_gid = attr.gid;
+    stat.st_rdev = attr.rdev;
+    stat.st_atim = timespec_of(attr.atime);
+    stat.st_mtim = timespec_of(attr.mtime);
+    stat.st_ctim = timespec_of(attr.ctime);
+    return stat;
+}
+
+void add_attribute_operations(fuse_lowlevel_ops& table) {
+    table.getattr = getattr;
+    table.setattr = setattr;
+    table.statfs = statfs;
+    table.getxattr = getxattr;
+    table.setxattr = setxattr;
+    table.listxattr = listxattr;
+    table.removexattr = removexattr;
+}
+
+}  // namespace xenfs::real::mount

@@ -1,0 +1,239 @@
+// Open files: reading from mapped frames, writing, syncing.
+#include <elf.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <cstring>
+
+#include "real/mount/operations.h"
+
+namespace xenfs::real::mount {
+namespace {
+
+using client::Handle;
+using host::Piece;
+
+client::OpenFlags flags_of(int flags) {
+    client::OpenFlags open;
+    open.read = (flags & O_ACCMODE) != O_WRONLY;
+    open.write = (flags & O_ACCMODE) != O_RDONLY;
+    open.append = (flags & O_APPEND) != 0;
+    open.truncate = (flags & O_TRUNC) != 0;
+    open.exclusive = (flags & O_EXCL) != 0;
+    open.synchronous = (flags & (O_SYNC | O_DSYNC)) != 0;
+    return open;
+}
+
+/// A program or a shared object: what processes map executable.
+bool is_text(Mount& mount, Handle handle) {
+    std::vector<Piece> pieces;
+    const auto got = mount.client().borrow(handle, 0, sizeof(Elf64_Ehdr), pieces);
+    if (!got) return false;
+    bool text = false;
+    if (*got >= offsetof(Elf64_Ehdr, e_type) + sizeof(Elf64_Half) && pieces.size() == 1) {
+        Elf64_Ehdr head{};
+        std::memcpy(&head, mount.host().memory().bytes(pieces[0].page), *got);
+        text = std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+               (head.e_type == ET_EXEC || head.e_type == ET_DYN);
+    }
+    mount.client().give_back(pieces);
+    return text;
+}
+
+/// Whether the guest's kernel reads this opening through copies of its own.
+void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_only) {
+    const KernelPages keep = mount.options().kernel_pages;
+    bool cached = keep == KernelPages::all;
+    if (keep == KernelPages::text && reads_only) {
+        const auto attr = mount.client().getattr(node);
+        cached = attr && attr->type == client::FileType::regular &&
+                 attr->size >= sizeof(Elf64_Ehdr) && is_text(mount, info->fh);
+    }
+    info->direct_io = !cached;
+    info->keep_cache = cached;  // notices take from it what is old
+}
+
+void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        const client::OpenFlags flags = flags_of(info->flags);
+        const auto handle = mount.client().open(node, flags);
+        if (!handle) return handle.error();
+        info->fh = *handle;
+        if (flags.truncate) mount.kernel().on_own_write(node, 0, SIZE_MAX >> 1);
+        choose_caching(mount, info, node, !flags.write);
+        if (fuse_reply_open(request, info) != 0) mount.client().close(*handle);
+        return answered;
+    });
+}
+
+void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode,
+            fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        const client::Name name(text);
+        const client::Owner who = owner_in(request, mount, parent, nullptr);
+        const auto opened =
+            mount.client().create(parent, name, mode & 07777, who, flags_of(info->flags));
+        if (!opened) return opened.error();
+        const auto attr = mount.client().getattr(opened->node);
+        if (!attr) {
+            mount.client().close(opened->handle);
+            return attr.error();
+        }
+        info->fh = opened->handle;
+        choose_caching(mount, info, opened->node, false);
+        fuse_entry_param entry{};
+        entry.ino = opened->node;
+        entry.attr = stat_of(*attr);
+        if (mount.kernel().keeps_names() && mount.client().holds_name(parent, name)) {
+            entry.entry_timeout = KernelCache::forever_s;
+        }
+        mount.kernel().told_of(entry.ino, false);
+        if (fuse_reply_create(request, &entry, info) != 0) {
+            mount.kernel().forgot(entry.ino, 1);
+            mount.client().close(opened->handle);
+        }
+        return answered;
+    });
+}
+
+void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) {
+        mount.client().close(info->fh);
+        mount.locks().unlocked();
+        return 0;
+    });
+}
+
+/// Mapped frames, lent for the length of one call to the kernel.
+class Loan {
+  public:
+    Loan(Mount& mount, Handle handle, std::uint64_t offset)
+        : mount_(mount), handle_(handle), offset_(offset) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() { give_back(); }
+
+    /// 0 or errno. Up to `length` bytes; fewer at the end of the file only.
+    int take(std::size_t length) {
+        while (bytes_ < length) {
+            const auto got =
+                mount_.client().borrow(handle_, offset_ + bytes_, length - bytes_, batch_, most);
+            if (!got) return bytes_ > 0 ? 0 : got.error();
+            if (*got == 0) break;
+            for (const Piece& piece : batch_) {
+                std::byte* const at = mount_.host().memory().bytes(piece.page);
+                vectors_.push_back({at + piece.page_offset, piece.length});
+            }
+            pieces_.insert(pieces_.end(), batch_.begin(), batch_.end());
+            bytes_ += *got;
+        }
+        return 0;
+    }
+    void give_back() {
+        if (!pieces_.empty()) mount_.client().give_back(pieces_);
+        pieces_.clear();
+        vectors_.clear();
+        bytes_ = 0;
+    }
+    /// One synchronous writev(2). Nothing that goes on behind our back (splice, io_uring): on real
+    /// Xen a PV guest's kernel is harmed if a mapping goes while something still holds its pages.
+    void answer(fuse_req_t request) const {
+        fuse_reply_iov(request, vectors_.data(), static_cast<int>(vectors_.size()));
+    }
+    std::size_t bytes() const { return bytes_; }
+
+  private:
+    static constexpr std::size_t most = 128;
+    Mount& mount_;
+    Handle handle_;
+    std::uint64_t offset_;
+    std::size_t bytes_ = 0;
+    std::vector<Piece> batch_, pieces_;
+    std::vector<iovec> vectors_;
+};
+
+int read_for_program(fuse_req_t request, Mount& mount, Handle handle, std::size_t size,
+                     std::uint64_t offset) {
+    Loan loan(mount, handle, offset);
+    if (int error = loan.take(size)) return error;
+    mount.monitor().outside([&] { loan.answer(request); });
+    return answered;
+}
+
+/// Into the guest's page cache, where it stays: it must be what the file holds when the answer is
+/// given, so that any notice about it comes after. Hence in the monitor, and again if one came
+/// while the pages were gathered.
+int read_for_kernel(fuse_req_t request, Mount& mount, NodeId node, Handle handle, std::size_t size,
+                    std::uint64_t offset) {
+    constexpr int patience = 16;
+    Loan loan(mount, handle, offset);
+    for (int attempt = 0;; ++attempt) {
+        const auto attr = mount.client().getattr(node);  // from here on we are told of changes
+        if (!attr) return attr.error();
+        mount.kernel().filled(node, 0);
+        const std::uint32_t version = mount.kernel().version(node);
+        if (int error = loan.take(size)) return error;
+        const bool current =
+            mount.kernel().version(node) == version && mount.client().holds_attributes(node);
+        if (current || attempt == patience) {
+            mount.kernel().filled(node, loan.bytes());
+            loan.answer(request);
+            loan.give_back();
+            if (!current) mount.kernel().on_own_write(node, offset, size);
+            return answered;
+        }
+        loan.give_back();
+    }
+}
+
+void read(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset,
+          fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto at = static_cast<std::uint64_t>(offset);
+        // The kernel names a lock owner when it reads for a program, none when it fills its cache.
+        const bool for_program = info->lock_owner != 0;
+        return for_program ? read_for_program(request, mount, info->fh, size, at)
+                           : read_for_kernel(request, mount, node, info->fh, size, at);
+    });
+}
+
+void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t size, off_t offset,
+           fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        // The client only reads from it.
+        auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
+        const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
+                                                  {bytes, nullptr, size});
+        if (!written) return written.error();
+        // Past the guest's page cache. A write through it (cache=all) is in the kernel's own pages,
+        // which it holds locked until we answer.
+        if (mount.options().kernel_pages != KernelPages::all) {
+            mount.kernel().on_own_write(node, static_cast<std::uint64_t>(offset), *written);
+        }
+        fuse_reply_write(request, *written);
+        return answered;
+    });
+}
+
+void fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) { return mount.client().fsync(info->fh, data_only != 0); });
+}
+
+void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
+    serve(request, [&](Mount& mount) { return mount.client().sync(); });
+}
+
+}  // namespace
+
+void add_file_operations(fuse_lowlevel_ops& table) {
+    table.open = open;
+    table.create = create;
+    table.release = release;
+    table.read = read;
+    table.write = write;
+    table.fsync = fsync;
+    table.fsyncdir = fsyncdir;
+}
+
+}  // namespace xenfs::real::mount

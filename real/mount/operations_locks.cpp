@@ -1,0 +1,99 @@
+// Locks between processes of all guests.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "real/mount/operations.h"
+
+namespace xenfs::real::mount {
+namespace {
+
+using client::FileLock;
+
+FileLock::Type type_of(short type) {
+    return type == F_RDLCK   ? FileLock::Type::shared
+           : type == F_WRLCK ? FileLock::Type::exclusive
+                             : FileLock::Type::unlock;
+}
+
+FileLock lock_of(const struct flock& asked, std::uint64_t owner) {
+    FileLock lock;
+    lock.start = static_cast<std::uint64_t>(asked.l_start);
+    lock.length = static_cast<std::uint64_t>(asked.l_len);
+    lock.owner = owner;
+    lock.pid = static_cast<std::uint32_t>(asked.l_pid);
+    lock.type = type_of(asked.l_type);
+    return lock;
+}
+
+void set(fuse_req_t request, NodeId node, client::Handle handle, const FileLock& lock, bool wait) {
+    serve(request, [&](Mount& mount) -> int {
+        const int error = mount.client().set_lock(handle, lock, false);
+        if (error == 0) {
+            mount.locks().took(node, lock);
+            mount.locks().unlocked();  // a lock may also have become weaker
+        }
+        if (error != EAGAIN || !wait) return error;
+        mount.locks().wait(request, node, handle, lock);
+        return answered;
+    });
+}
+
+void getlk(fuse_req_t request, fuse_ino_t, fuse_file_info* info, struct flock* asked) {
+    serve(request, [&](Mount& mount) -> int {
+        const auto found = mount.client().get_lock(info->fh, lock_of(*asked, info->lock_owner));
+        if (!found) return found.error();
+        struct flock out = *asked;
+        out.l_type = found->type == FileLock::Type::shared      ? F_RDLCK
+                     : found->type == FileLock::Type::exclusive ? F_WRLCK
+                                                                : F_UNLCK;
+        if (out.l_type != F_UNLCK) {
+            out.l_whence = SEEK_SET;
+            out.l_start = static_cast<off_t>(found->start);
+            out.l_len = static_cast<off_t>(found->length);
+            out.l_pid = static_cast<pid_t>(found->pid);
+        }
+        fuse_reply_lock(request, &out);
+        return answered;
+    });
+}
+
+void setlk(fuse_req_t request, fuse_ino_t node, fuse_file_info* info, struct flock* asked,
+           int wait) {
+    set(request, node, info->fh, lock_of(*asked, info->lock_owner), wait != 0);
+}
+
+void flock(fuse_req_t request, fuse_ino_t node, fuse_file_info* info, int operation) {
+    FileLock lock;
+    lock.owner = info->lock_owner;
+    lock.whole_file = true;
+    lock.type = (operation & LOCK_UN) != 0   ? FileLock::Type::unlock
+                : (operation & LOCK_SH) != 0 ? FileLock::Type::shared
+                                             : FileLock::Type::exclusive;
+    set(request, node, info->fh, lock, (operation & LOCK_NB) == 0);
+}
+
+/// close(2) of any descriptor ends all of the process's fcntl locks on the file, on whichever
+/// descriptor they were taken.
+void flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        if (!mount.locks().end_of(node, info->lock_owner)) return 0;
+        FileLock all;
+        all.owner = info->lock_owner;
+        all.type = FileLock::Type::unlock;
+        const int error = mount.client().set_lock(info->fh, all, false);
+        mount.locks().unlocked();
+        return error;
+    });
+}
+
+}  // namespace
+
+void add_lock_operations(fuse_lowlevel_ops& table) {
+    table.getlk = getlk;
+    table.setlk = setlk;
+    table.flock = flock;
+    table.flush = flush;
+}
+
+}  // namespace xenfs::real::mount

@@ -1,0 +1,85 @@
+#include "real/mount/seat.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "real/local/local_host.h"
+#include "real/local/segment.h"
+#ifdef XENFS_HAVE_XEN
+#include "real/xen/guest_host.h"
+#endif
+
+namespace xenfs::real::mount {
+namespace {
+
+class LocalSeat final : public Seat {
+  public:
+    explicit LocalSeat(std::unique_ptr<local::LocalHost> host) : host_(std::move(host)) {}
+    host::Host& host() override { return *host_; }
+    Monitor& monitor() override { return host_->monitor(); }
+    DomainId server() const override { return 0; }
+    int descriptor_of(host::Page page, std::uint64_t& offset) override {
+        return host_->grants().descriptor_of(page.id, offset);
+    }
+
+  private:
+    std::unique_ptr<local::LocalHost> host_;
+};
+
+#ifdef XENFS_HAVE_XEN
+class XenSeat final : public Seat {
+  public:
+    XenSeat(std::size_t pages, DomainId server) : host_(pages, server), server_(server) {}
+    host::Host& host() override { return host_; }
+    Monitor& monitor() override { return host_.monitor(); }
+    DomainId server() const override { return server_; }
+    int descriptor_of(host::Page, std::uint64_t&) override { return -1; }
+
+  private:
+    xen::GuestHost host_;
+    DomainId server_;
+};
+#endif
+
+}  // namespace
+
+std::unique_ptr<Seat> take_seat(const Options& options) {
+    const std::size_t pages = std::size_t{options.memory_mib} << (20 - page_shift);
+    const std::string& device = options.device;
+    if (device.starts_with("/") || device.starts_with("./")) {
+        try {
+            local::GuestConfig config;
+            config.name = options.guest;
+            config.shape.memory_pages = pages;
+            if (options.domain != 0) config.id = static_cast<DomainId>(options.domain);
+            return std::make_unique<LocalSeat>(local::LocalHost::join_guest(device, config));
+        } catch (const local::LocalError& error) {
+            throw MountError(error.what());
+        }
+    }
+    if (device != "xen" && !device.starts_with("xen:")) {
+        throw MountError(fmt::format(
+            "device '{}': give xen, xen:DOMID, or the path of a local host's socket", device));
+    }
+    std::uint32_t server = 0;
+    if (device.size() > 4) {
+        const char* const end = device.data() + device.size();
+        const auto [at, error] = std::from_chars(device.data() + 4, end, server);
+        if (error != std::errc() || at != end || server > 32751) {
+            throw MountError(fmt::format("device '{}': what follows xen: is no domain", device));
+        }
+    }
+#ifdef XENFS_HAVE_XEN
+    try {
+        return std::make_unique<XenSeat>(pages, static_cast<DomainId>(server));
+    } catch (const xen::XenError& error) {
+        throw MountError(error.what());
+    }
+#else
+    throw MountError(
+        "this xenfs-mount was built without Xen's libraries: install libxen-dev and build again");
+#endif
+}
+
+}  // namespace xenfs::real::mount

@@ -1,0 +1,26 @@
+#pragma once
+// A guest's place on a host, real Xen or local, by the word that names the device.
+
+#include <memory>
+
+#include "model/host/host.h"
+#include "real/common/monitor.h"
+#include "real/mount/options.h"
+
+namespace xenfs::real::mount {
+
+class Seat {
+  public:
+    virtual ~Seat() = default;
+    virtual host::Host& host() = 0;
+    virtual Monitor& monitor() = 0;
+    virtual DomainId server() const = 0;
+    /// Local host: the descriptor through which mappings of `page`'s granter are made, writable or
+    /// read-only as `page`'s mapping is, and where the page lies in it. -1 on Xen.
+    virtual int descriptor_of(host::Page page, std::uint64_t& offset) = 0;
+};
+
+/// Throws MountError: one sentence.
+std::unique_ptr<Seat> take_seat(const Options& options);
+
+}  // namespace xenfs::real::mount

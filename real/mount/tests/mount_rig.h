@@ -1,0 +1,97 @@
+#pragma once
+// A whole local host for tests and benchmarks of the mount: broker and server in this process, over
+// a directory of this machine; guests are real xenfs-mount processes. Whatever happens, its end
+// leaves no mount and no process behind.
+
+#include <sys/types.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "model/server/server.h"
+#include "real/local/broker.h"
+#include "real/local/local_host.h"
+#include "real/storage/tree_storage.h"
+
+namespace xenfs::real::mount {
+
+struct RigOptions {
+    std::size_t guests = 2;
+    std::string mount_options;  ///< for all guests, behind "domain=…"
+    std::uint64_t quota_pages = 65536;
+    std::size_t memory_mib = 2048;  ///< of the local host; taken when touched
+    server::Config server;
+    std::filesystem::path tree;  ///< to be exported; empty: a new directory
+    int patience_s = 120;        ///< then the mounts are torn away, so that what hangs fails
+};
+
+/// Why this machine cannot mount, or empty.
+std::string why_no_mounts();
+
+class MountRig {
+  public:
+    /// Throws std::runtime_error where a mount does not come to stand.
+    explicit MountRig(RigOptions options);
+    ~MountRig();
+
+    const std::filesystem::path& tree() const { return tree_; }
+    std::filesystem::path at(std::size_t guest, const std::string& path = "") const {
+        return path.empty() ? guests_[guest].place : guests_[guest].place / path;
+    }
+    std::string socket() const { return directory_ / "host.sock"; }
+    DomainId domain(std::size_t guest) const { return static_cast<DomainId>(10 + guest); }
+    pid_t process(std::size_t guest) const { return guests_[guest].process; }
+
+    void start_guest(std::size_t guest, const std::string& more_options = "");
+    /// Sends the signal and waits; the exit status as of waitpid. Takes a mount left behind away.
+    int end_guest(std::size_t guest, int signal);
+    void stop_server();
+
+    server::Stats server_stats();
+    server::Server::Charges charges(std::size_t guest);
+    std::uint32_t connected();
+
+  private:
+    struct Guest {
+        std::filesystem::path place;
+        pid_t process = -1;
+    };
+    template <class Call>
+    auto in_server(Call call);
+    void watch();
+
+    RigOptions options_;
+    std::filesystem::path directory_, tree_;
+    std::unique_ptr<local::Broker> broker_;
+    std::thread broker_thread_;
+    std::unique_ptr<local::LocalHost> host_;
+    std::unique_ptr<storage::TreeStorage> storage_;
+    std::unique_ptr<server::Server> server_;
+    std::vector<Guest> guests_;
+    std::thread watchdog_;
+    std::mutex mutex_;
+    std::condition_variable ended_;
+    bool over_ = false;
+};
+
+/// Starts a program with its output where ours goes; the process.
+pid_t start_program(const std::vector<std::string>& words);
+/// Its exit code; 128 and the signal where one killed it.
+int finish_program(pid_t process);
+bool is_mounted(const std::filesystem::path& place);
+/// Waits up to `seconds` for a condition.
+template <class Condition>
+bool eventually(Condition condition, double seconds = 10) {
+    for (int i = 0; i < seconds * 200; ++i) {
+        if (condition()) return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return condition();
+}
+
+}  // namespace xenfs::real::mount
