@@ -170,6 +170,9 @@ void ServerState::all_changed(Inode& inode, Connection* by) {
 /// Gives the exclusive lease where nobody else has the file open; the others forget what they know.
 bool ServerState::try_lease(Inode& inode, Connection& c) {
     if (!config_.leases || inode.attr.type != host::FileType::regular) return false;
+    // It has given back what is being recalled, though we may not have heard yet: asking now, it
+    // would take for new what is about to end.
+    if (inode.recalling) return false;
     if (inode.lease == c.index) return true;
     if (inode.lease != no_connection || (inode.openers & ~bit(c.index)) != 0) return false;
     inode.lease = c.index;

@@ -79,6 +79,8 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     c.files[place].read = access != protocol::open_write_only;
     c.files[place].write = write;
     add_opener(inode, c);
+    // Whoever opened it while we waited for the storage saw no opener, and may have the lease.
+    recall(inode, c);
     out.fh = make_fh(place, c.files[place].generation);
     out.open_flags = cacheable ? std::uint32_t{protocol::fopen_keep_cache} : 0;
 
