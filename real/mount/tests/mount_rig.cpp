@@ -77,7 +77,8 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
     host_ = local::LocalHost::join_server(socket(),
                                           {"pool", {.memory_pages = pool_pages, .populated = 0}});
     storage_ = std::make_unique<storage::TreeStorage>(host_->memory(), host_->monitor(),
-                                                      tree_.string(), storage::TreeOptions{});
+                                                      storage::open_root(tree_.string()),
+                                                      storage::TreeOptions{});
     server_ = std::make_unique<server::Server>(*host_, *storage_, options_.server);
     in_server([&] {
         for (std::size_t i = 0; i < options_.guests; ++i) {
