@@ -48,7 +48,7 @@ void Client::forget_what_was_told() {
             for (const Slot slot : slots) {
                 const bool own = pages_.ready(slot) && pages_.has(slot, page_own);
                 if (!own || pages_.cache().state(slot) == PageState::dirty) continue;
-                if (!pages_.has(slot, page_writing)) let_go(slot);
+                if (!pages_.has(slot, page_writing)) pages_.drop(slot);
             }
         }
     }
