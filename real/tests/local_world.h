@@ -49,7 +49,8 @@ struct Shared {
     // Of the server's present life
     std::atomic<std::uint64_t> disk_read_pages{0}, recovered_pages{0}, recovered_dirty{0},
         recovery_lost{0}, recovery_ns{0}, resumed{0}, not_resumed{0}, cached{0};
-    std::atomic<std::uint64_t> replayed{0};  ///< of all lives
+    std::atomic<std::uint64_t> published{0};  ///< counts how often the server has said all this
+    std::atomic<std::uint64_t> replayed{0};   ///< of all lives
     std::atomic<std::uint64_t> pinned[most_guests]{}, pinned_entries{0};
     std::atomic<std::uint32_t> step[most_guests]{};  ///< for tests that take turns
 };
@@ -150,6 +151,11 @@ class LocalWorld {
         }
         return true;
     }
+    /// Until what the server says of itself is of now.
+    void look_anew() {
+        const std::uint64_t seen = shared->published;
+        EXPECT_TRUE(eventually([&] { return shared->published >= seen + 2; }));
+    }
     /// Waits until the condition holds; false after 60 s.
     static bool eventually(const std::function<bool()>& condition) {
         for (int i = 0; i < 12'000; ++i) {
@@ -235,6 +241,7 @@ class LocalWorld {
                         shared->pinned[i] =
                             server.charges(static_cast<DomainId>(first_guest + i)).pinned;
                     }
+                    ++shared->published;
                     if (!told && stats.recovery_ns != 0) {
                         told = true;
                         ++shared->life;

@@ -51,6 +51,7 @@ TEST(ServerKill, WhatWasCachedIsWarm) {
             });
     }
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 1 && shared.step[1] == 1; }));
+    world.look_anew();
     EXPECT_GE(shared.disk_read_pages, pages);
     const std::uint32_t life = shared.life;
     world.kill_server();
@@ -60,6 +61,7 @@ TEST(ServerKill, WhatWasCachedIsWarm) {
               << static_cast<double>(shared.recovery_ns) / 1e6 << " ms" << std::endl;
     shared.go = 1;
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 2 && shared.step[1] == 2; }));
+    world.look_anew();
     EXPECT_EQ(shared.disk_read_pages, 0u);
     EXPECT_GE(shared.recovered_pages, pages);
 
