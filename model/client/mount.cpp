@@ -17,22 +17,32 @@ int Connection::open() {
         unshare_ring();
         return error;
     }
-    const int error = agree(0);
-    if (recoverable()) {  // the server may have been started again since we read its offer
-        const auto now = protocol::read_backend_offer(host_.store(), device());
-        offer_.session = now && now->session != 0 ? now->session : offer_.session;
-    }
-    if (error != 0) {
-        close();
-        return error == server_gone ? ETIMEDOUT : error;
-    }
     if (recoverable()) {
         watch_ = host_.store().watch(protocol::backend_path(device()), [this] {
             changed_ = true;
             server_gate_->wake_all();
             in_flight_[own_slot_].gate->wake_all();
         });
-    } else {
+    }
+    int error = agree(0);
+    while (error == server_gone) {  // it died just then: the same with its successor
+        leave_server();
+        while (!revoke_ring()) clock_.sleep(config_.mount_timeout / 1000);
+        ring_.restart();
+        error = wait_for_backend(XenbusState::init_wait);
+        changed_ = false;
+        if (error == 0) error = grant_ring();
+        if (error == 0) error = agree(0);
+    }
+    if (recoverable()) {  // the server may have been started again since we read its offer
+        const auto now = protocol::read_backend_offer(host_.store(), device());
+        offer_.session = now && now->session != 0 ? now->session : offer_.session;
+    }
+    if (error != 0) {
+        close();
+        return error;
+    }
+    if (!recoverable()) {
         release(own_slot_);
         own_slot_ = RingFront::no_slot;
     }
