@@ -55,7 +55,7 @@ void count(GuestHost& host, const char* name, std::uint64_t times) {
     meet(host, words.ended);
     std::printf("%llu\n", static_cast<unsigned long long>(
                               std::atomic_ref<std::uint64_t>(words.counter).load()));
-    client.give_back(*handle, 0, pieces);
+    client.give_back(pieces);
     client.unmap_pages(*handle, 0, 1, client::MapKind::shared);
     client.close(*handle);
     if (int error = client.unmount()) fail("disconnecting", error);
