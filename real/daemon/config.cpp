@@ -238,7 +238,50 @@ void check(const DaemonConfig& config) {
     }
 }
 
+/// A default as a file would say it.
+std::string print(const Target& target, ValueKind kind) {
+    if (const auto* text = std::get_if<std::string*>(&target)) return fmt::format("\"{}\"", **text);
+    if (const auto* flag = std::get_if<bool*>(&target)) return **flag ? "true" : "false";
+    if (const auto* number = std::get_if<double*>(&target)) return fmt::format("{}", **number);
+    const std::int64_t value = *std::get<std::int64_t*>(target);
+    const bool unit = (kind == ValueKind::bytes || kind == ValueKind::time) && value != 0;
+    return unit ? fmt::format("\"{}\"", settings::print_value_text(value, kind))
+                : fmt::format("{}", value);
+}
+
+std::string roff(std::string_view text) {
+    std::string out;
+    for (const char c : text) out += c == '-' ? "\\-" : std::string(1, c);
+    return out;
+}
+
+template <class S>
+void manual_of(std::string& out, const std::string& title, const std::vector<Key<S>>& keys) {
+    if (!title.empty()) out += fmt::format(".SS {}\n", title);
+    S defaults;
+    for (const auto& key : keys) {
+        out += fmt::format(".TP\n.B {}\n{}\n", key.name, roff(key.doc));
+        if (key.names != nullptr) {
+            out += fmt::format("One of: {}.\n", roff(settings::join(key.names())));
+        }
+        out += key.required
+                   ? "Required.\n"
+                   : fmt::format("Default: {}.\n", roff(print(key.at(defaults), key.kind)));
+    }
+}
+
 }  // namespace
+
+std::string config_manual() {
+    std::string out;
+    for (const Section& section : sections()) {
+        const std::string name = section.name;
+        manual_of(out, name.empty() ? "Outside of any table" : "[" + name + "]", section.keys);
+    }
+    manual_of(out, "[[export]]", export_keys());
+    manual_of(out, "[[export.guest]]", guest_keys());
+    return out;
+}
 
 DaemonConfig parse_config(const std::string& text, const std::string& file) {
     const toml::table document = settings::parse_toml(text, file);

@@ -41,7 +41,7 @@ void line(spdlog::level::level_enum level, std::string_view message, Fields fiel
         text = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
         text[0] = ',';  // goes on after time and level, see the pattern
     } else {
-        text = "msg=" + value_text(message);
+        text = fmt::format("msg={}", value_text(message));
         for (const auto& [key, value] : fields)
             text += fmt::format(" {}={}", key, value_text(value));
     }

@@ -1,6 +1,7 @@
 // What the daemon says when it cannot begin or go on, and that it leaves nothing then.
 #include "real/daemon/config.h"
 #include "real/daemon/daemon_rig.h"
+#include "sim/settings/toml_value.h"
 
 namespace xenfs::real::daemon {
 namespace {
@@ -50,9 +51,15 @@ TEST(Configuration, IsReadStrictlyAndSaysWhere) {
 }
 
 TEST(Configuration, TheExampleIsRight) {
-    const DaemonConfig example = load_config(XENFS_EXAMPLE);
+    const DaemonConfig example = load_config(XENFS_PACKAGING "/xenfsd.toml");
     EXPECT_EQ(example.exports.size(), 1u);
     EXPECT_EQ(example.host, "xen");
+}
+
+TEST(Configuration, TheManPageHasItsKeys) {
+    const std::string page = settings::read_text(XENFS_PACKAGING "/xenfsd.toml.5");
+    EXPECT_NE(page.find(config_manual()), std::string::npos)
+        << "put what 'xenfsd --print-manual' prints between the page's two markers";
 }
 
 TEST_F(RefusalTest, OfAWrongConfigurationIsExitCode2) {

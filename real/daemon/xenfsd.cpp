@@ -8,7 +8,9 @@
 #include <cstdio>
 
 #include "real/daemon/log.h"
+#include "real/daemon/privileges.h"
 #include "real/daemon/service.h"
+#include "real/storage/acting_user.h"
 
 namespace xenfs::real::daemon {
 namespace {
@@ -34,9 +36,17 @@ void raise_descriptor_limit() {
 
 /// Until a signal says stop. SIGHUP changes nothing: the configuration is read once.
 void serve(const DaemonConfig& config, const Descriptor& signals) {
+    // First of all, so that every thread is without what it does not need.
+    const std::string kept = drop_privileges(config.host == "xen", config.exports.front().devices);
     Service service(config);
     service.start();
-    log_info("serving", {{"host", config.host},
+    if (!storage::ActingUser::possible()) {
+        log_warn(
+            "files that guests make belong to this process's user; run as root to give them "
+            "to the guests' users");
+    }
+    log_info("serving", {{"capabilities", kept},
+                         {"host", config.host},
                          {"exports", std::to_string(config.exports.size())},
                          {"cache_mib", std::to_string(config.cache_size >> 20)}});
     for (;;) {
@@ -61,13 +71,19 @@ int run(int argc, char** argv) {
         "xenfsd serves directories of this machine to Xen domains, from one shared page cache. "
         "Runs in the foreground until SIGTERM or SIGINT. See xenfsd(8) and xenfsd.toml(5).");
     std::string file = "/etc/xenfs/xenfsd.toml";
-    bool check_only = false;
+    bool check_only = false, manual = false;
     app.add_option("-c,--config", file, "configuration")->capture_default_str();
+    app.add_flag("--print-manual", manual, "the keys of the configuration, for its man page")
+        ->group("");
     app.add_flag("--check", check_only, "read the configuration, say what is wrong, and exit");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : 2;
+    }
+    if (manual) {
+        std::fputs(config_manual().c_str(), stdout);
+        return 0;
     }
     try {
         const DaemonConfig config = load_config(file);

@@ -224,13 +224,13 @@ TEST_P(TreeDifferential, RandomOperationsAgreeWithTheNaiveTree) {
     const std::uint64_t seed = test_seed();
     TreeOptions options;
     options.find_again = GetParam();
-    for (std::uint64_t round = 0; round < 6 && !HasFailure(); ++round) {
+    for (std::uint64_t round = 0; round < 4 && !HasFailure(); ++round) {
         SCOPED_TRACE(round);
         options.descriptors = round % 2 == 0 ? 4 : 4096;
         TestTree tree(options);
         const InTask task(tree);
         Twins twins(tree, seed + round);
-        for (int i = 0; i < 1500 && !HasFatalFailure(); ++i) twins.step();
+        for (int i = 0; i < 1000 && !HasFatalFailure(); ++i) twins.step();
         if (HasFatalFailure()) return;
         twins.compare();
         EXPECT_LE(tree.storage->nodes().descriptors(), options.descriptors + 16)
