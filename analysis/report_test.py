@@ -150,8 +150,39 @@ def packets(sharing=True):
     return pandas.DataFrame(rows)
 
 
+def charging(sharing=True):
+    rows = []
+    held = {"none": (26000, 0, 0, 0), "first": (24000, 6144, 0, 0), "each": (6144, 6144, 0, 0), "proportional": (12288, 12288, 6144, 0),
+            "entitlement": (8192, 8192, 0, 2048)}
+    for name, (pages, charged, owed, seized) in held.items():
+        rows.append(dict(part="hostile", charging=name, seed=1, guest=1, held_pages=pages if sharing else 7000, charged_pages=charged,
+                         rebate_pages=0, owed_pages=owed, seized_pages=seized, quota_pages=6144, neighbour_operations=0))
+        for guest in (1, 2, 3, 4):
+            price = {"none": 0, "first": guest == 1 or not sharing, "each": 1, "proportional": 1, "entitlement": 1}[name]
+            rebate = 750 if name in ("proportional", "entitlement") else 0
+            rows.append(dict(part="fair", charging=name, seed=1, guest=guest, held_pages=1000, charged_pages=1000 * price, rebate_pages=rebate,
+                             owed_pages=0, seized_pages=0, quota_pages=6144, neighbour_operations=0))
+    return pandas.DataFrame(rows)
+
+
+def storm(sharing=True):
+    rows = []
+    for arm, t in itertools.product(("ksm-spend", "satori-keep", "satori-repay"), range(0, 61, 5)):
+        saved = 24576 if t < 30 else 0
+        given = 0 if arm == "satori-keep" else saved if arm == "satori-repay" and sharing else 24576
+        peak = {"ksm-spend": 24576, "satori-keep": 0, "satori-repay": 0 if sharing else 24576}[arm]
+        rows.append(dict(arm=arm, time_s=t, seed=1, saved_pages=saved, given_pages=given, overcommitted_pages=max(0, given - saved),
+                         overcommitted_peak_pages=peak, breaks=0))
+    return pandas.DataFrame(rows)
+
+
+def victim_cache(sharing=True):
+    return pandas.DataFrame([dict(victim_mib=size, seed=1, disk_read_mib=400 - (size * 2 if sharing else -size),
+                                  completion_s=100 - (size / 20 if sharing else 0), hits=size, misses=1) for size in (0, 32, 64, 128)])
+
+
 TABLES = {"virtiofs-dax": virtiofs, "persistent-grants": grants, "packet-mechanisms": packets,
-          "page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
+        "copy-on-write-storm": storm, "victim-cache": victim_cache, "charging": charging, "page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
           "memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
           "flip-copy-map": flip, "sharing-over-time": sharing_time, "stealing": stealing}
 

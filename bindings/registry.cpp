@@ -19,10 +19,11 @@ namespace xenfs::bindings {
 namespace {
 
 std::map<std::string, std::vector<std::string>> names() {
-    return {{"arms", sim::arm_names()},        {"transfer", sim::transfer_names()},
-            {"dedup", sim::dedup_names()},     {"eviction", sim::eviction_names()},
-            {"sharing", sim::sharing_names()}, {"mmap", sim::mmap_names()},
-            {"disks", sim::disk_names()},      {"workloads", sim::workload_names()}};
+    return {{"arms", sim::arm_names()},          {"transfer", sim::transfer_names()},
+            {"dedup", sim::dedup_names()},       {"eviction", sim::eviction_names()},
+            {"sharing", sim::sharing_names()},   {"charging", sim::charging_names()},
+            {"mmap", sim::mmap_names()},         {"disks", sim::disk_names()},
+            {"workloads", sim::workload_names()}};
 }
 
 py::dict costs() {

@@ -118,8 +118,32 @@ def packet_mechanisms(run, result):
                "driver_ns_per_packet": row["driver_ns_per_packet"], "guest_ns_per_packet": row["guest_ns_per_packet"]}
 
 
+def charging(run, result):
+    labels = dict(run.labels)
+    for guest in result["guests"]:
+        yield {"part": run.part, "charging": labels["charging"], "seed": run.seed, "guest": guest["guest"],
+               "held_pages": guest["held_pages"], "charged_pages": guest["pinned_pages"], "rebate_pages": guest["rebate_pages"],
+               "owed_pages": guest["owed_pages"], "seized_pages": guest["seized_pages"], "quota_pages": guest["quota_pages"],
+               "neighbour_operations": guest.get("neighbour_operations", 0)}
+
+
+def copy_on_write_storm(run, result):
+    labels = dict(run.labels)
+    for row in pandas.DataFrame(result["tables"]["sharing"]).to_dict("records"):
+        yield {"arm": labels["arm"], "time_s": row["time_ns"] / 1e9, "seed": run.seed, "saved_pages": row["saved_pages"],
+               "given_pages": row["given_pages"], "overcommitted_pages": row["overcommitted_pages"],
+               "overcommitted_peak_pages": result["metrics"]["sharing_overcommitted_pages_peak"], "breaks": row["breaks"]}
+
+
+def victim_cache(run, result):
+    metrics = result["metrics"]
+    yield {"victim_mib": dict(run.labels)["victim_mib"], "seed": run.seed, "disk_read_mib": metrics["disk_read_bytes"] / MIB,
+           "completion_s": metrics["completion_s"], "hits": metrics.get("victim_hits", 0), "misses": metrics.get("victim_misses", 0)}
+
+
 ROWS = {"virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
-        "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
+        "copy-on-write-storm": copy_on_write_storm, "victim-cache": victim_cache,
+        "charging": charging, "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
         "sharing-across-guests": sharing_across_guests,
         "memory-vs-guests": memory_vs_guests, "build-time-vs-guests": build_time_vs_guests,
         "iozone-surface": iozone_surface, "flip-copy-map": flip_copy_map,

@@ -3,4 +3,4 @@
 FIGURES = ("memory-vs-guests", "build-time-vs-guests", "iozone-surface", "flip-copy-map",
            "sharing-over-time", "stealing",
            "virtiofs-dax", "persistent-grants", "packet-mechanisms",
-           "page-sharing-over-time", "scan-delay", "sharing-across-guests")
+           "page-sharing-over-time", "scan-delay", "sharing-across-guests", "charging", "copy-on-write-storm", "victim-cache")

@@ -6,7 +6,13 @@
 namespace xenfs::pages {
 namespace {
 constexpr std::size_t batch_size = 256;
+
+/// What each of a frame's n entries saves, rounded so that together they never save too much.
+std::int64_t saved_by_each(std::uint32_t entries) {
+    const std::uint64_t share = (Ledger::rebate_unit + entries - 1) / std::max(entries, 1u);
+    return static_cast<std::int64_t>(Ledger::rebate_unit - share);
 }
+}  // namespace
 
 void GrantBook::link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
                      EntryKind kind, std::uint8_t charge, bool orphan) {
@@ -39,8 +45,32 @@ void GrantBook::link(GrantRef reference, std::uint32_t account, FrameIndex frame
         shared_frames_ += f.grants == 2;
         extra_entries_ += f.grants > 1;
         f.writers = static_cast<std::uint16_t>(f.writers + (kind == EntryKind::write));
+        if (rebates()) {
+            // As if the new entry had been there: it joins the others in what each has saved.
+            if (f.grants > 1 && !orphan) {
+                ledger_.add_rebate(account, saved_by_each(f.grants - 1u));
+            }
+            share_out(frame, f.grants - 1u);
+        }
     }
     ++entries_;
+}
+
+void GrantBook::share_out(FrameIndex frame, std::uint32_t before) {
+    const std::uint32_t now = pool_[frame].grants;
+    const std::int64_t change =
+        (now > 0 ? saved_by_each(now) : 0) - (before > 0 ? saved_by_each(before) : 0);
+    if (change == 0) return;
+    for_each_of_frame(frame, [&](const GrantRecord& r) {
+        if (!r.orphaned) ledger_.add_rebate(r.account, change);
+    });
+}
+
+std::size_t GrantBook::held(AccountId account) const {
+    std::size_t count = 0;
+    if (account >= heads_.size()) return 0;
+    for (std::uint32_t r = heads_[account]; r != no_record; r = records_[r].account_next) ++count;
+    return count;
 }
 
 void GrantBook::unlink(GrantRef reference) {
@@ -62,7 +92,9 @@ void GrantBook::unlink(GrantRef reference) {
         if (r.frame_next != no_record) records_[r.frame_next].frame_prev = r.frame_prev;
         shared_frames_ -= f.grants == 2;
         extra_entries_ -= f.grants > 1;
+        if (rebates() && !r.orphaned) ledger_.add_rebate(r.account, -saved_by_each(f.grants));
         --f.grants;
+        if (rebates()) share_out(r.frame, f.grants + 1u);
         f.writers = static_cast<std::uint16_t>(f.writers - (r.kind == EntryKind::write));
         if (ended_) ended_(reference, r);
         pool_.recycle(r.frame);
@@ -239,6 +271,9 @@ bool GrantBook::end_all(AccountId account) {
         for (const GrantRef reference : std::span(batch).first(length)) {
             GrantRecord& r = records_[reference];
             if (r.kind == EntryKind::none || r.orphaned) continue;
+            if (rebates() && r.frame != no_index) {
+                ledger_.add_rebate(account, -saved_by_each(pool_[r.frame].grants));
+            }
             (r.account_prev == no_record ? heads_[account]
                                          : records_[r.account_prev].account_next) = r.account_next;
             if (r.account_next != no_record) records_[r.account_next].account_prev = r.account_prev;
@@ -274,7 +309,7 @@ std::size_t GrantBook::retry_aside() {
 }
 
 void GrantBook::check_all() const {
-    std::vector<std::uint64_t> pinned(heads_.size(), 0);
+    std::vector<std::uint64_t> pinned(heads_.size(), 0), rebate(heads_.size(), 0);
     std::size_t alive = 0;
     std::uint64_t limbo = 0;
     for (const GrantRecord& r : records_) {
@@ -284,6 +319,10 @@ void GrantBook::check_all() const {
             limbo += r.charge;
         } else {
             pinned[r.account] += r.charge;
+            if (rebates() && r.frame != no_index) {
+                rebate[r.account] +=
+                    static_cast<std::uint64_t>(saved_by_each(pool_[r.frame].grants));
+            }
         }
         assert(!r.ending);
     }
@@ -295,7 +334,10 @@ void GrantBook::check_all() const {
             chained += records_[r].charge;
         }
         assert(chained == pinned[id]);
-        if (chained != 0) assert(ledger_.account(id).pinned == chained);
+        if (chained != 0) {
+            assert(ledger_.account(id).pinned == chained);
+            assert(ledger_.account(id).rebate == rebate[id]);
+        }
     }
     static_cast<void>(limbo);
 }

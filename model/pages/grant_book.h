@@ -131,6 +131,8 @@ class GrantBook {
     /// Frames with more than one entry, and their entries beyond the first.
     std::uint64_t shared_frames() const { return shared_frames_; }
     std::uint64_t extra_entries() const { return extra_entries_; }
+    /// Entries of an account: O(that many).
+    std::size_t held(AccountId account) const;
     /// Chains, counts and charges against each other, for tests: O(entries).
     void check_all() const;
 
@@ -139,6 +141,9 @@ class GrantBook {
     void link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
               EntryKind kind, std::uint8_t charge, bool orphan = false);
     void unlink(GrantRef reference);
+    /// The frame had `before` entries and has another number now: what its holders save by sharing.
+    void share_out(FrameIndex frame, std::uint32_t before);
+    bool rebates() const { return charging_.rebate() != policies::Rebate::none; }
     EndResult end_batch(std::span<const GrantRef> references);
     std::uint32_t& account_head(AccountId account) {
         if (account >= heads_.size()) heads_.resize(account + 1, no_record);

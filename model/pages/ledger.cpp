@@ -6,7 +6,9 @@ namespace xenfs::pages {
 
 void Ledger::check(AccountId id) const {
     const Account& a = accounts_[id];
-    assert(a.open && a.pinned <= a.donated + a.quota && "the ledger's invariant");
+    assert(a.open && a.pinned <= a.donated + a.quota + a.seized + allowance(a) + a.owed &&
+           "the ledger's invariant");
+    assert(a.owed == 0 || rebates_ == policies::Rebate::unsecured);
     static_cast<void>(a);
 }
 
@@ -14,7 +16,10 @@ AccountId Ledger::open(DomainId domain, std::uint64_t quota) {
     AccountId id = 0;
     while (id < accounts_.size() && accounts_[id].open) ++id;
     if (id == accounts_.size()) accounts_.emplace_back();
-    accounts_[id] = {domain, true, 0, quota, 0};
+    accounts_[id] = {};
+    accounts_[id].domain = domain;
+    accounts_[id].open = true;
+    accounts_[id].quota = quota;
     return id;
 }
 
@@ -34,12 +39,44 @@ void Ledger::discharge(AccountId id, std::uint64_t pages) {
     assert(accounts_[id].open && pages <= accounts_[id].pinned);
     accounts_[id].pinned -= pages;
     total_pinned_ -= pages;
+    settle(accounts_[id]);
     check(id);
 }
 
 void Ledger::strand(DomainId domain, std::uint64_t pages) {
     limbo_ += pages;
     if (pages != 0) limbo_of_[domain] += pages;
+}
+
+/// What is held beyond the limit is taken from the collateral where there is one, else owed.
+void Ledger::settle(Account& a) {
+    if (rebates_ == policies::Rebate::none) return;
+    const std::uint64_t limit = a.donated + a.quota + a.seized;
+    const std::uint64_t beyond = a.pinned > limit ? a.pinned - limit : 0;
+    if (rebates_ == policies::Rebate::unsecured) {
+        a.owed = beyond > allowance(a) ? beyond - allowance(a) : 0;
+        return;
+    }
+    const std::uint64_t saved = a.rebate / rebate_unit;
+    if (beyond > saved) {
+        assert(beyond <= a.collateral && "it was never allowed more than that");
+        a.collateral -= beyond - saved;
+        a.seized += beyond - saved;
+    }
+}
+
+void Ledger::add_rebate(AccountId id, std::int64_t change) {
+    Account& a = accounts_[id];
+    assert(a.open && (change >= 0 || static_cast<std::uint64_t>(-change) <= a.rebate));
+    a.rebate += static_cast<std::uint64_t>(change);
+    settle(a);
+    check(id);
+}
+
+void Ledger::set_collateral(AccountId id, std::uint64_t pages) {
+    assert(accounts_[id].pinned <= accounts_[id].donated + accounts_[id].quota &&
+           "before any of it is used");
+    accounts_[id].collateral = pages;
 }
 
 void Ledger::discharge_limbo(DomainId domain, std::uint64_t pages) {
@@ -53,9 +90,10 @@ void Ledger::discharge_limbo(DomainId domain, std::uint64_t pages) {
 
 bool Ledger::set_donated(AccountId id, std::uint64_t pages) {
     Account& a = accounts_[id];
-    if (pages + a.quota < a.pinned) return false;
+    if (pages < a.donated && pages + a.quota + a.seized + allowance(a) < a.pinned) return false;
     total_donated_ = total_donated_ - a.donated + pages;
     a.donated = pages;
+    settle(a);
     check(id);
     return true;
 }

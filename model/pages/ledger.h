@@ -1,11 +1,14 @@
 #pragma once
-// Who has paid for what is pinned. For every account, always: pinned ≤ donated + quota.
+// Who has paid for what is pinned. For every account, always: pinned ≤ donated + quota, and with a
+// policy that rebates (model/policies/charging), charged ≤ donated + quota + seized + allowance +
+// owed, where charged, less the allowance and what is owed, is what counts as pinned.
 
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
 
 #include "model/host/types.h"
+#include "model/policies/charging/policy.h"
 
 namespace xenfs::pages {
 
@@ -22,8 +25,16 @@ class Ledger {
         bool open = false;
         std::uint64_t donated = 0;
         std::uint64_t quota = 0;
-        std::uint64_t pinned = 0;
+        std::uint64_t pinned = 0;  ///< charged, without rebate
+        // Of policies that rebate; else zeros
+        std::uint64_t rebate = 0;      ///< saved by sharing, in 1/rebate_unit of a page
+        std::uint64_t collateral = 0;  ///< pages of its own that may be taken at once
+        std::uint64_t seized = 0;      ///< of those, taken
+        std::uint64_t owed = 0;        ///< held without having been paid for
     };
+    static constexpr std::uint64_t rebate_unit = 1u << 16;
+
+    explicit Ledger(policies::Rebate rebates = policies::Rebate::none) : rebates_(rebates) {}
 
     AccountId open(DomainId domain, std::uint64_t quota);
     /// What is still pinned (entries that a dying peer keeps busy) becomes nobody's: see limbo().
@@ -32,7 +43,8 @@ class Ledger {
 
     std::uint64_t credit(AccountId id) const {
         const Account& a = accounts_[id];
-        return a.donated + a.quota - a.pinned;
+        const std::uint64_t limit = a.donated + a.quota + a.seized + allowance(a);
+        return limit > a.pinned ? limit - a.pinned : 0;
     }
     /// False, and nothing changed: the credit does not suffice.
     bool charge(AccountId id, std::uint64_t pages) {
@@ -45,6 +57,10 @@ class Ledger {
     void discharge(AccountId id, std::uint64_t pages);
     /// Pages that a client of a predecessor keeps busy and nobody pays for.
     void strand(DomainId domain, std::uint64_t pages);
+    /// What the account saves by sharing has changed by so much (in 1/rebate_unit).
+    void add_rebate(AccountId id, std::int64_t change);
+    /// Pages of the account's own that the host may take at once, beside those that it has taken.
+    void set_collateral(AccountId id, std::uint64_t pages);
     void discharge_limbo(DomainId domain, std::uint64_t pages);
 
     /// False, and nothing changed: the invariant would break (only when it is lowered).
@@ -64,7 +80,15 @@ class Ledger {
 
   private:
     void check(AccountId id) const;
+    /// What it may hold beyond donation and quota.
+    std::uint64_t allowance(const Account& a) const {
+        if (rebates_ == policies::Rebate::none) return 0;
+        const std::uint64_t saved = a.rebate / rebate_unit;
+        return rebates_ == policies::Rebate::secured && a.collateral < saved ? a.collateral : saved;
+    }
+    void settle(Account& a);
 
+    policies::Rebate rebates_;
     std::vector<Account> accounts_;
     std::uint64_t total_pinned_ = 0, total_donated_ = 0, limbo_ = 0;
     std::unordered_map<DomainId, std::uint64_t> limbo_of_;  ///< without zeros

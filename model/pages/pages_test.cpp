@@ -91,18 +91,21 @@ class TestGrants final : public host::Grants {
 };
 
 struct Room {
-    explicit Room(std::size_t table = 64, std::uint32_t frames_limit = 40)
+    explicit Room(std::size_t table = 64, std::uint32_t frames_limit = 40,
+                  const std::string& policy = "each")
         : frames(1000),
           grants(table),
+          charging(policies::charging_policies().make(policy)),
+          ledger(charging->rebate()),
           pool(frames, frames_limit),
-          book(grants, pool, ledger, *each) {
+          book(grants, pool, ledger, *charging) {
         book.on_ended([this](GrantRef, const GrantRecord&) { ++ended; });
     }
     TestFrames frames;
     TestGrants grants;
+    std::unique_ptr<policies::ChargingPolicy> charging;
     Ledger ledger;
     FramePool pool;
-    std::unique_ptr<policies::ChargingPolicy> each = policies::charging_policies().make("each");
     GrantBook book;
     std::size_t ended = 0;
 };
@@ -188,16 +191,21 @@ TEST(GrantBook, PaymentsAreOwedUntilTheyCome) {
     room.book.check_all();
 }
 
-TEST(GrantBook, RandomClientsNeverBreakTheInvariant) {
+class Charging : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(All, Charging,
+                         testing::Values("each", "first", "none", "proportional", "entitlement"));
+
+TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
     const char* text = std::getenv("XENFS_SEED");
     const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : 20261122;
     std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
     std::mt19937_64 random(seed);
-    Room room(48, 32);
+    Room room(48, 32, GetParam());
     std::vector<AccountId> accounts;
     std::vector<FrameIndex> users;
     std::vector<GrantRef> given;
     for (DomainId d = 1; d <= 3; ++d) accounts.push_back(room.ledger.open(d, random() % 20));
+    for (const AccountId account : accounts) room.ledger.set_collateral(account, random() % 8);
     for (int step = 0; step < 20'000; ++step) {
         const AccountId account = accounts[random() % 3];
         switch (random() % 8) {
@@ -249,6 +257,7 @@ TEST(GrantBook, RandomClientsNeverBreakTheInvariant) {
                     accounts.erase(std::find(accounts.begin(), accounts.end(), account));
                     accounts.push_back(
                         room.ledger.open(static_cast<DomainId>(step), random() % 20));
+                    room.ledger.set_collateral(accounts.back(), random() % 8);
                 } else {
                     room.ledger.set_donated(account, random() % 16);
                 }
@@ -264,6 +273,92 @@ TEST(GrantBook, RandomClientsNeverBreakTheInvariant) {
     EXPECT_EQ(room.book.entries(), 0u);
     for (const FrameIndex f : users) room.pool.drop_user(f);
     EXPECT_EQ(room.pool.free(), room.pool.owned()) << "no frame is lost";
+}
+
+/// One read entry for each of the frames; how many came.
+std::size_t take(Room& room, AccountId account, std::span<const FrameIndex> frames,
+                 std::vector<GrantRef>& refs) {
+    std::size_t got = 0;
+    for (const FrameIndex frame : frames) {
+        const std::uint32_t tag = 1;
+        GrantRef ref = 0;
+        bool credit_short = false;
+        if (room.book.grant(account, {&frame, 1}, {&tag, 1}, EntryKind::read, {&ref, 1},
+                            credit_short) == 0) {
+            break;
+        }
+        refs.push_back(ref);
+        ++got;
+    }
+    return got;
+}
+
+/// Two accounts of credit 10 and 20 frames: what the second holds while it shares with the first,
+/// and when the first has left.
+struct Sharers {
+    explicit Sharers(const char* policy) : room(256, 100, policy) {
+        for (int i = 0; i < 20; ++i) frames.push_back(room.pool.take());
+        first = room.ledger.open(1, 10);
+        second = room.ledger.open(2, 10);
+        room.ledger.set_collateral(second, 4);
+        taken_first = take(room, first, std::span(frames).first(10), refs_first);
+        taken_second = take(room, second, frames, refs_second);
+    }
+    void first_leaves() {
+        room.book.end(first, refs_first);
+        room.ledger.check_all();
+        room.book.check_all();
+    }
+    const Ledger::Account& of_second() { return room.ledger.account(second); }
+
+    Room room;
+    std::vector<FrameIndex> frames;
+    AccountId first, second;
+    std::vector<GrantRef> refs_first, refs_second;
+    std::size_t taken_first, taken_second;
+};
+
+TEST(ChargingPolicies, EachPaysForAllThatItHolds) {
+    Sharers s("each");
+    EXPECT_EQ(s.taken_second, 10u);
+    s.first_leaves();
+    EXPECT_EQ(s.of_second().pinned, 10u);
+}
+
+TEST(ChargingPolicies, AfterTheFirstToucherOthersHoldForNothing) {
+    Sharers s("first");
+    EXPECT_EQ(s.room.ledger.account(s.first).pinned, 10u);
+    EXPECT_EQ(s.taken_second, 20u) << "ten for nothing, ten for its credit";
+    s.first_leaves();
+    EXPECT_EQ(s.of_second().pinned, 10u);
+    EXPECT_EQ(s.room.book.held(s.second), 20u) << "nobody pays for ten of them";
+}
+
+TEST(ChargingPolicies, WithoutChargesNothingIsBounded) {
+    Sharers s("none");
+    EXPECT_EQ(s.taken_second, 20u);
+    EXPECT_EQ(s.of_second().pinned, 0u);
+}
+
+TEST(ChargingPolicies, WhatOthersLeaveIsOwedUnderProportional) {
+    Sharers s("proportional");
+    EXPECT_EQ(s.taken_second, 15u) << "ten at half the price, five alone";
+    s.first_leaves();
+    EXPECT_EQ(s.of_second().owed, 5u);
+    EXPECT_EQ(s.room.ledger.credit(s.second), 0u) << "nothing more until it has given back";
+    s.room.book.end(s.second, std::span(s.refs_second).first(6));
+    EXPECT_EQ(s.of_second().owed, 0u);
+    EXPECT_EQ(s.room.ledger.credit(s.second), 1u);
+}
+
+TEST(ChargingPolicies, WhatOthersLeaveIsTakenUnderEntitlement) {
+    Sharers s("entitlement");
+    EXPECT_EQ(s.taken_second, 14u) << "saves five, of which four can be taken back";
+    s.first_leaves();
+    EXPECT_EQ(s.of_second().owed, 0u);
+    EXPECT_EQ(s.of_second().seized, 4u);
+    EXPECT_EQ(s.of_second().collateral, 0u);
+    EXPECT_EQ(s.room.ledger.credit(s.second), 0u);
 }
 
 }  // namespace

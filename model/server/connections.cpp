@@ -126,7 +126,10 @@ void ServerState::connect(Connection& c) {
     c.ring = protocol::RingBack(memory[0], std::span(memory).subspan(1, offer->slots));
     c.resuming = c.returning && protocol::read_resume(host_.store(), c.device) == c.session;
     if (c.returning && !c.resuming) not_coming_back(c);
-    if (!c.resuming) c.account = ledger_.open(c.device.guest, c.attachment.quota_pages);
+    if (!c.resuming) {
+        c.account = ledger_.open(c.device.guest, c.attachment.quota_pages);
+        ledger_.set_collateral(c.account, c.attachment.collateral_pages);
+    }
     c.returning = false;
     if (directory_) {
         directory_->keep_client(c.index, c.device.guest, c.device.number, c.session);

@@ -15,6 +15,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       charging_(policies::charging_policies().make(config_.charging)),
       by_name_(dedup_->shares_by_name()),
       by_content_(dedup_->shares_by_content()),
+      ledger_(charging_->rebate()),
       pool_(host.frames(), config_.cache_pages),
       book_(host.grants(), pool_, ledger_, *charging_),
       cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
@@ -211,7 +212,15 @@ Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
             continue;
         }
         const auto& account = state_->ledger_.account(c->account);
-        return {account.pinned, account.donated, account.quota};
+        Charges charges;
+        charges.pinned = account.pinned;
+        charges.donated = account.donated;
+        charges.quota = account.quota;
+        charges.held = state_->book_.held(c->account);
+        charges.rebate = account.rebate / pages::Ledger::rebate_unit;
+        charges.owed = account.owed;
+        charges.seized = account.seized;
+        return charges;
     }
     return {};
 }

@@ -45,9 +45,11 @@ class Server {
     std::uint32_t cached_pages() const;
     std::uint32_t dirty_pages() const;
     std::uint32_t connected() const;
-    /// pinned, donated, quota of a client; zeros where it is not connected.
+    /// Of a client, as its account in the ledger says; zeros where it is not connected.
     struct Charges {
         std::uint64_t pinned = 0, donated = 0, quota = 0;
+        std::uint64_t held = 0;  ///< entries, whatever they cost
+        std::uint64_t rebate = 0, owed = 0, seized = 0;
     };
     /// What is granted to more than one: frames, and entries beyond the first of each, which are the
     /// pages of memory that sharing saves.

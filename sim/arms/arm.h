@@ -32,6 +32,7 @@ struct ArmConfig {
     // private
     std::string block_grants = "persistent";  ///< or "map", "copy"
     std::uint32_t block_segments = 0;         ///< pages of a request; 0: the cost model's
+    std::size_t victim_cache_pages = 0;  ///< of the host, for what guests evict (tmem); 0: none
 
     // 9p, virtiofs
     std::string caching = "default";  ///< 9p: none, loose; virtiofs: none, auto, always
@@ -45,7 +46,7 @@ struct ArmConfig {
 
     // xenfs
     std::string transfer = "map", dedup = "name", charging = "each", mmap = "share";
-    std::size_t quota_pages = 32768, donation_pages = 0;
+    std::size_t quota_pages = 32768, donation_pages = 0, collateral_pages = 0;
     bool ledger = true;
     std::uint32_t mapping_budget_pages = 24576, own_frames_pages = 16384;
     std::uint32_t readahead_pages = 32;

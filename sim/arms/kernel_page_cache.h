@@ -13,6 +13,7 @@
 #include "model/cache/page_cache.h"
 #include "model/host/host.h"
 #include "sim/arms/page_source.h"
+#include "sim/arms/victim_cache.h"
 #include "sim/machine/machine.h"
 
 namespace xenfs::sim {
@@ -26,6 +27,7 @@ struct KernelCacheOptions {
     double dirty_background = 0, dirty_limit = 0;  ///< shares of the capacity
     std::uint32_t readahead_pages = 32;            ///< largest window
     Nanoseconds reclaim_ns = 0;                    ///< CPU for each page that is evicted
+    VictimCache* victims = nullptr;                ///< the host's, for evicted pages; not owned
 
     static KernelCacheOptions from(const CostModel& costs, std::uint32_t capacity_pages);
 };
@@ -115,6 +117,7 @@ class KernelPageCache {
                  std::vector<Hold>& holds);
     int wait_or_fill(NodeId node, std::uint64_t first, std::size_t count, std::span<Slot> slots,
                      std::uint64_t ahead_until, std::vector<Hold>& holds);
+    int fetch(NodeId node, std::uint64_t first, std::span<Fingerprint> out);
     bool take_frames(std::size_t count, std::vector<Frame>& out);
     void release_frame(Frame frame);
     void release_spare();

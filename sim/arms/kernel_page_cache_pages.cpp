@@ -72,7 +72,7 @@ int KernelPageCache::bring_in(NodeId node, std::uint64_t first, std::size_t coun
     release_spare();
     if (page == first) return 0;  // another task brought it meanwhile
     std::vector<Fingerprint> content(page - first);
-    const int error = source_.read_pages(node, first, content);
+    const int error = fetch(node, first, content);
     stats_.pages_read += content.size();
     for (std::size_t i = 0; i < content.size(); ++i) {
         const Hold& held = holds[mine + i];
@@ -87,6 +87,28 @@ int KernelPageCache::bring_in(NodeId node, std::uint64_t first, std::size_t coun
     }
     changed_->wake_all();
     return error;
+}
+
+/// From the host's victim cache as far as it has them, else from the source.
+int KernelPageCache::fetch(NodeId node, std::uint64_t first, std::span<Fingerprint> out) {
+    if (options_.victims == nullptr) return source_.read_pages(node, first, out);
+    std::vector<bool> kept(out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        if (const auto content = options_.victims->get(domain_, node, first + i)) {
+            out[i] = *content;
+            kept[i] = true;
+        }
+    }
+    for (std::size_t i = 0; i < out.size();) {
+        std::size_t end = i;
+        while (end < out.size() && kept[end] == kept[i]) ++end;
+        if (!kept[i]) {
+            const int error = source_.read_pages(node, first + i, out.subspan(i, end - i));
+            if (error != 0) return error;
+        }
+        i = end;
+    }
+    return 0;
 }
 
 /// Adds `count` frames to `out`; evicts, and writes back if nothing clean is left. May yield.
@@ -119,7 +141,13 @@ bool KernelPageCache::take_frames(std::size_t count, std::vector<Frame>& out) {
         if (!evicted.empty()) {
             stats_.evicted += evicted.size();
             clock_.charge(options_.reclaim_ns * static_cast<Nanoseconds>(evicted.size()));
-            for (const cache::Evicted& page : evicted) spare_.push_back(page.frame);
+            for (const cache::Evicted& page : evicted) {
+                if (options_.victims != nullptr) {
+                    options_.victims->put(domain_, page.key.file, page.key.page,
+                                          domain_.content(host::Page::of_frame(page.frame)));
+                }
+                spare_.push_back(page.frame);
+            }
             continue;
         }
         dirty.clear();
@@ -191,6 +219,7 @@ void KernelPageCache::dropped(const std::vector<cache::Evicted>& pages) {
 }
 
 void KernelPageCache::update(NodeId node, std::uint64_t offset, host::Buffer from) {
+    if (options_.victims != nullptr) options_.victims->flush(domain_, node, offset >> page_shift);
     const std::uint64_t end = offset + from.length;
     std::vector<Frame> fresh;
     for (std::uint64_t at = offset; at < end;) {
@@ -241,6 +270,7 @@ Frame KernelPageCache::mapped_frame(NodeId node, std::uint64_t page, bool dirty)
 
 void KernelPageCache::truncate(NodeId node, std::uint64_t size) {
     const auto end = static_cast<std::uint32_t>((size + page_size - 1) >> page_shift);
+    if (options_.victims != nullptr) options_.victims->flush(domain_, node, size >> page_shift);
     if (has_pages(node)) {
         std::vector<cache::Evicted> gone;
         pages_.drop_range(file(node), end, UINT32_MAX, &gone);
@@ -256,6 +286,7 @@ void KernelPageCache::truncate(NodeId node, std::uint64_t size) {
 
 void KernelPageCache::forget(NodeId node) {
     errors_.erase(node);
+    if (options_.victims != nullptr) options_.victims->flush(domain_, node, 0);
     if (!has_pages(node)) return;
     std::vector<cache::Evicted> gone;
     pages_.drop_file(file(node), &gone);
@@ -263,6 +294,7 @@ void KernelPageCache::forget(NodeId node) {
 }
 
 void KernelPageCache::invalidate(NodeId node) {
+    if (options_.victims != nullptr) options_.victims->flush(domain_, node, 0);
     if (!has_pages(node)) return;
     std::vector<Slot> slots;
     std::vector<cache::Evicted> gone;
@@ -274,6 +306,7 @@ void KernelPageCache::invalidate(NodeId node) {
 }
 
 void KernelPageCache::drop_clean() {
+    if (options_.victims != nullptr) options_.victims->flush_all(domain_);
     std::vector<cache::Evicted> gone;
     while (pages_.evict(4096, cache::DirtyPages::keep, &gone) > 0) {
     }

@@ -27,7 +27,11 @@ class PrivateArm final : public Arm {
           grants_(grants_by_name(config.block_grants)),
           disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
                                 config.disk_spins_down)),
-          driver_(machine.simulation(), disk_, config.disk_queue) {}
+          driver_(machine.simulation(), disk_, config.disk_queue) {
+        if (config.victim_cache_pages > 0) {
+            victims_ = std::make_unique<VictimCache>(machine, config.victim_cache_pages);
+        }
+    }
 
     client::FileSystem& attach(Domain& guest) override {
         const std::uint64_t blocks = config_.image->blocks();
@@ -44,6 +48,14 @@ class PrivateArm final : public Arm {
     Counters counters() const override {
         Counters counters;
         add_disk_counters(counters, disk_, machine_.simulation().now());
+        if (victims_ != nullptr) {
+            const VictimCacheStats& stats = victims_->stats();
+            const Counters mine = {
+                {"victim_puts", stats.puts},       {"victim_hits", stats.hits},
+                {"victim_misses", stats.misses},   {"victim_dropped", stats.dropped},
+                {"victim_flushed", stats.flushed}, {"victim_pages", victims_->pages()}};
+            counters.insert(counters.end(), mine.begin(), mine.end());
+        }
         return counters;
     }
 
@@ -84,6 +96,7 @@ class PrivateArm final : public Arm {
             KernelCacheOptions options =
                 KernelCacheOptions::from(costs, guest_cache_pages(costs, domain));
             options.eviction = arm.config_.guest_eviction;
+            options.victims = arm.victims_.get();
             return options;
         }
         Volume volume;
@@ -100,6 +113,7 @@ class PrivateArm final : public Arm {
     TlbFlushes flushes_;
     Disk disk_;
     DiskDriver driver_;
+    std::unique_ptr<VictimCache> victims_;  ///< null: there is none
     std::map<DomainId, std::unique_ptr<Guest>> guests_;
 };
 

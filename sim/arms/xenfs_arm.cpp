@@ -63,6 +63,7 @@ class XenfsArm final : public Arm {
     client::FileSystem& attach(Domain& guest) override {
         server::Attachment attachment;
         attachment.guest = guest.id();
+        attachment.collateral_pages = config_.collateral_pages;
         attachment.quota_pages = config_.ledger ? config_.quota_pages : unlimited_pages;
         dom0_.spawn("attach/" + guest.name(), [this, attachment] {
             if (const int error = server_.attach(attachment)) {
@@ -191,6 +192,10 @@ Counters XenfsArm::guest_counters(DomainId guest) const {
         {"pinned_pages", charges.pinned},
         {"donated_pages", charges.donated},
         {"quota_pages", charges.quota},
+        {"held_pages", charges.held},
+        {"rebate_pages", charges.rebate},
+        {"owed_pages", charges.owed},
+        {"seized_pages", charges.seized},
     };
 }
 

@@ -15,10 +15,11 @@ namespace {
 using NameList = std::pair<const char*, std::vector<std::string>>;
 
 std::vector<NameList> all_names() {
-    return {{"arms", arm_names()},        {"transfer", transfer_names()},
-            {"dedup", dedup_names()},     {"eviction", eviction_names()},
-            {"sharing", sharing_names()}, {"mmap", mmap_names()},
-            {"disks", disk_names()},      {"workloads", workload_names()}};
+    return {{"arms", arm_names()},          {"transfer", transfer_names()},
+            {"dedup", dedup_names()},       {"eviction", eviction_names()},
+            {"sharing", sharing_names()},   {"charging", charging_names()},
+            {"mmap", mmap_names()},         {"disks", disk_names()},
+            {"workloads", workload_names()}};
 }
 
 void print_costs() {

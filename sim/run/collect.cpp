@@ -222,7 +222,8 @@ Sampler::Sampler(Setup& setup, const GuestWorks& works, Timeline* timeline)
                  {}};
     sharing_ = {"sharing",
                 {"time_ns", "pages", "zero_pages", "possible_pages", "shared_pages", "saved_pages",
-                 "watched_pages", "breaks", "scan_cpu_ns", "anonymous_deaths"},
+                 "watched_pages", "breaks", "scan_cpu_ns", "anonymous_deaths", "given_pages",
+                 "overcommitted_pages"},
                 {}};
     const Nanoseconds interval = setup.scenario.sample_interval_ns;
     if (interval > 0) setup.simulation.every(interval, [this] { sample(); });
@@ -245,8 +246,9 @@ void Sampler::sample() {
         const SharingStats& stats = setup_.sharing->stats();
         sharing_.add({now, number(counts.pages), number(counts.zero_pages), number(counts.possible),
                       number(counts.shared), number(counts.saved), number(counts.watched),
-                      number(stats.breaks), number(stats.cpu_ns),
-                      number(anonymous_deaths(setup_))});
+                      number(stats.breaks), number(stats.cpu_ns), number(anonymous_deaths(setup_)),
+                      number(setup_.sharing->repayment().given()),
+                      number(setup_.sharing->overcommitted())});
     }
     if (timeline_ != nullptr) {
         timeline_->counter("pages with file data", now,
@@ -292,6 +294,10 @@ void Sampler::add_sharing(Metrics& metrics) const {
     set("replaced_pages", stats.replaced);
     set("cpu_ns", stats.cpu_ns);
     set("anonymous_deaths", anonymous_deaths(setup_));
+    const Repayment& repayment = setup_.sharing->repayment();
+    set("given_pages_end", repayment.given());
+    set("taken_back_pages", repayment.taken_back());
+    set("overcommitted_pages_peak", repayment.overcommitted_peak());
 }
 
 void Sampler::sample_stealing(Nanoseconds now) {

@@ -150,13 +150,15 @@ void GuestWorks::steal(std::size_t index, client::FileSystem& fs) {
     host::Clock& clock = setup_.guests[index]->host().clock();
     const Nanoseconds end = work.start_ns + spec.duration_ns;
     if (is_thief(index)) {
-        run_thief(fs, clock, spec, index + 1, end, work.thief);
+        run_thief(fs, clock, spec, index + 1, works_.size(), end, work.thief);
     } else {
         // Whatever takes as long as the disk's own latency has waited for it.
         const DiskParameters& disk = setup_.arm->disk().parameters();
         work.neighbour.slow_ns = std::max(disk.latency_ns, disk.seek_min_ns);
         const std::uint64_t seed = setup_.simulation.stream_seed(fmt::format("pages/{}", index));
-        run_neighbour(fs, clock, spec, index + 1, seed, end, work.neighbour);
+        // A thief who shares their pages is left alone with them for the last quarter.
+        const Nanoseconds until = spec.steal == "own" ? end : end - spec.duration_ns / 4;
+        run_neighbour(fs, clock, spec, index + 1, seed, until, work.neighbour);
     }
 }
 

@@ -116,6 +116,7 @@ void Setup::make_memories() {
     options.zero_pages = pages(spec.zero_bytes);
     options.image_pages = pages(spec.image_bytes);
     options.image_changed = spec.image_changed;
+    options.storm_ns = spec.storm_ns;
     options.repeated_pages = pages(spec.repeated_bytes);
     options.repeats = static_cast<unsigned>(spec.repeats);
     options.anonymous_pages = pages(spec.anonymous_bytes);
@@ -152,6 +153,9 @@ void Setup::make_sharing() {
     config.options.hint_share = spec.hint_share;
     config.options.seed = simulation.stream_seed("sharing");
     config.idle_memory = spec.idle_memory;
+    config.surplus = spec.surplus == "repay"   ? Surplus::repay
+                     : spec.surplus == "spend" ? Surplus::spend
+                                               : Surplus::keep;
     sharing = std::make_unique<HostSharing>(*machine, *dom0, config);
     for (std::size_t i = 0; i < guests.size(); ++i) {
         sharing->add(*guests[i], static_cast<TrustGroup>(scenario.guests[i].trust_group));
@@ -210,6 +214,7 @@ ArmConfig Setup::arm_config() const {
     config.server_eviction = spec.eviction;
     config.block_grants = spec.block_grants;
     config.block_segments = static_cast<std::uint32_t>(spec.block_segments);
+    config.victim_cache_pages = pages(spec.victim_cache_bytes);
     config.pool_grant_frames = static_cast<std::size_t>(scenario.host.grant_frames);
     config.caching = spec.caching;
     config.ring_order = static_cast<unsigned>(spec.ring_order);
@@ -221,6 +226,8 @@ ArmConfig Setup::arm_config() const {
     config.mmap = spec.mmap;
     config.quota_pages = pages(spec.quota_bytes);
     config.donation_pages = pages(spec.donation_bytes);
+    config.charging = spec.charging;
+    config.collateral_pages = pages(spec.collateral_bytes);
     config.ledger = spec.ledger;
     config.mapping_budget_pages = static_cast<std::uint32_t>(pages(spec.mapping_budget_bytes));
     config.own_frames_pages = static_cast<std::uint32_t>(pages(spec.own_frames_bytes));

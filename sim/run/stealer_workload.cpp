@@ -25,21 +25,15 @@ client::Handle open_file(client::FileSystem& fs, std::size_t guest) {
     return *handle;
 }
 
-}  // namespace
-
-std::string stealer_file(std::size_t guest) {
-    return fmt::format("/guest{}.data", guest);
-}
-
-void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
-               std::size_t guest, Nanoseconds end_ns, ThiefProgress& progress) {
-    const client::Handle handle = open_file(fs, guest);
-    const auto pages = static_cast<std::uint64_t>(spec.file_bytes) / page_size;
-    while (progress.pages_taken < pages && clock.now() < end_ns) {
-        const auto count = std::min<std::uint64_t>(thief_batch, pages - progress.pages_taken);
-        const int error =
-            fs.map_pages(handle, progress.pages_taken, count, client::MapKind::locked, false, {});
+/// Maps a file from its front until the end of the file or of the time.
+void take(client::FileSystem& fs, host::Clock& clock, std::size_t file_of, std::uint64_t pages,
+          Nanoseconds end_ns, ThiefProgress& progress) {
+    const client::Handle handle = open_file(fs, file_of);
+    for (std::uint64_t page = 0; page < pages && clock.now() < end_ns;) {
+        const auto count = std::min<std::uint64_t>(thief_batch, pages - page);
+        const int error = fs.map_pages(handle, page, count, client::MapKind::locked, false, {});
         if (error == 0) {
+            page += count;
             progress.pages_taken += count;
             clock.flush();
         } else {
@@ -47,6 +41,25 @@ void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& s
             clock.sleep(refused_pause_ns);
         }
     }
+}
+
+}  // namespace
+
+std::string stealer_file(std::size_t guest) {
+    return fmt::format("/guest{}.data", guest);
+}
+
+void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+               std::size_t guest, std::size_t guests, Nanoseconds end_ns, ThiefProgress& progress) {
+    if (spec.steal == "neighbours") {
+        clock.sleep((end_ns - clock.now()) / 4);  // when they have all that they work on
+        const auto pages = static_cast<std::uint64_t>(spec.working_set_bytes) / page_size;
+        for (auto other = static_cast<std::size_t>(spec.thieves) + 1; other <= guests; ++other) {
+            take(fs, clock, other, pages, end_ns, progress);
+        }
+    }
+    take(fs, clock, guest, static_cast<std::uint64_t>(spec.file_bytes) / page_size, end_ns,
+         progress);
     if (clock.now() < end_ns) clock.sleep(end_ns - clock.now());
 }
 
@@ -68,6 +81,8 @@ void run_neighbour(client::FileSystem& fs, host::Clock& clock, const WorkloadSpe
         if (!got) ++progress.errors;
         clock.sleep(spec.think_ns);
     }
+    // Whoever shared pages with it is alone with them now.
+    if (spec.steal == "neighbours") fs.drop_caches();
 }
 
 }  // namespace xenfs::sim

@@ -19,11 +19,12 @@ struct ThiefProgress {
     std::uint64_t refusals = 0;     ///< attempts that the server turned down
 };
 
-/// Maps its file from the front and never unmaps; where it is refused it pauses and asks again,
+/// Maps its file (workload.steal = "neighbours": theirs first, once they have read them; they leave
+/// before it does) from the front and never unmaps; where it is refused it pauses and asks again,
 /// until `end_ns`. The process locks its mappings (mlock), so its own client cannot release them.
 /// Through the ordinary protocol: what it does any guest may do.
 void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
-               std::size_t guest, Nanoseconds end_ns, ThiefProgress& progress);
+               std::size_t guest, std::size_t guests, Nanoseconds end_ns, ThiefProgress& progress);
 
 struct NeighbourProgress {
     std::uint64_t operations = 0;
@@ -33,7 +34,8 @@ struct NeighbourProgress {
     std::uint64_t errors = 0;
 };
 
-/// Reads random pages of its file, with a pause of workload.think after each, until `end_ns`.
+/// Reads random pages of its file, with a pause of workload.think after each, until `end_ns`; then,
+/// with workload.steal = "neighbours", gives all back.
 void run_neighbour(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                    std::size_t guest, std::uint64_t seed, Nanoseconds end_ns,
                    NeighbourProgress& progress);

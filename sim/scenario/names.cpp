@@ -1,5 +1,6 @@
 #include "sim/scenario/names.h"
 
+#include "model/policies/charging/policy.h"
 #include "model/policies/dedup/policy.h"
 #include "model/policies/eviction/registry.h"
 #include "model/policies/transfer/policy.h"
@@ -30,8 +31,17 @@ std::vector<std::string> block_grant_names() {
 std::vector<std::string> workload_names() {
     return {"capture-replay", "fio", "idle", "iozone", "kbuild", "packets", "pages", "stealer"};
 }
+std::vector<std::string> charging_names() {
+    return policies::charging_policies().names();
+}
+std::vector<std::string> steal_names() {
+    return {"neighbours", "own"};
+}
 std::vector<std::string> sharing_names() {
     return sharing_policies().names();
+}
+std::vector<std::string> surplus_names() {
+    return {"keep", "repay", "spend"};
 }
 std::vector<std::string> lifetime_names() {
     return {"exponential", "fixed", "pareto"};
@@ -57,6 +67,5 @@ std::vector<std::string> order_names() {
 std::vector<std::string> access_names() {
     return {"map", "read", "write"};
 }
-
 
 }  // namespace xenfs::sim

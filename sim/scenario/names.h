@@ -26,7 +26,10 @@ using settings::join;
 [[nodiscard]] std::vector<std::string> order_names();
 [[nodiscard]] std::vector<std::string> access_names();
 [[nodiscard]] std::vector<std::string> block_grant_names();
+[[nodiscard]] std::vector<std::string> charging_names();
+[[nodiscard]] std::vector<std::string> steal_names();
 [[nodiscard]] std::vector<std::string> sharing_names();
+[[nodiscard]] std::vector<std::string> surplus_names();
 [[nodiscard]] std::vector<std::string> lifetime_names();
 
 }  // namespace xenfs::sim

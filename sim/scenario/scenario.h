@@ -38,6 +38,7 @@ struct MemorySpec {
     std::int64_t image_bytes = 0;  ///< kernel and programs, from a base image
     std::int64_t images = 1;       ///< guest i has base image i % images
     double image_changed = 0;
+    Nanoseconds storm_ns = 0;
     std::int64_t repeated_bytes = 0;
     std::int64_t repeats = 2;
     std::int64_t anonymous_bytes = 0;
@@ -60,6 +61,7 @@ struct SharingSpec {
     std::int64_t hint_queue = 8192;
     double hint_share = 0.5;
     bool idle_memory = true;
+    std::string surplus = "keep";
 };
 
 /// [arm]: what serves the guests' files. Which fields mean something depends on `name`.
@@ -71,6 +73,8 @@ struct ArmSpec {
     std::int64_t cache_bytes = std::int64_t{1} << 30;
     std::int64_t quota_bytes = std::int64_t{128} << 20;
     std::int64_t donation_bytes = 0;
+    std::string charging = "each";
+    std::int64_t collateral_bytes = 0;
     bool ledger = true;
     std::string mmap = "share";
     std::int64_t mapping_budget_bytes = std::int64_t{96} << 20;
@@ -88,6 +92,7 @@ struct ArmSpec {
     std::int64_t nfs_threads = 8;
     std::string block_grants = "persistent";
     std::int64_t block_segments = 0;  ///< 0: the cost model's blk.segments
+    std::int64_t victim_cache_bytes = 0;
 };
 
 /// [costs]: the cost model's file, and constants that differ from it.
@@ -131,6 +136,7 @@ struct WorkloadSpec {
     std::int64_t packets = 10000, packet_bytes = 1500;
     Nanoseconds stack_ns = 0;
     std::int64_t thieves = 1;
+    std::string steal = "own";
     std::int64_t working_set_bytes = std::int64_t{16} << 20;
     Nanoseconds think_ns = 100'000;
     Nanoseconds duration_ns = 10'000'000'000;

@@ -12,7 +12,14 @@ using workloads::made_content;
 using workloads::mix64;
 
 // What a made-up content stands for; keeps the kinds apart.
-enum Kind : std::uint64_t { of_image = 0x696d67, of_change, of_repeat, of_anonymous, of_life };
+enum Kind : std::uint64_t {
+    of_image = 0x696d67,
+    of_change,
+    of_repeat,
+    of_anonymous,
+    of_life,
+    of_storm
+};
 
 /// A number in (0, 1], by hash: no stream to keep in step.
 double unit(std::uint64_t bits) {
@@ -45,6 +52,7 @@ bool GuestMemory::populate() {
         const bool changed = unit(mix64(seed_, mix64(of_change, i))) <= options_.image_changed;
         const Frame frame = put(made_content(of_image, options_.image, i), Writer::device);
         if (frame == no_frame) return false;
+        image_.push_back(frame);
         if (changed) domain_.write_memory(frame, made_content(of_change, seed_, i));
     }
     for (std::size_t i = 0; i < options_.repeated_pages; ++i) {
@@ -100,6 +108,19 @@ void GuestMemory::renew(std::uint32_t slot, Nanoseconds now, bool residual) {
 }
 
 void GuestMemory::start() {
+    if (options_.storm_ns > 0) {
+        domain_.spawn(
+            "storm",
+            [this] {
+                host::Clock& clock = domain_.host().clock();
+                if (options_.storm_ns > clock.now()) clock.sleep(options_.storm_ns - clock.now());
+                for (std::size_t i = 0; i < image_.size(); ++i) {
+                    domain_.write_memory(image_[i], made_content(of_storm, seed_, i));
+                    if (i % 64 == 63) clock.flush();
+                }
+            },
+            true);
+    }
     if (deaths_due_.empty()) return;
     domain_.spawn(
         "anonymous memory",

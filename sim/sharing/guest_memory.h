@@ -21,6 +21,7 @@ struct GuestMemoryOptions {
     std::size_t image_pages = 0;  ///< of the base image, as read from its disk
     std::uint64_t image = 0;      ///< which one: guests of the same image hold the same pages
     double image_changed = 0;     ///< share of them that each guest has changed since
+    Nanoseconds storm_ns = 0;     ///< when the guest writes to all of them; 0: never
 
     std::size_t repeated_pages = 0;  ///< pages that the guest itself has several times
     unsigned repeats = 2;            ///< how often
@@ -68,6 +69,7 @@ class GuestMemory {
     Domain& domain_;
     const GuestMemoryOptions options_;
     const std::uint64_t seed_, common_seed_;
+    std::vector<Frame> image_;
     std::vector<Frame> anonymous_;           ///< by slot
     std::vector<std::uint32_t> generation_;  ///< by slot
     std::priority_queue<Death, std::vector<Death>, std::greater<>> deaths_due_;

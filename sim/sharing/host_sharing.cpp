@@ -37,6 +37,10 @@ void HostSharing::add(const Domain& domain, TrustGroup trust) {
 }
 
 void HostSharing::start() {
+    repayment_ = std::make_unique<Repayment>(config_.surplus, domains_.size());
+    if (config_.surplus != Surplus::keep) {
+        state_.simulation.every(1'000'000'000, [this] { give_surplus(); });
+    }
     if (config_.options.pages_per_wake == 0) return;
     dom0_.spawn(
         "page sharing",
@@ -100,10 +104,27 @@ void HostSharing::count(DomainId owner, Fingerprint content, bool add) {
     }
 }
 
+void HostSharing::give_surplus() {
+    std::vector<std::size_t> sharing(domains_.size(), 0);
+    for (Frame frame = 0; frame < frames(); ++frame) {
+        const SharedPages::Group group = shared_.group_of(frame);
+        if (group != SharedPages::no_group && shared_.members(group) > 1) {
+            ++sharing[state_.frames[frame].owner];
+        }
+    }
+    repayment_->give(shared_.saved(), sharing);
+}
+
+/// A page of this domain has left a shared one: what was given for it comes back first.
+void HostSharing::left(DomainId owner) {
+    if (repayment_ != nullptr) repayment_->broken(owner, shared_.saved());
+}
+
 /// A page gets a frame of its own again, before it is used otherwise.
 void HostSharing::break_up(Frame frame, Writer writer) {
     if (shared_.group_of(frame) == SharedPages::no_group) return;
     const bool others = shared_.leave(frame);
+    left(static_cast<DomainId>(state_.frames[frame].owner));
     if (policy_->ideal()) return;
     if (writer == Writer::device) {
         if (!others) return;
@@ -148,7 +169,10 @@ void HostSharing::leaves(Frame frame, bool filled, Fingerprint content) {
         return;
     }
     if (filled) count(static_cast<DomainId>(record.owner), content, false);
-    if (shared_.group_of(frame) != SharedPages::no_group) shared_.leave(frame);
+    if (shared_.group_of(frame) != SharedPages::no_group) {
+        shared_.leave(frame);
+        left(static_cast<DomainId>(record.owner));
+    }
     policy_->released(frame);
 }
 

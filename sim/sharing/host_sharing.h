@@ -10,6 +10,7 @@
 #include "sim/machine/content_count.h"
 #include "sim/machine/machine.h"
 #include "sim/sharing/policy.h"
+#include "sim/sharing/repayment.h"
 
 namespace xenfs::sim {
 
@@ -23,6 +24,7 @@ class HostSharing final : public FrameObserver, private GuestPages {
         std::string policy = "none";
         SharingOptions options;
         bool idle_memory = true;  ///< scanners read what guests have without using it
+        Surplus surplus = Surplus::keep;
     };
     /// Options from the cost model: memory.hash.cold, memory.compare.cold, sharing.*.
     static SharingOptions options_from(const CostModel& costs);
@@ -47,6 +49,9 @@ class HostSharing final : public FrameObserver, private GuestPages {
     };
     Counts counts() const;
     const SharingStats& stats() const { return stats_; }
+    /// What became of the memory saved; given out once a simulated second.
+    const Repayment& repayment() const { return *repayment_; }
+    std::size_t overcommitted() const { return repayment_->overcommitted(shared_.saved()); }
 
     /// Where equal pages are, by a walk over all frames.
     struct Where {
@@ -76,6 +81,8 @@ class HostSharing final : public FrameObserver, private GuestPages {
     Fingerprint keyed(DomainId owner, Fingerprint content) const;
     void break_up(Frame frame, Writer writer);
     void count(DomainId owner, Fingerprint content, bool add);
+    void give_surplus();
+    void left(DomainId owner);
 
     struct Member {
         bool in = false;
@@ -91,6 +98,7 @@ class HostSharing final : public FrameObserver, private GuestPages {
     ContentCount contents_;
     std::size_t pages_ = 0, zero_ = 0;
     std::unique_ptr<SharingPolicy> policy_;
+    std::unique_ptr<Repayment> repayment_;  ///< by domain id; after all were added
 };
 
 }  // namespace xenfs::sim

@@ -10,6 +10,25 @@
 
 namespace xenfs::policies {
 
+/// What an account that shares frames may hold beyond its own credit. An account with an entry on
+/// a frame that has n entries has saved 1 - 1/n of a page there; the sum is its rebate.
+enum class Rebate : std::uint8_t {
+    none,
+    /// All of the rebate. Where others leave, it shrinks, and what the account holds then without
+    /// having paid for it is owed: it gets nothing more until it has given as much back.
+    unsecured,
+    /// As much of it as the account has listed pages of its own that may be taken at once
+    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed.
+    secured
+};
+
+/// The ledger's invariant is pinned <= donated + quota under each policy; what differs is which
+/// entries count as pinned.
+/// - each: all of them, in full, for whoever holds them.
+/// - first: the first on a frame; others on it are free, and so is who is left when it has gone.
+/// - none: none, so nothing bounds what a domain holds.
+/// - proportional: 1/n of each of a frame's n; what others' leaving adds is owed, not pinned.
+/// - entitlement: as proportional, so far as it can be taken back at once, else as each.
 class ChargingPolicy {
   public:
     virtual ~ChargingPolicy() = default;
@@ -18,6 +37,8 @@ class ChargingPolicy {
     /// itself hold `entries` already. What was charged is given back when that entry ends, so the
     /// sum stays right whatever the answers are.
     virtual std::uint32_t charge(std::uint32_t entries) const = 0;
+    /// Other than `none` only where charge() is always 1.
+    virtual Rebate rebate() const { return Rebate::none; }
 };
 
 using ChargingRegistry = Registry<ChargingPolicy, std::function<std::unique_ptr<ChargingPolicy>()>>;

@@ -1,0 +1,62 @@
+// The host's cache for what guests evict: never stale, and what it saves.
+#include <gtest/gtest.h>
+
+#include "sim/arms/arm_rig.h"
+#include "sim/arms/fs_differential.h"
+
+namespace xenfs::sim {
+namespace {
+
+TEST(VictimCache, RandomOperationsAgreeWithTheReference) {
+    const std::uint64_t seed = test_seed();
+    ArmConfig config;
+    config.victim_cache_pages = 200;
+    ArmRig rig({.arm = "private", .guest_pages = 640, .config = config, .seed = seed});
+    rig.in_guest(0, [&](client::FileSystem& fs) {
+        workloads::MemoryFileSystem reference;
+        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
+            rig.guests[0]->host().clock().sleep(time);
+        }).run(6000);
+    });
+    rig.simulation.run();
+    EXPECT_GT(rig.counter("victim_hits"), 0u);
+    EXPECT_GT(rig.counter("victim_flushed"), 0u);
+    EXPECT_LE(rig.counter("victim_pages"), 200u);
+}
+
+TEST(VictimCache, WhatTheGuestEvictsComesBackWithoutTheDisk) {
+    constexpr std::size_t pages = 2000;  // the guest's cache holds a part of them
+    {
+        ArmConfig config;
+        config.victim_cache_pages = 4000;
+        ArmRig rig(
+            {.arm = "private", .guest_pages = 4096, .config = config, .fill = [](auto& tree) {
+                 std::vector<Fingerprint> content(pages);
+                 for (std::size_t i = 0; i < pages; ++i) content[i] = i + 1;
+                 tree.file("/f", pages * page_size, content);
+             }});
+        rig.in_guest(0, [&](client::FileSystem& fs) {
+            const auto node = fs.lookup(root_node, std::string_view("f"));
+            const auto handle = fs.open(*node, {});
+            std::vector<Fingerprint> out(pages);
+            ASSERT_EQ(*fs.read(*handle, 0, {nullptr, out.data(), pages * page_size}),
+                      pages * page_size);
+            const std::uint64_t read = rig.counter("disk_read_bytes");
+            for (int pass = 0; pass < 3; ++pass) {
+                std::fill(out.begin(), out.end(), 0);
+                ASSERT_EQ(*fs.read(*handle, 0, {nullptr, out.data(), pages * page_size}),
+                          pages * page_size);
+                for (std::size_t i = 0; i < pages; ++i) ASSERT_EQ(out[i], i + 1);
+            }
+            EXPECT_EQ(rig.counter("disk_read_bytes"), read);
+            fs.close(*handle);
+        });
+        rig.simulation.run();
+        EXPECT_GT(rig.counter("victim_hits"), pages / 2);
+        // A page is in one place: the guest's cache or the host's.
+        EXPECT_EQ(rig.machine.memory().file_frames, pages);
+    }
+}
+
+}  // namespace
+}  // namespace xenfs::sim
