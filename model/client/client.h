@@ -77,7 +77,7 @@ class Client final : public FileSystem {
     int fsync(Handle handle, bool data_only) override;
     int sync() override;
     void drop_caches() override;
-    // locks.cpp
+    // locks.cpp, append.cpp
     int set_lock(Handle handle, const FileLock& lock, bool wait) override;
     Result<FileLock> get_lock(Handle handle, const FileLock& lock) override;
     // mmap.cpp
@@ -174,7 +174,11 @@ class Client final : public FileSystem {
     void wake_page_waiters();
     void send_released(bool urgent);
 
+    // append.cpp
+    Result<std::size_t> append(Node& node, Buffer from, bool sync);
+
     // write.cpp
+    Result<std::size_t> write_at(Node& node, std::uint64_t offset, Buffer from, bool sync);
     std::size_t store_leased(Node& node, std::uint64_t offset, Buffer from,
                              std::size_t buffer_offset);
     Slot writable_slot(Node& node, std::uint64_t page, bool whole);
@@ -214,6 +218,9 @@ class Client final : public FileSystem {
     /// After EBADF for a request with this open of the file: there is another one now.
     bool open_again(Node& node, std::uint64_t fh);
 
+    // locks.cpp
+    int lock_node(Node& node, const FileLock& lock, bool wait);
+
     // mmap.cpp
     Slot kernel_copy(Node& node, std::uint64_t page, int& error);
     Slot shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error);
@@ -248,6 +255,7 @@ class Client final : public FileSystem {
     std::unique_ptr<host::Gate> exit_gate_;
     std::uint32_t page_waiters_ = 0;
     std::uint32_t waiting_locks_ = 0;
+    std::uint64_t appends_ = 0;  ///< numbers the owners of append locks
     std::uint32_t entries_out_ = 0;
     std::uint32_t tasks_ = 0;       ///< of ours that run
     std::uint32_t open_fhs_ = 0;    ///< at the server, by nodes without handles

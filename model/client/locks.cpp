@@ -31,12 +31,7 @@ int Client::present_lock(const Node& node, const FileLock& lock) {
                              reply);
 }
 
-int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
-    clock_.charge(costs_.syscall);
-    OpenFile* file = handles_.find(handle);
-    if (file == nullptr) return EBADF;
-    Node& node = *file->node;
-    NodeUse use(node);
+int Client::lock_node(Node& node, const FileLock& lock, bool wait) {
     Nanoseconds pause = 1'000'000;
     for (;;) {
         // A wait occupies a slot at the server until the lock is free; half of them may be so used.
@@ -58,16 +53,26 @@ int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
             pause = std::min<Nanoseconds>(2 * pause, 100'000'000);
             continue;
         }
-        if (file = handles_.find(handle); error == 0 && file != nullptr) file->remember(lock);
-        if (error == 0 && lock.type != FileLock::Type::unlock) {
-            const std::pair<std::uint64_t, bool> owner{lock.owner, lock.whole_file};
-            if (file != nullptr && std::find(file->lock_owners.begin(), file->lock_owners.end(),
-                                             owner) == file->lock_owners.end()) {
-                file->lock_owners.push_back(owner);
-            }
-        }
         return error;
     }
+}
+
+int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
+    clock_.charge(costs_.syscall);
+    OpenFile* file = handles_.find(handle);
+    if (file == nullptr) return EBADF;
+    Node& node = *file->node;
+    NodeUse use(node);
+    const int error = lock_node(node, lock, wait);
+    if (file = handles_.find(handle); error == 0 && file != nullptr) file->remember(lock);
+    if (error == 0 && lock.type != FileLock::Type::unlock) {
+        const std::pair<std::uint64_t, bool> owner{lock.owner, lock.whole_file};
+        if (file != nullptr && std::find(file->lock_owners.begin(), file->lock_owners.end(),
+                                         owner) == file->lock_owners.end()) {
+            file->lock_owners.push_back(owner);
+        }
+    }
+    return error;
 }
 
 Result<FileLock> Client::get_lock(Handle handle, const FileLock& lock) {

@@ -29,6 +29,8 @@ struct Node {
     bool lease = false;     ///< exclusive: size and pages here are newer than the server's
     bool recalled = false;  ///< the lease is being given up: nothing may become dirty
     bool changed = false;   ///< under the lease: attr.mtime is our own stamp
+    bool appending = false;     ///< a task appends; others that would, wait
+    bool append_lease = false;  ///< it does so under the lease: a recall waits for it
     bool unlinked = false;  ///< its last name went; what is dirty need not be kept
 
     /// Its number in the page cache, and that of the guest kernel's copies

@@ -110,6 +110,8 @@ void Client::recall(NodeId id) {
     Node* node = nodes_.find(id);
     if (node == nullptr || !node->lease) return;
     NodeUse use(*node);
+    while (node->append_lease && connection_.usable()) wait_for_page();
+    if (!node->lease) return;
     node->recalled = true;
     for (int attempt = 0; attempt < 3; ++attempt) {
         flush(*node);

@@ -124,10 +124,15 @@ Result<std::size_t> Client::write(Handle handle, std::uint64_t offset, Buffer fr
     Node& node = *file->node;
     const bool sync = file->synchronous;
     NodeUse use(node);
-    if (file->append) {
-        if (int error = need_size(node)) return Errno{error};
-        offset = node.attr.size;
+    const auto done = file->append ? append(node, from, sync) : write_at(node, offset, from, sync);
+    if (sync && done && *done > 0 && node.lease) {
+        if (int error = fsync(handle, false)) return Errno{error};
     }
+    return done;
+}
+
+/// `sync`: what goes through is on the disk when it returns; what stays under the lease is not.
+Result<std::size_t> Client::write_at(Node& node, std::uint64_t offset, Buffer from, bool sync) {
     if (pages_of(offset + from.length) > protocol::max_file_pages) return Errno{EFBIG};
 
     std::size_t done = 0;
@@ -154,7 +159,6 @@ Result<std::size_t> Client::write(Handle handle, std::uint64_t offset, Buffer fr
         error = store_through(node, offset + done, from, done, sync, stored);
         done += stored;
     }
-    if (sync && node.lease && error == 0) error = fsync(handle, false);
     if (done == 0 && error != 0) return Errno{error};
     return done;
 }

@@ -277,6 +277,9 @@ struct LkIn {
     std::uint32_t padding;
 };
 inline constexpr std::uint32_t lk_flock = 1;
+/// A byte that no file has: who appends without the lease holds it, from before the end of the file
+/// is looked up until the data is committed. Programs' locks end at lock_to_end.
+inline constexpr std::uint64_t append_byte = lock_to_end + 1;
 struct LkOut {
     FileLock lk;
 };

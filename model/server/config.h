@@ -25,7 +25,7 @@ struct Config {
     std::uint32_t max_slots = 64;            ///< offered to each client
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
     std::uint32_t max_held_nodes = 1 << 20;  ///< for each client: replies are uncacheable beyond
-    std::uint32_t max_locks = 4096;          ///< for each client: ENOLCK beyond
+    std::uint32_t max_locks = 4096;  ///< for each client, in all files, waits too: ENOLCK beyond
     /// Keeps in the pool what a successor needs if this server is killed (directory.h), and takes
     /// over what a predecessor left there. Needs dedup "name".
     bool recovery = false;

@@ -72,7 +72,7 @@ struct Connection {
     std::vector<std::uint32_t> free_files;
     std::uint32_t open_files = 0;
     std::uint32_t held_nodes = 0;
-    std::uint32_t locks = 0;
+    std::uint32_t locks = 0;  ///< held and waited for, in all files
 
     /// Requests that any worker may go on with: what the reserve worker took off the ring on its
     /// way to an urgent one, and what waited for room (room.cpp).

@@ -1,4 +1,6 @@
 // fcntl and flock over the wire. A wait occupies no worker: it is answered when it is granted.
+#include <algorithm>
+
 #include "model/server/server_state.h"
 
 namespace xenfs::server {
@@ -14,6 +16,55 @@ LockRange range_of(const protocol::LkIn& in, ConnectionIndex client) {
 }
 
 }  // namespace
+
+/// While it lives, locks may come and go; the clients' counts are right again when it goes.
+class ServerState::LockCount {
+  public:
+    LockCount(ServerState& server, const FileLocks& locks) : server_(server), locks_(locks) {
+        count(-1);
+    }
+    ~LockCount() { count(1); }
+    LockCount(const LockCount&) = delete;
+    LockCount& operator=(const LockCount&) = delete;
+
+  private:
+    void count(int sign) {
+        const auto one = [&](const LockOwner& owner) {
+            Connection* c = server_.connection(static_cast<ConnectionIndex>(owner.client));
+            if (c != nullptr) c->locks += static_cast<std::uint32_t>(sign);
+        };
+        for (const LockRange& held : locks_.held) one(held.owner);
+        for (const LockWaiter& waiter : locks_.waiting) one(waiter.range.owner);
+    }
+    ServerState& server_;
+    const FileLocks& locks_;
+};
+
+/// Whether one of those who stand in the way waits, directly or through others, for the one who
+/// asks. fcntl's locks only: flock(2) knows no EDEADLK.
+bool ServerState::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
+    if (wanted.flock) return false;
+    std::vector<LockOwner> reached;
+    locks.blockers(wanted, reached);
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+        const LockOwner owner = reached[i];
+        if (owner == wanted.owner) return true;
+        std::vector<LockOwner> next;
+        inodes_.for_each([&](InodeTable::Index, const Inode& inode) {
+            if (!inode.locks) return;
+            for (const LockWaiter& waiter : inode.locks->waiting) {
+                if (waiter.range.flock || waiter.range.owner != owner) continue;
+                inode.locks->blockers(waiter.range, next);
+            }
+        });
+        for (const LockOwner& one : next) {
+            if (std::find(reached.begin(), reached.end(), one) == reached.end()) {
+                reached.push_back(one);
+            }
+        }
+    }
+    return false;
+}
 
 int ServerState::getlk(Request& q) {
     const auto in = q.args.get<protocol::LkIn>();
@@ -49,25 +100,39 @@ int ServerState::setlk(Request& q, bool wait) {
     const LockRange range = range_of(in, q.client.index);
     if (in.lk.type == protocol::lock_unlock) {
         if (!inode->locks) return 0;
-        inode->locks->clear(range);
+        if (q.client.locks >= config_.max_locks && inode->locks->splits(range)) return ENOLCK;
+        {
+            const LockCount count(*this, *inode->locks);
+            inode->locks->clear(range);
+        }
         wake_lock_waiters(*inode);
         return 0;
     }
     if (!inode->locks) inode->locks = std::make_unique<FileLocks>();
-    if (inode->locks->held_by(q.client.index) >= config_.max_locks) return ENOLCK;
+    if (q.client.locks >= config_.max_locks) return ENOLCK;
     if (inode->locks->conflict(range) == nullptr) {
-        inode->locks->set(range);
+        {
+            const LockCount count(*this, *inode->locks);
+            inode->locks->set(range);
+        }
         wake_lock_waiters(*inode);  // a lock that became weaker lets others in
         return 0;
     }
     if (!wait) return EAGAIN;
+    if (would_deadlock(*inode->locks, range)) return EDEADLK;
+    const LockCount count(*this, *inode->locks);
     inode->locks->waiting.push_back({range, q.slot, q.header.unique, q.client.generation});
     return reply_later;
 }
 
 void ServerState::wake_lock_waiters(Inode& inode) {
     // Answering yields: all are taken out first.
-    for (const LockWaiter& waiter : inode.locks->grant_waiting()) {
+    std::vector<LockWaiter> granted;
+    {
+        const LockCount count(*this, *inode.locks);
+        granted = inode.locks->grant_waiting();
+    }
+    for (const LockWaiter& waiter : granted) {
         Connection* c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
         if (c != nullptr && c->generation == waiter.generation)
             answer(*c, waiter.slot, waiter.unique, 0, 0);
@@ -75,7 +140,19 @@ void ServerState::wake_lock_waiters(Inode& inode) {
 }
 
 void ServerState::drop_locks(Inode& inode, Connection& c) {
-    inode.locks->drop_client(c.index);
+    {
+        const LockCount count(*this, *inode.locks);
+        inode.locks->drop_client(c.index);
+    }
+    wake_lock_waiters(inode);
+}
+
+void ServerState::drop_owner_locks(Inode& inode, const LockOwner& owner) {
+    if (!inode.locks) return;
+    {
+        const LockCount count(*this, *inode.locks);
+        inode.locks->drop_owner(owner);
+    }
     wake_lock_waiters(inode);
 }
 
@@ -85,6 +162,7 @@ int ServerState::interrupt(Request& q) {
     std::optional<LockWaiter> found;
     inodes_.for_each([&](InodeTable::Index, Inode& inode) {
         if (!inode.locks) return;
+        const LockCount count(*this, *inode.locks);
         std::erase_if(inode.locks->waiting, [&](const LockWaiter& waiter) {
             if (found || waiter.unique != in.unique ||
                 waiter.range.owner.client != q.client.index) {

@@ -13,6 +13,21 @@ const LockRange* FileLocks::conflict(const LockRange& wanted) const {
     return nullptr;
 }
 
+void FileLocks::blockers(const LockRange& wanted, std::vector<LockOwner>& owners) const {
+    for (const LockRange& h : held) {
+        if (h.flock != wanted.flock || h.owner == wanted.owner) continue;
+        if (h.end < wanted.start || wanted.end < h.start) continue;
+        if (h.exclusive || wanted.exclusive) owners.push_back(h.owner);
+    }
+}
+
+bool FileLocks::splits(const LockRange& range) const {
+    return std::any_of(held.begin(), held.end(), [&](const LockRange& h) {
+        return h.flock == range.flock && h.owner == range.owner && h.start < range.start &&
+               h.end > range.end;
+    });
+}
+
 void FileLocks::clear(const LockRange& range) {
     std::vector<LockRange> kept;
     for (const LockRange& h : held) {
@@ -71,14 +86,6 @@ std::vector<LockWaiter> FileLocks::grant_waiting() {
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
     }
     return granted;
-}
-
-std::size_t FileLocks::held_by(std::uint32_t client) const {
-    return static_cast<std::size_t>(
-        std::count_if(held.begin(), held.end(),
-                      [&](const LockRange& h) { return h.owner.client == client; }) +
-        std::count_if(waiting.begin(), waiting.end(),
-                      [&](const LockWaiter& w) { return w.range.owner.client == client; }));
 }
 
 }  // namespace xenfs::server

@@ -36,6 +36,10 @@ struct FileLocks {
 
     /// The first lock of another owner that stands in the way; null: none.
     const LockRange* conflict(const LockRange& wanted) const;
+    /// The owners of all such locks, appended.
+    void blockers(const LockRange& wanted, std::vector<LockOwner>& owners) const;
+    /// Whether to unlock the range leaves two pieces of one lock.
+    bool splits(const LockRange& range) const;
     /// Takes the range for its owner: replaces what the owner held there, splits and joins. Only
     /// without a conflict.
     void set(const LockRange& range);
@@ -46,7 +50,6 @@ struct FileLocks {
     void drop_owner(const LockOwner& owner);
     /// Takes the waits that can be granted now out of the queue, grants them, and returns them.
     std::vector<LockWaiter> grant_waiting();
-    std::size_t held_by(std::uint32_t client) const;
     bool empty() const { return held.empty() && waiting.empty(); }
 };
 

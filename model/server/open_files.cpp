@@ -153,10 +153,7 @@ int ServerState::release(Request& q) {
     InodeUse inode(*this, file->inode);
     const auto place = static_cast<std::uint32_t>(in.fh) - 1;
     close_file(q.client, place);
-    if (in.lock_owner != 0 && inode->locks) {
-        inode->locks->drop_owner({q.client.index, in.lock_owner});
-        wake_lock_waiters(*inode);
-    }
+    if (in.lock_owner != 0) drop_owner_locks(*inode, {q.client.index, in.lock_owner});
     return 0;
 }
 
@@ -166,10 +163,7 @@ int ServerState::flush(Request& q) {
     OpenFile* file = file_of(q.client, in.fh);
     if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     InodeUse inode(*this, file->inode);
-    if (inode->locks) {
-        inode->locks->drop_owner({q.client.index, in.lock_owner});
-        wake_lock_waiters(*inode);
-    }
+    drop_owner_locks(*inode, {q.client.index, in.lock_owner});
     return 0;
 }
 

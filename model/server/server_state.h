@@ -308,6 +308,9 @@ class ServerState {
     int interrupt(Request& q);
     void wake_lock_waiters(Inode& inode);
     void drop_locks(Inode& inode, Connection& c);
+    void drop_owner_locks(Inode& inode, const LockOwner& owner);
+    bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
+    class LockCount;
 
     // --- recovery.cpp: over a predecessor's pool
     void recover();

@@ -1,4 +1,6 @@
 // Locks, mmap, loans, credit, deaths, and several tasks at one file.
+#include <map>
+
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {
@@ -54,6 +56,137 @@ TEST(CoreLocks, AWaiterIsWokenWhenTheHolderLetsGo) {
     world.run();
     EXPECT_GE(granted, released);
     EXPECT_LT(granted, released + 2 * ms);
+}
+
+TEST(CoreLocks, AWaitThatCouldNeverEndIsRefused) {
+    World world;
+    const auto range = [](std::uint64_t start, std::uint64_t owner) {
+        return FileLock{
+            .start = start, .length = 1, .owner = owner, .type = FileLock::Type::exclusive};
+    };
+    int locked = 0, granted = 0;
+    // Guest 0 holds byte 0 of a and wants byte 5 of b; guest 1 the reverse, as it holds b's.
+    for (std::size_t i = 0; i < 2; ++i) {
+        world.program(i, [&, i](Client& c) {
+            if (i == 0) {
+                EXPECT_EQ(c.close(create(c, root_node, "a"sv).handle), 0);
+                EXPECT_EQ(c.close(create(c, root_node, "b"sv).handle), 0);
+                locked = 1;
+            }
+            world.wait_until(i, [&] { return locked != 0; });
+            const Handle a = *c.open(lookup(c, root_node, "a"sv), writing());
+            const Handle b = *c.open(lookup(c, root_node, "b"sv), writing());
+            EXPECT_EQ(c.set_lock(i == 0 ? a : b, range(i == 0 ? 0 : 5, 1), true), 0);
+            ++locked;
+            world.wait_until(i, [&] { return locked == 3; });
+            // Guest 1 asks last.
+            if (i == 1) world.guests[1]->host().clock().sleep(20 * ms);
+            const int error = c.set_lock(i == 0 ? b : a, range(i == 0 ? 5 : 0, 1), true);
+            EXPECT_EQ(error, i == 0 ? 0 : EDEADLK);
+            granted += error == 0;
+            // Another process of the guest may well wait.
+            if (i == 1) EXPECT_EQ(c.set_lock(a, range(0, 2), false), EAGAIN);
+            EXPECT_EQ(c.close(a), 0);
+            EXPECT_EQ(c.close(b), 0);
+        });
+    }
+    world.run();
+    EXPECT_EQ(granted, 1);
+}
+
+TEST(CoreLocks, TheLimitIsForAClientAndAllItsFiles) {
+    WorldOptions options = one_guest();
+    options.server.max_locks = 8;
+    World world(options);
+    world.program(0, [&](Client& c) {
+        FileLock lock{.length = 1, .owner = 1, .type = FileLock::Type::exclusive};
+        const Handle a = create(c, root_node, "a"sv).handle, b = create(c, root_node, "b"sv).handle;
+        for (lock.start = 0; lock.start < 14; lock.start += 2) {
+            EXPECT_EQ(c.set_lock(lock.start % 4 == 0 ? a : b, lock, false), 0) << lock.start;
+        }
+        lock.start = 100;
+        lock.length = 10;
+        EXPECT_EQ(c.set_lock(a, lock, false), 0);
+        FileLock more = lock;
+        more.start = 200;
+        EXPECT_EQ(c.set_lock(b, more, false), ENOLCK);
+        FileLock hole = lock;
+        hole.start = 104;
+        hole.length = 1;
+        hole.type = FileLock::Type::unlock;
+        EXPECT_EQ(c.set_lock(a, hole, false), ENOLCK) << "two locks would be left of one";
+        lock.type = FileLock::Type::unlock;
+        EXPECT_EQ(c.set_lock(a, lock, false), 0);
+        EXPECT_EQ(c.set_lock(b, more, false), 0);
+        EXPECT_EQ(c.close(a), 0);
+        EXPECT_EQ(c.close(b), 0);
+    });
+    world.run();
+}
+
+TEST(CoreAppend, TwoGuestsAppendAndNothingIsOverwritten) {
+    for (const bool leases : {true, false}) {
+        const std::string outcome = run_in_child([&] {
+            WorldOptions options;
+            options.server.leases = leases;
+            World world(options);
+            constexpr std::size_t each = 60;
+            OpenFlags append = writing();
+            append.append = true;
+            NodeId node = 0;
+            int done = 0;
+            for (std::size_t i = 0; i < 2; ++i) {
+                world.program(i, [&, i](Client& c) {
+                    // Guest 0 begins alone, under the lease; its two tasks share the handle.
+                    Handle h = 0;
+                    if (i == 0) {
+                        const auto made = create(c, root_node, "log"sv, append);
+                        node = made.node;
+                        h = made.handle;
+                    } else {
+                        world.wait_until(i, [&] { return node != 0; });
+                        world.guests[i]->host().clock().sleep(1 * ms);
+                        h = *c.open(node, append);
+                    }
+                    int tasks = 2;
+                    for (int task = 0; task < 2; ++task) {
+                        world.guests[i]->spawn("appender", [&, i, task, h] {
+                            for (std::size_t k = 0; k < each; ++k) {
+                                const std::size_t length = 1 + k % 3;
+                                Pages record(
+                                    length,
+                                    1 + i * 10'000 + static_cast<std::size_t>(task) * 1'000 + k);
+                                const auto wrote =
+                                    c.write(h, 0, {nullptr, record.data(), length * page_size});
+                                ASSERT_TRUE(wrote) << wrote.error();
+                                EXPECT_EQ(*wrote, length * page_size);
+                                world.guests[i]->host().clock().sleep(30 * us);
+                            }
+                            --tasks;
+                        });
+                    }
+                    world.wait_until(i, [&] { return tasks == 0; });
+                    EXPECT_EQ(c.close(h), 0);
+                    ++done;
+                    if (i != 0) return;
+                    world.wait_until(i, [&] { return done == 2; });
+                    const Handle r = *c.open(node, reading());
+                    std::map<Fingerprint, std::size_t> seen;
+                    const std::size_t pages = 4 * each * 2;
+                    EXPECT_EQ(size_of(c, node), pages * page_size);
+                    for (const Fingerprint page : read_pages(c, r, 0, pages)) ++seen[page];
+                    EXPECT_EQ(seen.size(), 4 * each);
+                    for (const auto& [record, count] : seen) {
+                        EXPECT_EQ(count, 1 + (record - 1) % 1'000 % 3) << record;
+                    }
+                    EXPECT_EQ(c.close(r), 0);
+                });
+            }
+            world.run();
+            return std::string(testing::Test::HasFailure() ? "failed" : "well");
+        });
+        EXPECT_EQ(outcome, "well") << (leases ? "with" : "without") << " leases";
+    }
 }
 
 TEST(CoreMmap, SharedFramesAreNotCopiedAndPrivateCopiesAre) {
