@@ -297,6 +297,7 @@ std::size_t PageStore::take_frames(std::span<Frame> out) {
 }
 
 void PageStore::give_frame(Frame frame) {
+    host_.frames().discard(std::span(&frame, 1));
     free_frames_.push_back(frame);
     if (free_frames_.size() >= 2 * kept_frames) {
         const auto surplus = std::span<const Frame>(free_frames_).subspan(kept_frames);

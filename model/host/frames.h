@@ -26,6 +26,10 @@ class Frames {
     /// Gives frames back to the host. None may still be granted and mapped (checked: aborts).
     virtual void release(std::span<const Frame> frames) = 0;
 
+    /// These frames' contents are of no use any more until they are written to again: they stay this
+    /// domain's, and count as memory without data where a host counts that.
+    virtual void discard(std::span<const Frame>) {}
+
     /// Balloons `pages` out of this domain so that the pool may grow by as much; returns how many
     /// went. A donation is counted by the server when it sees it, never by the client's word.
     virtual std::size_t donate(std::size_t pages) = 0;

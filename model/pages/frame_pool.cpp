@@ -16,7 +16,7 @@ FrameIndex FramePool::place(Frame frame) {
     }
     records_[index] = {};
     records_[index].frame = frame;
-    ++owned_;
+    most_owned_ = std::max(most_owned_, ++owned_);
     return index;
 }
 

@@ -58,6 +58,7 @@ class FramePool {
     bool recycle(FrameIndex index) {
         const PoolFrame& f = records_[index];
         if (f.users != 0 || f.grants != 0) return false;
+        frames_.discard(std::span(&f.frame, 1));
         free_.push_back(index);
         return true;
     }
@@ -69,7 +70,8 @@ class FramePool {
     std::uint32_t shrink(std::uint32_t n);
     void set_capacity(std::uint32_t capacity) { capacity_ = capacity; }
     std::uint32_t capacity() const { return capacity_; }
-    std::uint32_t owned() const { return owned_; }  ///< free ones included
+    std::uint32_t owned() const { return owned_; }            ///< free ones included
+    std::uint32_t most_owned() const { return most_owned_; }  ///< at any time
     std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
     std::uint32_t available() const { return free() + headroom(); }
 
@@ -104,7 +106,7 @@ class FramePool {
 
     host::Frames& frames_;
     std::uint32_t capacity_;
-    std::uint32_t owned_ = 0;
+    std::uint32_t owned_ = 0, most_owned_ = 0;
     std::uint32_t reserved_ = 0;
     bool abandoned_ = false;
     std::vector<PoolFrame> records_;

@@ -178,6 +178,10 @@ std::uint32_t Server::cached_pages() const {
 std::uint32_t Server::dirty_pages() const {
     return state_->cache_.dirty_count();
 }
+Server::Pool Server::pool() const {
+    const pages::FramePool& pool = state_->pool_;
+    return {pool.owned(), pool.free(), pool.most_owned()};
+}
 void Server::check() const {
     state_->check();
 }

@@ -44,6 +44,11 @@ class Server {
     const Stats& stats() const;
     std::uint32_t cached_pages() const;
     std::uint32_t dirty_pages() const;
+    /// The pool's frames: host memory that is set aside for the cache, with file data or free.
+    struct Pool {
+        std::uint32_t frames = 0, free = 0, most_frames = 0;
+    };
+    Pool pool() const;
     std::uint32_t connected() const;
     /// Of a client, as its account in the ledger says; zeros where it is not connected.
     struct Charges {

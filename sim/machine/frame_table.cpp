@@ -24,7 +24,7 @@ FrameTable::~FrameTable() {
     }
 }
 
-Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds now) {
+Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds when) {
     Frame frame;
     if (!free_.empty()) {
         frame = free_.back();
@@ -38,6 +38,7 @@ Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds now) {
     record.owner = owner;
     record.use = use & 3;
     record.filled = 0;
+    record.empty = 0;
     record.zombie = 0;
     if (use == FrameRecord::control) {
         void* bytes = std::aligned_alloc(page_size, page_size);
@@ -49,7 +50,7 @@ Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds now) {
     } else if (use == FrameRecord::memory) {
         ++counts.guest_frames;
     } else {
-        count_file(1, now);
+        count_file(1, when);
     }
     return frame;
 }
@@ -71,7 +72,7 @@ void FrameTable::give(Frame frame) {
             contents_.remove(record.content);
             counts.unique = contents_.unique();
         }
-        count_file(-1, 0);
+        if (!record.empty) count_file(-1, 0);
     }
     record.use = FrameRecord::free;
     record.filled = 0;
@@ -87,7 +88,25 @@ void FrameTable::move(Frame frame, DomainId to) {
     if (observer != nullptr && record.filled) observer->arrives(frame, record.content);
 }
 
-void FrameTable::count_file(int change, Nanoseconds now) {
+void FrameTable::discard(Frame frame) {
+    FrameRecord& record = records_[frame];
+    if (record.use != FrameRecord::file || record.empty) return;
+    if (observer != nullptr) observer->leaves(frame, record.filled, record.content);
+    if (count_unique_ && record.filled) {
+        contents_.remove(record.content);
+        counts.unique = contents_.unique();
+    }
+    record.filled = 0;
+    record.empty = 1;
+    count_file(-1, 0);
+}
+
+void FrameTable::count_again(FrameRecord& record) {
+    record.empty = 0;
+    count_file(1, now ? now() : 0);
+}
+
+void FrameTable::count_file(int change, Nanoseconds when) {
     changed = true;
     if (change < 0) {
         --counts.file_frames;
@@ -95,7 +114,7 @@ void FrameTable::count_file(int change, Nanoseconds now) {
     }
     if (++counts.file_frames > counts.file_frames_peak) {
         counts.file_frames_peak = counts.file_frames;
-        counts.file_frames_peak_at_ns = now;
+        counts.file_frames_peak_at_ns = when;
         counts.unique_at_frames_peak = counts.unique;
     }
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -23,7 +24,8 @@ struct FrameRecord {
     std::uint32_t zombie : 1;     ///< its owner died; free it with its last mapping
     std::uint32_t epoch : 12;     ///< when it was touched last, see FrameTable::touch
     std::uint32_t entries : 12;   ///< grant entries that name it
-    std::uint32_t mappings : 20;  ///< by grant
+    std::uint32_t mappings : 19;  ///< by grant
+    std::uint32_t empty : 1;      ///< discarded: counts as file data again when it is written to
 
     std::byte* bytes() const { return reinterpret_cast<std::byte*>(content); }
 };
@@ -41,7 +43,7 @@ struct FrameAccount {
 class FrameTable {
   public:
     static constexpr std::uint32_t max_entries = (1u << 12) - 1;
-    static constexpr std::uint32_t max_mappings = (1u << 20) - 1;
+    static constexpr std::uint32_t max_mappings = (1u << 19) - 1;
 
     FrameTable(std::size_t pages, std::size_t llc_pages, bool count_unique);
     ~FrameTable();
@@ -53,12 +55,14 @@ class FrameTable {
     bool exists(Frame frame) const { return frame < next_; }
 
     /// The caller keeps the accounts; here a free one exists as long as they add up.
-    Frame take(DomainId owner, FrameRecord::Use use, Nanoseconds now);
+    Frame take(DomainId owner, FrameRecord::Use use, Nanoseconds when);
     void give(Frame frame);
     void move(Frame frame, DomainId to);
+    void discard(Frame frame);
 
     Fingerprint content(const FrameRecord& record) const { return record.content; }
     void set_content(FrameRecord& record, Fingerprint content, Writer writer = Writer::program) {
+        if (record.empty) count_again(record);
         if (count_unique_) recount(record, content);
         const bool filled = record.filled != 0;
         const Fingerprint before = std::exchange(record.content, content);
@@ -86,6 +90,7 @@ class FrameTable {
     MemoryCounts counts;
     bool changed = false;  ///< since the last sample
     FrameObserver* observer = nullptr;
+    std::function<Nanoseconds()> now;  ///< for the time of the peak
 
     Frame index_of(const FrameRecord& record) const {
         return static_cast<Frame>(&record - records_.get());
@@ -94,7 +99,8 @@ class FrameTable {
   private:
     static constexpr std::uint32_t epoch_mask = (1u << 12) - 1, epochs_warm = 32;
     void recount(FrameRecord& record, Fingerprint content);
-    void count_file(int change, Nanoseconds now);
+    void count_file(int change, Nanoseconds when);
+    void count_again(FrameRecord& record);
 
     struct Free {
         void operator()(FrameRecord* records) const { std::free(records); }

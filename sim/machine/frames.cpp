@@ -41,6 +41,10 @@ void SimFrames::release(std::span<const Frame> frames) {
     if (returned > 0) machine.hypercall(self, returned * machine.prices.balloon_page);
 }
 
+void SimFrames::discard(std::span<const Frame> frames) {
+    for (const Frame frame : frames) machine.frames.discard(frame);
+}
+
 std::size_t SimFrames::donate(std::size_t pages) {
     FrameAccount& account = granter.frames;
     const std::size_t went = std::min(pages, account.reserved - account.allocated);

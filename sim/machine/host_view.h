@@ -20,6 +20,7 @@ class SimFrames final : public host::Frames, private ViewOf {
     explicit SimFrames(const ViewOf& view) : ViewOf(view) {}
     std::size_t allocate(std::span<Frame> out) override;
     void release(std::span<const Frame> frames) override;
+    void discard(std::span<const Frame> frames) override;
     std::size_t donate(std::size_t pages) override;
     std::size_t reclaim(std::size_t pages) override;
     std::size_t donated_by(DomainId domain) const override;

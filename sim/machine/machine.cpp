@@ -51,7 +51,9 @@ MachineState::MachineState(Simulation& in, MachineConfig with)
       frames(config.memory_pages, prices.llc_pages, config.count_unique),
       cores(config.cores, prices.vm_switch),
       store(scheduler, prices.store_watch),
-      wires(config.event_faults, in.stream_seed("event faults")) {}
+      wires(config.event_faults, in.stream_seed("event faults")) {
+    frames.now = [this] { return now(); };
+}
 
 MachineState::~MachineState() {
     for (const auto& domain : domains) {

@@ -144,6 +144,16 @@ TEST(MachineMemory, CountsFileFramesUniqueContentsAndPeaks) {
         EXPECT_EQ(machine->memory().file_frames, 30u);
         one.set_content(host::Page::of_frame(a[0]), 7);
         EXPECT_EQ(machine->memory().unique, 21u);
+        const std::span<const Frame> freed = std::span<const Frame>(a).first(4);
+        one.host().frames().discard(freed);
+        one.host().frames().discard(freed);
+        EXPECT_EQ(machine->memory().file_frames, 26u);
+        EXPECT_EQ(machine->memory().unique, 20u) << "7 was nowhere else";
+        for (std::size_t i = 0; i < 4; ++i) {
+            one.set_content(host::Page::of_frame(a[i]), i == 0 ? 7 : 100 + i);
+        }
+        EXPECT_EQ(machine->memory().file_frames, 30u);
+        EXPECT_EQ(machine->memory().unique, 21u);
         one.host().clock().sleep(1000);
         two.host().frames().release(b);
         EXPECT_EQ(machine->memory().unique, 10u);
