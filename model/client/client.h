@@ -169,6 +169,7 @@ class Client final : public FileSystem {
     void install_copied(Node& node, Batch& batch);
     void install_flipped(Batch& batch);
     int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt, bool& wait);
+    void entries_are_short();
     policies::TransferDecision decide(policies::TransferRequest::Use use, std::uint32_t pages);
     void wait_for_page();
     void wake_page_waiters();
@@ -257,6 +258,7 @@ class Client final : public FileSystem {
     std::uint32_t waiting_locks_ = 0;
     std::uint64_t appends_ = 0;  ///< numbers the owners of append locks
     std::uint32_t entries_out_ = 0;
+    Nanoseconds entries_short_until_ = 0;
     std::uint32_t tasks_ = 0;       ///< of ours that run
     std::uint32_t open_fhs_ = 0;    ///< at the server, by nodes without handles
     Nanoseconds epoch_offset_ = 0;  ///< server's wall clock minus our clock, seen at a creation

@@ -33,6 +33,7 @@ policies::TransferDecision Client::decide(policies::TransferRequest::Use use, st
     request.use = use;
     request.pages = pages;
     request.unmap_batch = config_.release_batch;
+    request.entries_short = clock_.now() < entries_short_until_;
     // As often as pages were used so far: hits and misses since mount.
     request.expected_uses =
         1.0 + static_cast<double>(stats_.page_hits) / static_cast<double>(stats_.page_misses + 1);
@@ -88,8 +89,9 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
     }
     batch.only_first = need == 1 && batch.count > 1;
     const policies::TransferDecision decision = decide(use, batch.count);
-    batch.keep =
-        decision.reason == policies::TransferReason::only || decision.mechanism == Mechanism::map;
+    batch.keep = decision.reason == policies::TransferReason::only ||
+                 decision.reason == policies::TransferReason::entries_short ||
+                 decision.mechanism == Mechanism::map;
     if (!batch.keep) batch.count = std::min(batch.count, need);
     const bool maps = decision.mechanism == Mechanism::map;
     const std::uint32_t budget = maps ? config_.mapping_budget : config_.own_budget;
@@ -232,6 +234,7 @@ int Client::make_room(std::uint16_t reply_flags, std::uint32_t pages, int attemp
         return attempt < most_mishaps ? 0 : ENOMEM;
     }
     ++(credit ? stats_.credit_refusals : stats_.release_refusals);
+    if (!credit) entries_are_short();
     if (wait || attempt >= most_attempts) return ENOMEM;
     const std::uint32_t given = pages_.shrink_mappings(std::max(pages, config_.release_batch));
     pages_.settle();
@@ -243,6 +246,12 @@ int Client::make_room(std::uint16_t reply_flags, std::uint32_t pages, int attemp
     if (entries_out_ == 1 && credit) return ENOMEM;
     wait = true;
     return 0;
+}
+
+/// For a while from now on nothing is mapped that can be copied, if the policy agrees.
+void Client::entries_are_short() {
+    constexpr Nanoseconds while_ns = 10'000'000'000;
+    entries_short_until_ = clock_.now() + while_ns;
 }
 
 /// Tells the server of entries that are not mapped any more, as many as fit into one request.

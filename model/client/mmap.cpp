@@ -82,6 +82,7 @@ Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool
 bool Client::shares_by_mapping() const {
     policies::TransferRequest request;
     request.use = Use::mmap_read;
+    request.entries_short = clock_.now() < entries_short_until_;
     return transfer_->decide(request).mechanism == policies::Mechanism::map;
 }
 

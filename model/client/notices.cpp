@@ -88,6 +88,7 @@ void Client::revoke(NodeId id, std::uint64_t first, std::uint64_t count) {
     if (id == 0) {
         const auto most = static_cast<std::uint32_t>(std::min<std::uint64_t>(count, UINT32_MAX));
         stats_.pages_revoked += pages_.shrink_mappings(most);
+        entries_are_short();
     } else {
         if (node != nullptr) {
             const std::uint64_t last = count > UINT32_MAX ? UINT32_MAX : first + count - 1;

@@ -4,6 +4,9 @@
 //   copy  c (hypercall + n copy)      c = 1 if the copy is kept, else u: copied anew each time
 //   flip  c (hypercall + n flip)      the same, with a frame paid back
 //
+// Where the host's grant table is full, what is mapped is taken back before it pays: then the guest
+// keeps copies, in frames of its own, as it would without a shared cache.
+//
 // Loading the data into the program's buffer costs the same in all three and is left out.
 #include "model/policies/transfer/policy.h"
 
@@ -18,6 +21,9 @@ class Adaptive final : public TransferPolicy {
 
     TransferDecision decide(const TransferRequest& request) const override {
         using Use = TransferRequest::Use;
+        if (request.entries_short && (request.use == Use::read || request.use == Use::mmap_read)) {
+            return {Mechanism::copy, TransferReason::entries_short};
+        }
         if (request.use == Use::mmap_read || request.use == Use::mmap_write) {
             return {Mechanism::map, TransferReason::must_share};
         }

@@ -27,6 +27,7 @@ struct TransferRequest {
     /// How often each page will be used while the client could keep it, this time included. What
     /// is copied to be dropped after one use is copied again each time.
     double expected_uses = 1;
+    bool entries_short = false;       ///< the pool's grant table is full: mappings do not last
     bool copy_is_kept = false;        ///< a copy would stay in a frame of the guest (and double it)
     std::uint32_t unmap_batch = 256;  ///< pages that are unmapped together later
 };
@@ -38,6 +39,7 @@ enum class TransferReason : std::uint8_t {
     cheaper_reused,  ///< map and unmap are shared by enough uses
     cheaper_batch,   ///< a flip's cost is under a copy's for this batch
     must_share,      ///< a program works on the page itself
+    entries_short,   ///< a kept copy needs its entry for a moment only
     not_supported    ///< the host has no transfer, so copy
 };
 std::string_view name_of(TransferReason reason);

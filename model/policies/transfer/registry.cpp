@@ -40,6 +40,8 @@ std::string_view name_of(TransferReason reason) {
             return "cheaper_batch";
         case TransferReason::must_share:
             return "must_share";
+        case TransferReason::entries_short:
+            return "entries_short";
         case TransferReason::not_supported:
             return "not_supported";
     }
