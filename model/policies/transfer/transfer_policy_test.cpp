@@ -33,6 +33,19 @@ TEST(Transfer, FlipFallsBackWhereTheHostHasNone) {
     EXPECT_EQ(with->decide({.use = Use::mmap_read}).mechanism, Mechanism::map);
 }
 
+TEST(Transfer, AdaptiveCopiesWhileTheGrantTableIsFull) {
+    using Use = TransferRequest::Use;
+    const auto adaptive =
+        transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{});
+    for (const Use use : {Use::read, Use::mmap_read}) {
+        const auto decision = adaptive->decide({.use = use, .entries_short = true});
+        EXPECT_EQ(decision.mechanism, Mechanism::copy);
+        EXPECT_EQ(decision.reason, TransferReason::entries_short);
+    }
+    EXPECT_EQ(adaptive->decide({.use = Use::mmap_write, .entries_short = true}).mechanism,
+              Mechanism::map);
+}
+
 TEST(Transfer, AdaptiveChangesItsMindWithReuseAndCosts) {
     const auto policy =
         transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{true});
