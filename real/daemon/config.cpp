@@ -255,13 +255,20 @@ std::string roff(std::string_view text) {
     return out;
 }
 
+// Policies come from a folder of files: a page that listed them would go stale.
+bool has_later_names(std::vector<std::string> (*names)()) {
+    return names == evictions || names == dedups || names == chargings;
+}
+
 template <class S>
 void manual_of(std::string& out, const std::string& title, const std::vector<Key<S>>& keys) {
     if (!title.empty()) out += fmt::format(".SS {}\n", title);
     S defaults;
     for (const auto& key : keys) {
         out += fmt::format(".TP\n.B {}\n{}\n", key.name, roff(key.doc));
-        if (key.names != nullptr) {
+        if (has_later_names(key.names)) {
+            out += "A policy\\(aqs name; a wrong one is answered with those that there are.\n";
+        } else if (key.names != nullptr) {
             out += fmt::format("One of: {}.\n", roff(settings::join(key.names())));
         }
         out += key.required
