@@ -22,7 +22,6 @@ const char* const usage_text =
     "  readahead=PAGES    largest window (default 32; 0: none)\n"
     "  write_behind=SECONDS  age at which written data is sent (default 5)\n"
     "  transfer=NAME      transfer policy (default map)\n"
-    "  share=PATH|no      socket for libxenfs (default: made up), or none\n"
     "  guest=NAME, domain=N  local host: this domain's name and number\n"
     "  and those of mount(8): ro, nodev, nosuid, noexec, noatime, allow_other, ...\n"
     "See xenfs-mount(8).\n";
@@ -92,9 +91,6 @@ void set(Options& options, std::string_view key, std::string_view value) {
         options.guest = value;
     } else if (key == "domain") {
         options.domain = number<std::uint32_t>(key, value, 1, 32751);
-    } else if (key == "share") {
-        options.share = value != "no";
-        options.share_socket = options.share ? std::string(value) : "";
     } else {
         throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", key));
     }

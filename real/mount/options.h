@@ -33,8 +33,6 @@ struct Options {
     std::uint32_t domain = 0;        ///< local host: its wanted number; 0: any
     std::uint32_t memory_mib = 256;  ///< frames of its own that the mount may use
     KernelPages kernel_pages = KernelPages::text;
-    std::string share_socket;  ///< for libxenfs; empty: a name made of the mount's own
-    bool share = true;
     client::ClientConfig client;
 
     std::vector<std::string> fuse;  ///< words for libfuse and the kernel
