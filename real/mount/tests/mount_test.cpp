@@ -325,5 +325,17 @@ TEST_F(MountTest, PermissionsAreTheKernels) {
     EXPECT_EQ(stat_at(at(0, "mine")).st_uid, 12345u);
 }
 
+TEST_F(MountTest, AKilledMountLeavesNothingPinned) {
+    start();
+    fill(rig().tree() / "f", std::string(1 << 20, 'f'));
+    EXPECT_EQ(content(at(0, "f")).size(), std::size_t{1} << 20);
+    EXPECT_EQ(content(at(1, "f")).size(), std::size_t{1} << 20);
+    EXPECT_GE(rig().charges(0).pinned, 256u);
+    rig().end_guest(0, SIGKILL);
+    EXPECT_TRUE(eventually([&] { return rig().charges(0).pinned == 0; }));
+    EXPECT_EQ(content(at(1, "f")), std::string(1 << 20, 'f'));
+    EXPECT_GE(rig().charges(1).pinned, 256u) << "the other keeps its own";
+}
+
 }  // namespace
 }  // namespace xenfs::real::mount
