@@ -19,11 +19,18 @@ void Client::take_lease(Node& node, const protocol::OpenOut& out, bool doomed) {
 }
 
 int Client::open_at_server(Node& node, bool write) {
-    Call call(connection_, Opcode::open, node.id);
-    call.put(protocol::OpenIn{write ? protocol::open_read_write : protocol::open_read_only, 0});
-    if (int error = call.send()) return error;
-    const auto out = call.get<protocol::OpenOut>();
-    if (!call.ok()) return EIO;
+    protocol::OpenOut out;
+    bool doomed = false;
+    {
+        Call call(connection_, Opcode::open, node.id);
+        call.put(protocol::OpenIn{write ? protocol::open_read_write : protocol::open_read_only, 0});
+        if (int error = call.send()) return error;
+        out = call.get<protocol::OpenOut>();
+        if (!call.ok()) return EIO;
+        doomed = call.node_doomed();
+        // Its slot goes here: who waits for a second slot with one in hand waits for ever when all
+        // do so.
+    }
     // There may be one already: read-only, or another task's of this moment.
     const bool replaces = node.fh_valid;
     const std::uint64_t old = node.fh;
@@ -32,9 +39,9 @@ int Client::open_at_server(Node& node, bool write) {
     node.fh_valid = true;
     node.fh_write = write;
     const bool had_lease = node.lease;
-    take_lease(node, out, call.node_doomed());
+    take_lease(node, out, doomed);
     if (replaces) post_release(node, old, false);
-    if (node.lease && !had_lease && (!node.attr_valid || call.node_doomed())) return refresh(node);
+    if (node.lease && !had_lease && (!node.attr_valid || doomed)) return refresh(node);
     return 0;
 }
 

@@ -247,14 +247,18 @@ TEST_F(MountTest, AWaitForALockEndsWithItOrWithASignal) {
     start();
     const File a(at(0, "f"), O_RDWR | O_CREAT);
     ASSERT_EQ(flock(a, LOCK_EX), 0);
+    int told[2];
+    ASSERT_EQ(pipe(told), 0);
     const pid_t waiter = fork();
     if (waiter == 0) {
         struct sigaction action {};
         action.sa_handler = nothing;  // no SA_RESTART
         sigaction(SIGALRM, &action, nullptr);
         const int b = open(at(1, "f").c_str(), O_RDWR);
-        ualarm(200'000, 0);
+        ualarm(200'000, 200'000);  // again, should the first come before the wait
         if (flock(b, LOCK_EX) != -1 || errno != EINTR) _exit(1);
+        ualarm(0, 0);
+        if (write(told[1], "i", 1) != 1) _exit(3);
         _exit(flock(b, LOCK_EX) == 0 ? 0 : 2);
     }
     // More waiters than the mount has threads: what frees the lock must still come through.
@@ -267,7 +271,11 @@ TEST_F(MountTest, AWaitForALockEndsWithItOrWithASignal) {
             _exit(flock(b, LOCK_SH) == 0 ? 0 : errno);
         }
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    close(told[1]);
+    char interrupted = 0;
+    EXPECT_EQ(read(told[0], &interrupted, 1), 1);
+    close(told[0]);
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));  // for the crowd to gather
     EXPECT_EQ(flock(a, LOCK_UN), 0);
     EXPECT_EQ(finish_program(waiter), 0);
     for (const pid_t process : crowd) EXPECT_EQ(finish_program(process), 0);
