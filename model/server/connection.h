@@ -13,6 +13,7 @@
 #include "model/protocol/message.h"
 #include "model/protocol/ring.h"
 #include "model/server/config.h"
+#include "model/server/directory.h"
 #include "model/server/inode_table.h"
 
 namespace xenfs::server {
@@ -32,7 +33,8 @@ struct OpenFile {
 struct Replay {
     std::uint64_t unique = 0;
     std::uint32_t opcode = 0;
-    NodeId node = 0, replaced = 0;  ///< what it was done to; what had the new name before (rename)
+    NodeId node = 0, replaced = 0;   ///< what it was done to; what had the new name before (rename)
+    IntentRecord* record = nullptr;  ///< stands until the request is answered or its client is gone
 };
 
 /// From the offer of a device until its client is gone. The index is reused; `generation` tells the

@@ -206,6 +206,8 @@ void ServerState::release_client(Connection& c) {
     book_.end_all(c.account);
     ledger_.close(c.account);
     adjust_capacity();
+    for (const Replay& r : c.replays) publish(r.record->state, std::uint32_t{IntentRecord::none});
+    c.replays.clear();
     for (std::uint32_t place = 0; place < c.files.size(); ++place) {
         if (c.files[place].inode != InodeTable::none) close_file(c, place);
     }

@@ -152,6 +152,7 @@ void ServerState::recover_pages(Found& found) {
         if (record.state == NodeRecord::vacant) continue;
         if (!records.try_emplace(record.node, i).second) directory_->drop_node(i);
     }
+    const std::unordered_set<NodeId> removed = nodes_being_removed();
     auto page = newest.begin();
     for (auto& [node, record] : records) {
         const NodeRecord kept = directory_->node(record);
@@ -161,10 +162,11 @@ void ServerState::recover_pages(Found& found) {
                                                               : Result<host::Attr>(Errno{ESTALE});
         page = newest.lower_bound({node, 0});
         if (!attr) {
+            const bool meant = removed.contains(node);
             for (; page != newest.end() && page->first.first == node; ++page) {
                 const bool dirty = directory_->page(page->second).state ==
                                    static_cast<std::uint32_t>(PageKept::dirty);
-                stats_.recovery_lost_pages += dirty;
+                stats_.recovery_lost_pages += dirty && !meant;
                 directory_->drop_page(page->second);
             }
             directory_->drop_node(record);
@@ -190,6 +192,20 @@ void ServerState::recover_pages(Found& found) {
             directory_->drop_page(index);
         }
     }
+}
+
+/// Files from which a change that was under way took a name: if they are gone, a client wanted it.
+std::unordered_set<NodeId> ServerState::nodes_being_removed() const {
+    using protocol::Opcode;
+    std::unordered_set<NodeId> nodes;
+    for (std::uint32_t i = 0; i < directory_->intents.records(); ++i) {
+        const IntentRecord& intent = *directory_->intent(i);
+        if (intent.state == IntentRecord::none) continue;
+        const auto opcode = static_cast<Opcode>(intent.opcode);
+        if (opcode == Opcode::unlink) nodes.insert(intent.node);
+        if (opcode == Opcode::rename || opcode == Opcode::rename2) nodes.insert(intent.replaced);
+    }
+    return nodes;
 }
 
 void ServerState::recover_page(Found& found, Inode& inode, InodeTable::Index index,
@@ -290,12 +306,13 @@ void ServerState::recover_intents() {
         Connection* const c = intent.client < connections_.size()
                                   ? connection(static_cast<ConnectionIndex>(intent.client))
                                   : nullptr;
-        Replay replay{intent.unique, intent.opcode, intent.node, intent.replaced};
+        Replay replay{intent.unique, intent.opcode, intent.node, intent.replaced, nullptr};
         if (c != nullptr && c->returning &&
             (intent.state == IntentRecord::done || took_effect(intent, replay))) {
             // Should we die too, a second successor may not be able to tell any more.
             intent.node = replay.node;
             publish(intent.state, std::uint32_t{IntentRecord::done});
+            replay.record = &intent;
             c->replays.push_back(replay);
         } else {
             publish(intent.state, std::uint32_t{IntentRecord::none});

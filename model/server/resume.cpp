@@ -77,7 +77,6 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
 /// From a client of a predecessor nothing more is to be expected.
 void ServerState::not_coming_back(Connection& c) {
     c.returning = c.resuming = false;
-    c.replays.clear();
     ++stats_.not_resumed;
     if (directory_) directory_->drop_client(c.index);
     release_client(c);
@@ -122,6 +121,7 @@ const Replay* ServerState::replay(const Request& q) {
     for (const Replay& r : q.client.replays) {
         if (r.unique != q.header.unique || r.opcode != q.header.opcode) continue;
         ++stats_.replayed;
+        q.worker.intent = r.record;
         return &r;
     }
     return nullptr;
@@ -129,8 +129,14 @@ const Replay* ServerState::replay(const Request& q) {
 
 void ServerState::intend(Request& q, const Names& what) {
     if (!directory_) return;
-    IntentRecord* const record = directory_->intent(q.worker.number);
-    if (record == nullptr) return;
+    // Others' records may stand at its number: of changes that a predecessor made, whose requests
+    // have not come again yet.
+    IntentRecord* record = nullptr;
+    std::uint32_t at = q.worker.number;
+    do {
+        record = directory_->intent(at++);
+        if (record == nullptr) return;
+    } while (record->state != IntentRecord::none);
     record->unique = q.header.unique;
     record->parent = q.header.nodeid;
     record->new_parent = what.new_parent;

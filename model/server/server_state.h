@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "model/cache/page_cache.h"
@@ -27,8 +28,8 @@
 #include "model/policies/dedup/policy.h"
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
-#include "model/server/latency.h"
 #include "model/server/directory.h"
+#include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
@@ -317,6 +318,7 @@ class ServerState {
     struct Found;
     void recover_clients();
     void recover_pages(Found& found);
+    std::unordered_set<NodeId> nodes_being_removed() const;
     void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at);
     void zero_tail(Inode& inode);
     void recover_entries(Found& found);

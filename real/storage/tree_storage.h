@@ -51,7 +51,7 @@ class TreeError : public std::runtime_error {
 ///
 /// Every call lets go of the monitor while the kernel works. The process's umask is set to 0, since
 /// the mode is the client's.
-class TreeStorage final : public host::Storage {
+class TreeStorage : public host::Storage {
   public:
     /// Memory (of the pages that are filled and written) and monitor outlive it. `root`: from
     /// open_root().

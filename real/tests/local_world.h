@@ -46,6 +46,7 @@ struct Shared {
     std::atomic<std::uint32_t> finished{0};  ///< guests that are through with their work
     std::atomic<std::uint32_t> go{0};        ///< they may verify and leave
     std::atomic<std::uint64_t> operations{0};
+    std::atomic<std::uint32_t> die_after{0};  ///< tree changes; then the server kills itself. 0: no
     // Of the server's present life
     std::atomic<std::uint64_t> disk_read_pages{0}, recovered_pages{0}, recovered_dirty{0},
         recovery_lost{0}, recovery_ns{0}, resumed{0}, not_resumed{0}, cached{0};
@@ -59,6 +60,36 @@ struct LocalWorldOptions {
     std::size_t guests = 3;
     std::uint32_t cache_pages = 16384;
     std::uint64_t quota = 16384;
+    unsigned workers = 4;
+    Nanoseconds dirty_expire = 2'000'000'000;
+};
+
+/// A tree whose server is killed between a change to it and everything that follows from it.
+class MortalTree final : public storage::TreeStorage {
+  public:
+    MortalTree(Shared& shared, local::LocalHost& host, const std::string& root)
+        : TreeStorage(host.memory(), host.monitor(), storage::open_root(root), {}),
+          shared_(shared) {}
+    Result<host::Attr> unlink(NodeId parent, std::string_view name) override {
+        return changed(TreeStorage::unlink(parent, name));
+    }
+    Result<host::Attr> create(NodeId parent, std::string_view name, host::FileType type,
+                              std::uint32_t mode, host::Owner owner, std::string_view target,
+                              std::uint32_t rdev) override {
+        return changed(TreeStorage::create(parent, name, type, mode, owner, target, rdev));
+    }
+    int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+               std::string_view new_name, std::uint32_t flags) override {
+        return changed(TreeStorage::rename(old_parent, old_name, new_parent, new_name, flags));
+    }
+
+  private:
+    template <class Outcome>
+    Outcome changed(Outcome outcome) {
+        if (shared_.die_after != 0 && --shared_.die_after == 0) raise(SIGKILL);
+        return outcome;
+    }
+    Shared& shared_;
 };
 
 class LocalWorld {
@@ -97,6 +128,11 @@ class LocalWorld {
     void kill_server() {
         shared->disk_read_pages = shared->recovered_pages = 0;
         kill_process(server_);
+        server_ = 0;
+    }
+    /// Waits for the server to kill itself (Shared::die_after).
+    void wait_for_death() {
+        EXPECT_TRUE(WIFSIGNALED(wait_for(server_)));
         server_ = 0;
     }
     /// As `systemctl stop`: what is dirty is written back.
@@ -207,12 +243,12 @@ class LocalWorld {
                 usleep(2'000);
             }
         }
-        storage::TreeStorage tree(host->memory(), host->monitor(),
-                                  storage::open_root((top / "tree").string()), {});
+        MortalTree tree(*shared, *host, (top / "tree").string());
         server::Config config;
         config.cache_pages = options_.cache_pages;
         config.recovery = true;
-        config.dirty_expire = 2'000'000'000;
+        config.workers = options_.workers;
+        config.dirty_expire = options_.dirty_expire;
         server::Server server(*host, tree, config);
         host->tasks().spawn(
             "main",
