@@ -183,4 +183,8 @@ std::uint32_t MountRig::connected() {
     return in_server([&] { return server_->connected(); });
 }
 
+std::uint32_t MountRig::cached_pages() {
+    return static_cast<std::uint32_t>(in_server([&] { return server_->cached_pages(); }));
+}
+
 }  // namespace xenfs::real::mount

@@ -55,6 +55,7 @@ class MountRig {
     server::Stats server_stats();
     server::Server::Charges charges(std::size_t guest);
     std::uint32_t connected();
+    std::uint32_t cached_pages();  ///< frames of the shared cache that hold data
 
   private:
     struct Guest {
