@@ -1,54 +1,131 @@
 #include "real/common/monitor.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 
 namespace xenfs::real {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// Shorter waits are no reason to listen: an EventSource may count in milliseconds.
+constexpr Nanoseconds least_listening = 5'000'000;
+
+/// Until the word is not `0`, or woken, or for no reason; at most `timeout`.
+void futex_wait(std::atomic<std::uint32_t>& word, Nanoseconds timeout) {
+    timespec time{timeout / 1'000'000'000, timeout % 1'000'000'000};
+    syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0u, timeout == host::forever ? nullptr : &time,
+            nullptr, 0);
+}
+
+/// The sleeper may have gone on already, and its stack with it: a wake that finds nobody does
+/// nothing.
+void futex_wake(std::atomic<std::uint32_t>* word) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+void Monitor::let_go() {
+    const auto due = due_;
+    const std::size_t count = due_count_;
+    due_count_ = 0;
+    mutex_.unlock();
+    for (std::size_t i = 0; i < count; ++i) futex_wake(due[i]);
+}
+
+void Monitor::wake(Sleeper& sleeper) {
+    if (sleeper.woken) return;
+    sleeper.woken = true;
+    if (&sleeper == listener_) {
+        // A handler that it runs itself needs no interruption.
+        if (sleeper.thread == std::this_thread::get_id()) return;
+        sleeper.interrupted = true;
+        events_->interrupt();
+        return;
+    }
+    sleeper.word.store(1, std::memory_order_relaxed);
+    if (due_count_ < due_.size()) {
+        due_[due_count_++] = &sleeper.word;
+    } else {
+        futex_wake(&sleeper.word);
+    }
+}
+
+/// True: woken. With the monitor, which is let go meanwhile.
+bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
+    const auto start = steady_clock::now();
+    bool listens =
+        may_listen && events_ != nullptr && listener_ == nullptr && timeout >= least_listening;
+    if (listens) listener_ = &me;
+    sleepers_.push_back(&me);
+    Nanoseconds left = timeout;
+    while (!me.woken && !ended_ && left > 0) {
+        let_go();
+        bool heard = false;
+        if (listens) {
+            heard = events_->hear(left);
+        } else {
+            futex_wait(me.word, left);
+        }
+        mutex_.lock();
+        if (heard && !me.woken) {
+            // The events are others': their thread, or the next who waits, serves these better.
+            listens = false;
+            listener_ = nullptr;
+        }
+        if (timeout != host::forever) {
+            left = timeout - std::chrono::nanoseconds(steady_clock::now() - start).count();
+        }
+    }
+    if (listens) listener_ = nullptr;
+    if (me.interrupted) events_->end_interrupt();
+    std::erase(sleepers_, &me);
+    return me.woken;
+}
 
 void Monitor::end() {
-    {
-        std::lock_guard hold(mutex_);
-        ended_ = true;
-    }
-    wake_sleepers_.notify_all();
-    std::lock_guard hold(gates_mutex_);
-    for (ThreadGate* gate : gates_) gate->wake_all();
-}
-
-ThreadGate::ThreadGate(Monitor& monitor) : monitor_(monitor) {
-    std::lock_guard hold(monitor_.gates_mutex_);
-    monitor_.gates_.push_back(this);
-}
-
-ThreadGate::~ThreadGate() {
-    std::lock_guard hold(monitor_.gates_mutex_);
-    std::erase(monitor_.gates_, this);
+    mutex_.lock();
+    ended_ = true;
+    for (Sleeper* sleeper : sleepers_) wake(*sleeper);
+    let_go();
 }
 
 bool ThreadGate::wait(Nanoseconds timeout) {
     monitor_.leave_if_ended();
-    std::unique_lock<std::mutex> lock(monitor_.mutex_, std::adopt_lock);
-    bool woken = true;
-    if (monitor_.ended_) {
-        woken = false;  // an unwinding destructor: nobody will wake it
-    } else if (timeout == host::forever) {
-        changed_.wait(lock);
-    } else {
-        woken = changed_.wait_for(lock, std::chrono::nanoseconds(timeout)) ==
-                std::cv_status::no_timeout;
-    }
-    lock.release();  // the task goes on holding the monitor
+    if (monitor_.ended_) return false;  // an unwinding destructor: nobody will wake it
+    Monitor::Sleeper me;
+    waiting_.push_back(&me);
+    const bool woken = monitor_.sleep(me, timeout, true);
+    std::erase(waiting_, &me);
     monitor_.leave_if_ended();
     return woken;
 }
 
+void ThreadGate::wake_one() {
+    if (waiting_.empty()) return;
+    // Who listens runs already, most often: it is the one that hears of what it is woken for.
+    auto chosen = std::find(waiting_.begin(), waiting_.end(), monitor_.listener_);
+    if (chosen == waiting_.end()) chosen = waiting_.begin();
+    Monitor::Sleeper* const sleeper = *chosen;
+    waiting_.erase(chosen);
+    monitor_.wake(*sleeper);
+}
+
+void ThreadGate::wake_all() {
+    for (Monitor::Sleeper* sleeper : waiting_) monitor_.wake(*sleeper);
+    waiting_.clear();
+}
+
 void MonotonicClock::sleep(Nanoseconds duration) {
     monitor_.leave_if_ended();
-    const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(duration);
-    std::unique_lock<std::mutex> lock(monitor_.mutex_, std::adopt_lock);
-    monitor_.wake_sleepers_.wait_until(lock, until, [&] { return monitor_.ended_; });
-    lock.release();
+    Monitor::Sleeper me;
+    if (!monitor_.ended_) monitor_.sleep(me, duration, false);
     monitor_.leave_if_ended();
 }
 

@@ -2,8 +2,9 @@
 // A domain as a monitor, on threads: one lock a domain, held by whichever of its tasks runs, let go
 // at exactly the seam's yield points. Core code needs no locks of its own.
 
+#include <array>
+#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -22,28 +23,47 @@ struct DomainEnded {};
 
 class ThreadGate;
 
+/// What tells a domain of its events. It has a thread of its own that hears them; a task that waits
+/// may listen too, which saves the way from that thread to it.
+class EventSource {
+  public:
+    virtual ~EventSource() = default;
+    /// Waits for the next event and calls its handler, which enters the monitor. False: none came
+    /// in that time, or interrupt() was called. Without the monitor.
+    virtual bool hear(Nanoseconds timeout) = 0;
+    /// Makes the hear() that is under way, or else the next, return, until end_interrupt().
+    virtual void interrupt() = 0;
+    virtual void end_interrupt() = 0;
+};
+
 class Monitor {
   public:
     /// Held by the constructor's caller while it lives: enters the domain from outside (an event
     /// thread, a FUSE worker, main).
     class Entry {
       public:
-        explicit Entry(Monitor& monitor) : lock_(monitor.mutex_) {}
+        explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.mutex_.lock(); }
+        Entry(const Entry&) = delete;
+        Entry& operator=(const Entry&) = delete;
+        ~Entry() { monitor_.let_go(); }
 
       private:
-        std::unique_lock<std::mutex> lock_;
+        Monitor& monitor_;
     };
 
     /// Runs `blocking` with the lock let go: for system calls that may block. In a task only.
     template <class Call>
     auto outside(Call blocking) {
-        mutex_.unlock();
+        let_go();
         struct Relock {
             std::mutex& mutex;
             ~Relock() { mutex.lock(); }
         } relock{mutex_};
         return blocking();
     }
+
+    /// Before there are tasks; it lives until they have ended.
+    void hear_from(EventSource& source) { events_ = &source; }
 
     /// The domain is no more: its tasks are unwound, each at its next yield point; those that wait
     /// do so now. From any thread that does not hold the monitor.
@@ -56,24 +76,38 @@ class Monitor {
   private:
     friend class ThreadGate;
     friend class MonotonicClock;
+    /// A thread that waits, on its stack.
+    struct Sleeper {
+        std::atomic<std::uint32_t> word = 0;  ///< 1: woken; what the thread sleeps on
+        bool woken = false;
+        bool interrupted = false;  ///< it listens, and was interrupted
+        std::thread::id thread = std::this_thread::get_id();
+    };
+
+    bool sleep(Sleeper& me, Nanoseconds timeout, bool may_listen);
+    void wake(Sleeper& sleeper);
+    void let_go();
+
     std::mutex mutex_;
-    bool ended_ = false;                     ///< under mutex_
-    std::condition_variable wake_sleepers_;  ///< once: when the domain ends
-    std::mutex gates_mutex_;
-    std::vector<ThreadGate*> gates_;  ///< under gates_mutex_
+    bool ended_ = false;              ///< as all that follows, under mutex_
+    std::vector<Sleeper*> sleepers_;  ///< all of them
+    Sleeper* listener_ = nullptr;     ///< the one that waits in events_->hear()
+    EventSource* events_ = nullptr;
+    // Wakes wait until the lock is let go: who is woken before runs into it.
+    std::array<std::atomic<std::uint32_t>*, 8> due_{};
+    std::size_t due_count_ = 0;
 };
 
 class ThreadGate : public host::Gate {
   public:
-    explicit ThreadGate(Monitor& monitor);
-    ~ThreadGate() override;
+    explicit ThreadGate(Monitor& monitor) : monitor_(monitor) {}
     bool wait(Nanoseconds timeout = host::forever) override;
-    void wake_one() override { changed_.notify_one(); }
-    void wake_all() override { changed_.notify_all(); }
+    void wake_one() override;
+    void wake_all() override;
 
   private:
     Monitor& monitor_;
-    std::condition_variable changed_;
+    std::vector<Monitor::Sleeper*> waiting_;  ///< in the order of their coming
 };
 
 /// Tasks are threads that hold the monitor. The destructor joins them: whoever stops a domain first

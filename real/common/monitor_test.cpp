@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 
 namespace xenfs::real {
 namespace {
@@ -75,6 +76,92 @@ TEST(Monitor, OutsideLetsOthersIn) {
         EXPECT_TRUE(other_ran);
     }
     tasks.join();
+}
+
+/// Events that come when the test says so.
+class HandMadeEvents final : public EventSource {
+  public:
+    bool hear(Nanoseconds) override {
+        ++listening;
+        std::function<void()> event;
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait(lock, [&] { return event_ || interrupted_; });
+            if (!interrupted_) event = std::exchange(event_, nullptr);
+        }
+        --listening;
+        if (event) event();
+        return event != nullptr;
+    }
+    void interrupt() override {
+        tell([&] { interrupted_ = true; });
+    }
+    void end_interrupt() override {
+        tell([&] { interrupted_ = false; });
+    }
+    void come(std::function<void()> event) {
+        tell([&] { event_ = std::move(event); });
+    }
+    std::atomic<int> listening = 0;
+
+  private:
+    template <class Change>
+    void tell(Change change) {
+        std::lock_guard hold(mutex_);
+        change();
+        changed_.notify_all();
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::function<void()> event_;
+    bool interrupted_ = false;
+};
+
+TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
+    Monitor monitor;
+    HandMadeEvents events;
+    monitor.hear_from(events);
+    ThreadTasks tasks(monitor);
+    const auto mine = tasks.make_gate(), others = tasks.make_gate();
+    bool heard = false, told = false, other_told = false;
+    tasks.spawn(
+        "other",
+        [&] {
+            while (!other_told) others->wait();
+        },
+        false);
+    const auto until_listening = [&](int count) {
+        while (events.listening != count) std::this_thread::yield();
+    };
+    until_listening(1);
+    // An event for somebody else: it listens no more, and the next who waits does.
+    events.come([&] { Monitor::Entry entry(monitor); });
+    until_listening(0);
+    tasks.spawn(
+        "listener",
+        [&] {
+            while (!heard) mine->wait();
+            while (!told) mine->wait();
+        },
+        false);
+    until_listening(1);
+    events.come([&] {
+        Monitor::Entry entry(monitor);
+        heard = true;
+        mine->wake_one();
+    });
+    for (bool seen = false; !seen;) {
+        Monitor::Entry entry(monitor);
+        seen = heard;
+    }
+    {
+        Monitor::Entry entry(monitor);
+        told = other_told = true;
+        mine->wake_all();
+        others->wake_all();
+    }
+    tasks.join();
+    EXPECT_EQ(events.listening, 0);
 }
 
 TEST(Monitor, EndUnwindsTasksWhereverTheyWait) {

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "real/local/segment.h"
@@ -11,9 +12,14 @@
 namespace xenfs::real::local {
 
 Delivery::Delivery()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!epoll_ || !stop_) throw LocalError("no descriptors left for a domain's events");
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      interruption_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!epoll_ || !stop_ || !interruption_) {
+        throw LocalError("no descriptors left for a domain's events");
+    }
     add(stop_.get(), stop);
+    add(interruption_.get(), interruption);
 }
 
 void Delivery::start(std::function<void(Key)> ready) {
@@ -30,6 +36,9 @@ void Delivery::finish() {
 void Delivery::add(int descriptor, Key key, bool only_its_end) {
     epoll_event event{};
     event.events = only_its_end ? 0u : std::uint32_t{EPOLLIN};  // EPOLLHUP comes in any case
+    // A port is told of once for each event: nobody else is woken while one thread serves it. The
+    // others stay up until they are served, whoever saw them first.
+    if (key < interruption) event.events |= std::uint32_t{EPOLLET};
     event.data.u64 = key;
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event);
 }
@@ -47,9 +56,33 @@ void Delivery::run() {
         if (count < 0 && errno != EINTR) return;
         for (int i = 0; i < count; ++i) {
             if (events[i].data.u64 == stop) return;
-            ready_(events[i].data.u64);
+            if (events[i].data.u64 == interruption) {
+                std::this_thread::yield();  // a task's, which is about to see it
+            } else {
+                ready_(events[i].data.u64);
+            }
         }
     }
+}
+
+bool Delivery::hear(Nanoseconds timeout) {
+    constexpr Nanoseconds millisecond = 1'000'000, longest = 3'600'000 * millisecond;
+    const auto wait_ms = static_cast<int>(std::min(timeout, longest) / millisecond + 1);
+    epoll_event event;
+    if (epoll_wait(epoll_.get(), &event, 1, wait_ms) != 1) return false;
+    if (event.data.u64 == interruption) return false;
+    // What is no port's is for the thread alone, which is woken for it too.
+    if (event.data.u64 < interruption) ready_(event.data.u64);
+    return true;
+}
+
+void Delivery::interrupt() {
+    eventfd_write(interruption_.get(), 1);
+}
+
+void Delivery::end_interrupt() {
+    eventfd_t count = 0;
+    eventfd_read(interruption_.get(), &count);
 }
 
 }  // namespace xenfs::real::local

@@ -9,23 +9,29 @@
 namespace xenfs::real::local {
 
 /// One thread a domain that waits for its event channels, its watches and the end of its link, and
-/// calls back for each; the callback enters the monitor where it needs to.
-class Delivery {
+/// calls back for each; the callback enters the monitor where it needs to. A task may hear event
+/// channels too (EventSource): of several threads at an epoll, the kernel wakes the last that came.
+class Delivery final : public EventSource {
   public:
     using Key = std::uint64_t;
-    static constexpr Key link = ~Key{0}, store = link - 1, stop = link - 2;  ///< others: ports
+    /// Others are ports.
+    static constexpr Key link = ~Key{0}, store = link - 1, stop = link - 2, interruption = link - 3;
 
     Delivery();
-    ~Delivery() { finish(); }
+    ~Delivery() override { finish(); }
     void start(std::function<void(Key)> ready);
     void finish();  ///< joins the thread
     void add(int descriptor, Key key, bool only_its_end = false);
     void remove(int descriptor);
 
+    bool hear(Nanoseconds timeout) override;
+    void interrupt() override;
+    void end_interrupt() override;
+
   private:
     void run();
     std::function<void(Key)> ready_;
-    Descriptor epoll_, stop_;
+    Descriptor epoll_, stop_, interruption_;
     std::thread thread_;
 };
 

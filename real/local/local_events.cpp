@@ -48,9 +48,9 @@ void LocalEvents::notify(Port port) {
 void LocalEvents::deliver(Port port) {
     Monitor::Entry entry(monitor_);
     const auto found = ports_.find(port);
-    eventfd_t count = 0;
-    // Taken before the handler looks: what comes while it runs raises the port again.
-    if (found == ports_.end() || eventfd_read(found->second.receive.get(), &count) != 0) return;
+    if (found == ports_.end()) return;
+    // The count is not read: each write to the eventfd raises the port again (EPOLLET), whatever it
+    // stands at, and what comes while the handler runs comes after this.
     const auto handler = found->second.handler;  // it may close its own port
     if (handler) (*handler)();
 }

@@ -92,6 +92,7 @@ LocalHost::LocalHost(Joined joined)
             events_.deliver(static_cast<Port>(key));
         }
     });
+    monitor_.hear_from(delivery_);
 }
 
 LocalHost::~LocalHost() {

@@ -6,7 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <thread>
 
@@ -125,7 +125,7 @@ void make_and_remove(const std::string& path, int) {
         throw std::runtime_error("create and unlink");
     }
 }
-#define ROUND_TRIP(name, operation)              \
+#define ROUND_TRIP(name, operation)                \
     BENCHMARK_CAPTURE(round_trip, name, operation) \
         ->UseManualTime()                          \
         ->MinTime(1)                               \
@@ -169,7 +169,8 @@ void open_read_close(benchmark::State& state, const char* options, PassthroughCa
         for (const std::string& name : names) {
             const int file = open((place + "/" + name).c_str(), O_RDONLY);
             if (file < 0 || read(file, buffer, sizeof buffer) != 2048) {
-                throw std::runtime_error("cannot read " + name);
+                throw std::runtime_error("cannot read " + place + "/" + name + ": " +
+                                         std::strerror(errno));
             }
             close(file);
         }
@@ -178,7 +179,7 @@ void open_read_close(benchmark::State& state, const char* options, PassthroughCa
         state, static_cast<int>(names.size()), [&] { all(rig.at(0)); },
         [&] { all(passthrough.place()); });
 }
-#define OPEN_READ_CLOSE(name, ...)                     \
+#define OPEN_READ_CLOSE(name, ...)                        \
     BENCHMARK_CAPTURE(open_read_close, name, __VA_ARGS__) \
         ->UseManualTime()                                 \
         ->Iterations(7)                                   \

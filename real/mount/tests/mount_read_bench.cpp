@@ -83,16 +83,15 @@ class Reader {
     }
     /// Pages of the file in the page cache of the kernel, as seen through this mount.
     std::size_t kernel_pages() const {
-        void* const at =
-            mmap(nullptr, file_pages * page_size, PROT_READ, MAP_PRIVATE, file_, 0);
+        void* const at = mmap(nullptr, file_pages * page_size, PROT_READ, MAP_PRIVATE, file_, 0);
         if (at == MAP_FAILED) throw std::runtime_error("mmap");
         std::vector<unsigned char> present(file_pages);
         if (mincore(at, file_pages * page_size, present.data()) != 0) {
             throw std::runtime_error("mincore");
         }
         munmap(at, file_pages * page_size);
-        return static_cast<std::size_t>(std::count_if(present.begin(), present.end(),
-                                                      [](unsigned char p) { return p & 1; }));
+        return static_cast<std::size_t>(
+            std::count_if(present.begin(), present.end(), [](unsigned char p) { return p & 1; }));
     }
 
   private:
@@ -135,7 +134,8 @@ void reads(benchmark::State& state, const char* options, PassthroughCache cache,
     MountRig rig(rig_options(tree, options, 1));
     const Passthrough passthrough(program, tree.place(), cache);
     Reader ours(rig.at(0)), theirs(passthrough.place());
-    duel(state, block_reads, [&] { reading(ours); }, [&] { reading(theirs); });
+    duel(
+        state, block_reads, [&] { reading(ours); }, [&] { reading(theirs); });
 }
 
 void in_order(Reader& reader) {
@@ -149,8 +149,11 @@ void at_random(Reader& reader) {
 }
 
 constexpr auto never = PassthroughCache::never, always = PassthroughCache::always;
-#define READS(name, ...) \
-    BENCHMARK_CAPTURE(reads, name, __VA_ARGS__)->UseManualTime()->MinTime(1)->Unit(benchmark::kMillisecond)
+#define READS(name, ...)                        \
+    BENCHMARK_CAPTURE(reads, name, __VA_ARGS__) \
+        ->UseManualTime()                       \
+        ->MinTime(1)                            \
+        ->Unit(benchmark::kMillisecond)
 READS(sequential_direct, "cache=text", never, in_order);
 READS(random_direct, "cache=text", never, at_random);
 READS(sequential_kernel, "cache=all", always, in_order);
@@ -170,10 +173,10 @@ std::size_t own_pages(pid_t process) {
     return kib / 4;
 }
 
-/// Two clients read the same 64 MiB, whole and in order. Counted for both sides: pages of the file in
-/// the guests' page caches, memory of the mounts' processes with their page tables, and for xenfs the
-/// shared frames and what the server's process grew by too. The served tree itself is left out on
-/// both sides.
+/// Two clients read the same 64 MiB, whole and in order. Counted for both sides: pages of the file
+/// in the guests' page caches, memory of the mounts' processes with their page tables, and for
+/// xenfs the shared frames and what the server's process grew by too. The served tree itself is
+/// left out on both sides.
 void memory_of_two_clients(benchmark::State& state, const char* options, PassthroughCache cache) {
     const std::string program = peer(state);
     if (program.empty()) return;
