@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import jinja2  # noqa: E402
 
-from analysis import style  # noqa: E402
+from analysis import sensitivity, style  # noqa: E402
 from analysis.claims import KNOWN_HOW, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
@@ -35,7 +35,23 @@ def write_whole(path, text):
         raise
 
 
-def draw(name, data_directory, out):
+def seeds_sentence(name, manifest):
+    """What of a figure is random, and how many seeds were run; from the runs themselves."""
+    known = manifest.get("seeds", {}).get(name)
+    if not known:
+        return ""
+    seeds = len(known["seeds"])
+    if known["random"] is False:
+        return "Nothing here is drawn at random: another seed gave the same results."
+    word = "one seed" if seeds == 1 else f"{seeds} seeds"
+    if known["random"] is None:
+        return f"Run with {word}."
+    if seeds == 1:
+        return "Something here is drawn at random; this scale ran one seed, the full scale runs five and draws the interval."
+    return f"Something here is drawn at random: mean of {word}, with the 95 % interval of the mean (Student's t)."
+
+
+def draw(name, data_directory, out, manifest, tried):
     """One figure: its picture files, and what the page shows of it."""
     module = importlib.import_module(f"analysis.figures.{name.replace('-', '_')}")
     table = load(data_directory, name, module.COLUMNS)
@@ -47,7 +63,8 @@ def draw(name, data_directory, out):
     style.save(module.draw(plt, table), figures, name)
     picture = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
     return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "notes": module.notes(table),
-            "picture": picture, "claims": [c.as_dict() for c in claims.rows]}
+            "picture": picture, "seeds": seeds_sentence(name, manifest),
+            "claims": [{**c.as_dict(), "sensitivity": sensitivity.of_claim(tried, name, c.claim, c.holds)} for c in claims.rows]}
 
 
 def render(pages, manifest, missing):
@@ -69,7 +86,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     names = options.only or FIGURES
     manifest = json.loads(options.manifest.read_text()) if options.manifest else {}
-    pages = [draw(name, options.data, options.out) for name in names]
+    tried = sensitivity.load(options.data)
+    pages = [draw(name, options.data, options.out, manifest, tried) for name in names]
     missing = [name for name in FIGURES if name not in names]
     claims = [c for page in pages for c in page["claims"]]
     write_whole(options.out / "claims.json", json.dumps(claims, indent=1, ensure_ascii=False) + "\n")

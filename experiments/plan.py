@@ -13,6 +13,10 @@ each value sets. The scale (quick or full) picks the grid's values, the seeds, a
     set.cache_mib = {key = "arm.cache", unit = "MiB"}
     set.arm.private = {"arm.name" = "private"}  # a labelled value sets these
 
+The scale "sensitivity" is a small set of runs on which a figure's claims are checked again with each cost constant at the
+ends of its range (sensitivity.py); a sweep without one takes its quick runs for it. A part that has tables for some scales only
+belongs to those. At the top, sensitivity.quick lists the constants that the quick scale tries.
+
 A run is known by its key: a hash of all that decides its result (scenario file, settings, seed,
 captures and cost model named there, and the simulator's program). Its result is OUT/runs/KEY.json, so equal runs
 of different figures are one, and a run is done again only if something that decides it has changed.
@@ -30,6 +34,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SWEEPS = HERE / "sweeps"
 POLICIES = HERE / "policies"
 SCALES = ("quick", "full")
+SENSITIVITY = "sensitivity"
 PATH_KEYS = ("workload.captures", "costs.model")
 
 
@@ -47,13 +52,29 @@ class Run:
     seed: int
     weight: float      # expected cost relative to other runs
     python: bool       # a policy in it is written in Python
+    content: tuple     # hashes of all else that decides the result: scenario, files, simulator
     key: str
+
+    def changed(self, settings=(), seed=None):
+        """The same run with other settings besides, or another seed."""
+        settings = tuple({**dict(self.settings), **dict(settings)}.items())
+        seed = self.seed if seed is None else seed
+        return dataclasses.replace(self, settings=settings, seed=seed, key=key_of(self.content, settings, seed))
+
+    def sets(self):
+        """The settings as --set takes them."""
+        return [f"{key}={as_toml(value)}" for key, value in self.settings]
 
     def arguments(self):
         """The simulator's arguments, without outputs."""
-        sets = [f"{key}={as_toml(value)}" for key, value in self.settings]
-        return ["run", str(self.scenario), *(word for one in sets for word in ("--set", one)),
+        return ["run", str(self.scenario), *(word for one in self.sets() for word in ("--set", one)),
                 "--seed", str(self.seed)]
+
+
+def key_of(content, settings, seed):
+    scenario, files, simulator = content
+    text = json.dumps([scenario, sorted(settings), seed, files, simulator])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def as_toml(value):
@@ -155,14 +176,18 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
     """The runs of one figure."""
     path = path or SWEEPS / f"{figure}.toml"
     sweep = read(path)
-    if set(sweep) - {"part", "title"} or not sweep.get("part"):
-        raise PlanError(f"{path}: a sweep has a title and parts ([[part]])")
+    if set(sweep) - {"part", "title", SENSITIVITY} or not sweep.get("part"):
+        raise PlanError(f"{path}: a sweep has a title, parts ([[part]]) and perhaps [sensitivity]")
+    if scale == SENSITIVITY and not any(SENSITIVITY in part for part in sweep["part"]):
+        scale = "quick"
     runs = []
     for part in sweep["part"]:
         where = f"{path}: part {part.get('name', '?')}"
-        unknown = set(part) - {"name", "scenario", "grid", "set", "append", "weight", *SCALES}
+        unknown = set(part) - {"name", "scenario", "grid", "set", "append", "weight", SENSITIVITY, *SCALES}
         if unknown:
             raise PlanError(f"{where}: no key {', '.join(sorted(unknown))} is known here")
+        if scale not in part:
+            continue
         chosen = part.get(scale, {})
         unknown = set(chosen) - {"grid", "seeds", "set"}
         if unknown:
@@ -185,12 +210,16 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
                 files += [value] if isinstance(value, str) else value
             weight = float(labels.get(part.get("weight"), 1) or 1)
             for seed in chosen.get("seeds", [1]):
-                content = [digest(scenario), sorted(settings.items()), seed + seed_offset,
-                           [digest(f) for f in files], simulator]
-                key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:20]
-                runs.append(Run(figure, part["name"], tuple(labels.items()), scenario,
-                                tuple(settings.items()), seed + seed_offset, weight, bool(in_python), key))
+                content = (digest(scenario), tuple(digest(f) for f in files), simulator)
+                items = tuple(settings.items())
+                runs.append(Run(figure, part["name"], tuple(labels.items()), scenario, items, seed + seed_offset, weight,
+                                bool(in_python), content, key_of(content, items, seed + seed_offset)))
     return runs
+
+
+def quick_constants(figure, path=None):
+    """The cost constants that the quick scale varies for this figure; None where the sweep does not say."""
+    return read(path or SWEEPS / f"{figure}.toml").get(SENSITIVITY, {}).get("quick")
 
 
 def simulator_digest(program):

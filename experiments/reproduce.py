@@ -12,29 +12,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from experiments import plan, tables  # noqa: E402
+from experiments import plan, sensitivity, tables  # noqa: E402
+from experiments.runner import Failure, load, lock, make_directory, result_file, run_manifest, simulate, write_whole  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-
-
-class Failure(Exception):
-    """One sentence for the user, and the exit code."""
-
-    def __init__(self, text, code=2):
-        super().__init__(text)
-        self.code = code
-
-
-def write_whole(path, text):
-    """Replaces `path` in one step: a full disk or a ^C leaves the old file as it was."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise Failure(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def arguments(words):
@@ -46,6 +28,8 @@ def arguments(words):
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", help="where all goes (default: out/)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at the same time (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="added to the seeds of the sweeps")
+    parser.add_argument("--sensitivity", choices=("none", "few", "all"),
+                        help="which cost constants are varied to see whether the claims survive (default: few for quick, all for full)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
     parser.add_argument("--simulator", type=pathlib.Path, default=ROOT / "build/release/bin/xenfs-sim",
                         help=argparse.SUPPRESS)
@@ -54,6 +38,7 @@ def arguments(words):
         parser.error("--jobs: at least 1 is wanted")
     if not options.simulator.exists():
         raise Failure(f"{options.simulator}: the simulator is not built; './lab reproduce' builds it")
+    options.sensitivity = options.sensitivity or {"quick": "few", "full": "all"}[options.scale]
     caller = os.environ.get("LAB_CALLER_DIR")
     if caller and not options.out.is_absolute():
         options.out = pathlib.Path(caller) / options.out
@@ -67,92 +52,6 @@ def make_plan(options):
             for name in options.only or plan.names()}
 
 
-def result_file(out, key):
-    return out / "runs" / f"{key}.json"
-
-
-class Progress:
-    """How far it is and how long it may take, from the runs that have ended so far."""
-
-    def __init__(self, weights, out):
-        self.weights, self.out = weights, out
-        self.total = sum(weights.values())
-        self.started = time.monotonic()
-        self.terminal = sys.stderr.isatty()
-        self.said = 0.0
-
-    def show(self, last=False):
-        now = time.monotonic()
-        if not last and not self.terminal and now - self.said < 10:
-            return
-        self.said = now
-        done = [key for key in self.weights if result_file(self.out, key).exists()]
-        share = sum(self.weights[key] for key in done) / self.total
-        used = now - self.started
-        left = f"about {used * (1 - share) / share:.0f} s left" if 0 < share < 1 else f"{used:.0f} s"
-        text = f"[reproduce] {len(done)} of {len(self.weights)} runs, {left}"
-        if self.terminal:
-            print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
-
-
-def simulator_of(run, options):
-    """The program; or, for policies written in Python, the module, which does the same with them loaded."""
-    if not run.python:
-        return [str(options.simulator.resolve())]
-    return ["env", f"XENFS_POLICIES={plan.POLICIES}", sys.executable, "-m", "xenfs_lab"]
-
-
-def simulate(options, runs):
-    """Has Snakemake make what is missing."""
-    missing = {run.key: run for run in runs if not result_file(options.out, run.key).exists()}
-    unique = {run.key: run for run in runs}
-    print(f"[reproduce] {len(unique)} runs, {len(missing)} to do, {options.jobs} at a time", file=sys.stderr)
-    if not missing:
-        return
-    (options.out / "runs").mkdir(parents=True, exist_ok=True)
-    # The heaviest first: the last ones then end together.
-    ordered = sorted(missing.values(), key=lambda run: -run.weight)
-    write_whole(options.out / "plan.json", json.dumps({"runs": {
-        run.key: {"figure": run.figure, "command": [*simulator_of(run, options), *run.arguments()]}
-        for run in ordered}}, indent=1))
-    log = options.out / "snakemake.log"
-    command = ["snakemake", "--snakefile", str(HERE / "Snakefile"), "--directory", str(options.out),
-               "--cores", str(options.jobs), "--config", f"plan={options.out / 'plan.json'}",
-               "--quiet", "all", "--keep-going", "--rerun-incomplete", "--keep-incomplete", "--rerun-triggers", "mtime",
-               "--nolock", "--latency-wait", "0", "--scheduler", "greedy"]
-    progress = Progress({key: run.weight for key, run in missing.items()}, options.out)
-    with open(log, "w", encoding="utf-8") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
-        try:
-            while child.poll() is None:
-                time.sleep(0.2)
-                progress.show()
-        except BaseException:
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait()
-            raise
-    progress.show(last=True)
-    failed = [run for key, run in missing.items() if not result_file(options.out, key).exists()]
-    if failed:
-        for run in failed[:10]:
-            text = options.out / "runs" / f"{run.key}.log"
-            lines = text.read_text(errors="replace").strip().splitlines() if text.exists() else []
-            where = " ".join(f"{axis}={value}" for axis, value in run.labels)
-            print(f"[reproduce] {run.figure} ({where}): {lines[-1] if lines else 'did not run; see ' + str(log)}",
-                  file=sys.stderr)
-        raise Failure(f"{len(failed)} of {len(missing)} runs failed; the others are kept", 1)
-
-
-def load(out, run):
-    path = result_file(out, run.key)
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise Failure(f"{path}: not a result: {error}") from None
-
-
 def versions():
     out = {"python": platform.python_version()}
     for name in ("numpy", "pandas", "matplotlib", "snakemake"):
@@ -161,21 +60,19 @@ def versions():
     return out
 
 
-def manifest(options, by_figure, results, seconds):
+def manifest(options, by_figure, results, random, seconds):
     origins = [results[run.key]["origin"] for runs in by_figure.values() for run in runs]
     first = origins[0]
-    machine = {}
-    for runs in by_figure.values():
-        stored = options.out / "runs" / f"{runs[0].key}.manifest"
-        if stored.exists():
-            machine = json.loads(stored.read_text()).get("machine", {})
-            break
+    stored = [run_manifest(options.out, run) for runs in by_figure.values() for run in runs]
+    machine = next((one["machine"] for one in stored if "machine" in one), {})
     return {
         "commit": first["commit"], "dirty": first["dirty"], "scale": options.scale, "seed": options.seed,
         "simulator_version": first["simulator_version"], "simgrid_version": first["simgrid_version"],
         "compiler": first["compiler"], "cost_model": first["cost_model"],
         "cost_model_hash": sorted({o["cost_model_hash"] for o in origins}),
         "machine": machine, "versions": versions(), "seconds": round(seconds, 1),
+        "sensitivity": options.sensitivity,
+        "seeds": {name: {"seeds": sorted({run.seed for run in runs}), "random": random.get(name)} for name, runs in by_figure.items()},
         "figures": {name: [{"part": run.part, **dict(run.labels), "seed": run.seed, "key": run.key,
                             "scenario_hash": results[run.key]["origin"]["scenario_hash"]} for run in runs]
                     for name, runs in by_figure.items()},
@@ -201,6 +98,11 @@ def dry_run(by_figure, options):
         print(f"{name}: {len(runs)} runs, {len(runs) - len(new)} shared with the above, {done} done already")
         for run in new:
             print("  xenfs-sim " + " ".join(run.arguments()))
+    if options.sensitivity != "none":
+        figures = sensitivity.base_runs(by_figure, options)
+        runs = {run.key for figure in figures.values() for run in figure.base}
+        which = "each cost constant that they look at" if options.sensitivity == "all" else "a few cost constants of each figure"
+        print(f"sensitivity: {len(runs)} runs, {len(runs & seen)} shared with the above; then those again for {which}, at both ends of its range")
 
 
 def run(words=None):
@@ -210,24 +112,31 @@ def run(words=None):
         dry_run(by_figure, options)
         return 0
     started = time.monotonic()
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Failure(f"{options.out}: cannot be made: {error.strerror}") from None
-    simulate(options, [run for runs in by_figure.values() for run in runs])
+    make_directory(options.out)
+    held = lock(options.out)
+    figures = sensitivity.base_runs(by_figure, options) if options.sensitivity != "none" else {}
+    wanted = [run for runs in by_figure.values() for run in runs]
+    simulate(options, [*wanted, *(run for figure in figures.values() for run in figure.base)])
+    random = sensitivity.explore(options, figures)
     data = options.out / "data"
-    data.mkdir(exist_ok=True)
+    make_directory(data)
     results = {}
     for name, runs in by_figure.items():
         for one in runs:
             results.setdefault(one.key, load(options.out, one))
-        table = tables.table(name, [(one, results[one.key]) for one in runs])
+        if name == sensitivity.HEADLINE and name in figures:
+            table = sensitivity.headline_table(figures[name], options)
+        else:
+            table = tables.table(name, [(one, results[one.key]) for one in runs])
         write_whole(data / f"{name}.csv", table.to_csv(index=False))
+    if figures:
+        write_whole(data / "sensitivity-claims.csv", sensitivity.claims_table(figures).to_csv(index=False))
     seconds = time.monotonic() - started
     write_whole(options.out / "manifest.json",
-                json.dumps(manifest(options, by_figure, results, seconds), indent=1) + "\n")
+                json.dumps(manifest(options, by_figure, results, random, seconds), indent=1) + "\n")
     report(options, list(by_figure))
     print(f"[reproduce] done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    held.close()
     return 0
 
 

@@ -19,7 +19,8 @@ def memory_vs_guests(run, result):
 
 def build_time_vs_guests(run, result):
     metrics, labels, settings = result["metrics"], dict(run.labels), result["settings"]
-    yield {"panel": run.part, "guests": int(settings["guests.count"]), "arm": labels["arm"],
+    panel = "guests" if run.part == "guests" else "cache"
+    yield {"panel": panel, "guests": int(settings["guests.count"]), "arm": labels["arm"],
            "config": labels.get("config", "same"), "cache_mib": labels.get("cache_mib", metrics["cache_mib"]),
            "seed": run.seed, "completion_s": metrics["completion_s"], "disk_reads": metrics["disk_reads"],
            "disk_read_mib": metrics["disk_read_bytes"] / MIB}
@@ -135,13 +136,19 @@ def copy_on_write_storm(run, result):
                "overcommitted_peak_pages": result["metrics"]["sharing_overcommitted_pages_peak"], "breaks": row["breaks"]}
 
 
+def sensitivity(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    yield {"arm": labels["arm"], "guests": labels["guests"], "seed": run.seed, "completion_s": metrics["completion_s"],
+           "pages_peak": metrics["pages_peak"], "disk_read_mib": metrics["disk_read_bytes"] / MIB}
+
+
 def victim_cache(run, result):
     metrics = result["metrics"]
     yield {"victim_mib": dict(run.labels)["victim_mib"], "seed": run.seed, "disk_read_mib": metrics["disk_read_bytes"] / MIB,
            "completion_s": metrics["completion_s"], "hits": metrics.get("victim_hits", 0), "misses": metrics.get("victim_misses", 0)}
 
 
-ROWS = {"virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
+ROWS = {"sensitivity": sensitivity, "virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
         "copy-on-write-storm": copy_on_write_storm, "victim-cache": victim_cache,
         "charging": charging, "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
         "sharing-across-guests": sharing_across_guests,

@@ -1,6 +1,6 @@
 """One module a figure: TITLE, CAPTION, COLUMNS, check(table, claims), draw(plt, table), notes(table)."""
 
 FIGURES = ("memory-vs-guests", "build-time-vs-guests", "iozone-surface", "flip-copy-map",
-           "sharing-over-time", "stealing",
+           "sharing-over-time", "stealing", "sensitivity",
            "virtiofs-dax", "persistent-grants", "packet-mechanisms",
            "page-sharing-over-time", "scan-delay", "sharing-across-guests", "charging", "copy-on-write-storm", "victim-cache")

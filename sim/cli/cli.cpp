@@ -20,6 +20,7 @@ int run_cli(int argc, const char* const* argv) {
     add_iozone(program);
     add_replay(program);
     add_compare(program);
+    add_batch(program);
     add_list(program);
     try {
         program.parse(argc, argv);

@@ -19,6 +19,7 @@ void add_list(CLI::App& program);
 void add_iozone(CLI::App& program);
 void add_replay(CLI::App& program);
 void add_compare(CLI::App& program);
+void add_batch(CLI::App& program);
 
 /// The options that every command on a scenario has.
 struct ScenarioOptions {

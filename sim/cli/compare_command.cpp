@@ -6,11 +6,11 @@
 #include <memory>
 
 #include "sim/cli/commands.h"
+#include "sim/run/captures.h"
 #include "sim/run/files.h"
 #include "sim/scenario/error.h"
 #include "sim/scenario/load.h"
 #include "sim/scenario/names.h"
-#include "workloads/capture/io.h"
 
 namespace xenfs::sim::cli {
 namespace {
@@ -127,7 +127,8 @@ struct Arguments {
 };
 
 void compare(const Arguments& arguments) {
-    const bool kbuild = workloads::load_capture(arguments.capture).kbuild;
+    const auto capture = shared_capture(arguments.capture);  // held: read once for all arms
+    const bool kbuild = capture->capture.kbuild;
     std::vector<std::pair<std::string, RunResult>> runs;
     for (const Candidate& candidate : chosen(arguments.arms)) {
         std::vector<std::string> overrides = {
@@ -158,10 +159,10 @@ void add_compare(CLI::App& program) {
     command->add_option("--guests", arguments->guests, "how many guests run it at the same time")
         ->type_name("N");
     command
-        ->add_option(
-            "--arms", arguments->arms,
-            "private, nfs, 9p, 9p-loose, cluster, virtiofs, virtiofs-dax, xenfs-name, xenfs-content; "
-            "without it, all")
+        ->add_option("--arms", arguments->arms,
+                     "private, nfs, 9p, 9p-loose, cluster, virtiofs, virtiofs-dax, xenfs-name, "
+                     "xenfs-content; "
+                     "without it, all")
         ->delimiter(',')
         ->type_name("NAME …");
     command->add_option("--set", arguments->sets, "change a key of the scenario")

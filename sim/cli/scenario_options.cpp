@@ -33,7 +33,9 @@ void ScenarioOptions::write(const RunOutput& output) const {
     if (!csv.empty()) write_whole(csv, to_csv(as_row(output.result)));
     if (!timeline.empty()) write_whole(timeline, output.timeline);
     if (!manifest.empty()) {
-        write_whole(manifest, manifest_json(output.result.origin, output.times).dump(1) + "\n");
+        write_whole(
+            manifest,
+            manifest_json(output.result.origin, output.times, output.constants).dump(1) + "\n");
     }
 }
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/costs/constants_read.h"
 #include "sim/costs/default_text.h"
 
 namespace xenfs::sim {
@@ -25,10 +26,11 @@ bool contains(const List& list, std::string_view word) {
     return std::find(list.begin(), list.end(), word) != list.end();
 }
 
+using Constants = std::map<std::string, Constant, std::less<>>;
+
 /// Reads one TOML text into constants; errors name file, line and key.
 class Reader {
   public:
-    using Constants = std::map<std::string, Constant, std::less<>>;
     Reader(std::string_view file, Constants& constants, bool complete)
         : file_(file), constants_(constants), complete_(complete) {}
 
@@ -163,6 +165,19 @@ std::string read_text(const std::filesystem::path& file) {
     return text.str();
 }
 
+std::map<std::string, ConstantRead>& reads() {
+    static std::map<std::string, ConstantRead> all;
+    return all;
+}
+
+const Constant& find(const Constants& constants, std::string_view name) {
+    const auto found = constants.find(name);
+    if (found == constants.end()) {
+        throw CostError(fmt::format("{}: the cost model has no constant of this name", name));
+    }
+    return found->second;
+}
+
 }  // namespace
 
 const CostModel& CostModel::defaults() {
@@ -201,7 +216,7 @@ void CostModel::set(std::string_view key_value) {
 }
 
 void CostModel::set(std::string_view key, std::string_view value_text) {
-    const Constant& old = constant(key);
+    const Constant& old = find(constants_, key);
     double value = 0;
     try {
         value = parse_quantity(value_text, old.dimension);
@@ -212,7 +227,7 @@ void CostModel::set(std::string_view key, std::string_view value_text) {
 }
 
 void CostModel::set_value(std::string_view key, double value) {
-    Constant& entry = constants_.at(constant(key).name);
+    Constant& entry = constants_.at(find(constants_, key).name);
     if (!(entry.low <= value && value <= entry.high)) {
         throw CostError(fmt::format(
             "{}: {} is outside of its range, {} to {}", key, format(value, entry.dimension),
@@ -222,11 +237,13 @@ void CostModel::set_value(std::string_view key, double value) {
 }
 
 const Constant& CostModel::constant(std::string_view name) const {
-    const auto found = constants_.find(name);
-    if (found == constants_.end()) {
-        throw CostError(fmt::format("{}: the cost model has no constant of this name", name));
-    }
-    return found->second;
+    const Constant& found = find(constants_, name);
+    reads().insert_or_assign(found.name, ConstantRead{found.value, found.low, found.high});
+    return found;
+}
+
+const std::map<std::string, ConstantRead>& constants_read() {
+    return reads();
 }
 
 namespace {

@@ -34,9 +34,6 @@ workloads::iozone::Options parse_iozone(const Setup& setup) {
 
 GuestWorks::GuestWorks(Setup& setup, Timeline* timeline)
     : setup_(setup), timeline_(timeline), works_(setup.guests.size()) {
-    for (const auto& capture : setup.captures) {
-        plans_.push_back(std::make_unique<const workloads::BuildPlan>(*capture));
-    }
     if (setup.scenario.workload.kind == "iozone") iozone_options_ = parse_iozone(setup);
     if (setup.scenario.workload.kind == "stealer" && setup.scenario.arm.name != "xenfs") {
         throw InputError(fmt::format(
@@ -127,8 +124,9 @@ void GuestWorks::build(std::size_t index, client::FileSystem& fs) {
             *timeline_, setup_.capture_of(index), options.mode, guest.name(), guest.host().clock());
         options.on_job = [rows](std::uint32_t id, bool starts) { (*rows)(id, starts); };
     }
-    works_[index].build = workloads::run_build(*plans_[index % plans_.size()], fs,
-                                               guest.host().tasks(), guest.host().clock(), options);
+    works_[index].build =
+        workloads::run_build(setup_.captures[index % setup_.captures.size()]->plan, fs,
+                             guest.host().tasks(), guest.host().clock(), options);
 }
 
 void GuestWorks::iozone(std::size_t index, client::FileSystem& fs) {

@@ -47,7 +47,6 @@ class GuestWorks {
 
     Setup& setup_;
     Timeline* timeline_;
-    std::vector<std::unique_ptr<const workloads::BuildPlan>> plans_;  ///< one a capture
     workloads::iozone::Options iozone_options_;
     std::vector<GuestWork> works_;
     std::size_t done_ = 0;

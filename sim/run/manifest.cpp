@@ -45,7 +45,8 @@ Origin origin_of(const Scenario& scenario, const std::string& cost_model,
     return origin;
 }
 
-Json manifest_json(const Origin& origin, const RunTimes& times) {
+Json manifest_json(const Origin& origin, const RunTimes& times,
+                   const std::map<std::string, ConstantRead>& constants) {
     RunResult only_origin;
     only_origin.origin = origin;
     Json out;
@@ -59,6 +60,11 @@ Json manifest_json(const Origin& origin, const RunTimes& times) {
                   {"wall_s", times.wall_s},
                   {"cpu_s", times.cpu_s},
                   {"peak_memory_kib", times.peak_memory_kib}};
+    out["constants"] = Json::object();
+    for (const auto& [name, constant] : constants) {
+        out["constants"][name] = {
+            {"value", constant.value}, {"low", constant.low}, {"high", constant.high}};
+    }
     return out;
 }
 

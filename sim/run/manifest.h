@@ -2,9 +2,11 @@
 // differs from run to run and therefore stands in a file of its own.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "sim/costs/constants_read.h"
 #include "sim/run/result.h"
 #include "sim/scenario/scenario.h"
 
@@ -22,7 +24,10 @@ struct RunTimes {
     std::string started;  ///< UTC, ISO 8601
 };
 
-/// Origin, versions, CPU model, kernel, times.
-[[nodiscard]] nlohmann::ordered_json manifest_json(const Origin& origin, const RunTimes& times);
+/// Origin, versions, CPU model, kernel, times, and the constants that the run looked at with their
+/// values and ranges in base units.
+[[nodiscard]] nlohmann::ordered_json manifest_json(
+    const Origin& origin, const RunTimes& times,
+    const std::map<std::string, ConstantRead>& constants);
 
 }  // namespace xenfs::sim

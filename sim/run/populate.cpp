@@ -48,7 +48,9 @@ class Planter {
     /// content that `linkable` allows share a node by the name that the capture has for them.
     void plant(const Capture& capture, const workloads::PrefixMap& map, bool private_part,
                bool link) {
-        const std::vector<bool> changed = changed_files(capture);
+        auto [known, is_new] = changed_.try_emplace(&capture);
+        if (is_new) known->second = changed_files(capture);
+        const std::vector<bool>& changed = known->second;
         std::unordered_map<std::uint32_t, NodeId> own;  // this capture's files, for hard links
         for (PathId id = 0; id < capture.paths.size(); ++id) {
             const workloads::Path& path = capture.paths[id];
@@ -146,6 +148,7 @@ class Planter {
 
     Volume& volume_;
     TreeBuilder builder_;
+    std::unordered_map<const Capture*, std::vector<bool>> changed_;
     std::unordered_map<std::string, Known> by_name_;    // by the capture's own name
     std::unordered_map<std::string, Known> by_target_;  // by the name on the volume
 };

@@ -83,6 +83,10 @@ std::string encode(const RunOutput& output) {
     json["report"] = output.report;
     json["times"] = {output.times.wall_s, output.times.cpu_s, output.times.peak_memory_kib,
                      output.times.started};
+    json["constants"] = Json::object();
+    for (const auto& [name, constant] : output.constants) {
+        json["constants"][name] = {constant.value, constant.low, constant.high};
+    }
     const std::vector<std::uint8_t> bytes = Json::to_cbor(json);
     return {bytes.begin(), bytes.end()};
 }
@@ -95,6 +99,9 @@ RunOutput decode(const std::string& bytes) {
     output.report = json.at("report");
     const Json& times = json.at("times");
     output.times = {times.at(0), times.at(1), times.at(2), times.at(3)};
+    for (const auto& [name, numbers] : json.at("constants").items()) {
+        output.constants[name] = {numbers.at(0), numbers.at(1), numbers.at(2)};
+    }
     return output;
 }
 
@@ -130,6 +137,7 @@ RunOutput run_here(const Scenario& scenario, const RunOptions& options) {
     output.report = iozone_report(works);
     if (options.timeline) output.timeline = timeline.text();
     output.times = times_since(start, started);
+    output.constants = constants_read();
     return output;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "sim/run/manifest.h"
@@ -20,6 +21,7 @@ struct RunOutput {
     std::string timeline;  ///< Chrome trace-event text; empty unless asked for
     std::string report;    ///< iozone's own report, guest by guest; empty for other workloads
     RunTimes times;
+    std::map<std::string, ConstantRead> constants;  ///< those that the run looked at
 };
 
 /// Simulates the scenario in a forked process of its own (SimGrid allows one engine a process) and

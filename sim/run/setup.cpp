@@ -14,7 +14,6 @@
 #include "sim/scenario/costs.h"
 #include "sim/scenario/error.h"
 #include "sim/storage/tree_builder.h"
-#include "workloads/capture/io.h"
 #include "workloads/process/content.h"
 
 namespace xenfs::sim {
@@ -24,24 +23,19 @@ std::size_t pages(std::int64_t bytes) {
     return static_cast<std::size_t>(bytes) / page_size;
 }
 
-std::vector<std::unique_ptr<const workloads::Capture>> load_captures(const WorkloadSpec& spec) {
-    std::vector<std::unique_ptr<const workloads::Capture>> out;
-    for (const std::string& file : spec.captures) {
-        out.push_back(std::make_unique<const workloads::Capture>(workloads::load_capture(file)));
-    }
+std::vector<std::shared_ptr<const PreparedCapture>> load_captures(const WorkloadSpec& spec) {
+    std::vector<std::shared_ptr<const PreparedCapture>> out;
+    for (const std::string& file : spec.captures) out.push_back(shared_capture(file));
     return out;
 }
 
 // The directories that any of the captures writes in, unless the scenario says them.
 std::vector<std::string> prefixes_of(
-    const WorkloadSpec& spec,
-    const std::vector<std::unique_ptr<const workloads::Capture>>& captures) {
+    const WorkloadSpec& spec, const std::vector<std::shared_ptr<const PreparedCapture>>& captures) {
     if (!spec.private_prefixes.empty()) return spec.private_prefixes;
     std::set<std::string> all;
     for (const auto& capture : captures) {
-        for (std::string& directory : written_directories(*capture)) {
-            all.insert(std::move(directory));
-        }
+        all.insert(capture->written_directories.begin(), capture->written_directories.end());
     }
     std::vector<std::string> top;
     for (const std::string& directory : all) {

@@ -7,11 +7,11 @@
 
 #include "sim/arms/arm.h"
 #include "sim/machine/machine.h"
+#include "sim/run/captures.h"
 #include "sim/run/timeline.h"
 #include "sim/scenario/scenario.h"
 #include "sim/sharing/guest_memory.h"
 #include "sim/sharing/host_sharing.h"
-#include "workloads/capture/capture.h"
 #include "workloads/process/path.h"
 
 namespace xenfs::sim {
@@ -25,7 +25,7 @@ struct Setup {
 
     const Scenario& scenario;
     CostModel costs;
-    std::vector<std::unique_ptr<const workloads::Capture>> captures;  ///< one a file named
+    std::vector<std::shared_ptr<const PreparedCapture>> captures;  ///< one a file named
     std::vector<std::string> private_prefixes;
     Simulation simulation;
     std::unique_ptr<Machine> machine;
@@ -37,7 +37,7 @@ struct Setup {
 
     /// What guest `index` (from 0) replays; the scenario has captures.
     [[nodiscard]] const workloads::Capture& capture_of(std::size_t index) const {
-        return *captures[index % captures.size()];
+        return captures[index % captures.size()]->capture;
     }
     /// CPU time used by all domains so far.
     [[nodiscard]] Nanoseconds cpu_ns() const;

@@ -1,0 +1,113 @@
+"""What became of each claim with one cost constant changed, from data/sensitivity-claims.csv."""
+import pathlib
+
+import pandas
+
+from analysis.data import DataError
+
+COLUMNS = ("figure", "claim", "constant", "unit", "low", "high", "here", "known", "end", "value", "holds", "simulated", "constants_read")
+SEED = "seed"
+NOT_TRIED = {"tried": 0, "read": None, "survives": None, "text": "not tried in this run"}
+NAMED = 3  # turning constants that the page names; claims.json has them all
+
+
+def load(directory):
+    """The table, or None where no sensitivity runs were made."""
+    path = pathlib.Path(directory) / "sensitivity-claims.csv"
+    if not path.exists():
+        return None
+    try:
+        table = pandas.read_csv(path, keep_default_na=True, dtype={"constant": str, "unit": str, "known": str})
+    except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a CSV table: {error}") from None
+    missing = [c for c in COLUMNS if c not in table.columns]
+    if missing:
+        raise DataError(f"{path}: no column {', '.join(missing)}")
+    table[["constant", "unit", "known"]] = table[["constant", "unit", "known"]].fillna("")
+    table["holds"] = [None if pandas.isna(holds) else str(holds) == "True" for holds in table.holds]
+    table["holds"] = table.holds.astype(object)
+    return table
+
+
+def number(value):
+    """Four digits are more than such a value is worth; no exponent for everyday sizes."""
+    return f"{float(f'{value:.3g}'):g}"
+
+
+def turns(rows, verdict):
+    """For one constant: (value on this side, value on the other) nearest to the value in use, on either side; None: none."""
+    here, found = rows.here.iloc[0], []
+    for side in (rows[rows.value < here], rows[rows.value > here]):
+        before = here
+        for row in side.assign(far=(side.value - here).abs()).sort_values("far").itertuples():
+            if isinstance(row.holds, bool) and row.holds != verdict:
+                found.append((before, row.value))
+                break
+            before = row.value
+    return found
+
+
+def of_claim(table, figure, claim, holds):
+    """What claims.json and the page say of a claim's sensitivity."""
+    if table is None:
+        return NOT_TRIED
+    rows = table[(table.figure == figure) & (table.claim == claim)]
+    base = rows[rows.end == "here"]
+    if base.empty:
+        return NOT_TRIED
+    verdict, read = base.holds.iloc[0], int(base.constants_read.iloc[0])
+    varied = rows[(rows.end != "here") & (rows.constant != SEED)]
+    tried = varied.constant.nunique()
+    out = {"tried": tried, "read": read, "survives": None, "turned_by": [], "not_run": []}
+    if not isinstance(verdict, bool) or verdict != holds:
+        small = "does not hold" if verdict is False else "holds" if verdict is True else "is not decided"
+        return {**out, "text": f"not known: in the smaller runs made for it the claim {small}"}
+    for name, one in varied.groupby("constant"):
+        if one.holds.isna().any():
+            out["not_run"].append(name)
+        for last, first in turns(one, verdict):
+            row = one.iloc[0]
+            out["turned_by"].append({"constant": name, "unit": row.unit, "here": row.here, "low": row.low, "high": row.high,
+                                     "known": row.known, "turns_between": sorted([last, first])})
+    seeds = rows[rows.constant == SEED]
+    out["other_seed"] = None if seeds.empty else bool((seeds.holds == verdict).all())
+    out["survives"] = not out["turned_by"] and not out["not_run"]
+    return {**out, "text": sentence(out, verdict)}
+
+
+def closeness(turn):
+    """How little of the way to the range's end turns the claim: the smaller, the more fragile."""
+    inner = min(abs(v - turn["here"]) for v in turn["turns_between"])
+    far = max(abs(v - turn["here"]) for v in turn["turns_between"])
+    reach = max(abs(turn["low"] - turn["here"]), abs(turn["high"] - turn["here"]))
+    return (inner + far) / reach if reach else 0
+
+
+def sentence(found, verdict):
+    state = "holds" if verdict else "does not hold"
+    of = f"each of the {found['tried']} cost constants that its runs look at" if found["tried"] == found["read"] \
+        else f"the {found['tried']} cost constants tried here, of {found['read']}"
+    names = {turn["constant"] for turn in found["turned_by"]}
+    if not names and not found["tried"]:
+        text = "no cost constant was tried"
+    elif not names:
+        text = f"{state} at both ends of the range of {of}"
+    else:
+        parts = []
+        for turn in sorted(found["turned_by"], key=closeness)[:NAMED]:
+            low, high = turn["turns_between"]
+            mark = f" [{turn['known']}]" if turn["known"] in ("M", "A") else ""
+            parts.append(f"{turn['constant']}{mark} between {number(low)} and {number(high)} {turn['unit']} "
+                         f"(here {number(turn['here'])}, range {number(turn['low'])} to {number(turn['high'])})")
+        more = len(found["turned_by"]) - len(parts)
+        if more > 0:
+            parts.append(f"{more} more")
+        left = found["tried"] - len(names) - len(set(found["not_run"]) - names)
+        text = f"turned by {'; '.join(parts)}; {state} over the range of the other {left} of {found['tried']}"
+        if found["tried"] != found["read"]:
+            text += f" tried (of {found['read']})"
+    if found["not_run"]:
+        text += f"; could not be run at an end of {', '.join(found['not_run'])}"
+    if found.get("other_seed") is False:
+        text += "; another seed turns it"
+    return text
