@@ -37,18 +37,17 @@ def write_whole(path, text):
 
 def seeds_sentence(name, manifest):
     """What of a figure is random, and how many seeds were run; from the runs themselves."""
-    known = manifest.get("seeds", {}).get(name)
-    if not known:
+    parts = manifest.get("seeds", {}).get(name, {})
+    if not parts or any(part["random"] is None for part in parts.values()):
         return ""
-    seeds = len(known["seeds"])
-    if known["random"] is False:
-        return "Nothing here is drawn at random: another seed gave the same results."
-    word = "one seed" if seeds == 1 else f"{seeds} seeds"
-    if known["random"] is None:
-        return f"Run with {word}."
+    random = {part: len(known["seeds"]) for part, known in parts.items() if known["random"]}
+    if not random:
+        return "Nothing here is drawn at random: another seed gave the same results, byte for byte."
+    where = "" if len(random) == len(parts) else f" in the runs “{'”, “'.join(random)}” and nowhere else"
+    seeds = min(random.values())
     if seeds == 1:
-        return "Something here is drawn at random; this scale ran one seed, the full scale runs five and draws the interval."
-    return f"Something here is drawn at random: mean of {word}, with the 95 % interval of the mean (Student's t)."
+        return f"Something is drawn at random{where}; this scale ran one seed, the full scale runs five and draws the interval."
+    return f"Something is drawn at random{where}: shown is the mean of {seeds} seeds with its 95 % interval (Student's t)."
 
 
 def draw(name, data_directory, out, manifest, tried):

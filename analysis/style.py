@@ -47,6 +47,33 @@ SHARING = {
 FALLBACK = ("#56B4E9", "#F0E442", "#CC79A7", "#999999")
 
 
+# Student's t, 97.5 %, by number of values.
+T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+def over_seeds(rows, by, value):
+    """Mean over seeds, and half the 95 % interval of the mean (0 with one seed), by `by`: columns mean, half."""
+    each = rows.groupby([by, "seed"])[value].mean().groupby(level=0)
+    out = each.agg(["mean", "std", "count"])
+    half = out["std"] / out["count"] ** 0.5 * out["count"].map(T)
+    return out[["mean"]].assign(half=half.fillna(0))
+
+
+def curve(axis, stats, scale=1, **style):
+    """A line of means, with its interval as a band where there is one."""
+    line, = axis.plot(stats.index, stats["mean"] * scale, **style)
+    if (stats.half > 0).any():
+        axis.fill_between(stats.index, (stats["mean"] - stats.half) * scale, (stats["mean"] + stats.half) * scale,
+                          color=line.get_color(), alpha=0.25, linewidth=0)
+    return line
+
+
+def whisker(axis, x, y, half):
+    """The interval on a bar or a point, where there is one."""
+    if half > 0:
+        axis.errorbar([x], [y], yerr=[half], color="#000000", linewidth=1, capsize=2.5)
+
+
 def look(name, table=None):
     """Keyword arguments for plot(): label, colour and marker of an arm or a transfer mode."""
     known = {**ARMS, **TRANSFERS} if table is None else table

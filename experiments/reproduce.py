@@ -60,6 +60,14 @@ def versions():
     return out
 
 
+def seeds_of(runs, random):
+    """part -> the seeds that were run, and whether another one changed anything (null: not tried)."""
+    # A part that only sensitivity runs have stands for the figure's others.
+    other = any(random.values()) if random else None
+    return {part: {"seeds": sorted({run.seed for run in runs if run.part == part}), "random": random.get(part, other)}
+            for part in dict.fromkeys(run.part for run in runs)}
+
+
 def manifest(options, by_figure, results, random, seconds):
     origins = [results[run.key]["origin"] for runs in by_figure.values() for run in runs]
     first = origins[0]
@@ -72,7 +80,7 @@ def manifest(options, by_figure, results, random, seconds):
         "cost_model_hash": sorted({o["cost_model_hash"] for o in origins}),
         "machine": machine, "versions": versions(), "seconds": round(seconds, 1),
         "sensitivity": options.sensitivity,
-        "seeds": {name: {"seeds": sorted({run.seed for run in runs}), "random": random.get(name)} for name, runs in by_figure.items()},
+        "seeds": {name: seeds_of(runs, random.get(name, {})) for name, runs in by_figure.items()},
         "figures": {name: [{"part": run.part, **dict(run.labels), "seed": run.seed, "key": run.key,
                             "scenario_hash": results[run.key]["origin"]["scenario_hash"]} for run in runs]
                     for name, runs in by_figure.items()},

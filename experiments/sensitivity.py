@@ -19,7 +19,7 @@ from experiments import plan, runner, tables
 COSTS = pathlib.Path(__file__).resolve().parent.parent / "sim" / "costs" / "default.toml"
 HEADLINE = "sensitivity"  # the figure that shows how far each constant moves the headline
 QUICK = ("core.user_space_wake", "xen.event_notify", "memory.copy.cold", "disk.ssd.latency")
-HALVINGS = {"quick": 0, "full": 4}
+HALVINGS = {"few": 0, "all": 4}
 OTHER_SEED = 1000
 SEED = "seed"
 COLUMNS = ("figure", "claim", "constant", "unit", "low", "high", "here", "known", "end", "value", "holds", "simulated",
@@ -172,17 +172,19 @@ def same_result(one, other):
 
 
 def explore(options, figures):
-    """Runs all variations, and fills in the figures' verdicts. Returns figure -> whether another seed changes a result."""
+    """Runs all variations, and fills in the figures' verdicts. Returns figure -> part -> whether the seed matters."""
+    if not figures:
+        return {}
     results, failed = {}, {}
     for figure in figures.values():
         look_up_constants(figure, options)
         figure.verdicts[None, None] = check(figure, options, None, None, results, failed) if figure.name != HEADLINE else {}
     fresh = {figure.name: [(SEED, "seed", OTHER_SEED + options.seed), *ends(figure)] for figure in figures.values()}
-    for step in range(HALVINGS[options.scale] + 1):
+    for step in range(HALVINGS[options.sensitivity] + 1):
         wanted = [run for name, tries in fresh.items() for one, _, value in tries for run in figures[name].runs(one, value)]
         if not wanted:
             break
-        what = "sensitivity: " if step == 0 else f"sensitivity, where claims turn ({step} of {HALVINGS[options.scale]}): "
+        what = "sensitivity: " if step == 0 else f"sensitivity, where claims turn ({step} of {HALVINGS[options.sensitivity]}): "
         failed.update(runner.simulate(options, wanted, what, may_fail=True))
         for name, tries in fresh.items():
             figure = figures[name]
@@ -192,11 +194,16 @@ def explore(options, figures):
             for one, _, value in tries:
                 figure.verdicts[one, value] = check(figure, options, one, value, results, failed)
         fresh = {name: halves(figure) for name, figure in figures.items() if name != HEADLINE}
-    random = {}
-    for name, figure in figures.items():
-        pairs = zip(figure.base, figure.runs(SEED, OTHER_SEED + options.seed))
-        random[name] = any(not same_result(runner.load(options.out, a), runner.load(options.out, b)) for a, b in pairs)
-    return random
+    return {name: seed_matters(figure, options) for name, figure in figures.items()}
+
+
+def seed_matters(figure, options):
+    """part -> whether another seed changed any of its results."""
+    out = {}
+    for one, other in zip(figure.base, figure.runs(SEED, OTHER_SEED + options.seed)):
+        changed = not same_result(runner.load(options.out, one), runner.load(options.out, other))
+        out[one.part] = out.get(one.part, False) or changed
+    return out
 
 
 def claims_table(figures):

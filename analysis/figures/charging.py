@@ -1,4 +1,6 @@
 """Who pays for a page that several guests have pinned: fairness, and what a hostile guest gains."""
+from analysis.style import over_seeds, whisker
+
 TITLE = "Charging for shared pages: fairness and theft"
 CAPTION = ("Left: one guest of four maps all that its neighbours have mapped (24 MiB each), then pages of its own, as far as its credit of "
            "24 MiB goes, and keeps them; then the neighbours leave. Dark: what it has paid for (with entitlement, also what was taken "
@@ -67,6 +69,8 @@ def draw(plt, table):
         row = held.loc[charging] / PAGES_PER_MIB
         axes[0].bar(i, row.held_pages - row.unpaid, 0.6, color=COLOURS[charging])
         axes[0].bar(i, row.unpaid, 0.6, bottom=row.held_pages - row.unpaid, color=COLOURS[charging], alpha=0.35, hatch="//", edgecolor="white")
+        rows = table[(table.part == "hostile") & (table.guest == 1) & (table.charging == charging)]
+        whisker(axes[0], i, row.held_pages, over_seeds(rows, "charging", "held_pages").half.iloc[0] / PAGES_PER_MIB)
         axes[0].text(i, row.held_pages + 1.5, f"{row.held_pages:.0f}", ha="center", fontsize=8.5)
     axes[0].axhline(held.quota_pages.mean() / PAGES_PER_MIB, color="#000000", linestyle=":", linewidth=1, label="its credit")
     axes[0].bar(0, 0, color="#666666", label="paid for")

@@ -1,7 +1,7 @@
 """What a hypervisor finds to share while two guests build: Satori's and XLH's figures."""
 import numpy
 
-from analysis.style import SHARING, look
+from analysis.style import SHARING, curve, look, over_seeds
 
 TITLE = "Pages merged by the hypervisor in two simultaneous builds"
 CAPTION = ("Two guests of 512 MiB with a block device each build the same tree; besides files, each holds 48 MiB of one base image "
@@ -24,6 +24,13 @@ def curves(table):
             for policy, rows in chosen.groupby("policy")}
 
 
+def bands(table, policy):
+    """Saved pages, and the share of what there is (%), over time, with intervals over seeds."""
+    rows = table[(table.part == "policies") & (table.policy == policy)]
+    share = 100 * rows.saved_pages / rows.possible_pages.where(rows.possible_pages > 0)
+    return over_seeds(rows, "time_s", "saved_pages"), over_seeds(rows.assign(share=share).dropna(subset=["share"]), "time_s", "share")
+
+
 def ratios(table):
     """passes per build -> what XLH saves over the whole build, in multiples of KSM's."""
     both = table[table.policy.isin(["ksm", "xlh"])]
@@ -36,13 +43,13 @@ def ratios(table):
     return dict(sorted(out.items()))
 
 
-def coverage(curve):
+def coverage(series):
     """Share of what there is, over the time in which there is something."""
-    return curve.saved_pages.sum() / max(curve.possible_pages.sum(), 1)
+    return series.saved_pages.sum() / max(series.possible_pages.sum(), 1)
 
 
-def time_to(curve, pages):
-    reached = curve[curve.saved_pages >= pages]
+def time_to(series, pages):
+    reached = series[series.saved_pages >= pages]
     return reached.index.min() if len(reached) else numpy.inf
 
 
@@ -86,11 +93,10 @@ def draw(plt, table):
     by = curves(table)
     for policy in [p for p in ORDER if p in by]:
         style = {**look(policy, SHARING), "marker": None, "linestyle": ":" if policy == "oracle" else "-"}
-        curve = by[policy]
-        axes[0].plot(curve.index, curve.saved_pages / PAGES_PER_MIB, **style)
+        saved, share = bands(table, policy)
+        curve(axes[0], saved, 1 / PAGES_PER_MIB, **style)
         if policy != "oracle":
-            share = curve.saved_pages / curve.possible_pages.where(curve.possible_pages > 0)
-            axes[1].plot(curve.index, 100 * share, **style)
+            curve(axes[1], share, **style)
     axes[0].set(xlabel="time since the start (s)", ylabel="memory saved (MiB)")
     axes[0].set_ylim(0, axes[0].get_ylim()[1] * 1.3)
     axes[0].legend(frameon=False, loc="upper left", ncols=2)

@@ -1,6 +1,8 @@
 """KSM's delay, and the pages that it never finds."""
 import numpy
 
+from analysis.style import over_seeds, whisker
+
 TITLE = "How long a scanner takes, and what it never finds"
 CAPTION = ("Two idle guests hold the same pages; KSM walks all of them. Left: pages that stay, found by half, against the time of one "
            "pass (pages / scan rate). Right: pages that both guests hold for the same time; the share that is merged before they die, "
@@ -63,6 +65,10 @@ def draw(plt, table):
         grid = numpy.linspace(0.3, max(share.index.max(), 3), 200)
         axes[1].plot(grid, 100 * rule(grid, shape), color="#999999", linestyle="--" if shape == "fixed" else ":", linewidth=1)
         axes[1].plot(share.index, 100 * share, color=colour, marker=marker, linestyle="", label=label)
+        rows = table[(table.part == "lifetime") & (table["shape"] == shape)]
+        stats = over_seeds(rows.assign(percent=100 * rows.pairs_merged / rows.pairs), "lifetime_s", "percent")
+        for passes, (mean, half) in zip(share.index, stats[["mean", "half"]].to_numpy()):
+            whisker(axes[1], passes, mean, half)
     axes[1].axvline(1.5, color="#000000", linewidth=0.8, linestyle=":")
     axes[1].text(1.55, 94, "1.5 passes", fontsize=8)
     axes[1].set(xlabel="life of a page, in passes", ylabel="merged before they die (%)", ylim=(-3, 103))

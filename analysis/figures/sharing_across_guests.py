@@ -1,4 +1,6 @@
 """What there is to share by number and kind of guests: ESX, Difference Engine's sharing-only arm, Barker's control."""
+from analysis.style import over_seeds, whisker
+
 TITLE = "Sharing by number and kind of guests"
 CAPTION = ("Idle guests of 40 MiB, scanned as ESX does until nothing more is found. Left: guests that are all alike; 67 % of each comes from "
            "one base image (fitted to ESX's “shared”), “reclaimed” is predicted. Middle: ESX's production hosts; the shared part is "
@@ -84,6 +86,9 @@ def draw(plt, table):
     for i, host in enumerate(names):
         label, value, known = PUBLISHED[host]
         axes[1].bar(i - 0.2, by_host.loc[host].reclaimed, 0.38, color="#009E73", label="simulated, whole pages" if i == 0 else None)
+        rows = table[(table.part == "hosts") & (table.host == host)]
+        spread = over_seeds(rows.assign(percent=100 * rows.saved_pages / rows.pages), "host", "percent")
+        whisker(axes[1], i - 0.2, spread["mean"].iloc[0], spread.half.iloc[0])
         hatch = "//" if known == "M" else ""
         axes[1].bar(i + 0.2, value, 0.38, color="#bbbbbb", hatch=hatch, edgecolor="white",
                     label={"V": "published [V]", "M": "sharing alone, from the published gain over ESX [M]"}[known] if i in (0, 3) else None)

@@ -1,4 +1,6 @@
 """What a client that never releases can pin, with and without the ledger, and what it costs others."""
+from analysis.style import curve, over_seeds
+
 TITLE = "Stealing: a client that never gives a page back"
 CAPTION = ("One guest reads through a large file and never releases a page; the others work on files of their own. Left: pages that "
            "it pins, with the ledger (pinned ≤ donated + quota) and without. Right: what its neighbours get.")
@@ -27,11 +29,10 @@ def check(table, claims):
 def draw(plt, table):
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.9), sharex=True)
     for ledger, rows in table.groupby("ledger"):
-        mean = rows.groupby("time_s").mean(numeric_only=True)
-        axes[0].plot(mean.index, mean.hostile_pinned_pages / 256, **LOOK[ledger])
-        axes[1].plot(mean.index, mean.neighbour_ops_per_s, **LOOK[ledger])
-        axes[2].plot(mean.index, 100 * mean.neighbour_hit_ratio, **LOOK[ledger])
+        for axis, column, scale in zip(axes, ("hostile_pinned_pages", "neighbour_ops_per_s", "neighbour_hit_ratio"), (1 / 256, 1, 100)):
+            curve(axis, over_seeds(rows, "time_s", column), scale, **LOOK[ledger])
         if ledger == "on":
+            mean = rows.groupby("time_s").mean(numeric_only=True)
             axes[0].plot(mean.index, mean.hostile_limit_pages / 256, color="#777777", linestyle="--",
                          linewidth=1, label="donated + quota")
     axes[0].set(ylabel="pinned by the hostile client (MiB)", xlabel="time (s)")

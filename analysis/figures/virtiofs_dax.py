@@ -1,5 +1,5 @@
 """What a DAX window is worth by its size, and what the ways to read a host's file cost; beside the published IOPS."""
-from analysis.style import REMOTE, look
+from analysis.style import REMOTE, curve, look, over_seeds, whisker
 
 TITLE = "virtiofs: the DAX window, and 9p beside it"
 CAPTION = ("IOPS of 4 KiB reads of one file that the host has cached, in one guest. Left: random reads by mmap through a DAX window, "
@@ -67,7 +67,9 @@ def draw(plt, table):
     figure, axes = plt.subplots(1, 3, figsize=(12.5, 4.2), gridspec_kw={"width_ratios": [1.35, 1, 0.85]})
     window, mmap = by_share(table), bars(table, "mmap")
     axis = axes[0]
-    axis.plot(window.index, window, **{**look("virtiofs-dax", REMOTE), "label": "simulated"})
+    rows = table[table.part == "window"]
+    stats = over_seeds(rows.assign(share=(rows.window_mib / rows.file_mib).round(4)), "share", "iops")
+    curve(axis, stats, **{**look("virtiofs-dax", REMOTE), "label": "simulated"})
     axis.plot(list(PUBLISHED_WINDOW), list(PUBLISHED_WINDOW.values()), linestyle="none", marker="o", markersize=9,
               markerfacecolor="none", markeredgecolor="black", label="published")
     axis.axhline(PUBLISHED_NO_DAX, color="black", linestyle=":", linewidth=1, label="no DAX, published")
@@ -86,6 +88,8 @@ def draw(plt, table):
         modes = [m for m in MODES if m in values]
         for i, mode in enumerate(modes):
             axis.bar(i - 0.2, values[mode] / 1000, 0.38, color=look(mode, REMOTE)["color"])
+            spread = over_seeds(table[(table.part == part) & (table["mode"] == mode)], "mode", "iops")
+            whisker(axis, i - 0.2, values[mode] / 1000, spread.half.iloc[0] / 1000)
             axis.bar(i + 0.2, PUBLISHED[part][mode] / 1000, 0.38, facecolor="white", edgecolor="black")
             axis.annotate(f"{values[mode] / 1000:.1f}", (i - 0.2, values[mode] / 1000), ha="center", va="bottom", fontsize=7)
             axis.annotate(f"{PUBLISHED[part][mode] / 1000:.1f}", (i + 0.2, PUBLISHED[part][mode] / 1000), ha="center", va="bottom", fontsize=7)

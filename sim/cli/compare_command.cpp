@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -18,6 +19,7 @@ namespace {
 struct Candidate {
     const char* name;
     std::vector<std::string> sets;
+    bool unasked = true;  ///< also run where no arms were named
 };
 
 const std::vector<Candidate>& candidates() {
@@ -31,13 +33,21 @@ const std::vector<Candidate>& candidates() {
         {"virtiofs-dax", {"arm.name=virtiofs", "arm.dax=true"}},
         {"xenfs-name", {"arm.name=xenfs", "arm.dedup=name"}},
         {"xenfs-content", {"arm.name=xenfs", "arm.dedup=content"}},
+        // The same shared cache, with other ways to hand a page over than adaptive's choice.
+        {"xenfs-copy", {"arm.name=xenfs", "arm.dedup=name", "arm.transfer=copy"}, false},
+        {"xenfs-map", {"arm.name=xenfs", "arm.dedup=name", "arm.transfer=map"}, false},
+        {"xenfs-flip", {"arm.name=xenfs", "arm.dedup=name", "arm.transfer=flip"}, false},
     };
     return all;
 }
 
 std::vector<Candidate> chosen(const std::vector<std::string>& names) {
-    if (names.empty()) return candidates();
     std::vector<Candidate> out;
+    if (names.empty() || names == std::vector<std::string>{"all"}) {
+        std::copy_if(candidates().begin(), candidates().end(), std::back_inserter(out),
+                     [&](const Candidate& one) { return one.unasked || !names.empty(); });
+        return out;
+    }
     for (const std::string& name : names) {
         std::vector<std::string> known;
         const std::size_t before = out.size();
@@ -87,10 +97,13 @@ Table table_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
     return table;
 }
 
-nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
+nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResult>>& runs,
+                               const std::string& capture, std::int64_t guests) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
     for (const auto& [name, result] : runs) {
         out.push_back({{"arm", name},
+                       {"capture", capture},
+                       {"guests", guests},
                        {"pages_peak", number(result, "pages_peak")},
                        {"unique_pages_peak", number(result, "unique_pages_peak")},
                        {"completion_s", number(result, "completion_s")},
@@ -121,7 +134,7 @@ interval = 0
 )";
 
 struct Arguments {
-    std::string capture, json;
+    std::string capture, json, csv;
     std::vector<std::string> arms, sets;
     std::int64_t guests = 2;
 };
@@ -143,8 +156,15 @@ void compare(const Arguments& arguments) {
         std::fputs(fmt::format("{} …\n", candidate.name).c_str(), stderr);
         runs.emplace_back(candidate.name, run_scenario(scenario).result);
     }
-    if (!arguments.json.empty()) write_whole(arguments.json, json_of(runs).dump(1) + "\n");
-    if (arguments.json != "-") std::fputs(to_aligned_text(table_of(runs)).c_str(), stdout);
+    const Table table = table_of(runs);
+    if (!arguments.json.empty()) {
+        const auto json = json_of(runs, arguments.capture, arguments.guests);
+        write_whole(arguments.json, json.dump(1) + "\n");
+    }
+    if (!arguments.csv.empty()) write_whole(arguments.csv, to_csv(table));
+    if (arguments.json != "-" && arguments.csv != "-") {
+        std::fputs(to_aligned_text(table).c_str(), stdout);
+    }
 }
 
 }  // namespace
@@ -168,6 +188,8 @@ void add_compare(CLI::App& program) {
     command->add_option("--set", arguments->sets, "change a key of the scenario")
         ->type_name("KEY=VALUE …");
     command->add_option("--json", arguments->json, "write the figures to this file ('-': stdout)")
+        ->type_name("FILE");
+    command->add_option("--csv", arguments->csv, "write the table to this file ('-': stdout)")
         ->type_name("FILE");
     command->callback([arguments] { compare(*arguments); });
 }
