@@ -70,9 +70,11 @@ def render(pages, manifest, missing):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)
     claims = [c for page in pages for c in page["claims"]]
+    known = [c["sensitivity"]["survives"] for c in claims if c["sensitivity"]["survives"] is not None]
     return environment.get_template("report.html.j2").render(
         pages=pages, manifest=manifest, missing=missing, known_how=KNOWN_HOW,
-        held=sum(c["holds"] is True for c in claims), total=len(claims))
+        held=sum(c["holds"] is True for c in claims), total=len(claims),
+        tried=len(known), robust=sum(known) if known else None)
 
 
 def main(arguments=None):

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from analysis import report  # noqa: E402
+from analysis import compare, report, sensitivity  # noqa: E402
 from analysis.claims import Claim, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
@@ -194,6 +194,59 @@ def claims_of(name, table):
     return {c.claim: c.holds for c in claims.rows}
 
 
+def headline(sharing=True):
+    rows = []
+    for constant, end in (("", "here"), ("xen.flip", "low"), ("xen.flip", "high")):
+        for arm, time, pages in (("private", 100, 4000), ("nfs", 120, 5000), ("xenfs-name", 100 if sharing or end != "high" else 130, 1500)):
+            rows.append(dict(arm=arm, guests=4, seed=1, completion_s=time, pages_peak=pages, disk_read_mib=1, constant=constant, unit="us",
+                             here=1.5, low=0.8, high=4, known="estimate", end=end, value=1))
+    return pandas.DataFrame(rows)
+
+
+TABLES["sensitivity"] = headline
+
+
+def tried(holds):
+    """Verdicts of the ledger's claim with one constant: as it is, at the low end, half-way and at the high end."""
+    claim = "with the ledger, what the client pins never exceeds its donation and quota"
+    rows = [dict(figure="stealing", claim=claim, constant=name, unit="us", low=0.8, high=4, here=1.5, known="M", end=end, value=value,
+                 holds=verdict, simulated="", constants_read=3)
+            for name, end, value, verdict in zip(("", *["xen.flip"] * 3), ("here", "low", "to high", "high"), (None, 0.8, 2.5, 4), holds)]
+    return claim, pandas.DataFrame(rows)
+
+
+@pytest.mark.parametrize("holds, survives, said", [
+    ((True, True, True, True), True, "holds at both ends of the range of the 1 cost constants tried here, of 3"),
+    ((True, True, True, False), False, "turned by xen.flip [M] above 2.5 to 4 µs (here 1.5, range 0.8 to 4)"),
+    ((True, False, True, True), False, "turned by xen.flip [M] below 0.8 to 1.5 µs"),
+    ((True, None, True, True), False, "could not be run at an end of xen.flip"),
+    ((False, True, True, True), None, "not known: in the smaller runs made for it the claim does not hold"),
+])
+def test_a_claims_sensitivity_is_told(results, holds, survives, said):
+    claim, table = tried(holds)
+    table.to_csv(results / "data" / "sensitivity-claims.csv", index=False)
+    found = sensitivity.of_claim(sensitivity.load(results / "data"), "stealing", claim, True)
+    assert found["survives"] is survives and said in found["text"]
+    assert report.main(["--data", str(results / "data"), "--out", str(results), "--only", "stealing"]) == 0
+    assert said in (results / "report.html").read_text()
+    written = {c["claim"]: c["sensitivity"] for c in json.loads((results / "claims.json").read_text())}
+    assert written[claim]["survives"] is survives
+
+
+def test_a_comparison_is_drawn_and_what_is_none_is_refused(tmp_path, capsys):
+    rows = [dict(arm=arm, capture="x.xfcap", guests=4, pages_peak=n, unique_pages_peak=100, completion_s=1.5, disk_read_bytes=1 << 20)
+            for arm, n in (("private", 400), ("xenfs-name", 120))]
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    assert compare.main([str(tmp_path / "c.json"), str(tmp_path / "c.png")]) == 0
+    assert (tmp_path / "c.png").stat().st_size > 5000 and not list(tmp_path.glob("*.tmp*"))
+    for text, said in (("{", "not JSON"), ("[1]", "a list of arms is wanted"), ('[{"arm": "x"}]', "no guests, pages_peak")):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(DataError, match=said):
+            compare.load(tmp_path / "bad.json")
+    with pytest.raises(DataError, match="ends in .png"):
+        compare.main([str(tmp_path / "c.json"), str(tmp_path / "c.jpeg")])
+
+
 @pytest.fixture
 def results(tmp_path):
     (tmp_path / "data").mkdir()
@@ -224,7 +277,7 @@ def test_report_is_whole_and_self_contained(results):
     assert page.count("data:image/png;base64,") == len(FIGURES)
     assert "http://" not in page and "https://" not in page
     claims = json.loads((results / "claims.json").read_text())
-    assert {"figure", "claim", "published", "source", "known_how", "simulated", "holds"} == set(claims[0])
+    assert {"figure", "claim", "published", "source", "known_how", "simulated", "holds", "sensitivity"} == set(claims[0])
     for name in FIGURES:
         assert (results / "figures" / f"{name}.png").stat().st_size > 10_000
         assert (results / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")

@@ -8,6 +8,8 @@ from analysis.data import DataError
 COLUMNS = ("figure", "claim", "constant", "unit", "low", "high", "here", "known", "end", "value", "holds", "simulated", "constants_read")
 SEED = "seed"
 NOT_TRIED = {"tried": 0, "read": None, "survives": None, "text": "not tried in this run"}
+ITSELF = {**NOT_TRIED, "text": "this claim is about the constants' ranges itself"}
+HEADLINE = "sensitivity"
 NAMED = 3  # turning constants that the page names; claims.json has them all
 
 
@@ -30,8 +32,13 @@ def load(directory):
 
 
 def number(value):
-    """Four digits are more than such a value is worth; no exponent for everyday sizes."""
-    return f"{float(f'{value:.3g}'):g}"
+    """Three digits, or four of a whole number: more is not known of such a value."""
+    return f"{value:g}" if value == int(value) else f"{float(f'{value:.3g}'):g}"
+
+
+def readable(unit):
+    """A unit of the cost model's file, as it is printed."""
+    return {"us": "µs", "count": ""}.get(unit, unit)
 
 
 def turns(rows, verdict):
@@ -49,6 +56,8 @@ def turns(rows, verdict):
 
 def of_claim(table, figure, claim, holds):
     """What claims.json and the page say of a claim's sensitivity."""
+    if figure == HEADLINE:
+        return ITSELF
     if table is None:
         return NOT_TRIED
     rows = table[(table.figure == figure) & (table.claim == claim)]
@@ -56,6 +65,7 @@ def of_claim(table, figure, claim, holds):
     if base.empty:
         return NOT_TRIED
     verdict, read = base.holds.iloc[0], int(base.constants_read.iloc[0])
+    verdict = None if verdict is None else bool(verdict)
     varied = rows[(rows.end != "here") & (rows.constant != SEED)]
     tried = varied.constant.nunique()
     out = {"tried": tried, "read": read, "survives": None, "turned_by": [], "not_run": []}
@@ -67,8 +77,9 @@ def of_claim(table, figure, claim, holds):
             out["not_run"].append(name)
         for last, first in turns(one, verdict):
             row = one.iloc[0]
-            out["turned_by"].append({"constant": name, "unit": row.unit, "here": row.here, "low": row.low, "high": row.high,
-                                     "known": row.known, "turns_between": sorted([last, first])})
+            out["turned_by"].append({"constant": name, "unit": row.unit, "here": float(row.here), "low": float(row.low),
+                                     "high": float(row.high), "known": row.known,
+                                     "turns_between": sorted([float(last), float(first)])})
     seeds = rows[rows.constant == SEED]
     out["other_seed"] = None if seeds.empty else bool((seeds.holds == verdict).all())
     out["survives"] = not out["turned_by"] and not out["not_run"]
@@ -83,6 +94,19 @@ def closeness(turn):
     return (inner + far) / reach if reach else 0
 
 
+def turning(turns):
+    """One constant, and beyond which values the claim is another: "xen.flip (1.5 us): below 1.1 to 1.15"."""
+    one = turns[0]
+    sides = []
+    for turn in sorted(turns, key=lambda turn: turn["turns_between"]):
+        low, high = turn["turns_between"]
+        sides.append(f"{'above' if low >= turn['here'] else 'below'} {number(low)} to {number(high)}")
+    mark = f" [{one['known']}]" if one["known"] in ("M", "A") else ""
+    unit = f" {readable(one['unit'])}".rstrip()
+    return (f"{one['constant']}{mark} {' or '.join(sides)}{unit} (here {number(one['here'])}, "
+            f"range {number(one['low'])} to {number(one['high'])})")
+
+
 def sentence(found, verdict):
     state = "holds" if verdict else "does not hold"
     of = f"each of the {found['tried']} cost constants that its runs look at" if found["tried"] == found["read"] \
@@ -93,15 +117,11 @@ def sentence(found, verdict):
     elif not names:
         text = f"{state} at both ends of the range of {of}"
     else:
-        parts = []
-        for turn in sorted(found["turned_by"], key=closeness)[:NAMED]:
-            low, high = turn["turns_between"]
-            mark = f" [{turn['known']}]" if turn["known"] in ("M", "A") else ""
-            parts.append(f"{turn['constant']}{mark} between {number(low)} and {number(high)} {turn['unit']} "
-                         f"(here {number(turn['here'])}, range {number(turn['low'])} to {number(turn['high'])})")
-        more = len(found["turned_by"]) - len(parts)
-        if more > 0:
-            parts.append(f"{more} more")
+        ordered = sorted(found["turned_by"], key=closeness)
+        named = list(dict.fromkeys(turn["constant"] for turn in ordered))
+        parts = [turning([turn for turn in ordered if turn["constant"] == name]) for name in named[:NAMED]]
+        if len(named) > NAMED:
+            parts.append(f"{len(named) - NAMED} more")
         left = found["tried"] - len(names) - len(set(found["not_run"]) - names)
         text = f"turned by {'; '.join(parts)}; {state} over the range of the other {left} of {found['tried']}"
         if found["tried"] != found["read"]:

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -103,6 +104,55 @@ def test_a_capture_cut_short_is_named(scenario, tmp_path):
     cut.write_bytes(captures[0].read_bytes()[:5000])
     done = sim("compare", cut, "--guests", 1)
     assert done.returncode == 2 and "cut.xfcap" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_batch_makes_each_run_as_run_does(scenario, tmp_path):
+    entries = [{"scenario": str(scenario), "set": [f"seed={seed}"], "json": str(tmp_path / f"{seed}.json"),
+                "manifest": str(tmp_path / f"{seed}.manifest"), "log": str(tmp_path / f"{seed}.log")} for seed in (1, 2)]
+    bad = {**entries[0], "set": ["arm.name=nothing"], "json": str(tmp_path / "bad.json"), "log": str(tmp_path / "bad.log")}
+    (tmp_path / "list.json").write_text(json.dumps([entries[0], bad, entries[1]]))
+    done = sim("batch", tmp_path / "list.json")
+    assert done.returncode == 2 and not (tmp_path / "bad.json").exists(), "the bad one is told, the others are made"
+    assert "there is no" in (tmp_path / "bad.log").read_text() and not (tmp_path / "2.log").exists()
+    for seed in (1, 2):
+        assert (tmp_path / f"{seed}.json").read_text() == sim("run", scenario, "--seed", seed, "--json", "-").stdout
+    constants = json.loads((tmp_path / "1.manifest").read_text())["constants"]
+    assert constants["disk.ssd.latency"] == {"value": 90e3, "low": 50e3, "high": 150e3}
+    assert "nfs.client_request" not in constants, "only what the run looked at"
+    for text in ("{", "[1]", '[{"scenario": "x"}]'):
+        (tmp_path / "list.json").write_text(text)
+        done = sim("batch", tmp_path / "list.json")
+        assert done.returncode == 2 and "list.json: not a list of runs" in done.stderr
+
+
+def test_the_page_which_policy_names_arms_that_exist():
+    page = (ROOT / "experiments" / "which-policy.md").read_text()
+    for arm in ("private", "nfs", "9p-loose", "virtiofs-dax", "cluster", "xenfs-name", "xenfs-content", "xenfs-copy", "xenfs-map", "xenfs-flip"):
+        assert f"`{arm}`" in page
+        assert "there is no such arm" not in sim("compare", ROOT / "workloads/captures/tiny-a.xfcap", "--arms", arm, "--guests", 0).stderr
+
+
+def test_its_three_commands_lead_to_a_table_and_a_figure(tmp_path):
+    # The first two lines and the last of the page, with a command that takes no time.
+    page = (ROOT / "experiments" / "which-policy.md").read_text()
+    for line in ("./lab capture my.xfcap -- make", "./lab sim compare my.xfcap --guests 8 --json my.json", "./lab figure my.json my.png"):
+        assert line in page
+    capture = SIMULATOR.with_name("xenfs-capture")
+    if not capture.exists():
+        pytest.skip("xenfs-capture is not built")
+    assert subprocess.run([capture, "my.xfcap", "--", "cat", "/etc/passwd"], cwd=tmp_path, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    done = sim("compare", "my.xfcap", "--guests", 2, "--json", "my.json", "--csv", "my.csv", "--set", "arm.cache=1 GiB", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    arms = [row["arm"] for row in json.loads((tmp_path / "my.json").read_text())]
+    assert arms[0] == "private" and arms[-1] == "xenfs-content" and "oracle" in done.stdout
+    assert (tmp_path / "my.csv").read_text().splitlines()[0].startswith("arm,host_memory_mib,time_s")
+    drawn = subprocess.run([sys.executable, ROOT / "analysis/compare.py", "my.json", "my.png"], cwd=tmp_path, capture_output=True, check=False)
+    assert drawn.returncode == 0 and (tmp_path / "my.png").stat().st_size > 5000
+
+
+def test_a_key_that_no_compared_arm_has_is_refused(tmp_path):
+    done = sim("compare", ROOT / "workloads/captures/tiny-a.xfcap", "--arms", "private", "--set", "arm.cache=1 GiB")
+    assert done.returncode == 2 and 'it means nothing where arm.name is "private"' in done.stderr
 
 
 def test_iozone_prints_iozones_table():

@@ -7,34 +7,44 @@ import subprocess
 import sys
 import time
 
+import pandas
 import pytest
 
-from experiments import plan, reproduce, tables
+from experiments import plan, reproduce, runner, sensitivity, tables
 
 STAND_IN = f"""#!{sys.executable}
-# Stands in for xenfs-sim: notes each call, then writes a result that depends on its arguments alone.
+# Stands in for xenfs-sim batch: notes each run, then writes a result that depends on its settings alone. The runs look at
+# two constants; xen.flip changes the result, xen.hypercall does not.
 import hashlib, json, os, pathlib, sys, time
-words = sys.argv[1:]
-out = pathlib.Path(words[words.index("--json") + 1])
+word, list_file = sys.argv[1:]
+assert word == "batch"
 here = pathlib.Path(__file__).parent
-with open(here / "calls", "a") as log:
-    log.write(" ".join(words[:-4]) + "\\n")
-time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
-if os.environ.get("STAND_IN_FAILS") and os.environ["STAND_IN_FAILS"] in " ".join(words):
-    print("xenfs-sim: the run failed: as it was told to", file=sys.stderr)
-    sys.exit(1)
-seed = words[words.index("--seed") + 1]
-number = int(hashlib.sha256(" ".join(words[:-4]).encode()).hexdigest()[:6], 16)
-result = {{
-    "origin": {{"commit": "abc", "dirty": False, "simulator_version": "0", "simgrid_version": "3", "compiler": "c",
-               "cost_model": "default", "cost_model_hash": "00", "scenario_hash": seed}},
-    "settings": {{}}, "guests": [],
-    "metrics": {{"number": number}},
-    "tables": {{"pages": {{"batch_pages": [1, 2], "ns_per_page": [number, number + 1]}}}},
-}}
-temporary = out.with_suffix(".tmp")
-temporary.write_text(json.dumps(result))
-os.replace(temporary, out)
+status = 0
+for entry in json.loads(pathlib.Path(list_file).read_text()):
+    words = " ".join([entry["scenario"], *entry["set"]])
+    with open(here / "calls", "a") as log:
+        log.write(words + "\\n")
+    time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
+    if os.environ.get("STAND_IN_FAILS") and os.environ["STAND_IN_FAILS"] in words:
+        pathlib.Path(entry["log"]).write_text("the run failed: as it was told to\\n")
+        status = 1
+        continue
+    decides = [s for s in entry["set"] if not s.startswith(("costs.xen.hypercall", "seed"))]
+    number = int(hashlib.sha256(" ".join(decides).encode()).hexdigest()[:6], 16)
+    result = {{
+        "origin": {{"commit": "abc", "dirty": False, "simulator_version": "0", "simgrid_version": "3", "compiler": "c",
+                   "cost_model": "default", "cost_model_hash": "00", "scenario_hash": "1"}},
+        "settings": {{}}, "guests": [],
+        "metrics": {{"number": number}},
+        "tables": {{"pages": {{"batch_pages": [1, 2], "ns_per_page": [number, number + 1]}}}},
+    }}
+    constants = {{"xen.flip": {{"value": 1500, "low": 800, "high": 4000}}, "xen.hypercall": {{"value": 600, "low": 100, "high": 700}}}}
+    pathlib.Path(entry["manifest"]).write_text(json.dumps({{"run": {{"cpu_s": 0.1}}, "machine": {{}}, "constants": constants}}))
+    out = pathlib.Path(entry["json"])
+    temporary = out.with_suffix(".tmp")
+    temporary.write_text(json.dumps(result))
+    os.replace(temporary, out)
+sys.exit(status)
 """
 
 
@@ -67,6 +77,8 @@ temperature.warm = {"workload.warm" = true}
 
 def reproduce_in(bench, *words):
     plan.digest.cache_clear()
+    if "--sensitivity" not in words:
+        words += ("--sensitivity", "none")
     return reproduce.run(["--simulator", str(bench / "xenfs-sim"), "--out", str(bench / "out"), "--jobs", "2", *words])
 
 
@@ -112,7 +124,7 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
     with pytest.raises(reproduce.Failure, match="2 of 4 runs failed"):
         reproduce_in(bench)
     told = capsys.readouterr().err
-    assert "mode=map temperature=warm vcpus=1): xenfs-sim: the run failed: as it was told to" in told
+    assert "mode=map temperature=warm vcpus=1): the run failed: as it was told to" in told
     monkeypatch.delenv("STAND_IN_FAILS")
     assert reproduce_in(bench) == 0
     assert len(calls(bench)) == 4 + 2
@@ -129,7 +141,7 @@ from experiments import plan, reproduce
 import pathlib
 plan.SWEEPS = pathlib.Path({str(bench / 'sweeps')!r})
 reproduce.report = lambda options, names: None
-sys.argv = ["reproduce", "--simulator", {str(bench / 'xenfs-sim')!r}, "--out", {str(bench / 'out')!r}, "--jobs", "1"]
+sys.argv = ["reproduce", "--simulator", {str(bench / 'xenfs-sim')!r}, "--out", {str(bench / 'out')!r}, "--jobs", "1", "--sensitivity", "none"]
 sys.exit(reproduce.main())
 """
     environment = {**os.environ, "STAND_IN_SECONDS": "1"}
@@ -175,6 +187,10 @@ def test_the_real_sweeps_expand_and_have_tables(scale):
         runs = plan.expand(name, scale, "simulator")
         assert runs and name in tables.ROWS
         assert all(pathlib.Path(run.scenario).exists() for run in runs)
+        base = plan.expand(name, plan.SENSITIVITY, "simulator")
+        assert base and {run.scenario.exists() for run in base} == {True}
+        unknown = set(plan.quick_constants(name) or ()) - sensitivity.cost_model().keys()
+        assert not unknown
     shared = {run.key for run in plan.expand("memory-vs-guests", scale, "s")}
     same = [run for run in plan.expand("build-time-vs-guests", scale, "s") if run.part == "guests"]
     assert all(run.key in shared for run in same), "the guests panel costs no run of its own"
@@ -198,3 +214,85 @@ def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench
     changed = [a.labels for a, b in zip(first, runs()) if a.key != b.key]
     assert changed and all(dict(labels)["mode"] == "map" for labels in changed)
     plan.python_policies.cache_clear()
+
+
+def claims_of(monkeypatch, verdict):
+    """Replaces the figure's claims by one that `verdict` decides from the table."""
+    from analysis.figures import flip_copy_map
+    monkeypatch.setattr(flip_copy_map, "check", lambda table, claims: claims.check("it is so", verdict(table), "text"))
+
+
+def verdicts(bench):
+    table = pandas.read_csv(bench / "out/data/sensitivity-claims.csv")
+    return {(row.constant, row.end, row.value): row.holds for row in table.fillna("").itertuples()}
+
+
+def test_each_constant_that_a_run_looks_at_is_tried_at_both_ends(bench, monkeypatch):
+    claims_of(monkeypatch, lambda table: len(table) == 8)
+    assert reproduce_in(bench, "--sensitivity", "all") == 0
+    found = verdicts(bench)
+    assert set(found) == {("", "here", ""), ("seed", "seed", 1000.0), ("xen.flip", "low", 0.8), ("xen.flip", "high", 4.0),
+                          ("xen.hypercall", "low", 0.1), ("xen.hypercall", "high", 0.7)}
+    assert set(found.values()) == {True}
+    # Four runs in use, and four for each of the five other values.
+    assert len(calls(bench)) == 4 * 6
+    assert sum("costs.xen.flip=\"0.8 us\"" in call for call in calls(bench)) == 4
+    manifest = json.loads((bench / "out/manifest.json").read_text())
+    assert manifest["seeds"]["flip-copy-map"] == {"modes": {"seeds": [1], "random": False}}
+    reproduce_in(bench, "--sensitivity", "all")
+    assert len(calls(bench)) == 4 * 6, "nothing changed: nothing runs"
+
+
+def test_where_a_claim_turns_is_found_by_halving(bench, monkeypatch):
+    # The claim sees the constant's value through what the stand-in was called with last.
+    def flip_below_3(table):
+        value = current.get("xen.flip", 1.5)
+        return value < 3
+    current = {}
+    check = sensitivity.check
+
+    def spy(figure, options, name, value, results, failed):
+        current.clear()
+        current[name] = value
+        return check(figure, options, name, value, results, failed)
+    monkeypatch.setattr(sensitivity, "check", spy)
+    claims_of(monkeypatch, flip_below_3)
+    reproduce_in(bench, "--sensitivity", "all")
+    from analysis import sensitivity as of_claims
+    said = of_claims.of_claim(of_claims.load(bench / "out/data"), "flip-copy-map", "it is so", True)
+    assert said["survives"] is False and said["tried"] == said["read"] == 2
+    turn, = said["turned_by"]
+    low, high = turn["turns_between"]
+    assert turn["constant"] == "xen.flip" and low < 3 <= high and high - low < (4 - 1.5) / 2 ** 4 + 0.02
+    assert f"turned by xen.flip above {of_claims.number(low)} to {of_claims.number(high)} µs (here 1.5, range 0.8 to 4)" in said["text"]
+    assert "holds over the range of the other 1 of 2" in said["text"]
+
+
+def test_a_value_that_cannot_be_run_is_said_and_stops_nothing(bench, monkeypatch):
+    claims_of(monkeypatch, lambda table: True)
+    monkeypatch.setenv("STAND_IN_FAILS", "costs.xen.flip=\"4 us\"")
+    assert reproduce_in(bench, "--sensitivity", "all") == 0
+    assert verdicts(bench)["xen.flip", "high", 4.0] == ""
+    from analysis import sensitivity as of_claims
+    said = of_claims.of_claim(of_claims.load(bench / "out/data"), "flip-copy-map", "it is so", True)
+    assert said["survives"] is False and said["not_run"] == ["xen.flip"]
+
+
+def test_few_tries_the_constants_that_the_sweep_names(bench, monkeypatch):
+    claims_of(monkeypatch, lambda table: True)
+    path = bench / "sweeps" / "flip-copy-map.toml"
+    path.write_text('sensitivity.quick = ["xen.hypercall"]\n' + path.read_text())
+    reproduce_in(bench, "--sensitivity", "few")
+    assert {constant for constant, _, _ in verdicts(bench)} == {"", "seed", "xen.hypercall"}
+    path.write_text(path.read_text().replace("xen.hypercall", "xen.hyperkall"))
+    with pytest.raises(plan.PlanError, match="sensitivity.quick: the cost model has no xen.hyperkall"):
+        reproduce_in(bench, "--sensitivity", "few")
+
+
+def test_a_second_reproduce_keeps_out_of_a_directory_in_use(bench):
+    (bench / "out").mkdir()
+    held = runner.lock(bench / "out")
+    with pytest.raises(reproduce.Failure, match="another reproduce is at work there"):
+        reproduce_in(bench)
+    held.close()
+    assert reproduce_in(bench) == 0

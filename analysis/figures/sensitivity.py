@@ -1,5 +1,5 @@
 """A tornado plot: how far each cost constant moves the headline, over its whole range."""
-from analysis.sensitivity import number
+from analysis.sensitivity import number, readable
 
 TITLE = "How far each cost constant moves the headline"
 CAPTION = ("Four guests that build the same tree. Each bar is one constant of the cost model, from the low to the high end of its range, "
@@ -50,7 +50,7 @@ def check(table, claims):
 def label(table, constant):
     row = table[table.constant == constant].iloc[0]
     mark = " [M]" if row.known == "M" else ""
-    return f"{constant}{mark}\n{number(row.low)} to {number(row.high)} {row.unit}, here {number(row.here)}"
+    return f"{constant}{mark}\n{number(row.low)} to {number(row.high)} {readable(row.unit)}, here {number(row.here)}"
 
 
 def draw(plt, table):
@@ -68,6 +68,7 @@ def draw(plt, table):
                 if end in by[name]:
                     axis.barh(i, by[name][end] - base, left=base, color=colour, height=0.6)
         axis.set_yticks(range(len(names)), [label(table, name) for name in names], fontsize=7.5)
+        axis.set_ylim(min(len(names), SHOWN) - SHOWN - 0.6, max(len(names), 1) - 0.4)
         axis.axvline(base, color="#000000", linewidth=1)
         reach = [base, *(r for n in names for r in by[n].values())]
         low, high = min(reach), max(reach)
@@ -78,6 +79,13 @@ def draw(plt, table):
         axis.set_xlim(low - margin, high + margin)
         axis.set_axisbelow(True)
         axis.set_title(f"here: {base:.2f}")
+        if not names:
+            axis.text(0.5, 0.5, "no constant that was tried\nmoves it", transform=axis.transAxes, ha="center", va="center", color="#555555")
+            axis.set_xlim(base - 0.05, base + 0.05)
+    for end, colour in (("low end of the range", "#8fbce6"), ("high end", "#0072B2")):
+        axes[0].bar(0, 0, color=colour, label=end)
+    axes[0].plot([], [], color="#D55E00", linestyle="--", linewidth=1, label="as good as the other")
+    axes[0].legend(frameon=False, loc="lower right", fontsize=8)
     return figure
 
 

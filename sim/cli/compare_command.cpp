@@ -127,6 +127,7 @@ transfer = "adaptive"
 cache = "2 GiB"
 quota = "256 MiB"
 mapping_budget = "192 MiB"
+own_frames = "256 MiB"
 [workload]
 kind = "capture-replay"
 [sample]
@@ -139,20 +140,52 @@ struct Arguments {
     std::int64_t guests = 2;
 };
 
+Scenario scenario_of(const Candidate& candidate, const std::vector<std::string>& common,
+                     const std::vector<std::string>& sets) {
+    std::vector<std::string> overrides = common;
+    for (const auto* more : {&candidate.sets, &sets}) {
+        overrides.insert(overrides.end(), more->begin(), more->end());
+    }
+    return parse_scenario(scenario_text, "xenfs-sim compare", ".", overrides);
+}
+
+bool takes(const Candidate& candidate, const std::vector<std::string>& common,
+           const std::string& set) {
+    try {
+        (void)scenario_of(candidate, common, {set});
+        return true;
+    } catch (const InputError&) {
+        return false;
+    }
+}
+
+// A key of one system (arm.cache, arm.nfs_threads) changes that one and leaves the others as they
+// are. One that none of them takes stays, to be refused with its reason.
+std::vector<std::string> sets_for(const Candidate& candidate, const std::vector<Candidate>& all,
+                                  const std::vector<std::string>& common,
+                                  const std::vector<std::string>& sets) {
+    std::vector<std::string> out;
+    for (const std::string& set : sets) {
+        const bool elsewhere = set.starts_with("arm.") && !takes(candidate, common, set) &&
+                               std::any_of(all.begin(), all.end(), [&](const Candidate& other) {
+                                   return takes(other, common, set);
+                               });
+        if (!elsewhere) out.push_back(set);
+    }
+    return out;
+}
+
 void compare(const Arguments& arguments) {
     const auto capture = shared_capture(arguments.capture);  // held: read once for all arms
-    const bool kbuild = capture->capture.kbuild;
+    const std::vector<std::string> common = {
+        fmt::format("workload.captures={}", arguments.capture),
+        fmt::format("workload.kind={}", capture->capture.kbuild ? "kbuild" : "capture-replay"),
+        fmt::format("guests.count={}", arguments.guests)};
+    const std::vector<Candidate> all = chosen(arguments.arms);
     std::vector<std::pair<std::string, RunResult>> runs;
-    for (const Candidate& candidate : chosen(arguments.arms)) {
-        std::vector<std::string> overrides = {
-            fmt::format("workload.captures={}", arguments.capture),
-            fmt::format("workload.kind={}", kbuild ? "kbuild" : "capture-replay"),
-            fmt::format("guests.count={}", arguments.guests)};
-        for (const auto* more : {&candidate.sets, &arguments.sets}) {
-            overrides.insert(overrides.end(), more->begin(), more->end());
-        }
+    for (const Candidate& candidate : all) {
         const Scenario scenario =
-            parse_scenario(scenario_text, "xenfs-sim compare", ".", overrides);
+            scenario_of(candidate, common, sets_for(candidate, all, common, arguments.sets));
         std::fputs(fmt::format("{} …\n", candidate.name).c_str(), stderr);
         runs.emplace_back(candidate.name, run_scenario(scenario).result);
     }

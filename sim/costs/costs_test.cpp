@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "sim/costs/constants_read.h"
 #include "sim/costs/cost_model.h"
 
 namespace xenfs::sim {
@@ -123,6 +124,21 @@ TEST(CostModel, ACompleteModelNeedsEveryField) {
                       "full.toml");
               }),
               "full.toml:1: a.b.known: 'rumour' is none of V, A, M, D, measured, estimate");
+}
+
+TEST(ConstantsRead, KnowsWhatWasReadAndWithWhichValue) {
+    CostModel costs = CostModel::defaults();
+    costs.set("xen.hypercall=0.5us");
+    EXPECT_FALSE(constants_read().contains("xen.hypercall")) << "setting is not reading";
+    (void)costs.list();
+    (void)costs.hash();
+    EXPECT_TRUE(constants_read().empty());
+    (void)costs.time("xen.hypercall");
+    (void)costs.bandwidth("disk.ssd.bandwidth_read");
+    ASSERT_EQ(constants_read().size(), 2u);
+    EXPECT_DOUBLE_EQ(constants_read().at("xen.hypercall").value, 500);
+    EXPECT_DOUBLE_EQ(constants_read().at("xen.hypercall").low, 100);
+    EXPECT_DOUBLE_EQ(constants_read().at("xen.hypercall").high, 700);
 }
 
 }  // namespace
