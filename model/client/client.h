@@ -95,6 +95,23 @@ class Client final : public FileSystem {
     void give_back(
         std::span<const host::Piece> pieces);  ///< also when the file was closed meanwhile
 
+    /// For another process of this guest, which maps the shared frame by itself (libxenfs): the
+    /// page's mapping, never a frame of ours, on loan until give_back(). `ahead`: how many pages
+    /// behind it will be asked for next. EFAULT beyond the end of the file, ENOTSUP where the
+    /// transfer policy maps nothing. (mmap.cpp)
+    Result<host::Page> share_page(Handle handle, std::uint64_t page, std::size_t ahead, bool write);
+    void give_back(host::Page page);
+    /// What was stored into pages of the file through mappings: the server takes note of the time.
+    int publish(Handle handle);
+    /// Whether what share_page gave is still where the file's page lies.
+    bool shows(NodeId node, std::uint64_t page, host::Page shared);
+    /// The grant behind a mapping that is on loan, for another process to map: no_grant where it
+    /// has left its place.
+    GrantRef reference_of(NodeId node, std::uint64_t page, host::Page shared);
+    DomainId pool() const { return connection_.pool(); }
+    /// What was asked for when the file was opened; 0 for a handle that is not open.
+    NodeId opened_as(Handle handle, bool& read, bool& write);
+
     /// For whoever keeps attributes or names above the client: whether it would be told (on_notice)
     /// if they changed from what they are now. Ask right before handing them on, with no yield in
     /// between.
@@ -224,7 +241,8 @@ class Client final : public FileSystem {
 
     // mmap.cpp
     Slot kernel_copy(Node& node, std::uint64_t page, int& error);
-    Slot shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error);
+    Slot shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error,
+                     bool abroad = false);
     bool shares_by_mapping() const;
     bool unpin(Node& node, bool copies, std::uint64_t first_page, std::size_t count,
                std::vector<std::uint64_t>* taken);

@@ -48,9 +48,10 @@ Slot Client::kernel_copy(Node& node, std::uint64_t page, int& error) {
     }
 }
 
-/// The page as a process may see it for `use`, or kNoSlot with an error.
-Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write,
-                         int& error) {
+/// The page as a process may see it, or kNoSlot with an error. `abroad`: a process that cannot see
+/// frames of ours, under the lease or not.
+Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error,
+                         bool abroad) {
     error = 0;
     for (int attempt = 0; attempt < 1000; ++attempt) {
         const Slot slot = pages_.find(node.file(), page);
@@ -58,7 +59,9 @@ Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool
         // A program that looks at a page must see what others write, so a frame of ours will not
         // do for long: dirty, it goes to the server first. Under the lease nobody else writes.
         const bool own = there && pages_.has(slot, page_own);
-        if (there && !write && (!own || node.lease || !shares_by_mapping())) return slot;
+        if (there && !write && (!own || (!abroad && (node.lease || !shares_by_mapping())))) {
+            return slot;
+        }
         if (there && write && pages_.has(slot, page_writable)) return slot;
         if (own && pages_.cache().state(slot) == PageState::dirty) {
             error = flush(node);
@@ -72,7 +75,8 @@ Slot Client::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool
         if (there) pages_.drop(slot);
         const auto window =
             static_cast<std::uint32_t>(std::min<std::size_t>(ahead, config_.readahead));
-        error = fetch(node, page, 1, write ? 0 : window, write ? Use::mmap_write : Use::mmap_read);
+        error = fetch(node, page, 1, write && !abroad ? 0 : window,
+                      write ? Use::mmap_write : Use::mmap_read);
         if (error != 0) return kNoSlot;
     }
     error = EIO;
@@ -222,6 +226,62 @@ void Client::give_back(std::span<const host::Piece> pieces) {
     bool gone = false;
     for (const host::Piece& piece : pieces) gone |= pages_.take_back(piece.page);
     if (gone) wake_page_waiters();
+}
+
+Result<host::Page> Client::share_page(Handle handle, std::uint64_t page, std::size_t ahead,
+                                      bool write) {
+    OpenFile* const file = handles_.find(handle);
+    if (file == nullptr) return Errno{EBADF};
+    Node& node = *file->node;
+    if (node.attr.type == FileType::directory) return Errno{ENODEV};
+    if (!file->read || (write && !file->write)) return Errno{EACCES};
+    if (!shares_by_mapping()) return Errno{ENOTSUP};
+    NodeUse use(node);
+    if (int error = need_size(node)) return Errno{error};
+    if (page >= pages_of(node.attr.size)) return Errno{EFAULT};
+    int error = 0;
+    const Slot slot = shared_page(node, page, ahead, write, error, true);
+    if (slot == kNoSlot) return Errno{error == ENODATA ? EFAULT : error};
+    pages_.lend(slot);
+    pages_.cache().touch(slot);
+    const host::Page shared = pages_.page(slot);
+    // Overtaken by a notice while it was fetched: with whom it is on loan it is gone already.
+    if (pages_.has(slot, page_doomed)) pages_.drop(slot);
+    if (!doomed_.empty()) drop_doomed();
+    return shared;
+}
+
+void Client::give_back(host::Page page) {
+    if (pages_.take_back(page)) wake_page_waiters();
+}
+
+int Client::publish(Handle handle) {
+    OpenFile* const file = handles_.find(handle);
+    if (file == nullptr || !file->write) return EBADF;
+    NodeUse use(*file->node);
+    return commit(*file->node, 0, 0, protocol::PageMode::map_write, {}, 0, false);
+}
+
+bool Client::shows(NodeId id, std::uint64_t page, host::Page shared) {
+    const Node* const node = nodes_.find(id);
+    if (node == nullptr) return false;
+    const Slot slot = pages_.find(node->file(), page);
+    if (slot == kNoSlot || !pages_.ready(slot)) return false;
+    const host::Page now = pages_.page(slot);
+    return now.kind == shared.kind && now.id == shared.id;
+}
+
+GrantRef Client::reference_of(NodeId id, std::uint64_t page, host::Page shared) {
+    if (!shows(id, page, shared) || shared.kind != host::Page::Kind::mapping) return no_grant;
+    return pages_.reference(pages_.find(nodes_.find(id)->file(), page));
+}
+
+NodeId Client::opened_as(Handle handle, bool& read, bool& write) {
+    const OpenFile* const file = handles_.find(handle);
+    if (file == nullptr) return 0;
+    read = file->read;
+    write = file->write;
+    return file->node->id;
 }
 
 }  // namespace xenfs::client

@@ -75,6 +75,7 @@ class PageStore {
     /// was so, and it is gone now.
     void lend(Slot slot);
     bool take_back(host::Page page);
+    GrantRef reference(Slot slot) const { return references_[slot]; }
     bool on_loan(Slot slot) const {
         return !loans_.empty() && loans_.contains(loan_of(page(slot)));
     }

@@ -66,6 +66,7 @@ fuse_lowlevel_ops operations() {
     add_attribute_operations(table);
     add_file_operations(table);
     add_lock_operations(table);
+    add_share_operations(table);
     return table;
 }
 
@@ -125,7 +126,10 @@ Mount::~Mount() = default;
 void Mount::connect() {
     client::ClientConfig config = options_.client;
     config.server = seat_->server();
-    config.on_notice = [this](const protocol::Notice& notice) { kernel_.on_notice(notice); };
+    config.on_notice = [this](const protocol::Notice& notice) {
+        if (shares_ != nullptr) shares_->on_notice(notice);
+        kernel_.on_notice(notice);
+    };
     try {
         client_ = std::make_unique<client::Client>(seat_->host(), config);
     } catch (const policies::UnknownPolicy& error) {
@@ -135,6 +139,7 @@ void Mount::connect() {
     try {
         Monitor::Entry entry(seat_->monitor());
         locks_ = std::make_unique<LockWaits>(*client_, seat_->host());
+        shares_ = std::make_unique<Shares>(*client_, *seat_);
         error = client_->mount();
     } catch (const DomainEnded&) {
     }
@@ -193,6 +198,7 @@ int Mount::run() {
     fuse_session_loop_mt(session_, loop);
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(session_);
+    shares_->stop();
     {
         Monitor::Entry entry(seat_->monitor());
         locks_->stop();

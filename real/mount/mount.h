@@ -11,6 +11,7 @@
 #include "real/mount/lock_waits.h"
 #include "real/mount/options.h"
 #include "real/mount/seat.h"
+#include "real/mount/shares.h"
 
 namespace xenfs::real::mount {
 
@@ -30,6 +31,7 @@ class Mount {
     Monitor& monitor() { return seat_->monitor(); }
     KernelCache& kernel() { return kernel_; }
     LockWaits& locks() { return *locks_; }
+    Shares& shares() { return *shares_; }
     const Options& options() const { return options_; }
     void kernel_said(fuse_conn_info& connection);  ///< FUSE_INIT
     Seat& seat() { return *seat_; }
@@ -44,6 +46,7 @@ class Mount {
     std::unique_ptr<client::Client> client_;
     KernelCache kernel_;
     std::unique_ptr<LockWaits> locks_;
+    std::unique_ptr<Shares> shares_;
     fuse_session* session_ = nullptr;
 };
 

@@ -40,6 +40,8 @@ struct stat stat_of(const host::Attr& attr);
 void add_attribute_operations(fuse_lowlevel_ops& table);
 // operations_files.cpp
 void add_file_operations(fuse_lowlevel_ops& table);
+// operations_shares.cpp
+void add_share_operations(fuse_lowlevel_ops& table);
 // operations_locks.cpp
 void add_lock_operations(fuse_lowlevel_ops& table);
 

@@ -66,6 +66,7 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         const auto attr =
             change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
         if (!attr) return attr.error();
+        if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
         const struct stat stat = stat_of(*attr);
         fuse_reply_attr(request, &stat, 0);  // never kept: see kernel_cache.h
         return answered;

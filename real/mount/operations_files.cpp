@@ -60,7 +60,10 @@ void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
         const auto handle = mount.client().open(node, flags);
         if (!handle) return handle.error();
         info->fh = *handle;
-        if (flags.truncate) mount.kernel().on_own_write(node, 0, SIZE_MAX >> 1);
+        if (flags.truncate) {
+            mount.shares().on_own_change(node, true);
+            mount.kernel().on_own_write(node, 0, SIZE_MAX >> 1);
+        }
         choose_caching(mount, info, node, !flags.write);
         if (fuse_reply_open(request, info) != 0) mount.client().close(*handle);
         return answered;
@@ -206,6 +209,7 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
         const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
                                                   {bytes, nullptr, size});
         if (!written) return written.error();
+        mount.shares().on_own_change(node, false);
         // Past the guest's page cache. A write through it (cache=all) is in the kernel's own pages,
         // which it holds locked until we answer.
         if (mount.options().kernel_pages != KernelPages::all) {
@@ -216,8 +220,11 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
     });
 }
 
-void fsync(fuse_req_t request, fuse_ino_t, int data_only, fuse_file_info* info) {
-    serve(request, [&](Mount& mount) { return mount.client().fsync(info->fh, data_only != 0); });
+void fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) {
+        mount.shares().publish(node);
+        return mount.client().fsync(info->fh, data_only != 0);
+    });
 }
 
 void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {

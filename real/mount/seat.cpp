@@ -34,7 +34,7 @@ class XenSeat final : public Seat {
     host::Host& host() override { return host_; }
     Monitor& monitor() override { return host_.monitor(); }
     DomainId server() const override { return server_; }
-    int descriptor_of(host::Page, std::uint64_t&) override { return -1; }
+    int descriptor_of(host::Page, std::uint64_t&) override { return on_xen; }
 
   private:
     xen::GuestHost host_;

@@ -16,7 +16,8 @@ class Seat {
     virtual Monitor& monitor() = 0;
     virtual DomainId server() const = 0;
     /// Local host: the descriptor through which mappings of `page`'s granter are made, writable or
-    /// read-only as `page`'s mapping is, and where the page lies in it. -1 on Xen.
+    /// read-only as `page`'s mapping is, and where the page lies in it. on_xen on Xen; -1: no mapping.
+    static constexpr int on_xen = -2;
     virtual int descriptor_of(host::Page page, std::uint64_t& offset) = 0;
 };
 

@@ -1,0 +1,106 @@
+#pragma once
+// Frames of the mount for other programs of the guest: the mount's end of libxenfs
+// (real/libxenfs/channel.h).
+//
+// A page that a program has mapped is on loan from the client, as one that is under a writev is:
+// its entry stays, the guest pays for it, and no revocation takes it, until the program says that
+// it has unmapped it or its connection ends, which it does with the program. On Xen the program
+// maps the entry itself through its own gntdev, and Xen counts it until the true end.
+//
+// On a local host a program gets a descriptor of the pool's whole segment, which is all the
+// isolation that a local host has (real/local/broker.h); so only the mount's own user and root get
+// it.
+
+#include <atomic>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+#include "model/client/client.h"
+#include "model/protocol/notices.h"
+#include "real/common/descriptor.h"
+#include "real/common/monitor.h"
+#include "real/libxenfs/channel.h"
+#include "real/mount/seat.h"
+
+namespace xenfs::real::mount {
+
+class Shares {
+  public:
+    Shares(client::Client& client, Seat& seat) : client_(client), seat_(seat) {}
+    ~Shares() { stop(); }
+
+    // In the guest's monitor.
+    /// For the file behind `handle`. 0 or errno. Opens the socket at the first one.
+    int pass(client::Handle handle, channel::Pass& out);
+    void on_notice(const protocol::Notice& notice);
+    /// This guest wrote to the file, or changed its size.
+    void on_own_change(NodeId node, bool resized);
+    /// Before an fsync of the file: what programs stored through mappings.
+    void publish(NodeId node);
+
+    /// Outside the monitor: no program is served from here on, and all loans come back.
+    void stop();
+
+  private:
+    struct Ticket {
+        NodeId node = 0;
+        bool write = false;
+        std::uint32_t regions = 0;
+        std::uint64_t made = 0;
+    };
+    struct Region {
+        std::uint64_t ticket = 0;
+        NodeId node = 0;
+        client::Handle handle = 0;
+        bool write = false;
+        std::map<std::uint64_t, host::Page> pages;  ///< on loan, by page of the file
+        std::vector<host::Page> superseded;         ///< on loan, till the region ends
+    };
+    struct Connection {
+        Descriptor socket;
+        std::uint32_t user = 0;
+        bool greeted = false;
+        std::atomic<std::uint32_t>* states = nullptr;  ///< channel::states_bytes
+        Descriptor states_file;
+        std::map<std::uint32_t, Region> regions;
+        std::thread thread;
+        std::atomic<bool> over{false};
+    };
+    struct Answer {
+        channel::Reply reply{};
+        std::vector<std::uint64_t> places;
+        Descriptor file;
+    };
+    int listen();
+    void accept_programs();
+    void serve(Connection& connection);
+    void answer(Connection& connection, const channel::Request& request, Answer& answer);
+    int greet(Connection& connection, Answer& answer);
+    int open(Connection& connection, std::uint64_t ticket, bool write, std::uint64_t& region);
+    int take(Connection& connection, Region& region, const channel::Request& request,
+             Answer& answer);
+    int place(Region& region, std::uint64_t page, std::size_t ahead, bool write, Answer& answer);
+    void give(Region& region, std::uint64_t first, std::uint64_t count);
+    void close(Connection& connection, std::uint32_t region);
+    void forget_tickets();
+    void mark(Connection& connection, std::uint32_t region);
+
+    client::Client& client_;
+    Seat& seat_;
+    std::string address_;
+    Descriptor listener_;
+    std::thread acceptor_;
+    std::atomic<bool> stopping_{false};
+    // In the monitor
+    std::unordered_map<std::uint64_t, Ticket> tickets_;
+    std::uint64_t tickets_made_ = 0;
+    std::list<Connection> connections_;
+    std::unordered_map<NodeId, std::uint32_t> shared_;  ///< regions of each file
+};
+
+}  // namespace xenfs::real::mount
