@@ -21,7 +21,7 @@ from packages import RigError  # noqa: E402
 TESTS = {"pool": (120, ("xenfs-probe",)),
          "conformance": (300, ("xenfs-conformance",)),
          "share": (300, ("xenfsd", "xenfs-mount")),
-         "counter": (120, ("xenfsd", "xenfs-counter")),
+         "counter": (200, ("xenfsd", "xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so")),
          "deaths": (400, ("xenfsd", "xenfs-mount")),
          "hostile": (300, ("xenfsd", "xenfs-mount", "xenfs-hostile")),
          "small": (300, ("xenfsd", "xenfs-mount")),
@@ -29,7 +29,7 @@ TESTS = {"pool": (120, ("xenfs-probe",)),
 LONG = ("large",)  # with --long only, or by name
 FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000}  # what --full sets, in the environment of tests/lib.sh
 # Where they stand; others stand everywhere.
-DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount", "xenfs-counter", "xenfs-hostile")
+DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so", "xenfs-hostile")
 
 
 def limit(name, full):
