@@ -50,6 +50,11 @@ def seeds_sentence(name, manifest):
     return f"Something is drawn at random{where}: shown is the mean of {seeds} seeds with its 95 % interval (Student's t)."
 
 
+def scale_sentence(name, manifest):
+    says = manifest.get("says", {}).get(name)
+    return f"Scale {manifest['scale']}: {says}." if says else ""
+
+
 def draw(name, data_directory, out, manifest, tried):
     """One figure: its picture files, and what the page shows of it."""
     module = importlib.import_module(f"analysis.figures.{name.replace('-', '_')}")
@@ -62,7 +67,7 @@ def draw(name, data_directory, out, manifest, tried):
     style.save(module.draw(plt, table), figures, name)
     picture = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
     return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "notes": module.notes(table),
-            "picture": picture, "seeds": seeds_sentence(name, manifest),
+            "picture": picture, "says": scale_sentence(name, manifest), "seeds": seeds_sentence(name, manifest),
             "claims": [{**c.as_dict(), "sensitivity": sensitivity.of_claim(tried, name, c.claim, c.holds)} for c in claims.rows]}
 
 

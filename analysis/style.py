@@ -97,6 +97,14 @@ def apply():
     return plt
 
 
+def ticks(axis, values):
+    """A tick at each value; where some are too close to the next for their labels, these go without one."""
+    values = sorted(set(values))
+    apart = (values[-1] - values[0]) / 24
+    shown = [v for i, v in enumerate(values) if i == len(values) - 1 or values[i + 1] - v >= apart]
+    axis.set_xticks(values, [f"{v:g}" if v in shown else "" for v in values])
+
+
 def save(figure, directory, name):
     """Writes NAME.png and NAME.pdf without dates, so that a rerun gives the same bytes."""
     figure.savefig(directory / f"{name}.png", metadata={"Software": "XenFS Lab"})

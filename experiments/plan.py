@@ -13,9 +13,13 @@ each value sets. The scale (quick or full) picks the grid's values, the seeds, a
     set.cache_mib = {key = "arm.cache", unit = "MiB"}
     set.arm.private = {"arm.name" = "private"}  # a labelled value sets these
 
+`weight` names the axis that a run's time is proportional to, `cost` (in a scale) is the CPU time in seconds for each unit of it, or
+of a run: what the estimate is made of.
+
 The scale "sensitivity" is a small set of runs on which a figure's claims are checked again with each cost constant at the
 ends of its range (sensitivity.py); a sweep without one takes its quick runs for it. A part that has tables for some scales only
-belongs to those. At the top, sensitivity.quick lists the constants that the quick scale tries.
+belongs to those. At the top, sensitivity.quick lists the constants that the quick scale tries, and says.quick and
+says.full tell the caption how much of the workload is run.
 
 A run is known by its key: a hash of all that decides its result (scenario file, settings, seed,
 captures and cost model named there, and the simulator's program). Its result is OUT/runs/KEY.json, so equal runs
@@ -50,7 +54,7 @@ class Run:
     scenario: pathlib.Path
     settings: tuple    # ((key, value), …)
     seed: int
-    weight: float      # expected cost relative to other runs
+    weight: float      # expected CPU time, s
     python: bool       # a policy in it is written in Python
     content: tuple     # hashes of all else that decides the result: scenario, files, simulator
     key: str
@@ -176,8 +180,8 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
     """The runs of one figure."""
     path = path or SWEEPS / f"{figure}.toml"
     sweep = read(path)
-    if set(sweep) - {"part", "title", SENSITIVITY} or not sweep.get("part"):
-        raise PlanError(f"{path}: a sweep has a title, parts ([[part]]) and perhaps [sensitivity]")
+    if set(sweep) - {"part", "title", "says", SENSITIVITY} or not sweep.get("part"):
+        raise PlanError(f"{path}: a sweep has a title, parts ([[part]]) and perhaps says and sensitivity")
     if scale == SENSITIVITY and not any(SENSITIVITY in part for part in sweep["part"]):
         scale = "quick"
     runs = []
@@ -189,7 +193,7 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
         if scale not in part:
             continue
         chosen = part.get(scale, {})
-        unknown = set(chosen) - {"grid", "seeds", "set"}
+        unknown = set(chosen) - {"grid", "seeds", "set", "cost"}
         if unknown:
             raise PlanError(f"{where}: no key {', '.join(sorted(unknown))} is known in {scale}")
         scenario = (path.parent / part["scenario"]).resolve()
@@ -208,13 +212,18 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
             for key in PATH_KEYS:
                 value = settings.get(key, [])
                 files += [value] if isinstance(value, str) else value
-            weight = float(labels.get(part.get("weight"), 1) or 1)
+            weight = float(labels.get(part.get("weight"), 1) or 1) * chosen.get("cost", part.get("quick", {}).get("cost", 1.0))
             for seed in chosen.get("seeds", [1]):
                 content = (digest(scenario), tuple(digest(f) for f in files), simulator)
                 items = tuple(settings.items())
                 runs.append(Run(figure, part["name"], tuple(labels.items()), scenario, items, seed + seed_offset, weight,
                                 bool(in_python), content, key_of(content, items, seed + seed_offset)))
     return runs
+
+
+def says(figure, scale):
+    """How much of the workload a scale runs, in words, for the caption; empty where the sweep does not say."""
+    return read(SWEEPS / f"{figure}.toml").get("says", {}).get(scale, "")
 
 
 def quick_constants(figure, path=None):

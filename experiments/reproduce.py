@@ -80,6 +80,7 @@ def manifest(options, by_figure, results, random, seconds):
         "cost_model_hash": sorted({o["cost_model_hash"] for o in origins}),
         "machine": machine, "versions": versions(), "seconds": round(seconds, 1),
         "sensitivity": options.sensitivity,
+        "says": {name: plan.says(name, options.scale) for name in by_figure},
         "seeds": {name: seeds_of(runs, random.get(name, {})) for name, runs in by_figure.items()},
         "figures": {name: [{"part": run.part, **dict(run.labels), "seed": run.seed, "key": run.key,
                             "scenario_hash": results[run.key]["origin"]["scenario_hash"]} for run in runs]

@@ -1,10 +1,10 @@
 """Completion time and disk reads of simultaneous builds, against guests and against the cache's size."""
-from analysis.style import look
+from analysis.style import look, ticks
 
 TITLE = "Build time and disk reads, by number of guests and by cache size"
 CAPTION = ("Top: simultaneous builds of the same configuration with an ample cache: time until the last one ends, and what the "
-           "disk read in all. Bottom: the same against the size of the cache in the host: XenFS's shared cache, or the NFS server's (whose clients keep "
-           "caches of their own besides), guests fixed.")
+           "disk read in all. Bottom: the same with a given number of guests, against the size of one cache: XenFS's shared cache; the NFS server's (whose clients keep "
+           "caches of their own besides); on block devices each guest's own page cache, its memory less 96 MiB.")
 COLUMNS = ("panel", "guests", "arm", "config", "cache_mib", "seed", "completion_s", "disk_reads", "disk_read_mib")
 ORDER = ("private", "nfs", "xenfs-name", "xenfs-content")
 
@@ -59,7 +59,7 @@ def check(table, claims):
 
 def draw(plt, table):
     figure, axes = plt.subplots(2, 2, figsize=(9.6, 7))
-    panels = (("guests", "guests", "guests"), ("cache", "cache_mib", "cache (MiB)"))
+    panels = (("guests", "guests", "guests"), ("cache", "cache_mib", "size of the cache (MiB)"))
     for row, (panel, column, label) in zip(axes, panels):
         for axis, value, unit in zip(row, ("completion_s", "disk_read_mib"),
                                      ("time until the last build ends (s)", "read from the disk, in all (MiB)")):
@@ -72,7 +72,7 @@ def draw(plt, table):
                 axis.set_xscale("log", base=2)
                 axis.xaxis.set_major_formatter("{x:g}")
             elif by_arm:
-                axis.set_xticks(sorted(table[table.panel == "guests"].guests.unique()))
+                ticks(axis, table[table.panel == "guests"].guests)
     axes[0][0].legend(frameon=False)
     return figure
 

@@ -75,7 +75,7 @@ def draw(plt, table):
     axes[0].axhline(held.quota_pages.mean() / PAGES_PER_MIB, color="#000000", linestyle=":", linewidth=1, label="its credit")
     axes[0].bar(0, 0, color="#666666", label="paid for")
     axes[0].bar(0, 0, color="#666666", alpha=0.35, hatch="//", edgecolor="white", label="unpaid")
-    axes[0].set_xticks(range(len(names)), names)
+    axes[0].set_xticks(range(len(names)), names, fontsize=8.5)
     axes[0].set(ylabel="held by the hostile guest (MiB)")
     axes[0].legend(frameon=False)
     axes[0].grid(axis="x", visible=False)
@@ -85,7 +85,7 @@ def draw(plt, table):
         for j, (guest, value) in enumerate(price.items()):
             axes[1].bar(i + (j - (len(price) - 1) / 2) * 0.18, value, 0.15, color=COLOURS[charging])
         axes[1].text(i, 1.09, f"Jain {jain(price):.2f}", ha="center", fontsize=8.5)
-    axes[1].set_xticks(range(len(names)), names)
+    axes[1].set_xticks(range(len(names)), names, fontsize=8.5)
     axes[1].set(ylabel="paid for a page held, guests 1 to 4 (pages)", ylim=(0, 1.2))
     axes[1].grid(axis="x", visible=False)
     axes[1].set_axisbelow(True)

@@ -1,5 +1,6 @@
 """iozone's surface: throughput over file size and record size, one panel an arm."""
 import numpy
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.style import look
 
@@ -61,6 +62,13 @@ def edges(centres):
         if len(centres) > 1 else numpy.array([centres[0] / 2 ** 0.5, centres[0] * 2 ** 0.5])
 
 
+def plain(axis):
+    """A logarithmic axis with numbers at 1, 2 and 5 of each decade."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter("{x:g}")
+
+
 def draw(plt, table):
     from matplotlib.colors import LogNorm
     shown = table[table.test == SHOWN]
@@ -84,7 +92,8 @@ def draw(plt, table):
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("record size (KiB)")
-    figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="bottom", shrink=0.6)
+    bar = figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="bottom", shrink=0.6)
+    plain(bar.ax.xaxis)
     last = axes[-1]
     for arm in arms:
         speed = by_size(shown[shown.arm == arm])
@@ -96,7 +105,8 @@ def draw(plt, table):
     last.set(title="median over record sizes", xlabel="file size (MiB)", ylabel="reread (MiB/s)", yscale="log")
     last.set_xscale("log", base=2)
     last.xaxis.set_major_formatter("{x:g}")
-    last.legend(frameon=False, loc="lower left")
+    last.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.26), fontsize=8)
+    plain(last.yaxis)
     return figure
 
 

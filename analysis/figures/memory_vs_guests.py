@@ -1,5 +1,5 @@
 """Host pages that hold file data, against the number of guests that build the same tree."""
-from analysis.style import look
+from analysis.style import look, ticks
 
 TITLE = "Host memory for file data, by number of guests"
 CAPTION = ("Each guest builds Linux 6.1 from one source tree and toolchain. Left: all guests build the same "
@@ -73,7 +73,7 @@ def draw(plt, table):
             axis.plot(pages.index, pages / PAGES_PER_MIB,
                       linestyle=":" if arm == "oracle" else "-", **look(arm))
         axis.set(title=title, xlabel="guests")
-        axis.set_xticks(sorted(table.guests.unique()))
+        ticks(axis, table[table.config == config].guests)
         axis.set_ylim(bottom=0)
     axes[0].set_ylabel("peak file data on the host (MiB)")
     axes[0].legend(frameon=False)

@@ -59,10 +59,6 @@ def check(table, claims):
         share = coverage(by["satori"])
         claims.check("found at I/O time: at least 85 % of the sharing that there is, over the whole build", share >= 0.85,
                      f"{share:.1%} of the oracle's", published="94 %", source="Satori, USENIX ATC 2009", known_how="A")
-    if "oracle" in by:
-        claims.check("the oracle shares all that is equal at each instant",
-                     bool((by["oracle"].saved_pages == by["oracle"].possible_pages).all()),
-                     f"{by['oracle'].saved_pages.max():,.0f} pages at the most")
     if {"ksm", "xlh"} <= by.keys():
         final = by["ksm"].saved_pages.iloc[-1]
         ahead = time_to(by["ksm"], final / 2) - time_to(by["xlh"], final / 2)

@@ -38,7 +38,7 @@ def draw(plt, table):
     for grants in [g for g in GRANTS if g in by]:
         axes[0].plot(by[grants].index, by[grants] / 1000, **look(grants, GRANTS))
     axes[0].plot(list(PUBLISHED), [v / 1000 for v in PUBLISHED.values()], linestyle="none", marker="o", markersize=10,
-                 markerfacecolor="none", markeredgecolor="black", label="mapped, published")
+                 markerfacecolor="none", markeredgecolor="black", label="mapped, published [V]")
     axes[0].set(xlabel="guests", ylabel="thousand IOPS, all guests")
     axes[0].legend(frameon=False)
     waits = curves(table, "flush_wait_us")

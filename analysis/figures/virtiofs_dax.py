@@ -4,7 +4,7 @@ from analysis.style import REMOTE, curve, look, over_seeds, whisker
 TITLE = "virtiofs: the DAX window, and 9p beside it"
 CAPTION = ("IOPS of 4 KiB reads of one file that the host has cached, in one guest. Left: random reads by mmap through a DAX window, "
            "over the window's size as a share of the file's; the published file has 4 GiB, the quick scale's 256 MiB, with windows in proportion. "
-           "Middle and right: the bars, hollow where published. Fitted to a published value: a miss's cost (window of a quarter), "
+           "Middle and right: the bars, hollow where published [V]. Fitted to a published value: a miss's cost (window of a quarter), "
            "a hit's (window of twice the file), fio's own CPU time with read() (virtiofs auto). All else is predicted.")
 COLUMNS = ("part", "mode", "window_mib", "file_mib", "seed", "iops", "ranges_reclaimed")
 SOURCE = "measurements posted with virtiofs' DAX patches, 2020"
@@ -71,8 +71,8 @@ def draw(plt, table):
     stats = over_seeds(rows.assign(share=(rows.window_mib / rows.file_mib).round(4)), "share", "iops")
     curve(axis, stats, **{**look("virtiofs-dax", REMOTE), "label": "simulated"})
     axis.plot(list(PUBLISHED_WINDOW), list(PUBLISHED_WINDOW.values()), linestyle="none", marker="o", markersize=9,
-              markerfacecolor="none", markeredgecolor="black", label="published")
-    axis.axhline(PUBLISHED_NO_DAX, color="black", linestyle=":", linewidth=1, label="no DAX, published")
+              markerfacecolor="none", markeredgecolor="black", label="published [V]")
+    axis.axhline(PUBLISHED_NO_DAX, color="black", linestyle=":", linewidth=1, label="no DAX, published [V]")
     if "virtiofs-auto" in mmap:
         axis.axhline(mmap["virtiofs-auto"], color=look("virtiofs-auto", REMOTE)["color"], linestyle="--", linewidth=1.2,
                      label="no DAX, simulated")
