@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <random>
 
 #include "real/libxenfs/session.h"
 #include "real/mount/tests/mount_rig.h"
@@ -266,6 +267,112 @@ TEST_F(Libxenfs, ATruncationTakesPagesFromTheMapping) {
         *mapped.as<char>(8192) = 'y';
         EXPECT_EQ(bytes(1 - who, name, 8193)[8192], 'y');
     }
+}
+
+/// Drawn steps in two guests against an oracle: write(2), stores, reads both ways, mappings that
+/// come and go in parts, truncations after which mappings are renewed.
+TEST_F(Libxenfs, DrawnStepsMatchAnOracle) {
+    const char* const given = std::getenv("XENFS_SEED");
+    const std::uint64_t seed =
+        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    std::mt19937_64 random(seed);
+    const auto draw = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
+    constexpr std::size_t most = 24 * page_size;
+    std::string oracle(most / 2, 'o');
+    make("file", oracle);
+    std::vector<xenfs::File> files;
+    for (const xenfs::Mount& mount : mounts_) files.push_back(mount.open("file", O_RDWR));
+    struct Mapped {
+        std::size_t guest, offset, length;
+        char* at;
+        bool write;
+    };
+    std::vector<Mapped> mapped;
+    const auto renew = [&](const Mapped& m) {
+        ASSERT_EQ(xenfs_msync(m.at, m.length, MS_ASYNC | MS_INVALIDATE), 0) << xenfs_error();
+    };
+    for (int step = 0; step < 1500 && !HasFailure(); ++step) {
+        SCOPED_TRACE(step);
+        const xenfs::File& file = files[draw(2)];
+        const std::size_t offset = draw(oracle.size() + 1);
+        const std::size_t length = draw(std::min<std::size_t>(most - offset, 9000)) + 1;
+        const std::size_t in_file = std::min(length, oracle.size() - offset);
+        switch (draw(9)) {
+            case 0: {
+                const std::string text(length, static_cast<char>('a' + draw(26)));
+                ASSERT_EQ(file.write(text.data(), length, static_cast<off_t>(offset)), length);
+                const bool grew = offset + length > oracle.size();
+                if (grew) oracle.resize(offset + length);
+                oracle.replace(offset, length, text);
+                for (const Mapped& m : mapped) {
+                    if (grew) renew(m);
+                }
+                break;
+            }
+            case 1: {
+                oracle.resize(draw(most), 0);
+                file.resize(static_cast<off_t>(oracle.size()));
+                for (const Mapped& m : mapped) renew(m);
+                break;
+            }
+            case 2:
+            case 3: {
+                const std::size_t guest = draw(2), first = draw(20);
+                const std::size_t pages = 1 + draw(8);
+                const bool write = draw(2) == 0;
+                void* const at = xenfs_map(files[guest].get(), pages * page_size,
+                                           write ? PROT_READ | PROT_WRITE : PROT_READ,
+                                           static_cast<off_t>(first * page_size));
+                ASSERT_NE(at, MAP_FAILED) << xenfs_error();
+                mapped.push_back(
+                    {guest, first * page_size, pages * page_size, static_cast<char*>(at), write});
+                break;
+            }
+            case 4: {  // one end of a mapping, or all of it
+                if (mapped.empty()) break;
+                Mapped& m = mapped[draw(mapped.size())];
+                const std::size_t part = std::min(m.length, (1 + draw(4)) * page_size);
+                ASSERT_EQ(xenfs_unmap(m.at, part), 0) << xenfs_error();
+                m.at += part;
+                m.offset += part;
+                m.length -= part;
+                if (m.length == 0) {
+                    m = mapped.back();
+                    mapped.pop_back();
+                }
+                break;
+            }
+            case 5: {
+                std::string got(length, 0);
+                ASSERT_EQ(file.read(got.data(), length, static_cast<off_t>(offset)), in_file);
+                ASSERT_TRUE(oracle.compare(offset, in_file, got, 0, in_file) == 0);
+                break;
+            }
+            default: {  // a load or a store
+                if (mapped.empty()) break;
+                Mapped& m = mapped[draw(mapped.size())];
+                if (m.offset >= oracle.size()) break;
+                const std::size_t there = std::min(m.length, oracle.size() - m.offset);
+                ASSERT_EQ(std::memcmp(m.at, oracle.data() + m.offset, there), 0);
+                if (!m.write && draw(4) == 0) {
+                    ASSERT_EQ(xenfs_protect(m.at, m.length, PROT_READ | PROT_WRITE), 0);
+                    m.write = true;
+                }
+                if (!m.write) break;
+                const std::size_t in = draw(there);
+                oracle[m.offset + in] = m.at[in] = static_cast<char>('A' + draw(26));
+            }
+        }
+    }
+    for (const Mapped& m : mapped) EXPECT_EQ(xenfs_unmap(m.at, m.length), 0);
+    for (std::size_t guest = 0; guest < 2; ++guest) {
+        EXPECT_TRUE(bytes(guest, "file", oracle.size()) == oracle);
+    }
+    files[0].sync();
+    std::string stored(oracle.size(), 0);
+    std::ifstream(rig_->tree() / "file").read(stored.data(), static_cast<long>(stored.size()));
+    EXPECT_TRUE(stored == oracle);
 }
 
 TEST_F(Libxenfs, AForkedChildSharesAndOutlivesItsParent) {
