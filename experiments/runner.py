@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def batches_of(options, runs):
     for run in sorted(runs, key=lambda run: -run.weight):
         groups.setdefault((run.python, str(dict(run.settings).get("workload.captures", run.scenario))), []).append(run)
     directory = options.out / "batches"
+    shutil.rmtree(directory, ignore_errors=True)  # of earlier calls: what they made is in runs/
     make_directory(directory)
     out = {}
     for group in groups.values():
@@ -173,9 +175,16 @@ def simulate(options, runs, what="", may_fail=False):
     if may_fail and all(reasons.values()):
         return reasons
     if failed:
+        of_batches = [text for text in map(last_line, sorted((options.out / "batches").glob("*.log"))) if text]
+        unwritten = next((text for text in of_batches if "cannot be written" in text), None)
+        # A disk so full that not even the log was written.
+        if not unwritten and shutil.disk_usage(options.out).free < 1 << 16:
+            unwritten = f"{options.out}: cannot be written to: No space left on device"
+        if unwritten:
+            raise Failure(f"{unwritten.removeprefix('xenfs-sim: ')}; {len(missing) - len(failed)} of {len(missing)} runs are done and kept", 2)
         for key, run in list(failed.items())[:10]:
             where = " ".join(f"{axis}={value}" for axis, value in run.labels)
-            why = reasons[key] or next((text for text in map(last_line, sorted((options.out / "batches").glob("*.log"))) if text), "")
+            why = reasons[key] or next(iter(of_batches), "")
             print(f"[reproduce] {run.figure} ({where}): {why or 'did not run; see ' + str(log)}", file=sys.stderr)
         raise Failure(f"{len(failed)} of {len(missing)} runs failed; the others are kept", 1)
     return {}

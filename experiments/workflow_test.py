@@ -29,6 +29,9 @@ for entry in json.loads(pathlib.Path(list_file).read_text()):
         pathlib.Path(entry["log"]).write_text("the run failed: as it was told to\\n")
         status = 1
         continue
+    if os.environ.get("STAND_IN_FULL"):
+        print(f"xenfs-sim: {{entry['json']}}: cannot be written: No space left on device", file=sys.stderr)
+        sys.exit(2)
     decides = [s for s in entry["set"] if not s.startswith(("costs.xen.hypercall", "seed"))]
     number = int(hashlib.sha256(" ".join(decides).encode()).hexdigest()[:6], 16)
     result = {{
@@ -128,6 +131,13 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
     monkeypatch.delenv("STAND_IN_FAILS")
     assert reproduce_in(bench) == 0
     assert len(calls(bench)) == 4 + 2
+
+
+def test_a_full_disk_is_one_sentence(bench, monkeypatch, capsys):
+    monkeypatch.setenv("STAND_IN_FULL", "1")
+    with pytest.raises(reproduce.Failure, match="json: cannot be written: No space left on device; 0 of 4 runs are done and kept") as stop:
+        reproduce_in(bench)
+    assert stop.value.code == 2 and "did not run" not in capsys.readouterr().err
 
 
 def test_an_interrupted_reproduce_goes_on_from_there(bench):
