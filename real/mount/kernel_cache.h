@@ -14,7 +14,8 @@
 //   this guest holds for as long as its own request in that directory is under way: two guests that
 //   change one directory would wait for each other. So names are kept only where the kernel has
 //   epochs (Linux 6.16, FUSE 7.44): one notification, without any lock, makes it look up every name
-//   again. Elsewhere it asks for each name each time.
+//   again. Elsewhere it asks for each name each time, unless the mount's owner gives up the promise
+//   for names (names=SECONDS): a walk of a path is a request for each of its parts.
 // - Pages: kept for programs and shared objects (Xen maps granted pages no-execute, so their text
 //   must be in ordinary memory), and for whatever is mapped MAP_PRIVATE. They go by
 //   FUSE_NOTIFY_INVAL_INODE with a range.
@@ -41,11 +42,16 @@ class KernelCache {
   public:
     static constexpr double forever_s = 86400.0 * 365;
 
-    KernelCache(Monitor& monitor, host::Clock& clock) : monitor_(monitor), clock_(clock) {}
+    /// `stale_names_s`: without epochs names are kept that long, whatever happens to them.
+    KernelCache(Monitor& monitor, host::Clock& clock, double stale_names_s)
+        : monitor_(monitor), clock_(clock), stale_names_s_(stale_names_s) {}
     /// When the session lives; `epochs`: the kernel knows FUSE_NOTIFY_INC_EPOCH.
     void start(fuse_session* session, bool epochs);
     void stop() { session_ = nullptr; }
-    bool keeps_names() const { return epochs_; }
+    /// Seconds that the kernel may keep a name, which the client `holds` or not.
+    double name_timeout(bool holds) const {
+        return epochs_ && holds ? forever_s : stale_names_s_;
+    }
 
     // What the kernel knows of an inode: counted as FUSE counts it.
     void told_of(NodeId node, bool directory);
@@ -78,6 +84,7 @@ class KernelCache {
 
     Monitor& monitor_;
     host::Clock& clock_;
+    const double stale_names_s_;
     fuse_session* session_ = nullptr;
     bool epochs_ = false;
     std::unordered_map<NodeId, Inode> inodes_;

@@ -86,6 +86,9 @@ int main(int argc, char** argv) {
     } catch (const MountError& error) {
         return fail(error.what(), 2);
     }
+    // systemd's convention for what an initrd starts and the root file system hangs on: not to be
+    // killed with all other processes at the end.
+    if (access("/etc/initrd-release", F_OK) == 0) argv[0][0] = '@';
     rlimit files{};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;

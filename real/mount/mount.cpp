@@ -111,7 +111,7 @@ class Arguments {
 Mount::Mount(const Options& options)
     : options_(options),
       seat_(take_seat(options)),
-      kernel_(seat_->monitor(), seat_->host().clock()) {
+      kernel_(seat_->monitor(), seat_->host().clock(), options.stale_names_s) {
     connect();
     try {
         mount_session();

@@ -88,9 +88,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         fuse_entry_param entry{};
         entry.ino = opened->node;
         entry.attr = stat_of(*attr);
-        if (mount.kernel().keeps_names() && mount.client().holds_name(parent, name)) {
-            entry.entry_timeout = KernelCache::forever_s;
-        }
+        entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
         mount.kernel().told_of(entry.ino, false);
         if (fuse_reply_create(request, &entry, info) != 0) {
             mount.kernel().forgot(entry.ino, 1);

@@ -23,12 +23,11 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* text) {
                 if ((error == ENOENT || error == ESTALE) && attempt < 8) continue;
                 return error == ESTALE ? ENOENT : error;
             }
-            if (node.error() != ENOENT || !mount.kernel().keeps_names() ||
-                !mount.client().holds_name(parent, name)) {
-                return node.error();
-            }
+            if (node.error() != ENOENT) return node.error();
             fuse_entry_param none{};
-            none.entry_timeout = KernelCache::forever_s;
+            none.entry_timeout =
+                mount.kernel().name_timeout(mount.client().holds_name(parent, name));
+            if (none.entry_timeout == 0) return ENOENT;
             fuse_reply_entry(request, &none);
             return answered;
         }
@@ -191,9 +190,7 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
     if (!changed && mount.client().holds_attributes(node)) {
         entry.attr_timeout = KernelCache::forever_s;
     }
-    if (mount.kernel().keeps_names() && mount.client().holds_name(parent, name)) {
-        entry.entry_timeout = KernelCache::forever_s;
-    }
+    entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
     // Before the answer: a notice that comes right behind it must find the inode in our books.
     mount.kernel().told_of(node, attr->type == client::FileType::directory);
     if (fuse_reply_entry(request, &entry) != 0) mount.kernel().forgot(node, 1);

@@ -17,6 +17,7 @@ const char* const usage_text =
     "options:\n"
     "  device=N           which device of this guest (default 0)\n"
     "  cache=text|none|all   what the guest's kernel may keep copies of (default text: programs)\n"
+    "  names=SECONDS      how late another guest's change of a name may be seen (default 0)\n"
     "  memory=MIB         the mount's own frames (default 256)\n"
     "  mapping=MIB        shared frames kept mapped (default 256)\n"
     "  readahead=PAGES    largest window (default 32; 0: none)\n"
@@ -75,6 +76,8 @@ void set(Options& options, std::string_view key, std::string_view value) {
         } else {
             throw MountError(fmt::format("option cache={}: give text, none or all", value));
         }
+    } else if (key == "names") {
+        options.stale_names_s = number<std::uint32_t>(key, value, 0, 3600);
     } else if (key == "memory") {
         options.memory_mib = number<std::uint32_t>(key, value, 4, 1u << 20);
     } else if (key == "mapping") {

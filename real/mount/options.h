@@ -33,6 +33,7 @@ struct Options {
     std::uint32_t domain = 0;        ///< local host: its wanted number; 0: any
     std::uint32_t memory_mib = 256;  ///< frames of its own that the mount may use
     KernelPages kernel_pages = KernelPages::text;
+    std::uint32_t stale_names_s = 0;  ///< how late another guest's change of a name may be seen
     client::ClientConfig client;
 
     std::vector<std::string> fuse;  ///< words for libfuse and the kernel

@@ -7,7 +7,7 @@ import shutil
 
 from packages import run
 
-SIZE_MIB = 4096  # sparse
+SIZE_MIB = 6144  # sparse
 BIG_MIB, SMALL_FILES = 2, 30  # a request takes 10 ms under emulation, and 200 ms on a busy machine
 
 
@@ -36,10 +36,34 @@ def fill(tree, tools):
     (tree / "export/stable-sums").write_text("".join(sums))
 
 
-def make(directory, tools):
-    """directory/disk, anew."""
-    tree, image = pathlib.Path(directory) / "tree", pathlib.Path(directory) / "disk"
-    fill(tree, tools)
+def format_image(tree, image):
+    """An ext4 file system of what lies under `tree`, whose own directory is not part of it."""
     image.unlink(missing_ok=True)
-    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "root_owner=0:0", "-d", str(tree), str(image), f"{SIZE_MIB}M"],
+    # Into a name of its own first: what is interrupted leaves nothing that looks whole.
+    unfinished = image.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    run(["mkfs.ext4", "-q", "-F", "-m", "0", "-N", "400000", "-E", "root_owner=0:0", "-d", str(tree), str(unfinished), f"{SIZE_MIB}M"],
         "making dom0's disk")
+    unfinished.rename(image)
+
+
+def make(directory, tools, root=None):
+    """directory/disk, anew: /export, and as /root what guests boot from, where it is given."""
+    directory = pathlib.Path(directory)
+    fill(directory / "tree", tools)
+    if root is not None:
+        run(["cp", "-al", str(root), str(directory / "tree/root")], "adding what guests boot from")
+    format_image(directory / "tree", directory / "disk")
+
+
+def make_kernel(directory, root):
+    """directory/kernel-disk, where it is not there yet: a build that was broken off goes on with it."""
+    image = directory / "kernel-disk"
+    if image.exists():
+        return
+    tree = directory / "kernel-tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir()
+    run(["cp", "-al", str(root), str(tree / "root")], "adding what guests boot from")
+    format_image(tree, image)
+    shutil.rmtree(tree)

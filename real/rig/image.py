@@ -14,11 +14,13 @@ GUEST_MODULES = ("xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xen
 
 
 class Tree:
-    """A root file system in the making."""
+    """A root file system in the making; `fresh`: of nothing but busybox, else what stands there is added to."""
 
-    def __init__(self, directory, unpacked):
+    def __init__(self, directory, unpacked, fresh=True):
         self.root = pathlib.Path(directory)
         self.unpacked = pathlib.Path(unpacked)
+        if not fresh:
+            return
         shutil.rmtree(self.root, ignore_errors=True)
         for name in ("bin", "sbin", "dev", "proc", "sys", "tmp", "run", "etc", "root", "modules", "rig",
                      "usr/bin", "usr/lib", "lib", "lib64", "var/lib", "var/log"):

@@ -14,20 +14,22 @@ import disk  # noqa: E402
 import image  # noqa: E402
 import machine  # noqa: E402
 import packages  # noqa: E402
+import root  # noqa: E402
 from packages import RigError  # noqa: E402
 
 
 # In their order: seconds that each may take under emulation on a busy machine, and programs that it needs.
-TESTS = {"pool": (120, ("xenfs-probe",)),
-         "conformance": (300, ("xenfs-conformance",)),
-         "share": (300, ("xenfsd", "xenfs-mount")),
-         "counter": (200, ("xenfsd", "xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so")),
+TESTS = {"pool": (300, ("xenfs-probe",)),
+         "conformance": (900, ("xenfs-conformance",)),
+         "share": (600, ("xenfsd", "xenfs-mount")),
+         "counter": (400, ("xenfsd", "xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so")),
          "deaths": (400, ("xenfsd", "xenfs-mount")),
          "hostile": (300, ("xenfsd", "xenfs-mount", "xenfs-hostile")),
-         "small": (300, ("xenfsd", "xenfs-mount")),
-         "large": (600, ("xenfsd", "xenfs-mount"))}
-LONG = ("large",)  # with --long only, or by name
-FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000}  # what --full sets, in the environment of tests/lib.sh
+         "small": (600, ("xenfsd", "xenfs-mount")),
+         "large": (1500, ("xenfsd", "xenfs-mount")),
+         "root": (1500, ("xenfsd", "xenfs-mount"))}
+LONG = ("large", "root")  # with --long only, or by name
+FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000, "LONG_SECONDS": 50000}  # what --full sets, in the environment of tests/lib.sh
 # Where they stand; others stand everywhere.
 DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so", "xenfs-hostile")
 
@@ -36,13 +38,16 @@ def limit(name, full):
     return TESTS[name][0] * (40 if full else 1)
 
 
-def build(directory, job, programs, tests=(), environment=None):
-    """dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0."""
+def build(directory, job, programs, tests=(), environment=None, script=None):
+    """dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0; `script` is one that guests have."""
     unpacked = packages.prepare(directory)
     guest = image.Tree(directory / "guest", unpacked / "root")
     guest.add_modules(image.GUEST_MODULES)
     guest.add_program(unpacked / "root/usr/bin/xenstore", "bin/xenstore")
     guest.add_file(HERE / "init/guest.sh", "init", 0o755)
+    guest.add_file(HERE / "init/rig-commands.sh", "bin/rig-commands", 0o755)
+    if script is not None:
+        guest.add_file(script, "rig/script", 0o755)
     dom0 = image.Tree(directory / "dom0", unpacked / "root")
     dom0.add_modules(image.DOM0_MODULES)
     for program in image.DOM0_PROGRAMS:
@@ -54,7 +59,7 @@ def build(directory, job, programs, tests=(), environment=None):
     dom0.add_file(job, "rig/job", 0o755)
     for script in (HERE / "tests").glob("*.sh"):
         dom0.add_file(script, f"rig/tests/{script.name}")
-    (dom0.root / "rig/order").write_text("".join(f"{name} {limit(name, environment)}\n" for name in tests))
+    (dom0.root / "rig/order").write_text("".join(f"{name} {limit(name, bool(environment))}\n" for name in tests))
     for program in programs:
         for tree, others in ((guest, DOM0_ONLY), (dom0, GUEST_ONLY)):
             if program.name not in others:
@@ -64,7 +69,16 @@ def build(directory, job, programs, tests=(), environment=None):
     dom0.add_file(directory / "guest.cpio", "boot/guest.cpio")
     dom0.add_file(unpacked / "vmlinux", "boot/vmlinux")
     dom0.pack(directory / "dom0.cpio")
-    disk.make(directory, tools="large" in tests)
+    if "root" in tests:
+        root.prepare(directory, kernel=False)
+        root.add_rig(directory / "debian", HERE, unpacked / "root")
+        disk.make(directory, "large" in tests, directory / "debian")
+    elif job.name in ("kernel-build.sh",):
+        root.prepare(directory, kernel=True)
+        root.add_rig(directory / "debian-kernel", HERE, unpacked / "root")
+        disk.make_kernel(directory, directory / "debian-kernel")
+    else:
+        disk.make(directory, "large" in tests)
 
 
 def collect(directory, lines, phases):
@@ -92,20 +106,31 @@ def main(arguments=None):
     parser.add_argument("--bin", type=pathlib.Path, default=HERE.parent.parent / "build/release/bin",
                         help="where the project's programs are")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run SCRIPT in dom0; 'rig-guest N COMMAND' there runs a command in guest N")
+    run = commands.add_parser("run", help="run SCRIPT in dom0, where 'rig-guest N COMMAND' runs a command in guest N, or in a guest")
+    run.add_argument("--in", dest="place", default="dom0", metavar="DOMAIN", help="dom0 (the default), guest1, guest2 and so on")
     run.add_argument("script", type=pathlib.Path)
     run.add_argument("--limit", type=int, default=None, metavar="S", help="seconds that the script may take (default 900)")
     test = commands.add_parser("test", help="what must hold on a real Xen, run in dom0 and two guests")
     test.add_argument("names", nargs="*", metavar="NAME", help=f"only these of {', '.join(TESTS)}")
     test.add_argument("--long", action="store_true", help="also what takes more than a few minutes under emulation")
     test.add_argument("--full", action="store_true", help="files as large and as many as a real machine would have; hours under emulation")
+    kernel = commands.add_parser("kernel-build", help="build Linux tinyconfig in a guest that boots from a XenFS root; "
+                                 "hours under emulation, a build that was broken off goes on")
+    kernel.add_argument("--fresh", action="store_true", help="begin anew")
+    kernel.add_argument("--limit", type=int, default=6 * 3600, metavar="S", help="seconds that it may take (default six hours)")
     commands.add_parser("shell", help="dom0's prompt, with the guests running")
     options = parser.parse_args(arguments)
 
     if shutil.which("qemu-system-x86_64") is None:
         raise RigError("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86 seabios")
-    job = {"run": getattr(options, "script", None), "test": HERE / "tests/run.sh"}.get(options.command, HERE / "init/rig-guest.sh")
-    for path in (job, *options.program):
+    job = {"run": getattr(options, "script", None), "test": HERE / "tests/run.sh", "kernel-build": HERE / "tests/kernel-build.sh"}.get(options.command, HERE / "init/rig-guest.sh")
+    script = None
+    if getattr(options, "place", "dom0") != "dom0":
+        match = re.fullmatch(r"guest([1-9])", options.place)
+        if not match or int(match.group(1)) > options.guests:
+            raise RigError(f"--in {options.place}: give dom0" + "".join(f", guest{n + 1}" for n in range(options.guests)))
+        script, job = job, HERE / "tests/in-guest.sh"
+    for path in (script or job, *options.program):
         if not path.is_file():
             raise RigError(f"{path}: no such file")
     tests = getattr(options, "names", None) or [name for name in TESTS if name not in LONG or getattr(options, "long", False)]
@@ -120,19 +145,28 @@ def main(arguments=None):
             print(f"skipped: {name}: {', '.join(missing)} was not built")
             tests.remove(name)
     full = getattr(options, "full", False)
-    build(options.directory, job, programs + options.program, tests, FULL_SIZES if full else None)
+    if getattr(options, "fresh", False):
+        (options.directory / "kernel-disk").unlink(missing_ok=True)
+    environment = dict(FULL_SIZES) if full else {}
+    if script is not None:
+        environment.update(NUMBER=options.place[5:], RIG_GUEST_SECONDS=options.limit or machine.LIMITS["job"])
+    build(options.directory, job, programs + options.program, tests, environment, script)
+    extra = {}
+    if options.command == "kernel-build":
+        extra = {"disk": "kernel-disk", "memory_mib": 5120, "dom0_memory_mib": 1024}
     if options.command == "shell":
         return machine.shell(options.directory, guests=options.guests)
-    result, lines, phases = machine.boot(options.directory, guests=options.guests, job_limit_s=getattr(options, "limit", None) or
+    guests = 1 if options.command == "kernel-build" else options.guests
+    result, lines, phases = machine.boot(options.directory, guests=guests, job_limit_s=getattr(options, "limit", None) or
                                          (60 + sum(limit(name, full) for name in tests) if options.command == "test" else None),
-                                         show=lambda line: print(line, flush=True))
+                                         show=lambda line: print(line, flush=True), **extra)
     collect(options.directory, lines, phases)
     outcome = f"exited {result}"
     if options.command == "test":
         held, failed, skipped = (sum(line.startswith(word) for line in lines) for word in ("ok: ", "FAILED: ", "skipped: "))
         outcome = f"{held} held, {failed} failed, {skipped} skipped"
         result = result or int(failed > 0 or held == 0)
-    print(f"{job.name}: {outcome}, after {phases['powered-off']:.0f} s; "
+    print(f"{(script or job).name}: {outcome}, after {phases['powered-off']:.0f} s; "
           f"logs and figures: {options.directory / 'results'}")
     return result
 

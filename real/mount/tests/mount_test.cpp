@@ -333,6 +333,24 @@ TEST_F(MountTest, PermissionsAreTheKernels) {
     EXPECT_EQ(stat_at(at(0, "mine")).st_uid, 12345u);
 }
 
+TEST_F(MountTest, NamesThatMayBeKeptGoWithTheirTime) {
+    RigOptions options;
+    options.mount_options = "names=1";
+    start(options);
+    EXPECT_FALSE(fs::exists(at(0, "late")));
+    fill(at(1, "late"), "here");
+    EXPECT_TRUE(eventually([&] { return fs::exists(at(0, "late")); }));
+    fs::remove(at(1, "late"));
+    EXPECT_TRUE(eventually([&] { return !fs::exists(at(0, "late")); }));
+    // A guest's own changes are never late for itself.
+    EXPECT_FALSE(fs::exists(at(0, "own")));
+    fill(at(0, "own"), "mine");
+    EXPECT_EQ(content(at(0, "own")), "mine");
+    fs::rename(at(0, "own"), at(0, "other"));
+    EXPECT_FALSE(fs::exists(at(0, "own")));
+    EXPECT_EQ(content(at(0, "other")), "mine");
+}
+
 TEST_F(MountTest, AKilledMountLeavesNothingPinned) {
     start();
     fill(rig().tree() / "f", std::string(1 << 20, 'f'));

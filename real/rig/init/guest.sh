@@ -1,6 +1,6 @@
 #!/bin/sh
-# A guest's init: says that it is ready, then runs what dom0 asks for through xenstore
-# (data/rig/command, numbered), and leaves the exit code and output there.
+# A guest's init: its own small root, or with rig_root=OPTIONS on the kernel's line one that is mounted by
+# xenfs-mount with these options and switched to. Then commands from dom0.
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -11,18 +11,19 @@ while read -r module; do
 done </modules/order
 mount -t xenfs xenfs /proc/xen
 mkdir -p /mnt
-xenstore write data/rig ready
-done_before=0
-# One line at first and one for each change.
-xenstore watch data/rig-number | while read -r _; do
-    number=$(xenstore read data/rig-number 2>/dev/null)
-    [ -n "$number" ] && [ "$number" != "$done_before" ] || continue
-    done_before=$number
-    command=$(xenstore read data/rig-command | base64 -d)
-    sh -c "$command" >/tmp/output 2>&1 </dev/null
-    code=$?
-    cat /tmp/output
-    # xenstore takes 4 KiB at most, of a character set of its own: the end of the output, encoded.
-    xenstore write data/rig-output "$(tail -c 1500 /tmp/output | base64 | tr -d '\n')"
-    xenstore write data/rig-exit "$number $code"
+[ -n "$rig_root" ] || exec rig-commands
+
+# Systemd's convention, which xenfs-mount follows: what an initrd starts for the root's sake is named with an @.
+echo ID=rig >/etc/initrd-release
+mkdir -p /newroot
+tries=0
+until why=$(xenfs-mount xen /newroot -o "$rig_root" 2>&1); do
+    tries=$((tries + 1))
+    [ $tries -gt 10 ] && { echo "no root: $why"; poweroff -f; }
+    sleep 1
 done
+for place in proc sys dev; do mount --move /$place /newroot/$place; done
+mount -t tmpfs tmpfs /newroot/tmp
+mount -t tmpfs tmpfs /newroot/run
+# The mount's program stays in memory; the rest of this root is emptied.
+exec switch_root /newroot /sbin/rig-commands

@@ -1,7 +1,8 @@
 # A file larger than the guest's memory and than the shared cache: written, read, read again, at
 # random, verified by fio, which runs from the mount.
 . /rig/tests/lib.sh
-size=${LARGE_MIB:-96}
+size=${LARGE_MIB:-192}
+export RIG_GUEST_SECONDS=${LONG_SECONDS:-500}
 CACHE_SIZE=${LARGE_CACHE:-32MiB} serve
 mount_guest 1 || exit 1
 fio="cd /tmp && LD_LIBRARY_PATH=/mnt/tools/lib /mnt/tools/fio --name=large --filename=/mnt/large --size=${size}m --ioengine=psync

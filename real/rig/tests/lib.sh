@@ -30,14 +30,15 @@ size = "${CACHE_SIZE:-64MiB}"
 level = "info"
 [[export]]
 name = "/"
-path = "/srv/export"
+path = "${EXPORT:-/srv/export}"
 [[export.guest]]
 name = "guest1"
-quota = "32MiB"
+quota = "${QUOTA_OF_GUEST1:-32MiB}"
 [[export.guest]]
 name = "guest2"
 quota = "${QUOTA_OF_GUEST2:-32MiB}"
 TOML
+    ulimit -n 262144 # as the systemd unit has it
     xenfsd -c /tmp/xenfsd.toml >>/tmp/xenfsd.log 2>&1 &
     daemon=$!
 }
@@ -54,6 +55,13 @@ await_offer() {
 mount_guest() {
     await_offer $1 || return 1
     rig-guest $1 "mkdir -p /mnt; xenfs-mount xen /mnt -o memory=16,mapping=24${2:+,$2}" || { failed "guest$1 mounts"; return 1; }
+}
+# Boots guest N anew, with a root file system that xenfs-mount mounts there: MIB of memory, VCPUS, its OPTIONS.
+boot_from_xenfs() { # N MIB VCPUS OPTIONS
+    xl destroy guest$1
+    sed -i -e "s/^memory = .*/memory = $2/" -e "s/^vcpus = .*/vcpus = $3/" -e 's/ rig_root=[^"]*//' \
+        -e "s/^extra = \"\(.*\)\"/extra = \"\1 rig_root=$4\"/" -e "s/^max_maptrack_frames = .*/max_maptrack_frames = 1024/" /tmp/guest$1.cfg
+    rig-boot $1
 }
 unserve() {
     for number in 1 2; do rig-guest $number "umount /mnt"; done

@@ -3,6 +3,8 @@
 . /rig/tests/lib.sh
 serve
 mount_guest 1 && mount_guest 2 || exit 1
+check "xenfsd has given up what it does not need" grep -q 'CapEff:	00000000812041df' /proc/$daemon/status
+check "and cannot get it back" grep -q 'NoNewPrivs:	1' /proc/$daemon/status
 before=$(disk_reads)
 check "guest1 reads what is in the tree" rig-guest 1 "cd /mnt && md5sum -c stable-sums >/tmp/sums || { grep -v OK /tmp/sums | head -n 3; false; }"
 between=$(disk_reads)
@@ -28,4 +30,7 @@ check "dom0 searches the guests' files while they run" [ "$(grep -rl needle /srv
 tar -cf /tmp/backup.tar -C /srv/export work && mkdir -p /tmp/restored && tar -xf /tmp/backup.tar -C /tmp/restored
 check "dom0 backs them up" cmp /tmp/restored/work/copy /srv/export/big
 rm -rf /tmp/backup.tar /tmp/restored
+rig-guest 1 "echo 'nobody:x:65534:65534:nobody:/:/bin/sh' >/etc/passwd; mkdir -m 1777 /mnt/everybodys"
+check "a user who is not root reads, and writes where he may" rig-guest 1 "su nobody -c 'cat /mnt/many/1 >/dev/null && echo mine >/mnt/everybodys/his && ! echo no 2>/dev/null >/mnt/his'"
+check "what he makes is his" [ "$(rig-guest 2 'stat -c %u /mnt/everybodys/his')" = 65534 ]
 unserve

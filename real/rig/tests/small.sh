@@ -1,6 +1,7 @@
 # Two guests create, rename, list and remove many small files at once; all see the same tree.
 . /rig/tests/lib.sh
-files=${SMALL_FILES:-16}
+files=${SMALL_FILES:-200}
+export RIG_GUEST_SECONDS=${LONG_SECONDS:-500}
 serve
 mount_guest 1 && mount_guest 2 || exit 1
 mkdir -p /srv/export/small
