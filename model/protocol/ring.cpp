@@ -31,18 +31,17 @@ std::uint32_t load_length(std::byte* slot) {
 }
 
 /// Publishes `producer` and tells whether the consumer's threshold was passed by this one entry.
-/// The full fence orders our index before our look at its threshold; the consumer orders its
-/// threshold before its last look at our index: one of the two always sees the other.
+/// Here our index comes before our look at the consumer's threshold, there the threshold before the
+/// last look at our index, and all four are in the one order of sequentially consistent operations:
+/// one of the two always sees the other.
 bool publish(std::uint32_t& word, std::uint32_t producer, std::uint32_t& event) {
-    store_release(word, producer);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    return producer - load_relaxed(event) < 1u;
+    std::atomic_ref<std::uint32_t>(word).store(producer, std::memory_order_seq_cst);
+    return producer - std::atomic_ref<std::uint32_t>(event).load(std::memory_order_seq_cst) < 1u;
 }
 
 bool final_check(std::uint32_t& event, std::uint32_t consumer, std::uint32_t& producer) {
-    store_relaxed(event, consumer + 1);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    return load_acquire(producer) != consumer;
+    std::atomic_ref<std::uint32_t>(event).store(consumer + 1, std::memory_order_seq_cst);
+    return std::atomic_ref<std::uint32_t>(producer).load(std::memory_order_seq_cst) != consumer;
 }
 
 std::uint64_t all_slots(std::uint32_t count) {

@@ -80,10 +80,10 @@ Result<std::vector<host::FoundEntry>> LocalGrants::all() const {
     for (GrantRef next = 0;;) {
         const Reply reply = link_.call(Writer(Call::entries_all).put(next));
         if (reply.error != 0) return Errno{reply.error};
-        const auto piece = reply.rest().take_rest<host::FoundEntry>();
-        if (piece.empty()) return found;
-        found.insert(found.end(), piece.begin(), piece.end());
-        next = piece.back().reference + 1;
+        const std::size_t before = found.size();
+        for (const host::FoundEntry& one : reply.rest().take_rest<host::FoundEntry>()) found.push_back(one);
+        if (found.size() == before) return found;
+        next = found.back().reference + 1;
     }
 }
 

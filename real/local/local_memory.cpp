@@ -66,10 +66,10 @@ Result<std::vector<host::OwnedFrame>> LocalFrames::all() const {
     for (Frame next = 0;;) {
         const Reply reply = link_.call(Writer(Call::frames_all).put(next));
         if (reply.error != 0) return Errno{reply.error};
-        const auto piece = reply.rest().take_rest<host::OwnedFrame>();
-        if (piece.empty()) return found;
-        found.insert(found.end(), piece.begin(), piece.end());
-        next = piece.back().frame + 1;
+        const std::size_t before = found.size();
+        for (const host::OwnedFrame& one : reply.rest().take_rest<host::OwnedFrame>()) found.push_back(one);
+        if (found.size() == before) return found;
+        next = found.back().frame + 1;
     }
 }
 

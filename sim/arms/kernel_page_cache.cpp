@@ -230,14 +230,7 @@ void KernelPageCache::unmap(NodeId node, std::uint64_t first, std::size_t count)
         const std::size_t now = std::min<std::uint64_t>(chunk, end - page);
         pages_.find_run(file(node), static_cast<std::uint32_t>(page), {slots.data(), now});
         for (std::size_t i = 0; i < now; ++i) {
-            const PageKey key{file(node), static_cast<std::uint32_t>(page + i)};
-            if (!orphans_.empty()) {
-                if (const auto orphan = orphans_.find(key); orphan != orphans_.end()) {
-                    let_go(Hold{key, orphan->second.front().first});
-                    continue;
-                }
-            }
-            if (slots[i] != cache::kNoSlot && pages_.pins(slots[i]) > 0) pages_.unpin(slots[i]);
+            unmap_page({file(node), static_cast<std::uint32_t>(page + i)}, slots[i]);
         }
         page += now;
     }

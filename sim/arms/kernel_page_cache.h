@@ -108,6 +108,11 @@ class KernelPageCache {
         PageKey key;
         Frame frame = no_frame;
     };
+    /// A page that was dropped by name while somebody had it: who, of the pins that it had.
+    struct Orphan {
+        Frame frame = no_frame;
+        std::uint32_t holds = 0, maps = 0;
+    };
     static constexpr std::size_t chunk = 64;  ///< pages looked up at once
 
     static std::uint32_t file(NodeId node) { return static_cast<std::uint32_t>(node); }
@@ -124,6 +129,9 @@ class KernelPageCache {
     Hold hold(Slot slot);
     void let_go(const Hold& hold);
     void let_go(std::vector<Hold>& holds);
+    std::uint32_t holds_of(Frame frame) const;
+    void unmap_page(PageKey key, Slot slot);
+    void leave_orphan(PageKey key, std::vector<Orphan>& list, std::size_t place);
     void dropped(const std::vector<cache::Evicted>& pages);
 
     // kernel_page_cache_dirty.cpp
@@ -144,10 +152,11 @@ class KernelPageCache {
     std::array<host::Piece, chunk> pieces_;  ///< built and used without a yield between
     std::size_t frames_ = 0;                 ///< taken from the domain, wherever they are now
     std::vector<Frame> spare_;
-    std::map<PageKey, std::vector<std::pair<Frame, std::uint32_t>>> orphans_;  ///< dropped, held
-    std::unordered_map<NodeId, std::uint32_t> writing_;                        ///< runs under way
-    std::unordered_map<NodeId, int> errors_;  ///< of write-backs nobody waited for
-    std::unique_ptr<host::Gate> changed_;     ///< a page was filled or written
+    std::unordered_map<Frame, std::uint32_t> holds_;     ///< of a frame's pins; the others are maps
+    std::map<PageKey, std::vector<Orphan>> orphans_;     ///< a page may be dropped more than once
+    std::unordered_map<NodeId, std::uint32_t> writing_;  ///< runs under way
+    std::unordered_map<NodeId, int> errors_;             ///< of write-backs nobody waited for
+    std::unique_ptr<host::Gate> changed_;                ///< a page was filled or written
     std::unique_ptr<host::Gate> flusher_;
     bool flusher_idle_ = false;
     KernelCacheStats stats_;

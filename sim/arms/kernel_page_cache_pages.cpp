@@ -179,10 +179,19 @@ void KernelPageCache::release_spare() {
 
 KernelPageCache::Hold KernelPageCache::hold(Slot slot) {
     pages_.pin(slot);
+    ++holds_[pages_.frame(slot)];
     return {pages_.key(slot), pages_.frame(slot)};
 }
 
+std::uint32_t KernelPageCache::holds_of(Frame frame) const {
+    const auto found = holds_.find(frame);
+    return found == holds_.end() ? 0 : found->second;
+}
+
 void KernelPageCache::let_go(const Hold& hold) {
+    const auto held = holds_.find(hold.frame);
+    assert(held != holds_.end() && "let go of what is not held");
+    if (--held->second == 0) holds_.erase(held);
     const Slot slot = pages_.find(hold.key);
     if (slot != cache::kNoSlot && pages_.frame(slot) == hold.frame) {
         pages_.unpin(slot);
@@ -191,13 +200,40 @@ void KernelPageCache::let_go(const Hold& hold) {
     const auto found = orphans_.find(hold.key);
     assert(found != orphans_.end() && "a held page that is nowhere");
     auto& list = found->second;
-    const auto orphan = std::find_if(list.begin(), list.end(),
-                                     [&](const auto& entry) { return entry.first == hold.frame; });
-    assert(orphan != list.end());
-    if (--orphan->second > 0) return;
-    release_frame(orphan->first);
-    list.erase(orphan);
-    if (list.empty()) orphans_.erase(found);
+    const auto orphan = std::find_if(
+        list.begin(), list.end(), [&](const Orphan& entry) { return entry.frame == hold.frame; });
+    assert(orphan != list.end() && orphan->holds > 0);
+    --orphan->holds;
+    leave_orphan(hold.key, list, static_cast<std::size_t>(orphan - list.begin()));
+}
+
+/// One mapping of the page ends: of the page that was dropped by that name, if any is mapped (it
+/// was mapped first), else of the one that is there.
+void KernelPageCache::unmap_page(PageKey key, Slot slot) {
+    if (!orphans_.empty()) {
+        if (const auto found = orphans_.find(key); found != orphans_.end()) {
+            auto& list = found->second;
+            const auto mapped = std::find_if(list.begin(), list.end(),
+                                             [](const Orphan& entry) { return entry.maps > 0; });
+            if (mapped != list.end()) {
+                --mapped->maps;
+                leave_orphan(key, list, static_cast<std::size_t>(mapped - list.begin()));
+                return;
+            }
+        }
+    }
+    assert(slot != cache::kNoSlot && pages_.pins(slot) > holds_of(pages_.frame(slot)) &&
+           "unmap of what is not mapped");
+    pages_.unpin(slot);
+}
+
+/// Releases the frame if nobody has the page any more.
+void KernelPageCache::leave_orphan(PageKey key, std::vector<Orphan>& list, std::size_t place) {
+    const Orphan& orphan = list[place];
+    if (orphan.holds > 0 || orphan.maps > 0) return;
+    release_frame(orphan.frame);
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(place));
+    if (list.empty()) orphans_.erase(key);
 }
 
 void KernelPageCache::let_go(std::vector<Hold>& holds) {
@@ -210,7 +246,8 @@ void KernelPageCache::dropped(const std::vector<cache::Evicted>& pages) {
     for (const cache::Evicted& page : pages) {
         if (page.state == cache::PageState::dirty) ++stats_.dirty_dropped;
         if (page.pins > 0) {
-            orphans_[page.key].emplace_back(page.frame, page.pins);
+            const std::uint32_t holds = holds_of(page.frame);
+            orphans_[page.key].push_back({page.frame, holds, page.pins - holds});
         } else {
             spare_.push_back(page.frame);
         }

@@ -138,7 +138,7 @@ void server(Side& side) {
         });
     };
     for (const Frame frame : frames) EXPECT_TRUE(has(frame, false));
-    if (shared) EXPECT_TRUE(has(*shared, true));
+    EXPECT_EQ(shared && has(*shared, true), bool(shared));
     const auto entries = host.grants().all();
     ASSERT_TRUE(entries);
     std::size_t seen = 0;

@@ -37,7 +37,8 @@ void call(const std::function<void()>& hook) {
 [[noreturn]] void be_child(int pipe, const std::function<std::string()>& body) {
     std::string message;
     try {
-        message = "+" + body();
+        message = '+';
+        message += body();
     } catch (const std::exception& error) {
         message = std::string("-") + error.what();
     } catch (...) {

@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Policies, CoreCrash,
                                          Variant{"copy", false}, Variant{"map", true, true},
                                          Variant{"map", false, true},
                                          Variant{"map", true, false, 0.02}),
-                         [](const auto& info) { return name_of(info.param); });
+                         [](const auto& each) { return name_of(each.param); });
 
 }  // namespace
 }  // namespace xenfs::sim::tests

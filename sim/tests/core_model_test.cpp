@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{"copy", "content", true, true}, Variant{"map", "content", false, true},
                     Variant{"map", "name", true, false, client::MmapMode::private_copy},
                     Variant{"map", "name", true, false, client::MmapMode::share, 0.02}),
-    [](const auto& info) { return name_of(info.param); });
+    [](const auto& each) { return name_of(each.param); });
 
 }  // namespace
 }  // namespace xenfs::sim::tests

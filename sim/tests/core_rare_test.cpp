@@ -85,7 +85,9 @@ TEST(CoreLocks, AWaitThatCouldNeverEndIsRefused) {
             EXPECT_EQ(error, i == 0 ? 0 : EDEADLK);
             granted += error == 0;
             // Another process of the guest may well wait.
-            if (i == 1) EXPECT_EQ(c.set_lock(a, range(0, 2), false), EAGAIN);
+            if (i == 1) {
+                EXPECT_EQ(c.set_lock(a, range(0, 2), false), EAGAIN);
+            }
             EXPECT_EQ(c.close(a), 0);
             EXPECT_EQ(c.close(b), 0);
         });

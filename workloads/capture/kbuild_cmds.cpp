@@ -111,7 +111,7 @@ std::size_t merge_kbuild(Capture& c, const std::filesystem::path& root) {
         if (file.target.starts_with('/')) {
             build = c.working_directory;
         } else if (slash != std::string::npos) {
-            const std::string below = "/" + file.target.substr(0, slash);
+            const std::string below = std::string("/").append(file.target, 0, slash);
             if (!directory.ends_with(below))
                 continue;  // not kbuild's: nothing says where its names begin
             build = directory.substr(0, directory.size() - below.size());

@@ -34,7 +34,6 @@ TEST(Transfer, FlipFallsBackWhereTheHostHasNone) {
 }
 
 TEST(Transfer, AdaptiveCopiesWhileTheGrantTableIsFull) {
-    using Use = TransferRequest::Use;
     const auto adaptive =
         transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{});
     for (const Use use : {Use::read, Use::mmap_read}) {

@@ -82,7 +82,7 @@ void threads() {
     std::vector<std::thread> all;
     for (int i = 0; i < 4; ++i) {
         all.emplace_back([i] {
-            const std::string name = "t" + std::to_string(i);
+            const std::string name{'t', static_cast<char>('0' + i)};
             for (int round = 0; round < 50; ++round) {
                 const int fd = open_or_die(name.c_str(), O_WRONLY | O_CREAT | O_APPEND);
                 expect(write(fd, "0123456789", 10) == 10);
