@@ -218,6 +218,48 @@ TEST(Kbuild, AMissingFileIsADivergenceAndTheBuildGoesOn) {
               "open of /usr/include/h.h: recorded success, now No such file or directory");
 }
 
+/// A guest whose memory does not hold the text that its programs map.
+class ShortOfMemory final : public MemoryFileSystem {
+  public:
+    explicit ShortOfMemory(VirtualTasks& tasks) : tasks_(tasks) {}
+    int map_pages(client::Handle handle, std::uint64_t first, std::size_t count,
+                  client::MapKind kind, bool write, std::span<Fingerprint> contents) override {
+        tasks_.sleep(30'000'000);  // others come to the same pages meanwhile
+        if (++calls_ % 3 != 0) {
+            ++refused;
+            return ENOMEM;
+        }
+        return MemoryFileSystem::map_pages(handle, first, count, kind, write, contents);
+    }
+    std::uint64_t refused = 0;
+
+  private:
+    VirtualTasks& tasks_;
+    std::uint64_t calls_ = 0;
+};
+
+TEST_P(KbuildModes, WhatCannotBeMappedIsADivergenceAndTheBuildGoesOn) {
+    const Capture capture = synthetic_build(sources);
+    VirtualTasks tasks;
+    ShortOfMemory fs(tasks);
+    const BuildPlan plan(capture);
+    BuildOptions options;
+    options.mode = GetParam();
+    options.jobs = 4;
+    BuildReport report;
+    tasks.run([&] {
+        write_initial_tree(fs, capture, {});
+        report = run_build(plan, fs, tasks, tasks, options);
+    });
+    EXPECT_GT(fs.refused, 0u);
+    EXPECT_EQ(report.divergences, fs.refused);
+    EXPECT_TRUE(report.first_divergence.ends_with("recorded success, now Cannot allocate memory"))
+        << report.first_divergence;
+    EXPECT_EQ(report.processes, capture.processes.size());
+    EXPECT_EQ(fs.mapped_pages(), 0u);
+    EXPECT_EQ(fs.open_handles(), 0u);
+}
+
 TEST(InitialTree, ComesParentsFirstWithContents) {
     const Capture capture = synthetic_build(1);
     PrefixMap prefixes;

@@ -56,8 +56,9 @@ class Replayer {
     // Processes of a guest that map the same pages share one mapping towards the file system, as
     // they share the guest's page cache; the faults of each are in its recorded CPU time.
     struct Mapping {
-        std::uint32_t slot = kNone;
+        std::uint32_t slot = kNone;  // of the open file that it is of; kNone: not mapped
         std::uint32_t users = 0;
+        bool coming = false;  // one of the users is at it
     };
     struct ProcessState {
         std::vector<Open> opens;

@@ -256,25 +256,28 @@ void Replayer::map(ProcessId p, const Op& op, Worker& worker) {
     }
     const MapKey key{op.file, static_cast<std::uint32_t>(first),
                      static_cast<std::uint32_t>(end - first), kind};
-    Mapping& mapping = mappings_[key];
-    if (mapping.users++ == 0) {
+    Mapping& mapping = mappings_[key];  // stays where it is while it has users
+    ++mapping.users;
+    if (mapping.slot == kNone && !mapping.coming) {
+        mapping.coming = true;  // what follows may yield: others only add themselves meanwhile
         const std::uint32_t slot = slot_for(p, op.file, write);
         std::span<Fingerprint> contents;
         if (options_.verify) {
             worker.got.resize(std::max<std::size_t>(worker.got.size(), key.count));
             contents = {worker.got.data(), key.count};
         }
-        // Before the call, which may yield: others that map the same pages only add themselves.
         if (slot != kNone) ++slots_[slot].references;
-        mapping.slot = slot;
         const int error = slot == kNone ? ENOENT
                                         : fs_.map_pages(slots_[slot].handle, first, key.count, kind,
                                                         write, contents);
+        mapping.coming = false;
         if (error != 0) {
-            mappings_.erase(key);
+            // Those that added themselves have as little as this one: the next to come tries again.
+            if (--mapping.users == 0) mappings_.erase(key);
             if (slot != kNone) drop_slot(slot);
             return expect(op, error);
         }
+        mapping.slot = slot;
         report_.pages_mapped += key.count;
         if (options_.verify) verify(op, first, key.count, worker);
     }
@@ -287,6 +290,7 @@ void Replayer::unmap_all(ProcessState& process) {
         if (at == mappings_.end() || --at->second.users != 0) continue;
         const std::uint32_t slot = at->second.slot;
         mappings_.erase(at);
+        if (slot == kNone) continue;  // it could not be mapped
         (void)fs_.unmap_pages(slots_[slot].handle, key.first, key.count, key.kind);
         drop_slot(slot);
     }
