@@ -181,6 +181,18 @@ class Client final : public FileSystem {
         EntriesOut& operator=(const EntriesOut&) = delete;
         Client& client;
     };
+    /// Frames of our own that this task has under way: they come into pages or come free.
+    struct FramesMoving {
+        FramesMoving(Client& of, bool some) : moving(some ? &of.frames_moving_ : nullptr) {
+            if (moving != nullptr) ++*moving;
+        }
+        ~FramesMoving() {
+            if (moving != nullptr) --*moving;
+        }
+        FramesMoving(const FramesMoving&) = delete;
+        FramesMoving& operator=(const FramesMoving&) = delete;
+        std::uint32_t* moving;
+    };
     int request_pages(Node& node, Batch& batch);
     void install_mapped(Batch& batch);
     void install_copied(Node& node, Batch& batch);
@@ -273,6 +285,7 @@ class Client final : public FileSystem {
     std::unique_ptr<host::Gate> dirty_gate_;
     std::unique_ptr<host::Gate> exit_gate_;
     std::uint32_t page_waiters_ = 0;
+    std::uint32_t frames_moving_ = 0;  ///< tasks that have FramesMoving
     std::uint32_t waiting_locks_ = 0;
     std::uint64_t appends_ = 0;  ///< numbers the owners of append locks
     std::uint32_t entries_out_ = 0;

@@ -104,8 +104,9 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
         batch.mode =
             decision.mechanism == Mechanism::copy ? PageMode::copy_out : PageMode::flip_out;
         if (!pages_.room_for_own(batch.count)) {
-            if (int error = flush_oldest()) return error;
-            return 0;
+            const bool none_dirty = pages_.cache().dirty_count() == 0;
+            if (batch.count == 1 || !none_dirty || !pages_.room_for_own(1)) return flush_oldest();
+            batch.count = 1;  // all that processes leave free
         }
     }
     for (std::uint32_t i = 0; i < batch.count; ++i) {
@@ -136,7 +137,10 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
         return 0;
     }
     const Slot slot = pages_.add_loading(batch.file, first);
-    if (slot == kNoSlot) return ENOMEM;
+    if (slot == kNoSlot) {
+        pages_.give_frame(frame);
+        return ENOMEM;
+    }
     memory_.zero(host::Page::of_frame(frame), 0, page_size);
     pages_.become_own(slot, frame);
     pages_.mark_dirty(slot);
@@ -147,13 +151,17 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
 /// it is for us to make some.
 int Client::request_pages(Node& node, Batch& batch) {
     const EntriesOut entries_out(*this);
+    const bool own = batch.mode != PageMode::map_read && batch.mode != PageMode::map_write;
+    const FramesMoving moving(*this, own);
     bool wait = false;
     for (int attempt = 0;; ++attempt) {
         std::uint32_t frames = 0;
-        const bool own = batch.mode != PageMode::map_read && batch.mode != PageMode::map_write;
         if (own) {
-            frames = static_cast<std::uint32_t>(
-                pages_.take_frames(std::span<Frame>(batch.frames).first(batch.count)));
+            const auto wanted = std::span<Frame>(batch.frames).first(batch.count);
+            frames = static_cast<std::uint32_t>(pages_.take_frames(wanted));
+            if (frames == 0 && pages_.make_frame()) {
+                frames = static_cast<std::uint32_t>(pages_.take_frames(wanted));
+            }
         }
         std::uint32_t count = own ? frames : batch.count;
         if (count == 0) return ENOMEM;

@@ -40,10 +40,11 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
     struct InProgress {
         Client& client;
         Node& node;
-        InProgress(Client& c, Node& n) : client(c), node(n) { ++node.flushes; }
+        FramesMoving moving;
+        InProgress(Client& c, Node& n) : client(c), node(n), moving(c, true) { ++node.flushes; }
         ~InProgress() {
             --node.flushes;
-            client.wake_page_waiters();
+            client.wake_page_waiters();  // they run when this task has ended or waits
         }
     } const in_progress(*this, node);
 
@@ -139,16 +140,16 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
     return error;
 }
 
-/// Frees frames of our own by writing back a good part of what has been dirty longest. ENOMEM where
-/// nothing is dirty.
+/// Frees frames of our own by writing back a good part of what has been dirty longest, or waits for
+/// those that other tasks have on their way. 0: look again. ENOMEM where all are in use for good.
 int Client::flush_oldest() {
     std::vector<Slot> oldest;
     pages_.cache().oldest_dirty(1, oldest);
     if (oldest.empty()) {
-        // Frames may be on their way: in flight for another task, or in pages being written.
-        if (page_waiters_ > 0 || pages_.own() == 0) return ENOMEM;
+        // Who has frames under way waits for the server alone, so that this wait ends.
+        if (frames_moving_ == 0) return pages_.make_frame() ? 0 : ENOMEM;
         wait_for_page();
-        return pages_.room_for_own(1) ? 0 : ENOMEM;
+        return connection_.usable() ? 0 : EIO;
     }
     Node& node = nodes_.at(pages_.cache().key(oldest[0]).file / 2);
     const std::uint32_t part = pages_.cache().dirty_count() / 4;

@@ -226,6 +226,16 @@ bool PageStore::room_for_own(std::uint32_t count) {
     return true;
 }
 
+bool PageStore::make_frame() {
+    if (!room_for_own(1)) return false;
+    Frame frame;
+    while (take_frames({&frame, 1}) == 0) {
+        if (own_ <= cache_.dirty_count() || evict(32) == 0) return false;
+    }
+    give_frame(frame);
+    return true;
+}
+
 std::uint32_t PageStore::shrink_mappings(std::uint32_t count) {
     const std::uint32_t before = mapped_;
     while (before - mapped_ < count && mapped_ > 0) {

@@ -100,6 +100,9 @@ class PageStore {
     bool room_for_mappings(std::uint32_t count);
     /// The same for own frames, clean ones only; false: write dirty pages back first.
     bool room_for_own(std::uint32_t count);
+    /// A frame for one page more: within the budget, and of a clean page where the domain has no
+    /// other.
+    bool make_frame();
     /// Gives up to `count` mappings back, whatever the budget, those that processes use last; how
     /// many went.
     std::uint32_t shrink_mappings(std::uint32_t count);

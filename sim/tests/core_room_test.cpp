@@ -152,6 +152,59 @@ TEST(CoreRoom, ALeaseComesBackThoughItsHolderFillsThePool) {
     EXPECT_EQ(world.clients[0]->stats().lost_pages, 0u);
 }
 
+TEST(CoreRoom, SeveralTasksWaitForTheFramesThatAWriteBackHas) {
+    WorldOptions options = one_guest();
+    options.client.own_budget = 16;
+    World world(options);
+    int writing = 0;
+    Handle first = 0;
+    world.program(0, [&](Client& c) {
+        first = create(c, root_node, "first"sv).handle;
+        write_pages(c, first, 0, Pages(16, 7));  // every frame that it may have
+        ++writing;
+        EXPECT_EQ(c.fsync(first, false), 0);
+        EXPECT_EQ(c.close(first), 0);
+    });
+    for (int task = 0; task < 3; ++task) {
+        world.program(0, [&, task](Client& c) {
+            const auto made = create(c, root_node, std::string_view("abc").substr(task, 1));
+            world.wait_until(0, [&] { return writing != 0; });
+            Pages content(8, 20 + static_cast<Fingerprint>(task));
+            for (std::size_t page = 0; page < 8; ++page) {
+                const auto wrote =
+                    c.write(made.handle, page * page_size, {nullptr, &content[page], page_size});
+                EXPECT_EQ(wrote.error(), 0);
+            }
+            EXPECT_EQ(read_pages(c, made.handle, 0, 8), content);
+            EXPECT_EQ(c.close(made.handle), 0);
+        });
+    }
+    world.run();
+    EXPECT_LE(world.clients[0]->stats().own_peak, 16u);
+}
+
+TEST(CoreRoom, ReadsGoOnPageByPageWhereProcessesHaveNearlyAllFrames) {
+    WorldOptions options = one_guest();
+    options.client.own_budget = 16;
+    options.client.transfer = "copy";
+    World world(options);
+    const NodeId file = file_on_disk(world, "file", 64, 1000);
+    world.program(0, [&](Client& c) {
+        const Handle h = *c.open(file, reading());
+        EXPECT_EQ(c.map_pages(h, 0, 15, MapKind::private_data, false, {}), 0);
+        const Pages got = read_pages(c, h, 20, 20);
+        EXPECT_EQ(got[19], 1039u);
+        EXPECT_EQ(c.map_pages(h, 15, 1, MapKind::private_data, false, {}), 0);
+        EXPECT_EQ(c.map_pages(h, 16, 1, MapKind::private_data, false, {}), ENOMEM);
+        Fingerprint one = 0;
+        EXPECT_EQ(c.read(h, 50 * page_size, {nullptr, &one, page_size}).error(), ENOMEM);
+        EXPECT_EQ(c.unmap_pages(h, 0, 16, MapKind::private_data), 0);
+        EXPECT_EQ(read_pages(c, h, 50, 1)[0], 1050u);
+        EXPECT_EQ(c.close(h), 0);
+    });
+    world.run();
+}
+
 TEST(CoreRoom, LockedPagesStayAndTheirGuestIsToldAtOnceThatItHasNoCredit) {
     WorldOptions options = mapping(256);
     options.quota = 100;
