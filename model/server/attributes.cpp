@@ -10,6 +10,8 @@ namespace xenfs::server {
 /// Takes over what the storage says, except for what we know better.
 void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
     const host::Attr before = inode.attr;
+    inode.stored_size = from_storage.size;
+    inode.stored_mtime = from_storage.mtime;
     inode.attr = from_storage;
     inode.attr.node = inode.node;
     if (inode.size_ahead) {

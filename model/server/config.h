@@ -53,6 +53,7 @@ struct Stats {
     std::uint64_t errors = 0;               ///< replies with an errno (ENOENT of a lookup is none)
     std::uint64_t protocol_violations = 0;  ///< connections ended for them
     std::uint64_t urgent = 0;               ///< requests served by a reserve worker
+    std::uint64_t relieved = 0;             ///< reads served by the relief worker
     std::uint64_t hits = 0, misses = 0;     ///< pages asked for by PAGES_GET
     std::uint64_t disk_read_pages = 0, disk_read_calls = 0;
     std::uint64_t disk_write_pages = 0, disk_write_calls = 0;
@@ -75,8 +76,9 @@ struct Stats {
     std::uint64_t clients_closed = 0, clients_died = 0;
     // what was taken over from a predecessor
     std::uint64_t recovered_pages = 0, recovered_dirty = 0, recovered_entries = 0;
-    std::uint64_t recovery_lost_pages = 0;       ///< dirty pages of files that are gone
-    Nanoseconds recovery_ns = 0;                 ///< from the start to the offers to clients
+    std::uint64_t recovery_lost_pages = 0;   ///< dirty pages of files that are gone
+    std::uint64_t recovery_stale_pages = 0;  ///< clean ones of files changed by others meanwhile
+    Nanoseconds recovery_ns = 0;             ///< from the start to the offers to clients
     std::uint64_t resumed = 0, not_resumed = 0;  ///< clients
     std::uint64_t replayed = 0;  ///< requests that the predecessor had done and not answered
 };

@@ -7,7 +7,7 @@ namespace xenfs::server {
 namespace {
 
 constexpr std::uint64_t magic = 0x3152'4944'5346'4e58;  // "XNFSDIR1" in memory
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr unsigned unique_shift = 8;
 
 }  // namespace
@@ -166,6 +166,12 @@ std::uint32_t Directory::keep_node(NodeId id, std::string_view handle) {
     std::memcpy(made.handle, handle.data(), made.handle_bytes);
     publish(made.state, std::uint32_t{NodeRecord::used});
     return record;
+}
+
+/// A kill between the two stores costs the file's clean pages, no more.
+void Directory::keep_stored(std::uint32_t record, std::uint64_t size, Nanoseconds mtime) {
+    publish(node(record).stored_size, size);
+    publish(node(record).stored_mtime, mtime);
 }
 
 void Directory::keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,

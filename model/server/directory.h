@@ -87,8 +87,12 @@ struct NodeRecord {
     std::uint32_t state;  ///< stored last
     std::uint32_t handle_bytes;
     char handle[96];  ///< host::Storage::handle
+    // The storage's file when its clean pages were last known to agree with it. Whoever changes it
+    // while there is no server leaves another size or time.
+    std::uint64_t stored_size;
+    Nanoseconds stored_mtime;
 };
-static_assert(sizeof(NodeRecord) == 128);
+static_assert(sizeof(NodeRecord) == 144);
 
 /// Who was connected, by connection index.
 struct ClientRecord {
@@ -144,6 +148,7 @@ class Directory {
     // Nodes
     static constexpr std::uint32_t no_node = ~0u;
     std::uint32_t keep_node(NodeId node, std::string_view handle);  ///< no_node: no frame to spare
+    void keep_stored(std::uint32_t record, std::uint64_t size, Nanoseconds mtime);
     void keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
                    NodeRecord::State state);
     void drop_node(std::uint32_t record);

@@ -51,6 +51,8 @@ struct Inode {
     std::uint32_t file = no_file;      ///< the file's number in the cache
     std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead
     Nanoseconds dirty_since = 0;
+    std::uint64_t stored_size = 0;  ///< as the storage said last, while size_ahead too
+    Nanoseconds stored_mtime = 0;
     std::unique_ptr<FileLocks> locks;
 };
 

@@ -69,6 +69,7 @@ void ServerState::await(Acks& acks) {
     if (acks.clients == 0) return;
     const Nanoseconds start = host_.clock().now();
     ++waiting_for_acks_;
+    if (idle_ == 0) relief_gate_->wake_one();  // what this worker would have served
     for (std::uint64_t left = acks.clients; left != 0; left &= left - 1) {
         const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
         for (;;) {

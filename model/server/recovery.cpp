@@ -175,13 +175,18 @@ void ServerState::recover_pages(Found& found) {
         InodeUse inode(*this, node);
         inode->record = record;
         learn(*inode, *attr);
+        const bool changed = kept.stored_size != attr->size || kept.stored_mtime != attr->mtime;
+        if (changed) {
+            changed_while_away_.push_back(node);
+            directory_->keep_stored(record, attr->size, attr->mtime);
+        }
         if (kept.state != NodeRecord::used) {
             inode->attr.size = kept.size;
             inode->attr.mtime = inode->attr.ctime = kept.mtime;
             inode->size_ahead = true;
         }
         for (; page != newest.end() && page->first.first == node; ++page) {
-            recover_page(found, *inode, inode.index(), page->second);
+            recover_page(found, *inode, inode.index(), page->second, changed);
         }
         if (kept.state == NodeRecord::cutting) zero_tail(*inode);
         if (inode->size_ahead) list_dirty(*inode, inode.index());
@@ -209,12 +214,18 @@ std::unordered_set<NodeId> ServerState::nodes_being_removed() const {
 }
 
 void ServerState::recover_page(Found& found, Inode& inode, InodeTable::Index index,
-                               std::uint32_t at) {
+                               std::uint32_t at, bool changed) {
     const PageRecord& record = directory_->page(at);
     const auto wanted = found.wanted.find(record.frame);
     const bool writable = wanted != found.wanted.end() && wanted->second;
     const bool beyond = record.page >= pages_in(inode.attr.size);
     const bool flux = record.state == static_cast<std::uint32_t>(PageKept::flux);
+    const bool clean = record.state == static_cast<std::uint32_t>(PageKept::clean);
+    if (changed && clean && !writable) {
+        ++stats_.recovery_stale_pages;
+        directory_->drop_page(at);
+        return;
+    }
     // What nobody is about to write is not the file's: zeros, or what was cut off.
     if ((flux && !writable) || (beyond && wanted == found.wanted.end())) {
         directory_->drop_page(at);
@@ -360,12 +371,37 @@ bool ServerState::took_effect(const IntentRecord& intent, Replay& replay) {
 bool ServerState::keep_node(Inode& inode) {
     if (!directory_ || inode.record != Directory::no_node) return true;
     inode.record = directory_->keep_node(inode.node, storage_.handle(inode.node));
+    keep_stored(inode);
     return inode.record != Directory::no_node;
+}
+
+void ServerState::keep_stored(const Inode& inode) {
+    if (!directory_ || inode.record == Directory::no_node) return;
+    directory_->keep_stored(inode.record, inode.stored_size, inode.stored_mtime);
+}
+
+/// Clients have mapped pages of the file as it was.
+void ServerState::tell_changed_while_away() {
+    for (const NodeId node : std::exchange(changed_while_away_, {})) {
+        for (ConnectionIndex i = 0; i < connections_.size(); ++i) {
+            // Those that have copies, or know its size, have forgotten both when they came back.
+            Acks acks;
+            const auto mapped =
+                notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages);
+            Connection* c = connection(i);
+            if (c != nullptr && c->alive()) post(acks, *c, mapped);
+            c = connection(i);
+            // What a kernel above the client has read from them meanwhile.
+            const auto all = notice(protocol::NoticeKind::inval_node, node);
+            if (c != nullptr && c->alive()) post(acks, *c, all);
+        }
+    }
 }
 
 void ServerState::keep_size(Inode& inode) {
     if (!directory_ || (inode.record == Directory::no_node && !inode.size_ahead)) return;
     if (keep_node(inode)) {
+        keep_stored(inode);
         directory_->keep_size(inode.record, inode.attr.size, inode.attr.mtime,
                               inode.size_ahead ? NodeRecord::ahead : NodeRecord::used);
     }

@@ -109,6 +109,7 @@ void ServerState::end_recovery_if_due() {
         lost_name(*inode, 0);
     }
     storage_.drop_nameless();
+    tell_changed_while_away();
     recovering_ = false;
     for (const auto& c : connections_) {
         if (c != nullptr && c->alive() && !c->parked.empty()) ready_ |= bit(c->index);

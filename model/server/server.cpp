@@ -32,6 +32,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
     control_gate_ = host_.tasks().make_gate();
     flush_gate_ = host_.tasks().make_gate();
     room_gate_ = host_.tasks().make_gate();
+    relief_gate_ = host_.tasks().make_gate();
     stop_gate_ = host_.tasks().make_gate();
 }
 
@@ -80,6 +81,8 @@ void ServerState::start() {
         "xenfs-writeback", [this] { write_back_task(); }, true);
     host_.tasks().spawn(
         "xenfs-room", [this] { room_task(); }, true);
+    host_.tasks().spawn(
+        "xenfs-relief", [this] { work_relief(); }, true);
     for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
         workers_.push_back(std::make_unique<Worker>());
         Worker* worker = workers_.back().get();
@@ -105,6 +108,7 @@ void ServerState::stop() {
         control_gate_->wake_all();
         flush_gate_->wake_all();
         room_gate_->wake_all();
+        relief_gate_->wake_all();
         for (auto& c : connections_) {
             if (c != nullptr) c->reserve_gate->wake_all();
         }

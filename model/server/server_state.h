@@ -135,6 +135,7 @@ class ServerState {
     // --- workers.cpp
     void work(Worker& worker);
     void work_reserve(ConnectionIndex index, std::uint32_t generation);
+    void work_relief();
     void serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier = {});
     void go_on(Worker& worker, Connection& c, Connection::Parked parked);
     int dispatch(Request& q);
@@ -319,7 +320,8 @@ class ServerState {
     void recover_clients();
     void recover_pages(Found& found);
     std::unordered_set<NodeId> nodes_being_removed() const;
-    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at);
+    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at,
+                      bool changed);
     void zero_tail(Inode& inode);
     void recover_entries(Found& found);
     void recover_intents();
@@ -327,6 +329,8 @@ class ServerState {
     /// Notes in the directory: a record for the file (false: no frame to spare), its size.
     bool keep_node(Inode& inode);
     void keep_size(Inode& inode);
+    void keep_stored(const Inode& inode);
+    void tell_changed_while_away();
     void keep_page(cache::Slot slot, PageKept state);
 
     // --- resume.cpp: clients of a predecessor come back
@@ -383,7 +387,7 @@ class ServerState {
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, stop_gate_;
+        room_gate_, relief_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;
@@ -396,11 +400,13 @@ class ServerState {
     std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
+    std::uint64_t pages_cleaned_ = 0;              ///< counts pages that were written back
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
     std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
     bool recovering_ = false;
+    std::vector<NodeId> changed_while_away_;  ///< files that somebody changed without a server
     Nanoseconds recovery_deadline_ = 0;
 };
 

@@ -1,7 +1,9 @@
 // Tasks that take requests off the rings. Ordinary workers serve all connections in turn. Each
 // connection has a reserve worker besides, which moves only while somebody waits for this client
 // to handle a notice: what the client must send before it can answer (urgent requests) then never
-// queues behind the waiters. Ordinary requests that it meets on the way are parked for the others.
+// queues behind the waiters. Ordinary requests that it meets on the way are parked for the others,
+// who may all be waiting; reads among them are then served by the relief worker, since a kernel
+// that is told to drop a page waits for the read that fills it, and with it the notice.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -75,6 +77,20 @@ bool changes(std::uint32_t opcode) {
         default:
             return false;
     }
+}
+
+bool only_reads(const RequestBuffer& message) {
+    protocol::InHeader header;
+    protocol::PagesGetIn in;
+    std::memcpy(&header, message.bytes.data(), sizeof header);
+    if (header.opcode != static_cast<std::uint32_t>(Opcode::pages_get) ||
+        header.len < sizeof header + sizeof in) {
+        return false;
+    }
+    std::memcpy(&in, message.bytes.data() + sizeof header, sizeof in);
+    const auto mode = static_cast<protocol::PageMode>(in.mode);
+    return mode == protocol::PageMode::map_read || mode == protocol::PageMode::copy_out ||
+           mode == protocol::PageMode::flip_out;
 }
 
 }  // namespace
@@ -186,9 +202,35 @@ void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) 
                     {slot, false, false, 0, std::make_unique<RequestBuffer>(worker.request)});
                 ready_ |= bit(index);
                 work_gate_->wake_one();
+                if (idle_ == 0 && only_reads(*c->parked.back().message)) relief_gate_->wake_one();
             }
         }
     }
+}
+
+void ServerState::work_relief() {
+    ++running_;
+    const auto own = std::make_unique<Worker>();
+    while (!stopping_) {
+        bool served = false;
+        for (ConnectionIndex index = 0; index < connections_.size(); ++index) {
+            if (idle_ != 0 || recovering_ || stopping_) break;
+            Connection* c = connection(index);
+            if (c == nullptr || !c->alive() || c->acks_awaited == 0) continue;
+            const auto read =
+                std::find_if(c->parked.begin(), c->parked.end(),
+                             [](const auto& parked) { return only_reads(*parked.message); });
+            if (read == c->parked.end()) continue;
+            Connection::Parked parked = std::move(*read);
+            c->parked.erase(read);
+            ++stats_.relieved;
+            go_on(*own, *c, std::move(parked));
+            served = true;
+        }
+        if (!served && !stopping_) relief_gate_->wait();
+    }
+    --running_;
+    stop_gate_->wake_all();
 }
 
 /// The request is in worker.request.

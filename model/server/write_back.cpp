@@ -48,7 +48,7 @@ int ServerState::write_back(Inode& inode) {
     ++inode.io;  // without waiting for a drainer: our caller may hold slots of this very file
     inode.dirty_listed = false;
     int error = 0;
-    bool again = false;
+    bool again = false, wrote = false;
     std::vector<Slot> dirty;
     std::vector<host::Page> pages;
     const auto write_file = [&](std::uint32_t file) {
@@ -77,6 +77,7 @@ int ServerState::write_back(Inode& inode) {
                 ++stats_.disk_write_calls;
                 stats_.disk_write_pages += pages.size();
                 failed = storage_.write_pages(inode.node, first, pages, length);
+                wrote = true;
                 if (failed == ENOENT || failed == ESTALE) failed = 0;
             }
             for (std::size_t i = at; i < end; ++i) {
@@ -85,6 +86,7 @@ int ServerState::write_back(Inode& inode) {
                 cache_.set_flags(dirty[i], 0);
                 if (failed == 0 && error == 0 && !redirtied) {
                     cache_.mark_clean(dirty[i]);
+                    ++pages_cleaned_;
                     cleaned = true;
                     keep_page(dirty[i], PageKept::clean);
                 }
@@ -112,9 +114,19 @@ int ServerState::write_back(Inode& inode) {
             inode.attr.mtime == change.value.mtime) {
             inode.size_ahead = false;
             inode.attr.blocks = told->blocks;
+            inode.stored_size = told->size;
+            inode.stored_mtime = told->mtime;
             keep_size(inode);
         } else if (!told && told.error() != ENOENT && told.error() != ESTALE) {
             error = told.error();
+        }
+    }
+    if (wrote && directory_) {
+        // The file's time is that of these writes now.
+        if (const auto stored = storage_.getattr(inode.node)) {
+            inode.stored_size = stored->size;
+            inode.stored_mtime = stored->mtime;
+            keep_stored(inode);
         }
     }
     inode.writing = false;
@@ -149,11 +161,12 @@ void ServerState::write_back_task() {
         }
         dirty_queue_.pop_front();
         InodeUse inode(*this, front.inode);
-        const std::uint32_t before = cache_.dirty_count();
+        const std::uint64_t before = pages_cleaned_;
         if (write_back(*inode) != 0) ++stats_.errors;
         // What cannot be cleaned now (a disk that fails, a page that is mapped for writing) is not
-        // tried again in one breath.
-        if (pressed && cache_.dirty_count() >= before) flush_gate_->wait(config_.ack_timeout / 16);
+        // tried again in one breath. What others dirty meanwhile says nothing about that.
+        const bool none = pages_cleaned_ == before && inode->dirty_listed;
+        if (pressed && none) flush_gate_->wait(config_.ack_timeout / 16);
     }
     --running_;
     stop_gate_->wake_all();

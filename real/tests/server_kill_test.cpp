@@ -75,5 +75,69 @@ TEST(ServerKill, WhatWasCachedIsWarm) {
     world.stop_server();
 }
 
+/// While there is no server, somebody in dom0 changes one of two files that a guest has mapped.
+TEST(ServerKill, WhatOthersChangedMeanwhileIsReadAnew) {
+    constexpr std::size_t pages = 20;
+    LocalWorld world({.guests = 1});
+    Shared& shared = *world.shared;
+    const auto fill = [&](const char* name, char with) {
+        std::ofstream(world.top / "tree" / name, std::ios::binary)
+            << std::string(pages * page_size, with);
+    };
+    fill("same", 's');
+    fill("changed", 'a');
+    client::ClientConfig config;
+    config.transfer = "map";
+    config.event_timeout = 20'000'000;
+    config.mount_timeout = 60'000'000'000;
+    world.start_guest(0, config, [&](local::LocalHost& host, client::Client& client) {
+        client::Handle handles[2];
+        for (int file = 0; file < 2; ++file) {
+            const auto node = client.lookup(root_node, std::string_view(file ? "changed" : "same"));
+            ASSERT_TRUE(node);
+            const auto handle = client.open(*node, {});
+            ASSERT_TRUE(handle);
+            handles[file] = *handle;
+        }
+        std::vector<char> data(pages * page_size);
+        const auto read = [&](int file) {
+            const auto got =
+                client.read(handles[file], 0,
+                            {reinterpret_cast<std::byte*>(data.data()), nullptr, data.size()});
+            EXPECT_TRUE(got && *got == data.size());
+            return std::string(data.begin(), data.end());
+        };
+        EXPECT_EQ(read(0), std::string(data.size(), 's'));
+        EXPECT_EQ(read(1), std::string(data.size(), 'a'));
+        shared.step[0] = 1;
+        while (shared.go == 0) host.clock().sleep(2'000'000);
+        // The pages that it has mapped are asked back, which it hears of soon.
+        std::string seen;
+        for (int i = 0; i < 5000 && seen != std::string(data.size(), 'b'); ++i) {
+            seen = read(1);
+            host.clock().sleep(2'000'000);
+        }
+        EXPECT_EQ(seen, std::string(data.size(), 'b'));
+        EXPECT_EQ(read(0), std::string(data.size(), 's'));
+        for (const client::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
+    });
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 1; }));
+    const std::uint32_t life = shared.life;
+    world.kill_server();
+    const auto changed = world.top / "tree/changed";
+    const auto before = std::filesystem::last_write_time(changed);
+    // The file system's clock may stand for some milliseconds.
+    while (std::filesystem::last_write_time(changed) == before) fill("changed", 'b');
+    world.start_server();
+    ASSERT_TRUE(LocalWorld::eventually([&] { return shared.life > life && shared.resumed == 1; }));
+    world.look_anew();
+    EXPECT_EQ(shared.recovered_pages, pages);  // of the other file
+    shared.go = 1;
+    world.wait_for_guests();
+    world.look_anew();
+    EXPECT_EQ(shared.disk_read_pages, pages);
+    world.stop_server();
+}
+
 }  // namespace
 }  // namespace xenfs::real::tests

@@ -420,5 +420,53 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
     world.simulation.run();
 }
 
+TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNotice) {
+    // As a guest's kernel: it drops a page when the read that fills it is over, not before.
+    World* here = nullptr;
+    NodeId watched = 0, text = 0;
+    bool told = false, has_read = false;
+    WorldOptions options;
+    options.server.workers = 1;
+    options.client.on_notice = [&](const protocol::Notice& notice) {
+        if (notice.node != watched || told) return;
+        told = true;
+        here->guests[0]->spawn("kernel", [&] {
+            Client& c = *here->clients[0];
+            const Handle h = *c.open(text, reading());
+            told = true;
+            EXPECT_EQ(read_pages(c, h, 40, 1), (Pages{1040}));
+            has_read = true;
+            EXPECT_EQ(c.close(h), 0);
+        });
+        here->wait_until(0, [&] { return has_read; });
+    };
+    World world(options);
+    here = &world;
+    text = file_on_disk(world, "text", 50);
+    bool opened = false, changed = false;
+    world.program(0, [&](Client& c) {
+        const Handle kept = *c.open(text, reading());  // so that the open above asks nobody
+        watched = create(c, root_node, "watched"sv).node;
+        EXPECT_TRUE(c.getattr(watched));
+        opened = true;
+        world.wait_until(0, [&] { return changed; });
+        EXPECT_EQ(c.close(kept), 0);
+    });
+    world.program(1, [&](Client& c) {
+        world.wait_until(1, [&] { return opened; });
+        client::SetAttr mode;
+        mode.valid = client::SetAttr::mode_;
+        mode.value.mode = 0600;
+        const Nanoseconds start = world.simulation.now();
+        EXPECT_TRUE(c.setattr(lookup(c, root_node, "watched"sv), mode));
+        EXPECT_LT(world.simulation.now() - start, 100 * ms);
+        changed = true;
+    });
+    world.run();
+    EXPECT_TRUE(told && has_read);
+    EXPECT_EQ(world.server.stats().ack_timeouts, 0u);
+    EXPECT_GT(world.server.stats().relieved, 0u);
+}
+
 }  // namespace
 }  // namespace xenfs::sim::tests
