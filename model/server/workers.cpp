@@ -79,10 +79,12 @@ bool changes(std::uint32_t opcode) {
     }
 }
 
+/// What a read(2) may ask for: pages, and the file's size first.
 bool only_reads(const RequestBuffer& message) {
     protocol::InHeader header;
     protocol::PagesGetIn in;
     std::memcpy(&header, message.bytes.data(), sizeof header);
+    if (header.opcode == static_cast<std::uint32_t>(Opcode::getattr)) return true;
     if (header.opcode != static_cast<std::uint32_t>(Opcode::pages_get) ||
         header.len < sizeof header + sizeof in) {
         return false;
