@@ -57,7 +57,8 @@ std::string drop_privileges(bool xen, bool devices) {
         const auto sets = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED |
                                                     (bounding ? CAPNG_BOUNDING_SET : 0));
         capng_update(CAPNG_ADD, sets, kept[i].capability);
-        names += (names.empty() ? "" : ",") + std::string(kept[i].name);
+        if (!names.empty()) names += ',';
+        names += kept[i].name;
     }
     if (capng_apply(bounding ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) != 0) {
         throw DaemonError(

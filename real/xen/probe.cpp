@@ -53,7 +53,7 @@ int serve(std::span<const DomainId> guests) {
         failed +=
             check(pool.grant(guest, frames, Access::read, mine) == pages, "frames are granted");
         std::string list = std::to_string(pool.domain());
-        for (GrantRef reference : mine) list += " " + std::to_string(reference);
+        for (GrantRef reference : mine) list.append(" ").append(std::to_string(reference));
         store.write(base_of(guest) + "/refs", list);
         store.write(base_of(guest) + "/step", "map");
     }

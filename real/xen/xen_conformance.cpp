@@ -57,7 +57,7 @@ class ServerFixture final : public HostFixture {
         std::string call = std::string(which.name) + " " + std::to_string(host.self()) + " " +
                            std::to_string(host.granter());
         for (const DomainId guest : guests) {
-            call += " " + std::to_string(guest);
+            call.append(" ").append(std::to_string(guest));
             // A guest writes below nodes that the toolstack gave it, not anywhere in its home.
             for (const char* name : {"/conformance", "/conformance-store", "/data/case-done"}) {
                 const std::string path = home(guest) + name;
