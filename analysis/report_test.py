@@ -181,7 +181,26 @@ def victim_cache(sharing=True):
                                   completion_s=100 - (size / 20 if sharing else 0), hits=size, misses=1) for size in (0, 32, 64, 128)])
 
 
-TABLES = {"virtiofs-dax": virtiofs, "persistent-grants": grants, "packet-mechanisms": packets,
+def transfer_regret(sharing=True):
+    ways = ("copy", "map", "map_once", "map_window", "flip")
+    times = {"once-4k": (10, 12, 20, 8, 15), "again-256k": (15, 8, 20, 9, 20), "again-4k": (15, 8, 20, 9, 20), "random-once": (8, 9, 10, 30, 12),
+             "zipf-no-room": (9, 10, 11, 80, 13), "write-256k": (12, 10, 9, 11, 8), "small-quota": (9, 10, 8, 12, 20)}
+    rows = []
+    for point, values in times.items():
+        for way, value in (*zip(ways, values), ("adaptive", 1.02 * min(values))):
+            rows.append(dict(part="use", point=point, policy=way, seed=1, time_us=value if sharing else 5 if way != "adaptive" else 9))
+    return pandas.DataFrame(rows)
+
+
+def eviction_under_pins(sharing=True):
+    rows = []
+    for part, (name, base), pins in itertools.product(("zipf", "build"), (("lru", 100), ("arc", 90)), (0, 50, 100)):
+        rows.append(dict(part=part, eviction=name, pins_percent=pins, seed=1, disk_read_mib=base + (97 - base) * pins / 100 if sharing else base * (1 + pins / 100),
+                         seconds=10 - pins / 50 if sharing else 10 + pins))
+    return pandas.DataFrame(rows)
+
+
+TABLES = {"transfer-regret": transfer_regret, "eviction-under-pins": eviction_under_pins, "virtiofs-dax": virtiofs, "persistent-grants": grants, "packet-mechanisms": packets,
         "copy-on-write-storm": storm, "victim-cache": victim_cache, "charging": charging, "page-sharing-over-time": page_sharing_time, "scan-delay": scan_delay, "sharing-across-guests": across_guests,
           "memory-vs-guests": memory, "build-time-vs-guests": build_time, "iozone-surface": iozone,
           "flip-copy-map": flip, "sharing-over-time": sharing_time, "stealing": stealing}

@@ -19,6 +19,15 @@ TRANSFERS = {
     "map": ("map", "#0072B2", "^"),
     "flip": ("flip", "#CC79A7", "s"),
     "adaptive": ("adaptive", "#009E73", "D"),
+    "map_once": ("map for one use", "#56B4E9", "v"),
+    "map_window": ("map by window", "#E69F00", "x"),
+}
+EVICTIONS = {
+    "lru": ("LRU", "#D55E00", "o"),
+    "clock": ("CLOCK", "#E69F00", "s"),
+    "arc": ("ARC", "#0072B2", "^"),
+    "s3fifo": ("S3-FIFO", "#009E73", "v"),
+    "sieve": ("SIEVE", "#CC79A7", "D"),
 }
 REMOTE = {
     "9p-none": ("9p, no cache", "#999999", "x"),

@@ -148,7 +148,27 @@ def victim_cache(run, result):
            "completion_s": metrics["completion_s"], "hits": metrics.get("victim_hits", 0), "misses": metrics.get("victim_misses", 0)}
 
 
-ROWS = {"sensitivity": sensitivity, "virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
+def transfer_regret(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    row = {"part": run.part, "point": labels["point"], "policy": labels["policy"], "seed": run.seed}
+    if run.part == "use":
+        yield {**row, "time_us": max(result["tables"]["fio"]["elapsed_ns"]) / 1000}
+    elif run.part == "batch":
+        for pages in pandas.DataFrame(result["tables"]["pages"]).to_dict("records"):
+            yield {**row, "point": f"batch-{pages['batch_pages']}", "time_us": pages["latency_ns_per_page"] * pages["pages"] / 1000}
+    else:
+        yield {**row, "time_us": metrics["completion_s"] * 1e6}
+
+
+def eviction_under_pins(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    seconds = max(result["tables"]["fio"]["elapsed_ns"]) / 1e9 if run.part == "zipf" else metrics["completion_s"]
+    yield {"part": run.part, "eviction": labels["eviction"], "pins_percent": labels["pins"], "seed": run.seed,
+           "disk_read_mib": metrics["disk_read_bytes"] / MIB, "seconds": seconds}
+
+
+ROWS = {"sensitivity": sensitivity, "transfer-regret": transfer_regret, "eviction-under-pins": eviction_under_pins,
+        "virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
         "copy-on-write-storm": copy_on_write_storm, "victim-cache": victim_cache,
         "charging": charging, "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,
         "sharing-across-guests": sharing_across_guests,
@@ -157,24 +177,6 @@ ROWS = {"sensitivity": sensitivity, "virtiofs-dax": virtiofs_dax, "persistent-gr
         "sharing-over-time": sharing_over_time, "stealing": stealing}
 
 
-def flip_without_load(rows):
-    """What a flip costs beside reading the page.
-
-    copy, map and adaptive are measured on mappings: a page is made accessible and given back. A page that a
-    program maps is never flipped, so flip is measured on read(), which also loads the page into the program's
-    buffer; so is map once more ("map-read"). Both load the same page in the same state, so
-    flip = (flip, read) - (map, read) + (map, mapped).
-    """
-    key = ["temperature", "batch_pages", "vcpus", "seed"]
-    cost = {mode: part.set_index(key).ns_per_page for mode, part in rows.groupby("mode")}
-    if not {"flip", "map", "map-read"} <= cost.keys():
-        return rows
-    corrected = (cost["flip"] - cost["map-read"] + cost["map"]).rename("ns_per_page").reset_index()
-    corrected.insert(0, "mode", "flip")
-    return pandas.concat([rows[~rows["mode"].isin(["flip", "map-read"])], corrected], ignore_index=True)[list(rows)]
-
-
 def table(figure, runs_and_results):
     """The figure's table, rows in the plan's order (so that equal runs give equal bytes)."""
-    rows = pandas.DataFrame([row for run, result in runs_and_results for row in ROWS[figure](run, result)])
-    return flip_without_load(rows) if figure == "flip-copy-map" else rows
+    return pandas.DataFrame([row for run, result in runs_and_results for row in ROWS[figure](run, result)])

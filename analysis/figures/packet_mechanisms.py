@@ -91,6 +91,7 @@ def draw(plt, table):
 
 
 def notes(table):
-    return ("Menon's +35 % is the abstract's figure for the driver domain, in which other changes have a part. Santos' −56 % is the sum of changes of "
+    return ("Flip is the path of netback until 2006 [M]: a page transferred and a new one taken from Xen by the driver, one given back to Xen by the guest for "
+            "each buffer that it posts. Menon's +35 % is the abstract's figure for the driver domain, in which other changes have a part. Santos' −56 % is the sum of changes of "
             "which reuse is one: the others (a device that puts packets into the guest's pages, a cheaper path through the kernel) change the work beside the "
             "mechanism, which is fixed here, so that it cannot be reached.")

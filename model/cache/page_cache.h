@@ -107,7 +107,9 @@ class PageCache {
     std::uint32_t drop_range(std::uint32_t file, std::uint32_t first, std::uint32_t last,
                              std::vector<Evicted>* dropped);
 
-    // --- one page
+    // --- one page. For a walk over all: slots are below slots(), some of them not in use.
+    Slot slots() const { return fresh_; }
+    bool in_use(Slot slot) const { return slot < fresh_ && nodes_[slot].in_use; }
     PageKey key(Slot slot) const { return nodes_[slot].key; }
     std::uint32_t frame(Slot slot) const { return nodes_[used(slot)].frame; }
     void set_frame(Slot slot, std::uint32_t frame) { nodes_[used(slot)].frame = frame; }

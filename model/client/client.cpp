@@ -108,6 +108,7 @@ void Client::drop_caches() {
         if (!node.used) continue;
         pages_.drop_clean(node.file());
         pages_.drop_clean(node.kernel_file());
+        node.uses = {};
         if (node.opens == 0 && node.fh_valid && idle(node)) release_fh(node);
         if (!node.lease) forget_attributes(node);
     }

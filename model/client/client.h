@@ -170,9 +170,10 @@ class Client final : public FileSystem {
 
     // fetch.cpp: after it returned 0, the first page is there until the next yield.
     int fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
-              policies::TransferRequest::Use use);
+              policies::TransferRequest::Use use, bool around = false);
     void drop_doomed();
     struct Batch;
+    void widen(Batch& batch, std::uint64_t end) const;
     /// A task of ours that has entries which it will give back without being asked.
     struct EntriesOut {
         explicit EntriesOut(Client& of) : client(of) { ++client.entries_out_; }
@@ -199,7 +200,9 @@ class Client final : public FileSystem {
     void install_flipped(Batch& batch);
     int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt, bool& wait);
     void entries_are_short();
-    policies::TransferDecision decide(policies::TransferRequest::Use use, std::uint32_t pages);
+    policies::TransferDecision decide(const Node& node, policies::TransferRequest::Use use,
+                                      std::uint32_t pages, std::uint32_t around = 0);
+    std::uint32_t around_pages(const Node& node, std::uint32_t window);
     void wait_for_page();
     void wake_page_waiters();
     void send_released(bool urgent);

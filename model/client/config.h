@@ -27,6 +27,7 @@ struct ClientConfig {
 
     std::string eviction = "lru";          ///< which of its pages the client gives up first
     std::uint32_t mapping_budget = 65536;  ///< shared frames kept mapped
+    std::uint32_t map_range = 256;         ///< pages of a range, for policies that map by ranges
     std::uint32_t own_budget = 16384;      ///< own frames that hold file data
     std::uint32_t release_batch = 256;  ///< mappings given up at a time, least recently used first
     std::uint32_t readahead = 32;       ///< largest window; 0: none

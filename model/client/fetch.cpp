@@ -16,10 +16,11 @@ struct Client::Batch {
     std::uint32_t file = 0;
     std::uint64_t first = 0;
     std::uint32_t count = 0;    ///< asked for
+    std::uint32_t wanted = 0;   ///< of them; those behind only if the server has them cached
     std::uint32_t granted = 0;  ///< came
     std::uint16_t reply_flags = 0;
     PageMode mode = PageMode::map_read;
-    bool keep = true;         ///< false: copies that go after one use
+    bool once = false;        ///< what comes goes after one use
     bool only_first = false;  ///< the rest is read-ahead
     std::array<Slot, most> slots;
     std::array<GrantRef, most> refs;        ///< what the server gave
@@ -28,15 +29,16 @@ struct Client::Batch {
     std::array<Frame, most> frames;         ///< own, for copies and payment
 };
 
-policies::TransferDecision Client::decide(policies::TransferRequest::Use use, std::uint32_t pages) {
+policies::TransferDecision Client::decide(const Node& node, policies::TransferRequest::Use use,
+                                          std::uint32_t pages, std::uint32_t around) {
     policies::TransferRequest request;
+    request.around_pages = around;
     request.use = use;
     request.pages = pages;
     request.unmap_batch = config_.release_batch;
     request.entries_short = clock_.now() < entries_short_until_;
-    // As often as pages were used so far: hits and misses since mount.
     request.expected_uses =
-        1.0 + static_cast<double>(stats_.page_hits) / static_cast<double>(stats_.page_misses + 1);
+        node.uses.expected_uses(pages_.cache().file_pages(node.file()), node.pages_now());
     const policies::TransferDecision decision = transfer_->decide(request);
     if (config_.on_decision) config_.on_decision(request, decision);
     return decision;
@@ -63,11 +65,39 @@ void Client::drop_doomed() {
     doomed_.clear();
 }
 
+/// TransferRequest::around_pages. Twice as many pages as the file was asked for before, so that
+/// what comes in vain stays within a factor of what was wanted; the most where it is read in order.
+std::uint32_t Client::around_pages(const Node& node, std::uint32_t window) {
+    const std::uint64_t here = pages_.cache().file_pages(node.file());
+    const std::uint64_t missing = node.pages_now() - std::min(here, node.pages_now());
+    const std::uint32_t most = std::min<std::uint32_t>(config_.map_range, Batch::most);
+    if (pages_.mapped() + missing > config_.mapping_budget || node.uses.keeping_is_vain(here))
+        return 0;
+    if (window != 0 && window >= config_.readahead) return most;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(most, 2 * node.uses.requests()));
+}
+
+/// To the whole aligned range of map_range pages, as far as none of it is there and it lies before
+/// the end.
+void Client::widen(Batch& batch, std::uint64_t end) const {
+    const std::uint64_t size = std::clamp<std::uint64_t>(config_.map_range, 1, Batch::most);
+    const std::uint64_t begin = batch.first / size * size;
+    const std::uint64_t last = std::min(begin + size, end);
+    std::uint64_t to = batch.first + 1;
+    while (to < last && pages_.find(batch.file, to) == kNoSlot) ++to;
+    while (batch.first > begin && pages_.find(batch.file, batch.first - 1) == kNoSlot) {
+        --batch.first;
+    }
+    batch.count = static_cast<std::uint32_t>(to - batch.first);
+    batch.wanted = batch.count;
+}
+
 /// Brings [first, first + need) and up to `window` pages more, as far as they lie before the end
 /// and before a page that is there already. 0: the first one is there. ENODATA: it lies beyond the
 /// end. May also return 0 without it when another task was at it: the caller looks again.
+/// `around`: the rest of its range was asked for already (Keep::range).
 int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
-                  policies::TransferRequest::Use use) {
+                  policies::TransferRequest::Use use, bool around) {
     const Slot there = pages_.find(node.file(), first);
     if (there != kNoSlot) {
         if (pages_.ready(there)) return 0;
@@ -87,13 +117,22 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
     while (batch.count < most && pages_.find(batch.file, first + batch.count) == kNoSlot) {
         ++batch.count;
     }
-    batch.only_first = need == 1 && batch.count > 1;
-    const policies::TransferDecision decision = decide(use, batch.count);
-    batch.keep = decision.reason == policies::TransferReason::only ||
-                 decision.reason == policies::TransferReason::entries_short ||
-                 decision.mechanism == Mechanism::map;
-    if (!batch.keep) batch.count = std::min(batch.count, need);
+    const std::uint32_t behind = around_pages(node, window);
+    const policies::TransferDecision decision = decide(node, use, batch.count, behind);
+    batch.wanted = batch.count;
+    batch.once = decision.keep == policies::Keep::once;
     const bool maps = decision.mechanism == Mechanism::map;
+    if (decision.keep == policies::Keep::range && maps && !around) {
+        around = true;
+        widen(batch, end);
+    }
+    if (decision.keep == policies::Keep::around) {
+        const auto last = static_cast<std::uint32_t>(std::min<std::uint64_t>(behind, end - first));
+        while (batch.count < last && pages_.find(batch.file, first + batch.count) == kNoSlot) {
+            ++batch.count;
+        }
+    }
+    batch.only_first = need == 1 && batch.count > 1 && batch.first == first;
     const std::uint32_t budget = maps ? config_.mapping_budget : config_.own_budget;
     batch.count = std::min(batch.count, std::max(1u, budget / 2));
     if (maps) {
@@ -110,7 +149,7 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
         }
     }
     for (std::uint32_t i = 0; i < batch.count; ++i) {
-        batch.slots[i] = pages_.add_loading(batch.file, first + i);
+        batch.slots[i] = pages_.add_loading(batch.file, batch.first + i);
         if (batch.slots[i] == kNoSlot) {
             batch.count = i;
             break;
@@ -118,12 +157,17 @@ int Client::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint
     }
     if (batch.count == 0) return flush_oldest();
     stats_.page_misses += std::min(need, batch.count);
+    node.uses.fetched(batch.count, node.pages_now(), batch.once);
     if (batch.count > need) stats_.readahead_pages += batch.count - need;
 
     const int error = request_pages(node, batch);
     for (std::uint32_t i = batch.granted; i < batch.count; ++i) pages_.drop_loading(batch.slots[i]);
     wake_page_waiters();
     if (error != 0) return error;
+    if (around) pages_.map_as_range(batch.file, batch.first, batch.granted);
+    // A range whose beginning alone came: the page that is wanted, by itself.
+    const std::uint64_t came = batch.first + batch.granted;
+    if (batch.granted > 0 && came <= first) return fetch(node, first, need, 0, use, true);
     if (batch.granted > 0) return 0;
     // The server's file ends before this page. Under the lease ours may be longer: a hole.
     if (!node.lease || first >= pages_of(node.attr.size)) {
@@ -185,8 +229,10 @@ int Client::request_pages(Node& node, Batch& batch) {
             in.first_page = batch.first;
             in.count = count;
             in.mode = static_cast<std::uint16_t>(batch.mode);
-            in.flags = static_cast<std::uint16_t>((batch.only_first ? protocol::get_readahead : 0) |
-                                                  (wait ? protocol::get_wait : 0));
+            in.flags = static_cast<std::uint16_t>(
+                (batch.only_first ? protocol::get_readahead : 0) | (wait ? protocol::get_wait : 0) |
+                (count > batch.wanted ? protocol::get_cached : 0));
+            in.wanted = batch.wanted;
             in.release_count = static_cast<std::uint32_t>(releases);
             in.accept_count = flip ? count : 0;
             call.put(in);
@@ -242,7 +288,7 @@ int Client::make_room(std::uint16_t reply_flags, std::uint32_t pages, int attemp
         return attempt < most_mishaps ? 0 : ENOMEM;
     }
     ++(credit ? stats_.credit_refusals : stats_.release_refusals);
-    if (!credit) entries_are_short();
+    entries_are_short();
     if (wait || attempt >= most_attempts) return ENOMEM;
     const std::uint32_t given = pages_.shrink_mappings(std::max(pages, config_.release_batch));
     pages_.settle();
@@ -294,6 +340,7 @@ void Client::install_mapped(Batch& batch) {
     }
     for (std::uint32_t i = 0; i < good; ++i) {
         pages_.become_mapping(batch.slots[i], handles[i], batch.refs[i], write);
+        if (batch.once) pages_.set_flag(batch.slots[i], page_once);
         if (pages_.has(batch.slots[i], page_doomed)) {
             doomed_.push_back(pages_.cache().key(batch.slots[i]));
         }
@@ -319,8 +366,8 @@ void Client::install_copied(Node&, Batch& batch) {
     for (std::uint32_t i = 0; i < good; ++i) {
         const Slot slot = batch.slots[i];
         pages_.become_own(slot, batch.frames[i]);
-        const bool once = !batch.keep || (batch.flags[i] & protocol::entry_volatile) != 0;
-        if (once) pages_.set_flag(slot, page_doomed);
+        if (batch.once) pages_.set_flag(slot, page_once);
+        if ((batch.flags[i] & protocol::entry_volatile) != 0) pages_.set_flag(slot, page_doomed);
         if (pages_.has(slot, page_doomed)) doomed_.push_back(pages_.cache().key(slot));
     }
     stats_.pages_copied_out += good;
@@ -337,8 +384,8 @@ void Client::install_flipped(Batch& batch) {
         if (came == no_frame) break;
         const Slot slot = batch.slots[i];
         pages_.become_own(slot, came);
-        const bool once = !batch.keep || (batch.flags[i] & protocol::entry_volatile) != 0;
-        if (once) pages_.set_flag(slot, page_doomed);
+        if (batch.once) pages_.set_flag(slot, page_once);
+        if ((batch.flags[i] & protocol::entry_volatile) != 0) pages_.set_flag(slot, page_doomed);
         if (pages_.has(slot, page_doomed)) doomed_.push_back(pages_.cache().key(slot));
         ++good;
     }

@@ -66,13 +66,13 @@ int Client::flush_run(Node& node, std::uint64_t first, std::uint32_t count) {
             continue;
         }
         const policies::TransferDecision decision =
-            decide(policies::TransferRequest::Use::write, count - done);
+            decide(node, policies::TransferRequest::Use::write, count - done);
         const bool flip = decision.mechanism == policies::Mechanism::flip;
         const PageMode mode = flip ? PageMode::flip_in : PageMode::copy_in;
         // A guest that copies by policy keeps what it wrote, as any other copy; else one frame in
         // the host is enough, and that is the server's.
         const bool keep = decision.mechanism == policies::Mechanism::copy &&
-                          decision.reason == policies::TransferReason::only;
+                          decision.keep == policies::Keep::kept;
         protocol::PagesGetIn in{};
         in.first_page = at;
         in.count = count - done;

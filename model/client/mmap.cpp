@@ -36,6 +36,8 @@ Slot Client::kernel_copy(Node& node, std::uint64_t page, int& error) {
             continue;
         }
         memory_.copy(pages_.page(source), host::Page::of_frame(frame));
+        pages_.used_up(source);
+        if (pages_.unmaps_at_once()) pages_.settle();
         const Slot slot = pages_.add_loading(node.kernel_file(), page);
         if (slot == kNoSlot) {
             pages_.give_frame(frame);
@@ -144,7 +146,9 @@ bool Client::unpin(Node& node, bool copies, std::uint64_t first_page, std::size_
         pages_.cache().unpin(slot);
         if (pages_.cache().pins(slot) == 0) pages_.clear_flag(slot, page_locked);
         was_writable = was_writable || pages_.has(slot, page_writable);
+        pages_.used_up(slot);
     }
+    if (pages_.unmaps_at_once()) pages_.settle();
     return was_writable;
 }
 

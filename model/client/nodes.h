@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/client/file_system.h"
+#include "model/client/file_use.h"
 #include "model/client/hash_index.h"
 
 namespace xenfs::client {
@@ -26,12 +27,15 @@ struct Node {
     bool size_valid = false;  ///< attr.size alone may be right when the times are not
     bool fh_valid = false;
     bool fh_write = false;
-    bool lease = false;     ///< exclusive: size and pages here are newer than the server's
-    bool recalled = false;  ///< the lease is being given up: nothing may become dirty
-    bool changed = false;   ///< under the lease: attr.mtime is our own stamp
+    bool lease = false;         ///< exclusive: size and pages here are newer than the server's
+    bool recalled = false;      ///< the lease is being given up: nothing may become dirty
+    bool changed = false;       ///< under the lease: attr.mtime is our own stamp
     bool appending = false;     ///< a task appends; others that would, wait
     bool append_lease = false;  ///< it does so under the lease: a recall waits for it
-    bool unlinked = false;  ///< its last name went; what is dirty need not be kept
+    bool unlinked = false;      ///< its last name went; what is dirty need not be kept
+
+    FileUse uses;  ///< of its pages
+    std::uint64_t pages_now() const { return (attr.size + page_size - 1) / page_size; }
 
     /// Its number in the page cache, and that of the guest kernel's copies
     /// (MmapMode::private_copy).

@@ -63,6 +63,7 @@ void PageStore::replace_by_own(Slot slot, Frame frame) {
 }
 
 void PageStore::mark_dirty(Slot slot) {
+    clear_flag(slot, page_once);
     if (cache_.state(slot) == PageState::dirty) return;
     const std::uint32_t file = cache_.key(slot).file;
     if (file >= dirty_.size()) dirty_.resize(std::max<std::size_t>(file + 1, 2 * dirty_.size()));
@@ -210,8 +211,44 @@ std::uint32_t PageStore::evict(std::uint32_t count) {
     return gone;
 }
 
+void PageStore::map_as_range(std::uint32_t file, std::uint64_t first, std::uint32_t count) {
+    const std::uint64_t size = std::max(config_.map_range, 1u);
+    for (std::uint64_t begin = first / size * size; begin < first + count; begin += size) {
+        const PageKey key{file, static_cast<std::uint32_t>(begin)};
+        if (range_known_.insert(key).second) ranges_.push_back(key);
+    }
+}
+
+/// The oldest ranges, whole but for what is in use, until `count` mappings went; how many did.
+std::uint32_t PageStore::evict_ranges(std::uint32_t count) {
+    std::uint32_t gone = 0;
+    for (std::size_t looked = 0, most = ranges_.size(); looked < most && gone < count; ++looked) {
+        const PageKey range = ranges_.front();
+        ranges_.pop_front();
+        list_range(range.file, range.page, std::uint64_t{range.page} + config_.map_range - 1);
+        bool left = false;
+        for (const Slot slot : slots_) {
+            if (loading(slot) || has(slot, page_own)) continue;
+            if (cache_.pins(slot) != 0) {
+                left = true;
+                continue;
+            }
+            forget(cache_.drop(slot));
+            ++gone;
+        }
+        if (left) {
+            ranges_.push_back(range);
+        } else {
+            range_known_.erase(range);
+        }
+    }
+    settle();
+    return gone;
+}
+
 bool PageStore::room_for_mappings(std::uint32_t count) {
     while (mapped_ + count > config_.mapping_budget) {
+        if (evict_ranges(mapped_ + count - config_.mapping_budget) > 0) continue;
         if (evict(std::max(count, config_.release_batch)) == 0) return false;
     }
     return true;
@@ -281,6 +318,7 @@ std::uint32_t PageStore::drop_mappings(std::uint32_t file, std::uint64_t first,
 }
 
 void PageStore::settle() {
+    unmap_now_ = false;
     if (unmap_.empty()) return;
     host_.grants().unmap(unmap_);
     stats_.pages_unmapped += unmap_.size();

@@ -1,8 +1,10 @@
 #pragma once
 // The pages that a client holds: shared frames that it has mapped, and frames of its own.
 
+#include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -25,6 +27,7 @@ enum PageFlag : std::uint8_t {
     page_writable = 2,  ///< mapped for writing (PageMode::map_write)
     page_doomed = 4,    ///< loading, and a notice has overtaken it: use once, do not keep
     page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
+    page_once = 16,     ///< goes when it has been read to its end (policies::Keep::once)
     page_locked = 32    ///< a process has it locked into memory: no revocation takes it
 };
 
@@ -98,6 +101,18 @@ class PageStore {
     /// Least recently used clean pages go until `count` more mappings fit into the budget, a batch
     /// at a time; false where pins prevent it.
     bool room_for_mappings(std::uint32_t count);
+    /// Mappings that came as a range: room for others is made by taking ranges away, in the order
+    /// in which they came (policies::Keep::range).
+    void map_as_range(std::uint32_t file, std::uint64_t first, std::uint32_t count);
+    /// A page has been read to its end: if it is for one use, it goes, unless it is in use
+    /// otherwise.
+    void used_up(Slot slot) {
+        if (has(slot, page_once) && cache_.pins(slot) == 0 &&
+            cache_.state(slot) == PageState::clean && !has(slot, page_writing)) {
+            unmap_now_ = unmap_now_ || !has(slot, page_own);
+            drop(slot);
+        }
+    }
     /// The same for own frames, clean ones only; false: write dirty pages back first.
     bool room_for_own(std::uint32_t count);
     /// A frame for one page more: within the budget, and of a clean page where the domain has no
@@ -113,6 +128,8 @@ class PageStore {
     /// Unmaps, in one batch, what was dropped; the entries join released().
     void settle();
     bool unsettled() const { return !unmap_.empty(); }
+    /// A mapping for one use has gone: it is not to wait for others.
+    bool unmaps_at_once() const { return unmap_now_; }
     /// Entries that the server should hear of: take up to `most` from the end.
     std::size_t take_released(std::span<GrantRef> out);
     std::size_t released() const { return released_.size(); }
@@ -143,6 +160,7 @@ class PageStore {
     void forget(const cache::Evicted& gone);
     void unmap_later(MapHandle handle, Slot slot);
     std::uint32_t evict(std::uint32_t count);
+    std::uint32_t evict_ranges(std::uint32_t count);
     bool can_take(Slot slot) const;
     void list_range(std::uint32_t file, std::uint64_t first, std::uint64_t last);
 
@@ -160,7 +178,10 @@ class PageStore {
     std::map<PageKey, std::uint32_t> taken_;  ///< how often a process has such a page mapped
     std::vector<Slot> slots_;                 ///< scratch
     std::vector<cache::Evicted> evicted_;     ///< scratch
+    std::deque<PageKey> ranges_;              ///< first pages of those mapped, oldest first
+    std::set<PageKey> range_known_;           ///< the same
     std::uint32_t mapped_ = 0, own_ = 0;
+    bool unmap_now_ = false;
 };
 
 }  // namespace xenfs::client

@@ -57,6 +57,12 @@ Result<std::size_t> Client::read(Handle handle, std::uint64_t offset, Buffer int
             clock_.charge(costs_.syscall + costs_.page_hit);
             memory_.load(std::span<const host::Piece>(&piece, 1), into);
             ++stats_.page_hits;
+            node.uses.was_read(into.length, pages_.has(slot, page_once));
+            if (pages_.has(slot, page_once) &&
+                (in_page + into.length == page_size || offset + into.length == node.attr.size)) {
+                pages_.used_up(slot);
+                if (pages_.unmaps_at_once()) pages_.settle();
+            }
             file->next_page = (offset + into.length + page_size - 1) >> page_shift;
             return into.length;
         }
@@ -90,6 +96,13 @@ Result<std::size_t> Client::read_pages(Node& node, OpenFile& file, std::uint64_t
             memory_.load(std::span<const host::Piece>(pieces).first(count), into);
             stats_.page_hits += count;
             done += bytes;
+            node.uses.was_read(bytes, pages_.has(slots[0], page_once));
+            for (std::size_t i = 0; i < count; ++i) {
+                if (!pages_.has(slots[i], page_once)) continue;
+                const bool end = pieces[i].page_offset + pieces[i].length == page_size ||
+                                 (i + 1 == count && offset + done == node.attr.size);
+                if (end) pages_.used_up(slots[i]);
+            }
             if (!doomed_.empty()) drop_doomed();
             continue;
         }
@@ -111,6 +124,7 @@ Result<std::size_t> Client::read_pages(Node& node, OpenFile& file, std::uint64_t
         file.next_page = page + need;
     }
     file.next_page = (offset + done + page_size - 1) >> page_shift;
+    if (pages_.unmaps_at_once()) pages_.settle();
     if (done == 0 && error != 0) return Errno{error};
     return done;
 }

@@ -212,7 +212,8 @@ int Client::store_through(Node& node, std::uint64_t offset, Buffer from, std::si
     // Part of a page is stored in place: copied in from a frame of ours it would carry old bytes
     // over what another guest writes beside it.
     const Mechanism mechanism =
-        part ? Mechanism::map : decide(policies::TransferRequest::Use::write, count).mechanism;
+        part ? Mechanism::map
+             : decide(node, policies::TransferRequest::Use::write, count).mechanism;
     const bool flip = mechanism == Mechanism::flip;
     const PageMode mode = flip ? PageMode::flip_in : PageMode::copy_in;
 

@@ -36,7 +36,7 @@ struct PagesGetIn {
     std::uint16_t tail;  ///< the same at the end of the last page; 0, 0: whole pages are written
     std::uint32_t release_count;  ///< entries given back first, ≤ max_release_per_request
     std::uint32_t accept_count;   ///< flip_out: = count; else 0
-    std::uint32_t padding;
+    std::uint32_t wanted;         ///< get_cached; else 0
     // then u32 release[release_count], then u32 accept[accept_count]
 };
 static_assert(sizeof(PagesGetIn) == 40 && offsetof(PagesGetIn, mode) == 20 &&
@@ -44,7 +44,9 @@ static_assert(sizeof(PagesGetIn) == 40 && offsetof(PagesGetIn, mode) == 20 &&
 
 enum PagesGetFlags : std::uint16_t {
     get_readahead = 1,  ///< only the first page is needed now: the server may leave the others out
-    get_wait = 2        ///< the client has nothing left to release: let it wait, do not ask it to
+    get_wait = 2,       ///< the client has nothing left to release: let it wait, do not ask it to
+    get_cached = 4      ///< pages behind the first `wanted` are welcome if they are cached: a
+                        ///< server may give fewer, and reads none of them from its storage
 };
 
 struct PagesGetOut {

@@ -15,6 +15,11 @@ struct Config {
     std::string eviction = "lru";  ///< policies by name: model/policies/*
     std::string dedup = "name";
     std::string charging = "each";
+    /// For dedup policies with a scanner: pages looked at before each sleep, and the sleep.
+    std::uint32_t scan_pages = 100;
+    Nanoseconds scan_sleep = 20'000'000;
+    std::uint32_t scan_hints = 8192;
+    double scan_hint_share = 0.5;
     unsigned workers = 4;  ///< tasks; each connection has a reserve worker besides
     Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
     std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
@@ -68,8 +73,10 @@ struct Stats {
     std::uint64_t committed = 0;         ///< pages
     std::uint64_t flipped_in = 0, flipped_out = 0, flip_lost = 0;
     std::uint64_t notices = 0, recalls = 0, leases = 0, ack_timeouts = 0;
-    std::uint64_t dedup_shared = 0;  ///< pages that took another's frame
-    std::uint64_t dedup_false = 0;   ///< equal fingerprint, other content
+    std::uint64_t dedup_shared = 0;              ///< pages that took another's frame
+    std::uint64_t scanned = 0, scan_passes = 0;  ///< pages that a scanner read
+    std::uint64_t scan_asked = 0;                ///< of them, asked back from a client to be shared
+    std::uint64_t dedup_false = 0;               ///< equal fingerprint, other content
     std::uint64_t cow_breaks = 0;
     std::uint64_t dropped_unwritten = 0;  ///< dirty pages of files that died before write-back
     std::uint64_t detached = 0;  ///< pages taken away from a client that held them too long

@@ -68,6 +68,7 @@ class InodeTable {
     }
     Index find_or_make(NodeId node);
     Inode& operator[](Index index) { return records_[index]; }
+    const Inode& operator[](Index index) const { return records_[index]; }
     std::size_t size() const { return by_node_.size(); }
     /// Removes a record that nothing refers to.
     void erase(Index index);

@@ -77,6 +77,20 @@ int ServerState::pages_release(Request& q) {
     return 0;
 }
 
+/// How many pages from `first` on are cached and filled, up to `most`, without a gap.
+std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
+                                         std::uint64_t first, std::uint32_t most) {
+    const std::uint32_t file = file_number(inode, index, q.client);
+    const auto slots = std::span(q.worker.slots).first(most);
+    cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
+    std::uint32_t run = 0;
+    while (run < most && slots[run] != cache::kNoSlot &&
+           cache_.state(slots[run]) != cache::PageState::loading) {
+        ++run;
+    }
+    return run;
+}
+
 int ServerState::pages_get(Request& q) {
     const auto in = q.args.get<protocol::PagesGetIn>();
     if (in.release_count > protocol::max_release_per_request ||
@@ -125,6 +139,11 @@ int ServerState::pages_get(Request& q) {
             count = static_cast<std::uint32_t>(left);
             out.flags |= protocol::got_end;
         }
+    }
+    if ((in.flags & protocol::get_cached) != 0 && mode == PageMode::map_read && in.wanted < count) {
+        count = std::max(in.wanted, 1u) + cached_behind(q, *inode, index,
+                                                        in.first_page + std::max(in.wanted, 1u),
+                                                        count - std::max(in.wanted, 1u));
     }
     out.file_size = inode->attr.size;
     Worker& w = q.worker;

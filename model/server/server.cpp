@@ -12,6 +12,8 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       storage_(storage),
       config_(std::move(config)),
       dedup_(policies::dedup_policies().make(config_.dedup)),
+      scanner_(
+          dedup_->make_scanner({config_.scan_pages, config_.scan_hints, config_.scan_hint_share})),
       charging_(policies::charging_policies().make(config_.charging)),
       by_name_(dedup_->shares_by_name()),
       by_content_(dedup_->shares_by_content()),
@@ -33,6 +35,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
     flush_gate_ = host_.tasks().make_gate();
     room_gate_ = host_.tasks().make_gate();
     relief_gate_ = host_.tasks().make_gate();
+    scan_gate_ = host_.tasks().make_gate();
     stop_gate_ = host_.tasks().make_gate();
 }
 
@@ -83,6 +86,10 @@ void ServerState::start() {
         "xenfs-room", [this] { room_task(); }, true);
     host_.tasks().spawn(
         "xenfs-relief", [this] { work_relief(); }, true);
+    if (scanner_ != nullptr && config_.scan_pages != 0) {
+        host_.tasks().spawn(
+            "xenfs-scan", [this] { scan_task(); }, true);
+    }
     for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
         workers_.push_back(std::make_unique<Worker>());
         Worker* worker = workers_.back().get();
@@ -109,6 +116,7 @@ void ServerState::stop() {
         flush_gate_->wake_all();
         room_gate_->wake_all();
         relief_gate_->wake_all();
+        scan_gate_->wake_all();
         for (auto& c : connections_) {
             if (c != nullptr) c->reserve_gate->wake_all();
         }

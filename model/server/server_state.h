@@ -87,6 +87,12 @@ struct Acks {
     std::array<std::uint32_t, 64> generation;
 };
 
+/// Contents of different trust groups never meet: not even the time of a look-up tells.
+inline std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
+    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
+    return key == 0 ? 1 : key;
+}
+
 class ServerState;
 
 /// Keeps an inode's record across yields; lets it go when nobody needs it any more.
@@ -204,6 +210,8 @@ class ServerState {
 
     // --- pages_get.cpp, pages_commit.cpp, flips.cpp
     int pages_get(Request& q);
+    std::uint32_t cached_behind(Request& q, Inode& inode, InodeTable::Index index,
+                                std::uint64_t first, std::uint32_t most);
     int pages_commit(Request& q);
     int pages_release(Request& q);
     int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
@@ -255,6 +263,14 @@ class ServerState {
     // --- sharing.cpp: content dedup and copy-on-write
     void share_content(Connection& c, std::span<const cache::Slot> slots);
     void unindex(pages::FrameIndex frame);
+    void index_content(pages::FrameIndex frame, std::uint64_t key);
+    bool join_content(cache::Slot slot, std::uint64_t key);
+
+    // --- scan.cpp: content dedup by scanning
+    class Scanned;
+    void scan_task();
+    void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted);
+    bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
     bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
     void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
@@ -370,6 +386,7 @@ class ServerState {
     Stats stats_;
     Latencies latencies_;
     std::unique_ptr<policies::DedupPolicy> dedup_;
+    std::unique_ptr<policies::DedupScanner> scanner_;  ///< null: none, or found at I/O time
     std::unique_ptr<policies::ChargingPolicy> charging_;
     const bool by_name_, by_content_;
     pages::Ledger ledger_;
@@ -387,7 +404,7 @@ class ServerState {
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, relief_gate_, stop_gate_;
+        room_gate_, relief_gate_, scan_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;

@@ -5,16 +5,6 @@ namespace xenfs::server {
 
 using cache::Slot;
 
-namespace {
-
-/// Contents of different trust groups never meet: not even the time of a look-up tells.
-std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
-    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
-    return key == 0 ? 1 : key;
-}
-
-}  // namespace
-
 void ServerState::unindex(pages::FrameIndex frame) {
     if (frame >= content_key_.size() || content_key_[frame] == 0) return;
     contents_.erase(content_key_[frame]);
@@ -24,6 +14,10 @@ void ServerState::unindex(pages::FrameIndex frame) {
 /// For pages just filled or committed, pinned by the caller. Frames that clients still reach are
 /// left alone: a mapping cannot be moved to another frame.
 void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
+    if (scanner_ != nullptr) {
+        for (const Slot slot : slots) scanner_->filled(slot);
+        return;
+    }
     std::array<host::Page, max_pages_per_request> pages;
     std::array<Fingerprint, max_pages_per_request> fingerprints;
     std::array<Slot, max_pages_per_request> asked;
@@ -37,27 +31,38 @@ void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
     host_.memory().hash(std::span(pages).first(count), std::span(fingerprints).first(count));
     for (std::size_t i = 0; i < count; ++i) {
         const Slot slot = asked[i];
-        const pages::FrameIndex own = cache_.frame(slot);
         const std::uint64_t key = content_key(fingerprints[i], c.attachment.trust_group);
-        const auto found = contents_.find(key);
-        if (found == contents_.end()) {
-            unindex(own);
-            if (content_key_.size() <= own) content_key_.resize(own + 1, 0);
-            content_key_[own] = key;
-            contents_.emplace(key, own);
-            continue;
+        if (!contents_.contains(key)) {
+            index_content(cache_.frame(slot), key);
+        } else {
+            join_content(slot, key);
         }
-        const pages::FrameIndex shared = found->second;
-        if (shared == own) continue;
-        if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame), pages[i])) {
-            ++stats_.dedup_false;
-            continue;
-        }
-        pool_.add_user(shared);
-        cache_.set_frame(slot, shared);
-        put_frame(own);
-        ++stats_.dedup_shared;
     }
+}
+
+/// Pages of that content join this frame from now on.
+void ServerState::index_content(pages::FrameIndex frame, std::uint64_t key) {
+    unindex(frame);
+    if (content_key_.size() <= frame) content_key_.resize(frame + 1, 0);
+    content_key_[frame] = key;
+    contents_.emplace(key, frame);
+}
+
+/// The page, which nobody reaches, shows the frame that is known for the content, if that is so.
+bool ServerState::join_content(Slot slot, std::uint64_t key) {
+    const auto found = contents_.find(key);
+    const pages::FrameIndex own = cache_.frame(slot);
+    if (found == contents_.end() || found->second == own) return false;
+    const pages::FrameIndex shared = found->second;
+    if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame), page_of(slot))) {
+        ++stats_.dedup_false;
+        return false;
+    }
+    pool_.add_user(shared);
+    cache_.set_frame(slot, shared);
+    put_frame(own);
+    ++stats_.dedup_shared;
+    return true;
 }
 
 /// The page shows another frame from now on. Entries on the old one go on without the page; who

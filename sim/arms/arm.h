@@ -49,6 +49,11 @@ struct ArmConfig {
     std::size_t quota_pages = 32768, donation_pages = 0, collateral_pages = 0;
     bool ledger = true;
     std::uint32_t mapping_budget_pages = 24576, own_frames_pages = 16384;
+    std::uint32_t scan_pages = 100, scan_hints = 8192;  ///< dedup scan, hinted
+    Nanoseconds scan_sleep_ns = 20'000'000;
+    double scan_hint_share = 0.5;
+    std::function<std::uint32_t(const Domain& guest)> trust_group;  ///< null: one for all
+    std::uint32_t map_range_pages = 256;
     std::uint32_t readahead_pages = 32;
     Nanoseconds write_behind_ns = 5'000'000'000, dirty_expire_ns = 30'000'000'000;
     Nanoseconds ack_timeout_ns = 1'000'000'000;

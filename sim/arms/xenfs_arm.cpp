@@ -33,6 +33,10 @@ server::Config server_config(const ArmConfig& config) {
     server.eviction = config.server_eviction;
     server.dedup = config.dedup;
     server.charging = config.charging;
+    server.scan_pages = config.scan_pages;
+    server.scan_sleep = config.scan_sleep_ns;
+    server.scan_hints = config.scan_hints;
+    server.scan_hint_share = config.scan_hint_share;
     server.workers = config.workers;
     server.dirty_expire = config.dirty_expire_ns;
     server.ack_timeout = config.ack_timeout_ns;
@@ -63,6 +67,7 @@ class XenfsArm final : public Arm {
     client::FileSystem& attach(Domain& guest) override {
         server::Attachment attachment;
         attachment.guest = guest.id();
+        if (config_.trust_group) attachment.trust_group = config_.trust_group(guest);
         attachment.collateral_pages = config_.collateral_pages;
         attachment.quota_pages = config_.ledger ? config_.quota_pages : unlimited_pages;
         dom0_.spawn("attach/" + guest.name(), [this, attachment] {
@@ -94,6 +99,7 @@ class XenfsArm final : public Arm {
         client.transfer = config_.transfer;
         client.mmap = mmap_;
         client.mapping_budget = config_.mapping_budget_pages;
+        client.map_range = config_.map_range_pages;
         client.own_budget = config_.own_frames_pages;
         client.readahead = config_.readahead_pages;
         client.write_behind = config_.write_behind_ns;
@@ -146,6 +152,9 @@ Counters XenfsArm::counters() const {
         {"server_leases", stats.leases},
         {"server_ack_timeouts", stats.ack_timeouts},
         {"server_dedup_shared", stats.dedup_shared},
+        {"server_scanned_pages", stats.scanned},
+        {"server_scan_passes", stats.scan_passes},
+        {"server_scan_asked", stats.scan_asked},
         {"server_cow_breaks", stats.cow_breaks},
         {"server_pages_dropped_unwritten", stats.dropped_unwritten},
         {"server_cached_pages", server_.cached_pages()},

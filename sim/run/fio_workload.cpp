@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <vector>
@@ -54,10 +55,18 @@ class Job {
           block_pages_(
               std::max<std::size_t>(static_cast<std::size_t>(spec.block_bytes) / page_size, 1)),
           blocks_(static_cast<std::uint64_t>(spec.file_bytes) / (block_pages_ * page_size)),
-          order_(blocks_, seed),
+          order_(blocks_, spec.pattern == "zipf" ? 1 : seed),
+          seed_(seed),
           done_(tasks.make_gate()) {
         const bool cached =
             static_cast<std::uint64_t>(spec.file_bytes) <= costs.count("memory.llc");
+        if (spec_.pattern == "zipf") {
+            rank_.resize(blocks_);
+            double sum = 0;
+            for (std::uint64_t i = 0; i < blocks_; ++i) {
+                rank_[i] = sum += std::pow(static_cast<double>(i + 1), -spec_.zipf);
+            }
+        }
         load_ns_ = costs.time(cached ? "memory.copy.warm" : "memory.copy.cold");
     }
 
@@ -91,6 +100,12 @@ class Job {
   private:
     bool mapped() const { return spec_.access == "map"; }
     std::uint64_t place(std::uint64_t i) const {
+        if (!rank_.empty()) {
+            const double at = static_cast<double>(workloads::mix64(seed_, i) >> 11) * 0x1p-53;
+            const auto rank =
+                std::upper_bound(rank_.begin(), rank_.end(), at * rank_.back()) - rank_.begin();
+            return order_.at(std::min(static_cast<std::uint64_t>(rank), blocks_ - 1));
+        }
         return spec_.pattern == "random" ? order_.at(i) : i % blocks_;
     }
 
@@ -155,6 +170,8 @@ class Job {
     std::size_t block_pages_;
     std::uint64_t blocks_;
     Shuffle order_;
+    std::uint64_t seed_;
+    std::vector<double> rank_;  ///< pattern zipf: sums of the weights by rank
     std::unique_ptr<host::Gate> done_;
     Nanoseconds load_ns_ = 0;
     client::Handle handle_ = 0;

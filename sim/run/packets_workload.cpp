@@ -37,8 +37,12 @@ class Path {
             grant();
             in_driver([this] { map(); });
         }
-        // Room for the pages of a batch: a domain that has all it may have is refused one.
-        if (spec.mechanism == "flip") guest_.host().frames().donate(batch_);
+        // What the driver will take from Xen comes from its own memory; nobody counts this.
+        if (spec.mechanism == "flip") {
+            const auto passes =
+                std::max<std::size_t>(static_cast<std::size_t>(spec.packets) / batch, 1);
+            stock_ = driver_.host().frames().donate(passes * batch);
+        }
     }
 
     void pass() {
@@ -71,9 +75,13 @@ class Path {
             in_driver([this] { unmap(); });
             revoke();
         }
-        if (!returned_.empty()) {
-            in_driver([this] { pages_ = collect(driver_, returned_); });
+        // The driver gets back what it gave, for the next measurement.
+        for (; stock_ != 0; stock_ -= batch_) {
             guest_.host().frames().reclaim(batch_);
+            const std::vector<Frame> back = take(guest_, batch_);
+            in_driver([&] { offer(driver_, guest_, references_); });
+            send(guest_, driver_, back, references_);
+            in_driver([&] { driver_.host().frames().release(collect(driver_, references_)); });
         }
         guest_.host().frames().release(buffers_);
         driver_.host().frames().release(pages_);
@@ -135,23 +143,23 @@ class Path {
         for (const auto& operation : operations) want_okay({&operation.status, 1}, "copy");
     }
 
-    /// A page for a page: the driver gets one back for the next batch.
+    /// As netback and netfront did it until 2006 [M]: the guest gives the pages of the buffers that
+    /// it posts back to Xen (decrease reservation), the driver transfers the packets' pages and
+    /// takes new ones from Xen in their place (increase reservation).
     void flip() {
+        guest_.host().frames().release(buffers_);
+        guest_.host().frames().donate(batch_);
         offer(guest_, driver_, references_);
         in_driver([&] {
-            if (returned_.empty()) {
-                returned_.resize(batch_);
-            } else {
-                pages_ = collect(driver_, returned_);
-            }
             stack(driver_);
             send(driver_, guest_, pages_, references_);
-            offer(driver_, guest_, returned_);
+            if (driver_.host().frames().reclaim(batch_) < batch_) {
+                throw std::runtime_error("packets: the host has no page left for the driver");
+            }
+            pages_ = take(driver_, batch_);
         });
-        const std::vector<Frame> arrived = collect(guest_, references_);
+        buffers_ = collect(guest_, references_);
         stack(guest_);
-        send(guest_, driver_, buffers_, returned_);
-        buffers_ = arrived;
         guest_.host().clock().flush();
     }
     void offer(Domain& to, Domain& from, std::span<GrantRef> references) {
@@ -181,9 +189,10 @@ class Path {
     Domain& guest_;
     const WorkloadSpec& spec_;
     std::size_t batch_;
+    std::size_t stock_ = 0;  ///< flip: pages that the driver has given up to take them anew
     std::unique_ptr<host::Gate> back_;
-    std::vector<Frame> buffers_, pages_;           ///< the guest's, the driver's
-    std::vector<GrantRef> references_, returned_;  ///< of the guest, of the driver (flip)
+    std::vector<Frame> buffers_, pages_;  ///< the guest's, the driver's
+    std::vector<GrantRef> references_;    ///< of the guest
     std::vector<MapHandle> handles_;
     std::vector<GrantStatus> status_;
 };

@@ -224,6 +224,16 @@ ArmConfig Setup::arm_config() const {
     config.collateral_pages = pages(spec.collateral_bytes);
     config.ledger = spec.ledger;
     config.mapping_budget_pages = static_cast<std::uint32_t>(pages(spec.mapping_budget_bytes));
+    config.scan_pages = static_cast<std::uint32_t>(scenario.sharing.pages_per_wake);
+    config.scan_sleep_ns = scenario.sharing.sleep_ns;
+    config.scan_hints = static_cast<std::uint32_t>(scenario.sharing.hint_queue);
+    config.scan_hint_share = scenario.sharing.hint_share;
+    config.trust_group = [this](const Domain& guest) {
+        const auto at = std::find(guests.begin(), guests.end(), &guest) - guests.begin();
+        return static_cast<std::uint32_t>(
+            scenario.guests[static_cast<std::size_t>(at)].trust_group);
+    };
+    config.map_range_pages = static_cast<std::uint32_t>(pages(spec.map_range_bytes));
     config.own_frames_pages = static_cast<std::uint32_t>(pages(spec.own_frames_bytes));
     config.readahead_pages = static_cast<std::uint32_t>(spec.read_ahead_pages);
     config.write_behind_ns = spec.write_behind_ns;

@@ -56,7 +56,7 @@ std::vector<std::string> caching_names() {
     return {"always", "auto", "default", "loose", "none"};
 }
 std::vector<std::string> pattern_names() {
-    return {"random", "sequential"};
+    return {"random", "sequential", "zipf"};
 }
 std::vector<std::string> mechanism_names() {
     return {"copy", "flip", "map", "reuse"};

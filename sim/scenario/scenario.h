@@ -78,6 +78,7 @@ struct ArmSpec {
     bool ledger = true;
     std::string mmap = "share";
     std::int64_t mapping_budget_bytes = std::int64_t{96} << 20;
+    std::int64_t map_range_bytes = std::int64_t{1} << 20;
     std::int64_t own_frames_bytes = std::int64_t{64} << 20;
     std::int64_t read_ahead_pages = 32;
     Nanoseconds write_behind_ns = 5'000'000'000;
@@ -127,6 +128,7 @@ struct WorkloadSpec {
     bool warm = false;
     std::string access = "map";
     std::string pattern = "sequential";
+    double zipf = 1;  ///< exponent
     std::int64_t block_bytes = 4096;
     std::int64_t depth = 1;
     bool direct = false;

@@ -88,7 +88,7 @@ TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
               "dir/x.toml:11: arm.transfre: there is no such key; there are: n");
     EXPECT_EQ(error_of(with("\"map\"", "\"mpa\"")),
               "dir/x.toml:11: arm.transfer: there is no \"mpa\"; there are: adaptive, copy, flip, "
-              "map");
+              "map, map_once, map_window");
     EXPECT_EQ(error_of(with("\"256 MiB\"", "\"5 s\"")),
               "dir/x.toml:5: guests.memory: 's' is not a unit of size (those are B, KiB, MiB, GiB, "
               "TiB, kB, MB, GB, page, pages)");

@@ -39,6 +39,7 @@ TEST_P(CoreModel, AgreesStepByStep) {
     options.client.transfer = v.transfer;
     options.client.mmap = v.mmap;
     options.server.dedup = v.dedup;
+    options.server.scan_sleep = 1 * ms;
     options.server.leases = v.leases;
     options.event_faults.lost = v.lost_events;
     options.event_faults.doubled = v.lost_events;
@@ -62,7 +63,12 @@ TEST_P(CoreModel, AgreesStepByStep) {
 INSTANTIATE_TEST_SUITE_P(
     Policies, CoreModel,
     testing::Values(Variant{"map", "name"}, Variant{"copy", "name"}, Variant{"flip", "name"},
-                    Variant{"adaptive", "name"}, Variant{"map", "none"}, Variant{"map", "content"},
+                    Variant{"adaptive", "name"}, Variant{"map_once", "name"},
+                    Variant{"map_once", "content", true, true}, Variant{"map_window", "name"},
+                    Variant{"map_window", "none", true, true},
+                    Variant{"adaptive", "content", true, true}, Variant{"map", "none"},
+                    Variant{"map", "content"}, Variant{"map", "scan"}, Variant{"copy", "hinted"},
+                    Variant{"map", "hinted", true, true}, Variant{"map", "scan", false},
                     Variant{"copy", "content"}, Variant{"flip", "content"},
                     Variant{"map", "name", false}, Variant{"copy", "name", false},
                     Variant{"flip", "name", false}, Variant{"map", "name", true, true},

@@ -279,7 +279,7 @@ TEST_P(CoreStorm, TheServerStaysUpAndTheHonestAreRight) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dedup, CoreStorm, testing::Values("name", "content", "none"),
+INSTANTIATE_TEST_SUITE_P(Dedup, CoreStorm, testing::Values("name", "content", "none", "scan"),
                          [](const auto& mode) { return std::string(mode.param); });
 
 }  // namespace

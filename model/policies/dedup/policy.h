@@ -1,6 +1,7 @@
 // Which pages may share one frame.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -8,6 +9,38 @@
 #include "model/policies/registry.h"
 
 namespace xenfs::policies {
+
+struct ScanOptions {
+    std::uint32_t pages_per_wake = 100;
+    std::uint32_t hint_queue = 8192;  ///< hints that are kept
+    double hint_share = 0.5;          ///< of a wake-up's pages, at most
+};
+
+/// What a scanner sees of the shared cache. Pages have numbers below slots(), which may come to
+/// name other pages at any time. Sharing is agreed here and done after the wake-up, when clients
+/// have let go of the page; contents are compared then, so a scanner may be wrong.
+class ScannedCache {
+  public:
+    virtual ~ScannedCache() = default;
+    virtual std::uint32_t slots() const = 0;
+    /// Filled, nobody can write to it, and its frame shows no other page.
+    virtual bool scannable(std::uint32_t page) const = 0;
+    /// Its content's hash, mixed with the trust group: equal where pages may share. Costs a hash.
+    virtual std::uint64_t read(std::uint32_t page) = 0;
+    /// To join the frame that is known for this content; false: none is.
+    virtual bool share(std::uint32_t page, std::uint64_t content) = 0;
+    /// To make the first page's frame that one; false: its content has changed since.
+    virtual bool share_two(std::uint32_t first, std::uint32_t page, std::uint64_t content) = 0;
+    virtual void passed() = 0;  ///< a pass over all pages is over
+};
+
+class DedupScanner {
+  public:
+    virtual ~DedupScanner() = default;
+    /// The page was read from the storage, or a client wrote it.
+    virtual void filled(std::uint32_t) {}
+    virtual void wake(ScannedCache& cache) = 0;
+};
 
 /// Asked once a server, not once a page: the answers are constants of the policy.
 class DedupPolicy {
@@ -17,9 +50,11 @@ class DedupPolicy {
     /// All clients of a file share its frames. False: each has frames of its own, as if each had
     /// a cache of its own.
     virtual bool shares_by_name() const = 0;
-    /// Pages of equal content share a frame, found when a page is filled or committed, within one
-    /// trust group; the first write breaks the sharing (copy-on-write).
+    /// Pages of equal content share a frame, within one trust group; the first write breaks the
+    /// sharing (copy-on-write).
     virtual bool shares_by_content() const = 0;
+    /// Who finds equal pages; null: it is done at once when a page is filled or committed.
+    virtual std::unique_ptr<DedupScanner> make_scanner(const ScanOptions&) const { return nullptr; }
 };
 
 using DedupRegistry = Registry<DedupPolicy, std::function<std::unique_ptr<DedupPolicy>()>>;

@@ -1,11 +1,17 @@
 // Chooses the cheapest by the host's own costs. For a batch of n pages that are used u times each:
 //
-//   map   hypercall + n (map + unmap) + n/b (hypercall + flush)      once, whatever u is
-//   copy  c (hypercall + n copy)      c = 1 if the copy is kept, else u: copied anew each time
-//   flip  c (hypercall + n flip)      the same, with a frame paid back
+//   map   request + hypercall + n (map + unmap) + n/b (hypercall + flush)      once, whatever u is
+//   copy  c (request + hypercall + n copy)    c = 1 if the copy is kept, else u: copied anew each
+//   time flip  c (request + hypercall + n flip)    the same, with a frame paid back
 //
-// Where the host's grant table is full, what is mapped is taken back before it pays: then the guest
-// keeps copies, in frames of its own, as it would without a shared cache.
+// A request is the round trip to the server: tens of times what a page costs, so that a page which
+// is likely to be used again is rather kept.
+//
+// Where the host's grant table is full, or the guest's credit, what is mapped is taken back before
+// it pays: then the guest keeps copies, in frames of its own, as it would without a shared cache.
+//
+// Where a file's pages are missed again and again and there is room for its mappings, those behind
+// the wanted one are mapped with it, as far as the server has them: that saves their requests.
 //
 // Loading the data into the program's buffer costs the same in all three and is left out.
 #include "model/policies/transfer/policy.h"
@@ -30,15 +36,20 @@ class Adaptive final : public TransferPolicy {
         const double n = request.pages;
         const double times = request.copy_is_kept ? 1 : std::max(1.0, request.expected_uses);
         const double hypercall = cost(costs_.hypercall);
-        const double map = hypercall + n * (cost(costs_.map_page) + cost(costs_.unmap_page)) +
+        const double request_cost = cost(costs_.round_trip) + hypercall;
+        const double map = request_cost + n * (cost(costs_.map_page) + cost(costs_.unmap_page)) +
                            n / request.unmap_batch * (hypercall + cost(costs_.unmap_flush));
-        const double copy = times * (hypercall + n * cost(costs_.copy_page));
-        const double flip = times * (hypercall + n * cost(costs_.flip_page));
+        const double copy = times * (request_cost + n * cost(costs_.copy_page));
+        const double flip = times * (request_cost + n * cost(costs_.flip_page));
         if (flip_supported_ && flip < copy && flip < map) {
-            return {Mechanism::flip, TransferReason::cheaper_batch, copy, map, flip};
+            return {Mechanism::flip, TransferReason::cheaper_batch, copy, map, flip, Keep::once};
+        }
+        // A request costs a round trip, tens of times what a page costs under any mechanism.
+        if (request.use == Use::read && request.around_pages > request.pages) {
+            return {Mechanism::map, TransferReason::cheaper_around, copy, map, flip, Keep::around};
         }
         if (map < copy) return {Mechanism::map, TransferReason::cheaper_reused, copy, map, flip};
-        return {Mechanism::copy, TransferReason::cheaper_once, copy, map, flip};
+        return {Mechanism::copy, TransferReason::cheaper_once, copy, map, flip, Keep::once};
     }
 
   private:

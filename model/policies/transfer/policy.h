@@ -27,28 +27,41 @@ struct TransferRequest {
     /// How often each page will be used while the client could keep it, this time included. What
     /// is copied to be dropped after one use is copied again each time.
     double expected_uses = 1;
-    bool entries_short = false;       ///< the pool's grant table is full: mappings do not last
-    bool copy_is_kept = false;        ///< a copy would stay in a frame of the guest (and double it)
+    /// As `pages` under Keep::around; 0: the client has no room for the file's mappings, or has not
+    /// missed pages of it often enough to expect more misses.
+    std::uint32_t around_pages = 0;
+    bool entries_short = false;  ///< the grant table or our credit is full: mappings do not last
+    bool copy_is_kept = false;   ///< a copy would stay in a frame of the guest (and double it)
     std::uint32_t unmap_batch = 256;  ///< pages that are unmapped together later
 };
 
 /// Why; for timelines and counters. `only`: the policy has no choice.
 enum class TransferReason : std::uint8_t {
     only,
-    cheaper_once,    ///< few uses: one copy costs less than map and unmap
+    cheaper_once,    ///< few uses: a copy costs less than map and unmap
     cheaper_reused,  ///< map and unmap are shared by enough uses
     cheaper_batch,   ///< a flip's cost is under a copy's for this batch
+    cheaper_around,  ///< pages that will be missed next come with this request
     must_share,      ///< a program works on the page itself
     entries_short,   ///< a kept copy needs its entry for a moment only
     not_supported    ///< the host has no transfer, so copy
 };
 std::string_view name_of(TransferReason reason);
 
+/// What becomes of pages after the use they were fetched for (the client does it).
+enum class Keep : std::uint8_t {
+    kept,    ///< until room is wanted, the least recently used first
+    once,    ///< given back when read to their end (mmap: when the last process unmaps them)
+    around,  ///< kept, and the pages behind it come along as far as the server has them cached
+    range  ///< mappings only: an aligned range is mapped at once and taken away whole, oldest first
+};
+
 struct TransferDecision {
     Mechanism mechanism = Mechanism::copy;
     TransferReason reason = TransferReason::only;
     /// What the policy compared, for the whole request; zeros where it compared nothing.
     double copy_ns = 0, map_ns = 0, flip_ns = 0;
+    Keep keep = Keep::kept;
 };
 
 /// Pure: the same request gives the same answer. No state, no host calls.

@@ -38,6 +38,8 @@ std::string_view name_of(TransferReason reason) {
             return "cheaper_reused";
         case TransferReason::cheaper_batch:
             return "cheaper_batch";
+        case TransferReason::cheaper_around:
+            return "cheaper_around";
         case TransferReason::must_share:
             return "must_share";
         case TransferReason::entries_short:

@@ -18,8 +18,9 @@ xenfs::host::MechanismCosts costs() {
     return c;
 }
 
-TEST(Transfer, RegistryKnowsFourAndSaysSo) {
-    EXPECT_EQ(transfer_policies().joined_names(), "adaptive, copy, flip, map");
+TEST(Transfer, RegistryKnowsThemAllAndSaysSo) {
+    EXPECT_EQ(transfer_policies().joined_names(),
+              "adaptive, copy, flip, map, map_once, map_window");
     EXPECT_THROW(transfer_policies().make("mpa", costs(), xenfs::host::Capabilities{}),
                  UnknownPolicy);
 }
@@ -31,6 +32,24 @@ TEST(Transfer, FlipFallsBackWhereTheHostHasNone) {
     const auto with = transfer_policies().make("flip", costs(), xenfs::host::Capabilities{true});
     EXPECT_EQ(with->decide({}).mechanism, Mechanism::flip);
     EXPECT_EQ(with->decide({.use = Use::mmap_read}).mechanism, Mechanism::map);
+}
+
+TEST(Transfer, HowMappingsAreKept) {
+    const auto keep = [](const char* policy, Use use) {
+        const auto made = transfer_policies().make(policy, costs(), xenfs::host::Capabilities{});
+        const auto decision = made->decide({.use = use, .pages = 4, .expected_uses = 9});
+        EXPECT_EQ(decision.mechanism, Mechanism::map);
+        return decision.keep;
+    };
+    for (const Use use : {Use::read, Use::mmap_read}) {
+        EXPECT_EQ(keep("map", use), Keep::kept);
+        EXPECT_EQ(keep("map_once", use), Keep::once);
+        EXPECT_EQ(keep("map_window", use), Keep::range);
+    }
+    // What a program stores into is told to the server when it lets go: it does not go by itself.
+    for (const char* policy : {"map", "map_once", "map_window", "adaptive"}) {
+        EXPECT_EQ(keep(policy, Use::mmap_write), Keep::kept);
+    }
 }
 
 TEST(Transfer, AdaptiveCopiesWhileTheGrantTableIsFull) {
@@ -50,11 +69,16 @@ TEST(Transfer, AdaptiveChangesItsMindWithReuseAndCosts) {
         transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{true});
     // map: 600 + 32 x 900 + 32/256 x 2800 = 29 750; copy: 600 + 32 x 600 = 19 800, twice 39 600
     EXPECT_EQ(policy->decide({.pages = 32, .expected_uses = 1}).mechanism, Mechanism::copy);
+    EXPECT_EQ(policy->decide({.pages = 32, .expected_uses = 1}).keep, Keep::once);
     EXPECT_EQ(policy->decide({.pages = 32, .expected_uses = 2}).mechanism, Mechanism::map);
     EXPECT_EQ(policy->decide({.pages = 32, .expected_uses = 2}).reason,
               TransferReason::cheaper_reused);
     EXPECT_EQ(policy->decide({.pages = 32, .expected_uses = 9, .copy_is_kept = true}).mechanism,
               Mechanism::copy);
+    const auto around = policy->decide({.pages = 1, .expected_uses = 1, .around_pages = 64});
+    EXPECT_EQ(around.mechanism, Mechanism::map);
+    EXPECT_EQ(around.keep, Keep::around);
+    EXPECT_EQ(around.reason, TransferReason::cheaper_around);
     auto cheap_flip = costs();
     cheap_flip.flip_page = 100;
     const auto flipping =

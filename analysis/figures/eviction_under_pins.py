@@ -1,0 +1,57 @@
+"""What it costs the shared cache's eviction that guests hold pages of it."""
+from analysis.style import EVICTIONS, look
+
+TITLE = "Eviction from the shared cache under guests' pins"
+CAPTION = ("What is read from the disk, and the time, against the mappings that guests may keep, as a share of the cache; a mapped page is pinned, and its hits "
+           "are not seen by the cache. At 0 each use maps and unmaps. Above: reads by a zipf distribution in one guest, the cache holding a quarter "
+           "of the file. Below: four kernel builds, the cache too small for them.")
+COLUMNS = ("part", "eviction", "pins_percent", "seed", "disk_read_mib", "seconds")
+PARTS = {"zipf": "zipf", "build": "four kernel builds"}
+
+
+def means(table, part, column):
+    """pins x policy."""
+    return table[table.part == part].groupby(["pins_percent", "eviction"])[column].mean().unstack()
+
+
+def per_policy(changes):
+    return ", ".join(f"{look(p, EVICTIONS)['label']} {change:+.0f} %" for p, change in changes.items())
+
+
+def check(table, claims):
+    for part, name in PARTS.items():
+        reads, seconds = means(table, part, "disk_read_mib"), means(table, part, "seconds")
+        if len(reads) < 2:
+            continue
+        none, full = reads.iloc[0], reads.iloc[-1]
+        change = 100 * (full / none - 1)
+        claims.check(f"{name}: no policy reads over 10 % more from the disk with mappings for the whole cache than without any", bool((change < 10).all()),
+                     per_policy(change))
+        if part == "zipf":
+            claims.check("zipf: pins take from the policies what sets them apart: hits on mapped pages are the guest's, which goes by LRU",
+                         bool(full.max() / full.min() < 1 + 0.5 * (none.max() / none.min() - 1)),
+                         f"the worst policy reads {none.max() / none.min():.2f} times what the best does without pins, {full.max() / full.min():.2f} times with all of them")
+            faster = 100 * (seconds.iloc[-1] / seconds.iloc[0] - 1)
+            claims.check("zipf: mappings that are kept are worth their pins: less time than mapping for each use, under every policy", bool((faster < 0).all()),
+                         per_policy(faster))
+        else:
+            slower = 100 * (seconds.iloc[-1] / seconds.iloc[0] - 1)
+            claims.check(f"{name}: with mappings for the whole cache they take at most 5 % longer than without any", bool((slower < 5).all()), per_policy(slower))
+
+
+def draw(plt, table):
+    parts = [p for p in PARTS if p in set(table.part)]
+    figure, axes = plt.subplots(len(parts), 2, figsize=(10, 3.4 * len(parts)), squeeze=False)
+    for row, part in zip(axes, parts):
+        for axis, column, label in ((row[0], "disk_read_mib", "read from the disk (MiB)"), (row[1], "seconds", "time (s)")):
+            values = means(table, part, column)
+            for policy in [p for p in EVICTIONS if p in values]:
+                axis.plot(values.index, values[policy], **look(policy, EVICTIONS))
+            axis.set(title=PARTS[part], xlabel="mappings that guests may keep (% of the cache)", ylabel=label)
+            axis.set_ylim(bottom=0)
+        row[0].legend(frameon=False)
+    return figure
+
+
+def notes(table):
+    return ""
