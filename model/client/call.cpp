@@ -34,7 +34,12 @@ Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool ur
 }
 
 Call::~Call() {
+    finish();
+}
+
+void Call::finish() {
     if (slot_ != RingFront::no_slot) connection_.release(slot_);
+    slot_ = RingFront::no_slot;
 }
 
 void Call::set_owner(Owner who) {

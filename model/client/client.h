@@ -153,6 +153,7 @@ class Client final : public FileSystem {
 
     // open.cpp
     int open_at_server(Node& node, bool write);
+    bool give_opens_back();
     void take_lease(Node& node, const protocol::OpenOut& out, bool doomed);
     /// `urgent`: while a notice is handled, so as not to wait for slots that wait for it.
     void release_fh(Node& node, bool urgent = false);

@@ -18,18 +18,40 @@ void Client::take_lease(Node& node, const protocol::OpenOut& out, bool doomed) {
     ++stats_.leases_granted;
 }
 
+/// The server has as many files open as it can: gives those back that nobody here uses. False:
+/// there are none.
+bool Client::give_opens_back() {
+    std::uint32_t given = 0;
+    for (int step = 0; step < 1024 && given < 256; ++step) {
+        Node* node = nodes_.next_idle();
+        if (node == nullptr) break;
+        if (node->users > 0 || !idle(*node) || node->lease || !node->fh_valid) continue;
+        release_fh(*node);
+        ++given;
+    }
+    // They are on their way: another of the server's workers may take our next request before them.
+    if (given != 0) clock_.sleep(1'000'000);
+    return given != 0;
+}
+
 int Client::open_at_server(Node& node, bool write) {
     protocol::OpenOut out;
     bool doomed = false;
-    {
+    for (int attempt = 0;; ++attempt) {
         Call call(connection_, Opcode::open, node.id);
         call.put(protocol::OpenIn{write ? protocol::open_read_write : protocol::open_read_only, 0});
-        if (int error = call.send()) return error;
+        const int error = call.send();
+        if (error == ENFILE && attempt < 8) {
+            call.finish();
+            if (give_opens_back()) continue;
+        }
+        if (error != 0) return error;
         out = call.get<protocol::OpenOut>();
         if (!call.ok()) return EIO;
         doomed = call.node_doomed();
         // Its slot goes here: who waits for a second slot with one in hand waits for ever when all
         // do so.
+        break;
     }
     // There may be one already: read-only, or another task's of this moment.
     const bool replaces = node.fh_valid;
@@ -129,6 +151,10 @@ Result<Opened> Client::create(NodeId parent, const Name& name, std::uint32_t mod
             0});
         call.put_name(name.text);
         const int error = call.send();
+        if (error == ENFILE && attempt < 8) {
+            call.finish();
+            if (give_opens_back()) continue;
+        }
         if (error == EEXIST && !flags.exclusive && attempt <= 8) {
             const auto found = lookup(parent, name);
             if (!found && found.error() != ENOENT) return Errno{found.error()};

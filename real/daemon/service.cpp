@@ -1,6 +1,7 @@
 #include "real/daemon/service.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,18 @@
 #include "real/daemon/status.h"
 
 namespace xenfs::real::daemon {
+
+namespace {
+
+/// What this process may have open, less what it needs besides the files that guests have open.
+std::size_t open_files() {
+    constexpr rlim_t others = 1024;
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < 2 * others) return others / 2;
+    return std::min<rlim_t>(files.rlim_cur - others, 1u << 20);
+}
+
+}  // namespace
 
 Service::Service(const DaemonConfig& config)
     : config_(config), gone_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -34,6 +47,7 @@ Service::Service(const DaemonConfig& config)
     options.devices = one.devices;
     options.drop_page_cache = one.page_cache == "drop";
     options.descriptors = static_cast<std::size_t>(config_.descriptors);
+    options.open_files = open_files();
     storage_ = std::make_unique<storage::TreeStorage>(
         backing_->host().memory(), backing_->monitor(), std::move(root), options);
     server_ = std::make_unique<server::Server>(backing_->host(), *storage_, server_config(config_));

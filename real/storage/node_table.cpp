@@ -38,10 +38,11 @@ int open_below(int directory, const char* name, std::uint64_t flags, std::uint64
     return static_cast<int>(syscall(SYS_openat2, directory, name, &how, sizeof how));
 }
 
-NodeTable::NodeTable(Descriptor root, std::size_t budget, FindAgain means)
+NodeTable::NodeTable(Descriptor root, std::size_t budget, std::size_t most_open, FindAgain means)
     : root_(std::move(root)),
       by_number_(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC)),
-      budget_(budget) {
+      budget_(budget),
+      most_open_(most_open) {
     struct stat status {};
     fstat(root_.get(), &status);
     device_ = status.st_dev;
@@ -371,7 +372,7 @@ int NodeTable::open(NodeId node) {
         record.file = *file;
         ++descriptors_;
     }
-    if (record.opens == 0 && descriptors_ - recent_.size() >= budget_) return ENFILE;
+    if (record.opens == 0 && descriptors_ - recent_.size() >= most_open_) return ENFILE;
     ++record.opens;
     place(node, record);
     return 0;

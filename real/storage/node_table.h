@@ -53,8 +53,9 @@ struct FoundFile {
 /// ones, ones that lost the name that we know) keep it.
 class NodeTable {
   public:
-    /// `root`: the exported directory, opened for reading. `budget`: descriptors kept.
-    NodeTable(Descriptor root, std::size_t budget, FindAgain means);
+    /// `root`: the exported directory, opened for reading. `budget`: descriptors kept; `most_open`:
+    /// nodes open at a time.
+    NodeTable(Descriptor root, std::size_t budget, std::size_t most_open, FindAgain means);
 
     /// ESTALE: no such node (any more). ENFILE: too many files are open.
     Result<OpenFile> get(NodeId node);
@@ -119,6 +120,7 @@ class NodeTable {
     Descriptor root_, by_number_;
     dev_t device_ = 0;
     std::size_t budget_;
+    const std::size_t most_open_;
     bool by_handle_ = false;  ///< open_by_handle_at works
     bool has_handles_ = false;
     std::mutex look_mutex_;        ///< taken before mutex_

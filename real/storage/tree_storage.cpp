@@ -86,7 +86,9 @@ TreeStorage::TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root
     : memory_(memory),
       monitor_(monitor),
       options_(options),
-      nodes_(std::move(root), options.descriptors, options.find_again),
+      nodes_(std::move(root), options.descriptors,
+             options.open_files != 0 ? options.open_files : options.descriptors,
+             options.find_again),
       nameless_(nodes_.root()) {
     umask(0);
 }

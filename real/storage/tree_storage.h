@@ -27,7 +27,8 @@ struct TreeOptions {
     bool devices = false;
     /// What was read into the shared cache need not stay in this kernel's page cache too.
     bool drop_page_cache = true;
-    std::size_t descriptors = 4096;  ///< kept open at most, those of open files included
+    std::size_t descriptors = 4096;  ///< kept open at most, as long as clients have fewer open
+    std::size_t open_files = 0;      ///< that clients may have open; 0: as many as `descriptors`
     FindAgain find_again = FindAgain::by_handle;
 };
 

@@ -62,13 +62,16 @@ struct LocalWorldOptions {
     std::uint64_t quota = 16384;
     unsigned workers = 4;
     Nanoseconds dirty_expire = 2'000'000'000;
+    std::size_t open_files = 16384;  ///< that clients may have open
 };
 
 /// A tree whose server is killed between a change to it and everything that follows from it.
 class MortalTree final : public storage::TreeStorage {
   public:
-    MortalTree(Shared& shared, local::LocalHost& host, const std::string& root)
-        : TreeStorage(host.memory(), host.monitor(), storage::open_root(root), {}),
+    MortalTree(Shared& shared, local::LocalHost& host, const std::string& root,
+               std::size_t open_files)
+        : TreeStorage(host.memory(), host.monitor(), storage::open_root(root),
+                      {.open_files = open_files}),
           shared_(shared) {}
     Result<host::Attr> unlink(NodeId parent, std::string_view name) override {
         return changed(TreeStorage::unlink(parent, name));
@@ -243,7 +246,7 @@ class LocalWorld {
                 usleep(2'000);
             }
         }
-        MortalTree tree(*shared, *host, (top / "tree").string());
+        MortalTree tree(*shared, *host, (top / "tree").string(), options_.open_files);
         server::Config config;
         config.cache_pages = options_.cache_pages;
         config.recovery = true;

@@ -78,7 +78,7 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
                                           {"pool", {.memory_pages = pool_pages, .populated = 0}});
     storage_ = std::make_unique<storage::TreeStorage>(host_->memory(), host_->monitor(),
                                                       storage::open_root(tree_.string()),
-                                                      storage::TreeOptions{});
+                                                      storage::TreeOptions{.open_files = 16384});
     server_ = std::make_unique<server::Server>(*host_, *storage_, options_.server);
     in_server([&] {
         for (std::size_t i = 0; i < options_.guests; ++i) {

@@ -1,0 +1,91 @@
+// A client keeps files open at the server after their last close; the server's storage can have
+// only so many open.
+#include <fstream>
+
+#include "real/tests/local_world.h"
+
+namespace xenfs::real::tests {
+namespace {
+
+constexpr std::size_t open_files = 24, many = 200;
+/// Files that were just written stay leased, and those opens are not given back.
+constexpr std::size_t made_files = open_files / 2;
+
+std::string name_of(std::size_t i) {
+    return "f" + std::to_string(i);
+}
+
+client::ClientConfig config_of_guest() {
+    client::ClientConfig config;
+    config.mount_timeout = 60'000'000'000;
+    return config;
+}
+
+TEST(OpenFiles, MoreFilesAreReadThanTheStorageMayHaveOpenAndOthersMade) {
+    LocalWorld world({.guests = 1, .open_files = open_files});
+    for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
+    world.start_guest(0, config_of_guest(), [&](local::LocalHost&, client::Client& client) {
+        for (std::size_t i = 0; i < many; ++i) {
+            const std::string name = name_of(i);
+            const auto node = client.lookup(root_node, std::string_view(name));
+            ASSERT_TRUE(node);
+            const auto handle = client.open(*node, {});
+            ASSERT_TRUE(handle) << name << ": errno " << handle.error();
+            std::string text(8, 0);
+            const auto got = client.read(
+                *handle, 0, {reinterpret_cast<std::byte*>(text.data()), nullptr, text.size()});
+            ASSERT_TRUE(got) << name << ": errno " << got.error();
+            EXPECT_EQ(text.substr(0, *got), std::to_string(i));
+            EXPECT_EQ(client.close(*handle), 0);
+        }
+        for (std::size_t i = 0; i < made_files; ++i) {
+            const std::string name = "new" + std::to_string(i);
+            const auto made = client.create(root_node, std::string_view(name), 0644, {},
+                                            {.read = true, .write = true});
+            ASSERT_TRUE(made) << name << ": errno " << made.error();
+            std::string text = std::to_string(i);
+            const auto wrote = client.write(
+                made->handle, 0, {reinterpret_cast<std::byte*>(text.data()), nullptr, text.size()});
+            EXPECT_TRUE(wrote) << name << ": errno " << wrote.error();
+            EXPECT_EQ(client.close(made->handle), 0);
+        }
+    });
+    world.wait_for_guests();
+    world.stop_server();
+    for (std::size_t i = 0; i < made_files; ++i) {
+        std::string text;
+        std::ifstream(world.top / "tree" / ("new" + std::to_string(i))) >> text;
+        EXPECT_EQ(text, std::to_string(i));
+    }
+}
+
+/// What programs do have open is the limit, and said: ENFILE, as with any system.
+TEST(OpenFiles, WhatIsInUseIsTheLimit) {
+    LocalWorld world({.guests = 1, .open_files = open_files});
+    for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
+    world.start_guest(0, config_of_guest(), [&](local::LocalHost&, client::Client& client) {
+        std::vector<client::Handle> handles;
+        int error = 0;
+        for (std::size_t i = 0; i < many && error == 0; ++i) {
+            const auto node = client.lookup(root_node, std::string_view(name_of(i)));
+            ASSERT_TRUE(node);
+            const auto handle = client.open(*node, {});
+            error = handle.error();
+            if (handle) handles.push_back(*handle);
+        }
+        EXPECT_EQ(error, ENFILE);
+        EXPECT_GE(handles.size(), open_files / 2);
+        EXPECT_LE(handles.size(), open_files);
+        for (const client::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
+        const auto again = client.lookup(root_node, std::string_view(name_of(many - 1)));
+        ASSERT_TRUE(again);
+        const auto handle = client.open(*again, {});
+        ASSERT_TRUE(handle) << "errno " << handle.error();
+        EXPECT_EQ(client.close(*handle), 0);
+    });
+    world.wait_for_guests();
+    world.stop_server();
+}
+
+}  // namespace
+}  // namespace xenfs::real::tests
