@@ -2,7 +2,6 @@
 // grace is over): until then no open file, lease or lock can be taken by somebody else. What a
 // client sends again is done once: what the predecessor had done is only answered.
 #include <algorithm>
-#include <cstring>
 
 #include "model/server/server_state.h"
 
@@ -148,7 +147,7 @@ void ServerState::intend(Request& q, const Names& what) {
     record->flags = what.flags;
     record->client = q.client.index;
     const auto put = [](char* to, std::string_view name) {
-        std::memcpy(to, name.data(), name.size());
+        std::copy(name.begin(), name.end(), to);
         to[name.size()] = 0;
     };
     put(record->name, what.name);
