@@ -67,11 +67,14 @@ def draw(plt, table):
             for arm in [a for a in ORDER if a in by_arm]:
                 axis.plot(by_arm[arm].index, by_arm[arm], **look(arm))
             axis.set(xlabel=label, ylabel=unit)
-            axis.set_ylim(bottom=0)
-            if panel == "cache":
+            if panel == "cache":  # the private arm's thrashing would flatten the knee of the others
                 axis.set_xscale("log", base=2)
+                axis.set_yscale("log", base=2)
                 axis.xaxis.set_major_formatter("{x:g}")
-            elif by_arm:
+                axis.yaxis.set_major_formatter("{x:g}")
+                continue
+            axis.set_ylim(bottom=0)
+            if by_arm:
                 ticks(axis, table[table.panel == "guests"].guests)
     axes[0][0].legend(frameon=False)
     return figure
