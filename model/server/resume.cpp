@@ -2,6 +2,7 @@
 // grace is over): until then no open file, lease or lock can be taken by somebody else. What a
 // client sends again is done once: what the predecessor had done is only answered.
 #include <algorithm>
+#include <cstring>
 
 #include "model/server/server_state.h"
 

@@ -178,7 +178,7 @@ void Shares::answer(Connection& connection, const channel::Request& request, Ans
     Region& region = found->second;
     switch (request.kind) {
         case Kind::take:
-            error = take(connection, region, request, answer);
+            error = take(region, request, answer);
             break;
         case Kind::give:
             give(region, request.first, request.count);
@@ -239,8 +239,7 @@ int Shares::open(Connection& connection, std::uint64_t ticket, bool write, std::
     return 0;
 }
 
-int Shares::take(Connection& connection, Region& region, const channel::Request& request,
-                 Answer& answer) {
+int Shares::take(Region& region, const channel::Request& request, Answer& answer) {
     if (request.count == 0 || request.count > channel::most_pages) return EINVAL;
     const bool write = (request.flags & channel::flag_write) != 0;
     if (write && !region.write) return EACCES;
@@ -256,7 +255,6 @@ int Shares::take(Connection& connection, Region& region, const channel::Request&
         }
     }
     if (answer.reply.domain == 0 && !answer.file) answer.reply.domain = channel::no_domain;
-    (void)connection;
     return 0;
 }
 

@@ -82,8 +82,7 @@ class Shares {
     void answer(Connection& connection, const channel::Request& request, Answer& answer);
     int greet(Connection& connection, Answer& answer);
     int open(Connection& connection, std::uint64_t ticket, bool write, std::uint64_t& region);
-    int take(Connection& connection, Region& region, const channel::Request& request,
-             Answer& answer);
+    int take(Region& region, const channel::Request& request, Answer& answer);
     int place(Region& region, std::uint64_t page, std::size_t ahead, bool write, Answer& answer);
     void give(Region& region, std::uint64_t first, std::uint64_t count);
     void close(Connection& connection, std::uint32_t region);
