@@ -150,6 +150,7 @@ class FsDifferential {
         const Pair parent = directory();
         const client::Name child = name();
         const auto gone = tested_.lookup(parent.tested, child);
+        if (gone && holds_silly_names(*gone)) return;
         const int a = tested_.rmdir(parent.tested, child);
         check_errors(a, reference_.rmdir(parent.reference, child));
         if (a == 0) std::erase_if(directories_, [&](const Pair& p) { return p.tested == *gone; });
@@ -159,6 +160,7 @@ class FsDifferential {
         const client::Name old_name = name(), new_name = name();
         const auto flags = static_cast<std::uint32_t>(pick(6) == 0 ? pick(3) : 0);
         const auto target = tested_.lookup(to.tested, new_name);
+        if (target && holds_silly_names(*target)) return;
         const int a = tested_.rename(from.tested, old_name, to.tested, new_name, flags);
         const int b = reference_.rename(from.reference, old_name, to.reference, new_name, flags);
         // Where two reasons forbid it, Linux's order of checks is not everybody's.
@@ -221,6 +223,19 @@ class FsDifferential {
         const int first = list_into(tested_, at.tested, a);
         check_errors(first, list_into(reference_, at.reference, b));
         EXPECT_EQ(a, b);
+    }
+    /// An NFS client keeps an open file that was unlinked under a name of its own (".nfs…"), and its
+    /// directory cannot be removed or replaced until the file is closed: the reference knows no such names.
+    bool holds_silly_names(NodeId directory) {
+        std::uint64_t offset = 0;
+        for (;;) {
+            const auto entries = tested_.readdir(directory, offset, 16);
+            if (!entries || entries->empty()) return false;
+            for (const auto& entry : *entries) {
+                offset = entry.next;
+                if (entry.name.starts_with(".nfs")) return true;
+            }
+        }
     }
     int list_into(client::FileSystem& fs, NodeId directory, std::set<std::string>& names) {
         std::uint64_t offset = 0;
