@@ -44,6 +44,7 @@ struct Shared {
     std::atomic<std::uint32_t> life{0};      ///< counts servers that have recovered
     std::atomic<std::uint32_t> stop{0};      ///< the server is to stop in order
     std::atomic<std::uint32_t> finished{0};  ///< guests that are through with their work
+    std::atomic<std::uint32_t> enough{0};    ///< they may end their work
     std::atomic<std::uint32_t> go{0};        ///< they may verify and leave
     std::atomic<std::uint64_t> operations{0};
     std::atomic<std::uint32_t> die_after{0};  ///< tree changes; then the server kills itself. 0: no
