@@ -35,21 +35,24 @@ def load(file):
     missing = [c for c in COLUMNS if c not in table.columns]
     if missing:
         raise DataError(f"{file}: not what './lab sim compare … --json' writes: no {', '.join(missing)}")
-    return table.assign(memory_mib=table.pages_peak / PAGES_PER_MIB, disk_read_mib=table.disk_read_bytes / MIB)
+    failed = table.failed_operations.fillna(0).astype(int) if "failed_operations" in table else 0
+    return table.assign(failed_operations=failed, memory_mib=table.pages_peak / PAGES_PER_MIB, disk_read_mib=table.disk_read_bytes / MIB)
 
 
 def draw(plt, table):
     figure, axes = plt.subplots(1, 3, figsize=(12, 1.6 + 0.36 * len(table)), sharey=True)
     places = range(len(table))[::-1]
+    cut_short = set(table.arm[table.failed_operations > 0])
     for axis, (column, label) in zip(axes, PANELS):
         top = max(table[column].max(), 1e-9)
         for place, arm, value in zip(places, table.arm, table[column]):
-            axis.barh(place, value, 0.66, color=XENFS if arm.startswith("xenfs") else OTHERS)
+            axis.barh(place, value, 0.66, color=XENFS if arm.startswith("xenfs") else OTHERS, alpha=0.4 if arm in cut_short else 1)
             axis.text(value + 0.015 * top, place, f"{value:,.1f}" if value < 100 else f"{value:,.0f}", va="center", fontsize=8)
         axis.set(xlabel=label, xlim=(0, 1.18 * top))
         axis.grid(axis="y", visible=False)
         axis.set_axisbelow(True)
-    axes[0].set_yticks(list(places), table.arm)
+    axes[0].set_yticks(list(places), [f"{arm}\n({failed:,} operations failed)" if failed else arm
+                                      for arm, failed in zip(table.arm, table.failed_operations)])
     private = table[table.arm == "private"]
     if len(private):
         distinct = private.unique_pages_peak.iloc[0] / PAGES_PER_MIB

@@ -55,6 +55,15 @@ def scale_sentence(name, manifest):
     return f"Scale {manifest['scale']}: {says}." if says else ""
 
 
+def failures_sentence(name, manifest):
+    """Runs whose workload did less than was recorded, if any."""
+    found = manifest.get("failed_operations", {}).get(name)
+    if not found:
+        return ""
+    return (f"In {found['runs']} of {found['of']} runs operations failed that had succeeded when they were recorded (at most {found['most']:,} in one run; "
+            f"{found['first']}): the workload was cut short there.")
+
+
 def draw(name, data_directory, out, manifest, tried):
     """One figure: its picture files, and what the page shows of it."""
     module = importlib.import_module(f"analysis.figures.{name.replace('-', '_')}")
@@ -67,7 +76,7 @@ def draw(name, data_directory, out, manifest, tried):
     style.save(module.draw(plt, table), figures, name)
     picture = base64.b64encode((figures / f"{name}.png").read_bytes()).decode()
     return {"name": name, "title": module.TITLE, "caption": module.CAPTION, "notes": module.notes(table),
-            "picture": picture, "says": scale_sentence(name, manifest), "seeds": seeds_sentence(name, manifest),
+            "picture": picture, "says": scale_sentence(name, manifest), "seeds": seeds_sentence(name, manifest), "failures": failures_sentence(name, manifest),
             "claims": [{**c.as_dict(), "sensitivity": sensitivity.of_claim(tried, name, c.claim, c.holds)} for c in claims.rows]}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from analysis import compare, report, sensitivity  # noqa: E402
+from analysis import compare, report, sensitivity, style  # noqa: E402
 from analysis.claims import Claim, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
@@ -258,6 +258,10 @@ def test_a_comparison_is_drawn_and_what_is_none_is_refused(tmp_path, capsys):
     (tmp_path / "c.json").write_text(json.dumps(rows))
     assert compare.main([str(tmp_path / "c.json"), str(tmp_path / "c.png")]) == 0
     assert (tmp_path / "c.png").stat().st_size > 5000 and not list(tmp_path.glob("*.tmp*"))
+    rows[1]["failed_operations"] = 12
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    figure = compare.draw(style.apply(), compare.load(tmp_path / "c.json"))
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["private", "xenfs-name\n(12 operations failed)"]
     for text, said in (("{", "not JSON"), ("[1]", "a list of arms is wanted"), ('[{"arm": "x"}]', "no guests, pages_peak")):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(DataError, match=said):

@@ -68,6 +68,15 @@ def seeds_of(runs, random):
             for part in dict.fromkeys(run.part for run in runs)}
 
 
+def failures_of(runs, results):
+    """What operations of the workload failed that had succeeded when it was recorded; None where none did."""
+    failed = [one for one in (results[run.key]["metrics"] for run in runs) if one.get("failed_operations")]
+    if not failed:
+        return None
+    worst = max(failed, key=lambda metrics: metrics["failed_operations"])
+    return {"runs": len(failed), "of": len(runs), "most": worst["failed_operations"], "first": worst["first_failure"]}
+
+
 def manifest(options, by_figure, results, random, seconds):
     origins = [results[run.key]["origin"] for runs in by_figure.values() for run in runs]
     first = origins[0]
@@ -81,6 +90,7 @@ def manifest(options, by_figure, results, random, seconds):
         "machine": machine, "versions": versions(), "seconds": round(seconds, 1),
         "sensitivity": options.sensitivity,
         "says": {name: plan.says(name, options.scale) for name in by_figure},
+        "failed_operations": {name: found for name, runs in by_figure.items() if (found := failures_of(runs, results))},
         "seeds": {name: seeds_of(runs, random.get(name, {})) for name, runs in by_figure.items()},
         "figures": {name: [{"part": run.part, **dict(run.labels), "seed": run.seed, "key": run.key,
                             "scenario_hash": results[run.key]["origin"]["scenario_hash"]} for run in runs]

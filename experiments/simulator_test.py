@@ -150,6 +150,19 @@ def test_its_three_commands_lead_to_a_table_and_a_figure(tmp_path):
     assert drawn.returncode == 0 and (tmp_path / "my.png").stat().st_size > 5000
 
 
+def test_a_workload_cut_short_says_so_and_ends(tmp_path):
+    # Page caches and own frames too small for the program text that a compile maps: its mmap fails, as does what follows.
+    done = sim("compare", ROOT / "workloads/captures/tiny-a.xfcap", "--guests", 2, "--arms", "private,xenfs-copy,xenfs-map", "--json", tmp_path / "c.json",
+               "--set", "guests.memory=100 MiB", "arm.own_frames=4 MiB", "arm.mapping_budget=192 MiB", "workload.fraction=0.02")
+    assert done.returncode == 0, done.stderr
+    rows = {row["arm"]: row for row in json.loads((tmp_path / "c.json").read_text())}
+    assert rows["xenfs-map"]["failed_operations"] == 0 and "xenfs-map: " not in done.stderr
+    for arm in ("private", "xenfs-copy"):
+        assert rows[arm]["failed_operations"] > 0 and "Cannot allocate memory" in rows[arm]["first_failure"]
+        assert f"{arm}: {rows[arm]['failed_operations']} operations failed that had succeeded when they were recorded (the first: mmap of " in done.stderr
+    assert rows["xenfs-copy"]["completion_s"] < 3 * rows["xenfs-map"]["completion_s"], "what fails does so at once"
+
+
 def test_a_key_that_no_compared_arm_has_is_refused(tmp_path):
     done = sim("compare", ROOT / "workloads/captures/tiny-a.xfcap", "--arms", "private", "--set", "arm.cache=1 GiB")
     assert done.returncode == 2 and 'it means nothing where arm.name is "private"' in done.stderr

@@ -97,6 +97,26 @@ Table table_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
     return table;
 }
 
+std::string text_of(const RunResult& result, std::string_view name) {
+    const Value* value = result.metrics.find(name);
+    const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(value);
+    return text == nullptr ? "" : *text;
+}
+
+/// A sentence for each arm in which the workload did not do what was recorded; empty: none.
+std::string warnings_of(const std::vector<std::pair<std::string, RunResult>>& runs) {
+    std::string out;
+    for (const auto& [name, result] : runs) {
+        const auto failed = static_cast<std::int64_t>(number(result, "failed_operations"));
+        if (failed == 0) continue;
+        out += fmt::format(
+            "{}: {} operations failed that had succeeded when they were recorded (the first: "
+            "{}); what it says here is of a workload cut short\n",
+            name, failed, text_of(result, "first_failure"));
+    }
+    return out;
+}
+
 nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResult>>& runs,
                                const std::string& capture, std::int64_t guests) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
@@ -110,6 +130,9 @@ nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResul
                        {"disk_reads", number(result, "disk_reads")},
                        {"disk_read_bytes", number(result, "disk_read_bytes")},
                        {"hypercalls", number(result, "hypercalls")},
+                       {"failed_operations",
+                        static_cast<std::int64_t>(number(result, "failed_operations"))},
+                       {"first_failure", text_of(result, "first_failure")},
                        {"scenario_hash", result.origin.scenario_hash}});
     }
     return out;
@@ -198,6 +221,7 @@ void compare(const Arguments& arguments) {
     if (arguments.json != "-" && arguments.csv != "-") {
         std::fputs(to_aligned_text(table).c_str(), stdout);
     }
+    std::fputs(warnings_of(runs).c_str(), stderr);
 }
 
 }  // namespace

@@ -42,8 +42,23 @@ void add_build(Metrics& metrics, const workloads::BuildReport& build) {
     metrics.set("build_mapped_pages", build.pages_mapped);
     metrics.set("build_divergences", build.divergences);
     metrics.set("build_first_divergence", Value{build.first_divergence});
+    metrics.set("build_failures", build.failures);
+    metrics.set("build_first_failure", Value{build.first_failure});
     metrics.set("build_verified_pages", build.verified_pages);
     metrics.set("build_unverified_pages", build.unverified_pages);
+}
+
+// A build in which operations failed did less than was recorded: who reads its time must know.
+void add_failures(const GuestWorks& works, Metrics& metrics) {
+    std::uint64_t failures = 0;
+    std::string first;
+    for (const GuestWork& work : works.all()) {
+        if (!work.build) return;
+        failures += work.build->failures;
+        if (first.empty()) first = work.build->first_failure;
+    }
+    metrics.set("failed_operations", failures);
+    metrics.set("first_failure", Value{first});
 }
 
 void add_sums(const Setup& setup, Metrics& metrics) {
@@ -195,6 +210,7 @@ void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at
     add_sums(setup, metrics);
     for (const auto& [name, value] : setup.arm->counters()) metrics.set(name, value);
     add_domain(metrics, "dom0_", setup.dom0->counters());
+    add_failures(works, metrics);
     const Simulation::Counters& sim = setup.machine->simulation().counters();
     metrics.set("simulated_switches", sim.switches);
     metrics.set("simulated_timers", sim.timers);

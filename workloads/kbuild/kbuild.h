@@ -65,6 +65,10 @@ struct BuildReport {
     /// yet), and the first of them in words.
     std::uint64_t divergences = 0;
     std::string first_divergence;
+    /// Those of them that succeeded in the recording and found no memory, no room or a broken file
+    /// system here: what follows is not the recorded workload, and its time says nothing.
+    std::uint64_t failures = 0;
+    std::string first_failure;
     std::uint64_t unrecorded_opens = 0;  ///< files used without a recorded open (inherited, or a
                                          ///< program's interpreter)
     std::uint64_t verified_pages = 0, unverified_pages = 0;

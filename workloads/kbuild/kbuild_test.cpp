@@ -213,6 +213,7 @@ TEST(Kbuild, AMissingFileIsADivergenceAndTheBuildGoesOn) {
         GuestProcess(guest.fs).unlink("/usr/include/h.h");
     });
     const BuildReport report = guest.build(capture, {}, false);
+    EXPECT_EQ(report.failures, 0u) << report.first_failure;  // that may be a matter of order
     EXPECT_EQ(report.divergences, 2 * sources);  // the open and the read of each recipe
     EXPECT_EQ(report.first_divergence,
               "open of /usr/include/h.h: recorded success, now No such file or directory");
@@ -238,6 +239,34 @@ class ShortOfMemory final : public MemoryFileSystem {
     std::uint64_t calls_ = 0;
 };
 
+/// A guest whose disk is full when what it holds dirty goes there.
+class FullAtClose final : public MemoryFileSystem {
+  public:
+    int close(client::Handle handle) override {
+        const int error = MemoryFileSystem::close(handle);
+        return error != 0 || !full ? error : ENOSPC;
+    }
+    bool full = false;
+};
+
+TEST(Kbuild, WriteBackThatFailsAtCloseIsCounted) {
+    const Capture capture = synthetic_build(sources);
+    VirtualTasks tasks;
+    FullAtClose fs;
+    const BuildPlan plan(capture);
+    BuildReport report;
+    tasks.run([&] {
+        write_initial_tree(fs, capture, {});
+        fs.full = true;
+        report = run_build(plan, fs, tasks, tasks, {});
+    });
+    EXPECT_EQ(report.divergences, 0u) << report.first_divergence;
+    EXPECT_GT(report.failures, 0u);
+    EXPECT_TRUE(report.first_failure.starts_with("close of ") &&
+                report.first_failure.ends_with(": No space left on device"))
+        << report.first_failure;
+}
+
 TEST_P(KbuildModes, WhatCannotBeMappedIsADivergenceAndTheBuildGoesOn) {
     const Capture capture = synthetic_build(sources);
     VirtualTasks tasks;
@@ -253,6 +282,10 @@ TEST_P(KbuildModes, WhatCannotBeMappedIsADivergenceAndTheBuildGoesOn) {
     });
     EXPECT_GT(fs.refused, 0u);
     EXPECT_EQ(report.divergences, fs.refused);
+    EXPECT_EQ(report.failures, fs.refused);
+    EXPECT_TRUE(report.first_failure.starts_with("mmap of ") &&
+                report.first_failure.ends_with(": Cannot allocate memory"))
+        << report.first_failure;
     EXPECT_TRUE(report.first_divergence.ends_with("recorded success, now Cannot allocate memory"))
         << report.first_divergence;
     EXPECT_EQ(report.processes, capture.processes.size());

@@ -110,9 +110,16 @@ void Replayer::diverge(const Op& op, const std::string& how) {
     if (report_.divergences++ == 0) report_.first_divergence = describe(op) + ": " + how;
 }
 
+void Replayer::failed(int error, const std::function<std::string()>& what) {
+    // That something is there or not is a matter of order; anything else did not work here.
+    if (error == 0 || error == ENOENT || error == EEXIST || error == ENOTEMPTY) return;
+    if (report_.failures++ == 0) report_.first_failure = what() + ": " + std::strerror(error);
+}
+
 /// Compares an operation's end with the recorded one.
 void Replayer::expect(const Op& op, int error) {
     if (error == op.error) return;
+    if (op.error == 0) failed(error, [&] { return describe(op); });
     if (report_.divergences != 0) {  // only the first is put in words
         ++report_.divergences;
         return;

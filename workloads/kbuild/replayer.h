@@ -5,6 +5,7 @@
 // directory whose node is known. A directory's node is found by walking once, and forgotten when
 // directories are moved or removed.
 
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -113,6 +114,7 @@ class Replayer {
     void expect(const Op& op, int error);
     void ended(const Op& op, int error);
     void diverge(const Op& op, const std::string& how);
+    void failed(int error, const std::function<std::string()>& what);
     std::string describe(const Op& op) const;
 
     const BuildPlan& plan_;

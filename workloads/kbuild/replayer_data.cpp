@@ -33,9 +33,11 @@ void Replayer::drop_slot(std::uint32_t index) {
     assert(slot.references != 0);
     if (--slot.references != 0) return;
     const client::Handle handle = slot.handle;
-    if (slot.writable) --files_[slot.file].writers;
+    const FileId file = slot.file;
+    if (slot.writable) --files_[file].writers;
     free_slots_.push_back(index);
-    (void)fs_.close(handle);  // an error of write-back: nothing recorded to compare it with
+    // An error is of write-back: the recorded one had none.
+    failed(fs_.close(handle), [&] { return "close of " + c_.path_name(c_.files[file].path); });
 }
 
 /// The process's own descriptor, or one inherited.
@@ -63,7 +65,10 @@ std::uint32_t Replayer::slot_for(ProcessId p, FileId file, bool writable) {
     client::OpenFlags how;
     how.write = writable;
     const auto handle = fs_.open(node, how);
-    if (!handle) return kNone;
+    if (!handle) {
+        failed(handle.error(), [&] { return "open of " + c_.path_name(c_.files[file].path); });
+        return kNone;
+    }
     files_[file].node = node;
     ++report_.unrecorded_opens;
     const std::uint32_t slot = new_slot(*handle, file, writable);
