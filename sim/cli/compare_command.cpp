@@ -121,19 +121,19 @@ nlohmann::ordered_json json_of(const std::vector<std::pair<std::string, RunResul
                                const std::string& capture, std::int64_t guests) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
     for (const auto& [name, result] : runs) {
-        out.push_back({{"arm", name},
-                       {"capture", capture},
-                       {"guests", guests},
-                       {"pages_peak", number(result, "pages_peak")},
-                       {"unique_pages_peak", number(result, "unique_pages_peak")},
-                       {"completion_s", number(result, "completion_s")},
-                       {"disk_reads", number(result, "disk_reads")},
-                       {"disk_read_bytes", number(result, "disk_read_bytes")},
-                       {"hypercalls", number(result, "hypercalls")},
-                       {"failed_operations",
-                        static_cast<std::int64_t>(number(result, "failed_operations"))},
-                       {"first_failure", text_of(result, "first_failure")},
-                       {"scenario_hash", result.origin.scenario_hash}});
+        out.push_back(
+            {{"arm", name},
+             {"capture", capture},
+             {"guests", guests},
+             {"pages_peak", number(result, "pages_peak")},
+             {"unique_pages_peak", number(result, "unique_pages_peak")},
+             {"completion_s", number(result, "completion_s")},
+             {"disk_reads", number(result, "disk_reads")},
+             {"disk_read_bytes", number(result, "disk_read_bytes")},
+             {"hypercalls", number(result, "hypercalls")},
+             {"failed_operations", static_cast<std::int64_t>(number(result, "failed_operations"))},
+             {"first_failure", text_of(result, "first_failure")},
+             {"scenario_hash", result.origin.scenario_hash}});
     }
     return out;
 }

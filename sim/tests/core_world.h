@@ -55,7 +55,8 @@ struct WorldOptions {
     CpuMode cpu = CpuMode::pinned;
     EventFaults event_faults;
     std::uint64_t quota = 4096;
-    std::size_t grant_frames = 1024;  ///< the pool's grant table, 512 entries each
+    std::vector<std::uint32_t> trust_groups;  ///< by guest; empty: all of one group
+    std::size_t grant_frames = 1024;          ///< the pool's grant table, 512 entries each
     bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
@@ -110,8 +111,10 @@ class World {
 
     server::Server& current() { return next_server ? *next_server : server; }
     void start_server() {
-        for (Domain* guest : guests) {
-            EXPECT_EQ(current().attach({.guest = guest->id(), .quota_pages = options_.quota}), 0);
+        for (std::size_t i = 0; i < guests.size(); ++i) {
+            server::Attachment offer{.guest = guests[i]->id(), .quota_pages = options_.quota};
+            if (!options_.trust_groups.empty()) offer.trust_group = options_.trust_groups[i];
+            EXPECT_EQ(current().attach(offer), 0);
         }
         server_domain.spawn("start", [this] { current().start(); });
     }
@@ -197,7 +200,7 @@ class World {
     Volume volume;
     VolumeStorage storage;
     host::Host& server_host;
-    server::Server server;  ///< the first; see current()
+    server::Server server;                        ///< the first; see current()
     std::unique_ptr<server::Server> next_server;  ///< after a kill
     std::vector<Domain*> guests;
     std::vector<std::unique_ptr<Client>> clients;

@@ -214,7 +214,7 @@ TEST(Kbuild, AMissingFileIsADivergenceAndTheBuildGoesOn) {
     });
     const BuildReport report = guest.build(capture, {}, false);
     EXPECT_EQ(report.failures, 0u) << report.first_failure;  // that may be a matter of order
-    EXPECT_EQ(report.divergences, 2 * sources);  // the open and the read of each recipe
+    EXPECT_EQ(report.divergences, 2 * sources);              // the open and the read of each recipe
     EXPECT_EQ(report.first_divergence,
               "open of /usr/include/h.h: recorded success, now No such file or directory");
 }
