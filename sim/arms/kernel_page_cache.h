@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -116,6 +117,7 @@ class KernelPageCache {
     static constexpr std::size_t chunk = 64;  ///< pages looked up at once
 
     static std::uint32_t file(NodeId node) { return static_cast<std::uint32_t>(node); }
+    static std::uint64_t packed(PageKey key) { return std::uint64_t{key.file} << 32 | key.page; }
 
     // kernel_page_cache_pages.cpp
     int bring_in(NodeId node, std::uint64_t first, std::size_t count, std::uint64_t until,
@@ -155,6 +157,7 @@ class KernelPageCache {
     std::unordered_map<Frame, std::uint32_t> holds_;     ///< of a frame's pins; the others are maps
     std::map<PageKey, std::vector<Orphan>> orphans_;     ///< a page may be dropped more than once
     std::unordered_map<NodeId, std::uint32_t> writing_;  ///< runs under way
+    std::unordered_set<std::uint64_t> under_way_;        ///< pages of them, packed
     std::unordered_map<NodeId, int> errors_;             ///< of write-backs nobody waited for
     std::unique_ptr<host::Gate> changed_;                ///< a page was filled or written
     std::unique_ptr<host::Gate> flusher_;

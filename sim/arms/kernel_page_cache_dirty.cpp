@@ -37,12 +37,17 @@ void KernelPageCache::throttle() {
         slots.clear();
         pages_.oldest_dirty(flusher_batch, slots);
         write_back(slots);
+        if (slots.empty()) changed_->wait();  // others write all of them now
     }
 }
 
 /// Writes these dirty pages, in runs by file and page. They count as clean from now on, so that
-/// what is written to them meanwhile makes them dirty again. A yield point. The first error.
+/// what is written to them meanwhile makes them dirty again. Pages that are being written already
+/// stay dirty and are taken out of `slots`: two writes of one page under way could reach the source
+/// in either order (Linux waits for PG_writeback there). A yield point. The first error.
 int KernelPageCache::write_back(std::vector<Slot>& slots) {
+    std::erase_if(slots,
+                  [this](Slot slot) { return under_way_.contains(packed(pages_.key(slot))); });
     if (slots.empty()) return 0;
     std::sort(slots.begin(), slots.end(),
               [this](Slot a, Slot b) { return pages_.key(a) < pages_.key(b); });
@@ -53,6 +58,7 @@ int KernelPageCache::write_back(std::vector<Slot>& slots) {
     for (const Slot slot : slots) {
         const PageKey key = pages_.key(slot);
         pages_.mark_clean(slot);
+        under_way_.insert(packed(key));
         holds.push_back(hold(slot));
         content.push_back(domain_.content(host::Page::of_frame(pages_.frame(slot))));
         domain_.sent(pages_.frame(slot));
@@ -75,6 +81,7 @@ int KernelPageCache::write_back(std::vector<Slot>& slots) {
         if (first_error == 0) first_error = run.error;
     }
     stats_.write_runs += runs.size();
+    for (const Hold& held : holds) under_way_.erase(packed(held.key));
     let_go(holds);
     changed_->wake_all();
     return first_error;
@@ -89,9 +96,15 @@ bool KernelPageCache::dirty(NodeId node) const {
 
 int KernelPageCache::flush(NodeId node) {
     std::vector<Slot> slots;
-    pages_.dirty_of(file(node), slots);
-    write_back(slots);
-    while (writing_.contains(node)) changed_->wait();
+    for (;;) {
+        slots.clear();
+        pages_.dirty_of(file(node), slots);
+        const std::size_t dirty = slots.size();
+        write_back(slots);
+        const bool all = slots.size() == dirty;
+        while (writing_.contains(node)) changed_->wait();
+        if (all) break;
+    }
     const auto error = errors_.find(node);
     if (error == errors_.end()) return 0;
     const int result = error->second;  // told once, as fsync(2) does
@@ -101,10 +114,17 @@ int KernelPageCache::flush(NodeId node) {
 
 int KernelPageCache::flush_all() {
     std::vector<Slot> slots;
-    pages_.oldest_dirty(pages_.dirty_count(), slots);
-    int error = write_back(slots);
-    while (!writing_.empty()) changed_->wait();
-    return error;
+    int error = 0;
+    for (;;) {
+        slots.clear();
+        pages_.oldest_dirty(pages_.dirty_count(), slots);
+        const std::size_t dirty = slots.size();
+        const int result = write_back(slots);
+        if (error == 0) error = result;
+        const bool all = slots.size() == dirty;
+        while (!writing_.empty()) changed_->wait();
+        if (all) return error;
+    }
 }
 
 void KernelPageCache::keep_flushing() {
@@ -130,8 +150,8 @@ void KernelPageCache::keep_flushing() {
                 });
                 slots.erase(young, slots.end());
             }
-            if (slots.empty()) break;
             write_back(slots);
+            if (slots.empty()) break;
         }
     }
 }
