@@ -7,7 +7,7 @@ PAGES_PER_MIB = 256
 
 def memory_vs_guests(run, result):
     metrics, labels = result["metrics"], dict(run.labels)
-    row = {"guests": labels["guests"], "arm": labels["arm"], "config": labels["config"], "seed": run.seed,
+    row = {"part": run.part, "guests": labels["guests"], "arm": labels["arm"], "config": labels["config"], "seed": run.seed,
            "pages_peak": metrics["pages_peak"], "pages_end": metrics["pages_end"],
            "unique_pages": metrics["unique_pages_at_peak"]}
     yield row
@@ -151,7 +151,7 @@ def victim_cache(run, result):
 def transfer_regret(run, result):
     labels, metrics = dict(run.labels), result["metrics"]
     row = {"part": run.part, "point": labels["point"], "policy": labels["policy"], "seed": run.seed}
-    if run.part == "use":
+    if run.part in ("use", "held-out"):
         yield {**row, "time_us": max(result["tables"]["fio"]["elapsed_ns"]) / 1000}
     elif run.part == "batch":
         for pages in pandas.DataFrame(result["tables"]["pages"]).to_dict("records"):
@@ -167,7 +167,19 @@ def eviction_under_pins(run, result):
            "disk_read_mib": metrics["disk_read_bytes"] / MIB, "seconds": seconds}
 
 
-ROWS = {"sensitivity": sensitivity, "transfer-regret": transfer_regret, "eviction-under-pins": eviction_under_pins,
+def dedup_by_layer(run, result):
+    labels, metrics = dict(run.labels), result["metrics"]
+    series = pandas.DataFrame(result["tables"]["series"]).set_index("time_ns")
+    if "sharing" in result["tables"]:  # what the hypervisor has merged, sampled at the same times
+        merged = pandas.DataFrame(result["tables"]["sharing"]).set_index("time_ns").saved_pages
+        series["file_pages"] -= merged.reindex(series.index).fillna(0).astype(int)
+    for time_ns, row in series.iterrows():
+        yield {"layer": run.part, "policy": labels["policy"], "config": labels["config"], "seed": run.seed, "time_s": time_ns / 1e9,
+               "pages": row.file_pages, "unique_pages": row.unique_pages, "completion_s": metrics["completion_s"],
+               "asked_pages": metrics.get("server_scan_asked", 0)}
+
+
+ROWS = {"sensitivity": sensitivity, "dedup-by-layer": dedup_by_layer, "transfer-regret": transfer_regret, "eviction-under-pins": eviction_under_pins,
         "virtiofs-dax": virtiofs_dax, "persistent-grants": persistent_grants, "packet-mechanisms": packet_mechanisms,
         "copy-on-write-storm": copy_on_write_storm, "victim-cache": victim_cache,
         "charging": charging, "page-sharing-over-time": page_sharing_over_time, "scan-delay": scan_delay,

@@ -1,4 +1,5 @@
 """The workflow with a simulator that is a few lines of Python: what is run, what is not, what is kept."""
+import collections
 import json
 import os
 import pathlib
@@ -131,6 +132,14 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
     monkeypatch.delenv("STAND_IN_FAILS")
     assert reproduce_in(bench) == 0
     assert len(calls(bench)) == 4 + 2
+
+
+def test_operations_that_failed_are_told_of_the_worst_run():
+    run = collections.namedtuple("Run", "key")
+    results = {"a": {"metrics": {}}, "b": {"metrics": {"failed_operations": 3, "first_failure": "x: y"}},
+               "c": {"metrics": {"failed_operations": 9, "first_failure": "z: y"}}, "d": {"metrics": {"failed_operations": 0, "first_failure": ""}}}
+    assert reproduce.failures_of([run("a"), run("d")], results) is None
+    assert reproduce.failures_of([run(key) for key in results], results) == {"runs": 2, "of": 4, "most": 9, "first": "z: y"}
 
 
 def test_a_full_disk_is_one_sentence(bench, monkeypatch, capsys):

@@ -3,5 +3,5 @@
 FIGURES = ("memory-vs-guests", "build-time-vs-guests", "iozone-surface", "flip-copy-map",
            "sharing-over-time", "stealing", "sensitivity",
            "virtiofs-dax", "persistent-grants", "packet-mechanisms",
-           "page-sharing-over-time", "scan-delay", "sharing-across-guests", "charging", "copy-on-write-storm", "victim-cache",
+           "page-sharing-over-time", "scan-delay", "sharing-across-guests", "dedup-by-layer", "charging", "copy-on-write-storm", "victim-cache",
            "transfer-regret", "eviction-under-pins")

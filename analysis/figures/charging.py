@@ -56,8 +56,9 @@ def check(table, claims):
                      published="isolation holds when sharing ends: a repayment FIFO of volatile pages", source="Satori, USENIX ATC 2009", known_how="A")
     index = {c: jain(prices(table, c)) for c in ORDER if len(prices(table, c))}
     if {"first", "each", "proportional"} <= index.keys():
+        rest = [index[c] for c in ("each", "proportional", "entitlement") if c in index]
         claims.check("the first toucher pays for the others: Jain's index is far below that of the rest",
-                     index["first"] < 0.6 and min(index["each"], index["proportional"]) > 0.9,
+                     index["first"] < 0.6 and min(rest) > 0.9,
                      ", ".join(f"{c} {value:.2f}" for c, value in index.items()))
 
 

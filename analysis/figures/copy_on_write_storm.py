@@ -39,7 +39,7 @@ def draw(plt, table):
         axis.axvline(30, color="#000000", linewidth=0.8, linestyle=":")
         axis.set(xlabel="time since the start (s)", ylabel=label)
         axis.set_ylim(-3, axis.get_ylim()[1] * 1.15)
-    axes[0].legend(frameon=False, loc="center right")
+    axes[1].legend(frameon=False, loc="center right", fontsize=7.5, handlelength=1)
     axes[1].text(30.8, axes[1].get_ylim()[1] * 0.93, "the storm", fontsize=8)
     return figure
 

@@ -74,7 +74,7 @@ def draw(plt, table):
     shown = table[table.test == SHOWN]
     arms = arms_of(shown)
     low, high = shown.throughput_kib_per_s.min() / 1024, shown.throughput_kib_per_s.max() / 1024
-    figure, axes = plt.subplots(1, len(arms) + 1, figsize=(3.3 * len(arms) + 4.2, 4.2),
+    figure, axes = plt.subplots(1, len(arms) + 1, figsize=(2.9 * len(arms) + 6, 3.6),
                                 gridspec_kw={"width_ratios": [1] * len(arms) + [1.25]}, squeeze=False)
     axes = axes[0]
     for axis, arm in zip(axes, arms):
@@ -92,8 +92,8 @@ def draw(plt, table):
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("record size (KiB)")
-    bar = figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="bottom", shrink=0.6)
-    plain(bar.ax.xaxis)
+    bar = figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="right", pad=0.01)
+    plain(bar.ax.yaxis)
     last = axes[-1]
     for arm in arms:
         speed = by_size(shown[shown.arm == arm])
@@ -105,7 +105,7 @@ def draw(plt, table):
     last.set(title="median over record sizes", xlabel="file size (MiB)", ylabel="reread (MiB/s)", yscale="log")
     last.set_xscale("log", base=2)
     last.xaxis.set_major_formatter("{x:g}")
-    last.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.26), fontsize=8)
+    last.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     plain(last.yaxis)
     return figure
 

@@ -37,11 +37,11 @@ def check(table, claims):
     fixed = caught(table, "fixed")
     if len(fixed):
         short = fixed[fixed.index < 1.5]
-        long = fixed[fixed.index >= 2.4]
+        long = fixed[fixed.index >= 2.5]
         claims.check("a page that lives less than 1.5 passes is not caught", bool((short < 0.02).all()) and len(short) > 0,
                      f"at most {short.max():.1%} of those up to {short.index.max():.2f} passes",
                      published="a page shorter-lived than 1.5 passes is not caught", source="from KSM's algorithm (OLS 2009)", known_how="D")
-        claims.check("one that lives 2.5 passes or longer is", len(long) > 0 and bool((long > 0.85).all()),
+        claims.check("one that lives 2.5 passes or longer is", len(long) > 0 and bool((long > 0.95).all()),
                      f"at least {long.min():.1%} of those from {long.index.min():.2f} passes on")
         off = max(abs(share - rule(passes, "fixed")) for passes, share in fixed.items())
         claims.check("between, the share follows the rule", off < 0.12, f"at most {off:.2f} off")

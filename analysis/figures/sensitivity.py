@@ -50,7 +50,7 @@ def check(table, claims):
 def label(table, constant):
     row = table[table.constant == constant].iloc[0]
     mark = " [M]" if row.known == "M" else ""
-    return f"{constant}{mark}\n{number(row.low)} to {number(row.high)} {readable(row.unit)}, here {number(row.here)}"
+    return f"{constant}{mark}\n{f'{number(row.low)} to {number(row.high)} {readable(row.unit)}'.rstrip()}, here {number(row.here)}"
 
 
 def draw(plt, table):
@@ -85,7 +85,7 @@ def draw(plt, table):
     for end, colour in (("low end of the range", "#8fbce6"), ("high end", "#0072B2")):
         axes[0].bar(0, 0, color=colour, label=end)
     axes[0].plot([], [], color="#D55E00", linestyle="--", linewidth=1, label="as good as the other")
-    axes[0].legend(frameon=False, loc="lower right", fontsize=8)
+    axes[0].legend(frameon=False, loc="upper left", bbox_to_anchor=(-0.1, -0.1), ncols=3, fontsize=8)
     return figure
 
 
