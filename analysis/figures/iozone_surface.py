@@ -48,7 +48,7 @@ def check(table, claims):
         if between:
             ours, theirs = by_size(xenfs)[between].min(), by_size(private)[between].max()
             claims.check(
-                "a file larger than the guest's memory, but not than the host's cache, is read from memory only with XenFS",
+                "a file larger than the guest's memory, but not than the host's cache, is read from memory with XenFS, and from the disk on a block device of the guest",
                 ours > 2 * theirs, f"{ours:,.0f} against {theirs:,.0f} MiB/s",
                 published="“iozone tests complete with file sizes of 2G or more (substantially more than the available RAM in the VM)”",
                 source="XenFS status report, 2009", known_how="V")
@@ -74,10 +74,13 @@ def draw(plt, table):
     shown = table[table.test == SHOWN]
     arms = arms_of(shown)
     low, high = shown.throughput_kib_per_s.min() / 1024, shown.throughput_kib_per_s.max() / 1024
-    figure, axes = plt.subplots(1, len(arms) + 1, figsize=(2.9 * len(arms) + 6, 3.6),
-                                gridspec_kw={"width_ratios": [1] * len(arms) + [1.25]}, squeeze=False)
-    axes = axes[0]
-    for axis, arm in zip(axes, arms):
+    # The surfaces two by two; beside them the curves, as high as both rows.
+    rows_of = -(-len(arms) // 2)
+    cells = [arms[2 * i:2 * i + 2] for i in range(rows_of)]
+    figure, axes = plt.subplot_mosaic([[*row, *["."] * (2 - len(row)), "curves"] for row in cells], figsize=(11.5, 2.9 * rows_of + 0.4),
+                                      gridspec_kw={"width_ratios": [1, 1, 1.3]})
+    for arm in arms:
+        axis = axes[arm]
         rows = shown[shown.arm == arm]
         grid = rows.pivot_table(index="record_kib", columns="size_kib", values="throughput_kib_per_s") / 1024
         edges_x, edges_y = edges(grid.columns / 1024), edges(grid.index)
@@ -91,10 +94,13 @@ def draw(plt, table):
         axis.set_yscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_major_formatter("{x:g}")
-    axes[0].set_ylabel("record size (KiB)")
-    bar = figure.colorbar(mesh, ax=list(axes[:len(arms)]), label="reread (MiB/s)", location="right", pad=0.01)
+        if arm in arms[::2]:
+            axis.set_ylabel("record size (KiB)")
+        if arm not in cells[-1]:
+            axis.set_xlabel(None)
+    bar = figure.colorbar(mesh, ax=[axes[arm] for arm in arms], label="reread (MiB/s)", location="right", pad=0.01)
     plain(bar.ax.yaxis)
-    last = axes[-1]
+    last = axes["curves"]
     for arm in arms:
         speed = by_size(shown[shown.arm == arm])
         last.plot(speed.index, speed, **look(arm))
@@ -105,7 +111,7 @@ def draw(plt, table):
     last.set(title="median over record sizes", xlabel="file size (MiB)", ylabel="reread (MiB/s)", yscale="log")
     last.set_xscale("log", base=2)
     last.xaxis.set_major_formatter("{x:g}")
-    last.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    last.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize=8)
     plain(last.yaxis)
     return figure
 
