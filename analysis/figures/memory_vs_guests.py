@@ -52,9 +52,9 @@ def check(table, claims):
     saved = {}
     for config in ("same", "different"):
         by_arm = peaks(table, config, outputs=True)
-        if {"xenfs-name", "xenfs-content"} <= by_arm.keys() and {1, 2} <= set(by_arm["xenfs-name"].index):
+        if {"xenfs-name", "xenfs-content"} <= by_arm.keys() and 2 in by_arm["xenfs-name"].index:
             gain = by_arm["xenfs-name"] - by_arm["xenfs-content"]
-            saved[config] = gain.loc[2] - gain.loc[1]
+            saved[config] = gain.loc[2] - gain.get(1, 0)
     if len(saved) == 2:
         claims.check(
             "sharing by content saves more over sharing by name for the second of two builds when it is of the same configuration",
