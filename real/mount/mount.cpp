@@ -183,6 +183,8 @@ void Mount::kernel_said(fuse_conn_info& connection) {
     // The kernel itself strips set-user-ID on a write, and asks us for what it needs to.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
+    // Starting a program walks a dozen of them (lib -> usr/lib, libc.so.6 -> ...).
+    connection.want |= connection.capable & FUSE_CAP_CACHE_SYMLINKS;
     connection.max_background = 64;
     const bool epochs =
         connection.proto_major == 7 && connection.proto_minor >= first_minor_with_epochs;

@@ -110,6 +110,7 @@ void rename(fuse_req_t request, fuse_ino_t old_parent, const char* old_name, fus
     });
 }
 
+/// The kernel keeps the target. It is the node's for good: ids are not given again (NodeTable).
 void readlink(fuse_req_t request, fuse_ino_t node) {
     serve(request, [&](Mount& mount) -> int {
         const auto target = mount.client().readlink(node);

@@ -115,6 +115,35 @@ TEST_F(MountTest, NamesMadeMovedAndRemoved) {
     EXPECT_EQ(errno, ENAMETOOLONG);
 }
 
+TEST_F(MountTest, TargetsOfSymbolicLinksAreFollowed) {
+    start();
+    // What a kernel has of a link that is gone must not be shown as the next one's, which has the
+    // same number on most file systems; an inode that is held stays in it.
+    int held = -1;
+    for (int turn = 0; turn < 40; ++turn) {
+        const int maker = turn / 2 % 2;
+        const std::string target = "target" + std::to_string(turn);
+        if (turn > 0) {
+            ASSERT_EQ(unlink(at(turn % 3 == 0 ? 1 : 0, "link").c_str()), 0);
+        }
+        ASSERT_EQ(symlink(target.c_str(), at(maker, "link").c_str()), 0);
+        for (const int reader : {0, 1, 0, 1}) {
+            EXPECT_EQ(fs::read_symlink(at(reader, "link")), target) << turn << " in " << reader;
+        }
+        if (held >= 0) close(held);
+        held = open(at(0, "link").c_str(), O_PATH | O_NOFOLLOW);
+        ASSERT_GE(held, 0);
+    }
+    close(held);
+    // A chown changes the link, not where it leads.
+    ASSERT_EQ(lchown(at(1, "link").c_str(), 12, 34), 0);
+    EXPECT_EQ(stat_at(at(0, "link")).st_uid, 12u);
+    EXPECT_EQ(fs::read_symlink(at(0, "link")), "target39");
+    ASSERT_EQ(rename(at(0, "link").c_str(), at(0, "moved").c_str()), 0);
+    EXPECT_EQ(fs::read_symlink(at(0, "moved")), "target39");
+    EXPECT_EQ(fs::read_symlink(at(1, "moved")), "target39");
+}
+
 TEST_F(MountTest, AttributesAreEverybodys) {
     start();
     fill(at(0, "f"), std::string(5000, 'f'));
