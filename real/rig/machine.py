@@ -14,11 +14,11 @@ from packages import RigError
 LIMITS = {"xen": 120, "dom0-kernel": 200, "dom0-userspace": 300, "xenstored": 200, "guest-created": 200, "guest-ready": 400, "job": 900}
 
 
-def qemu_command(directory, memory_mib, kernel_words, dom0_memory_mib, accelerator="tcg", disk="disk"):
+def qemu_command(directory, memory_mib, kernel_words, dom0_memory_mib, accelerator="tcg", disk="disk", cpus=2):
     words = " ".join(f"{k}={v}" for k, v in kernel_words.items())
     acceleration = {"tcg": ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "qemu64,+rdrand"],
                     "kvm": ["-accel", "kvm", "-cpu", "host"]}[accelerator]
-    return ["qemu-system-x86_64", *acceleration, "-smp", "2", "-m", str(memory_mib), "-nographic", "-no-reboot",
+    return ["qemu-system-x86_64", *acceleration, "-smp", str(cpus), "-m", str(memory_mib), "-nographic", "-no-reboot",
             "-drive", f"file={directory / disk},format=raw,if=none,id=disk",
             "-device", "virtio-blk-pci,drive=disk,disable-legacy=on,iommu_platform=on",
             "-nic", "none", "-vga", "none", "-kernel", str(directory / "xen"),
@@ -50,12 +50,13 @@ class Console:
 
 
 def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memory_mib=640, job_limit_s=None,
-         show=None, accelerator="tcg", disk="disk"):
-    """Runs /rig/job of the dom0 image; (exit code of the job, lines it printed, seconds by phase)."""
+         show=None, accelerator="tcg", disk="disk", cpus=2):
+    """Runs /rig/job of the dom0 image; (exit code of the job, lines it printed, seconds by phase). Emulation takes a thread
+    of this machine for each of Xen's `cpus`."""
     directory = pathlib.Path(directory)
     tell = show or (lambda line: None)
     command = qemu_command(directory, memory_mib, {"rig_guests": guests, "rig_guest_memory": guest_memory_mib},
-                           dom0_memory_mib, accelerator, disk)
+                           dom0_memory_mib, accelerator, disk, cpus)
     expected = ["xen", "dom0-kernel", "dom0-userspace", "xenstored"]
     expected += [f"guest{n}-created" for n in range(1, guests + 1)] + [f"guest{n}-ready" for n in range(1, guests + 1)]
     expected += ["job", "done"]
@@ -118,8 +119,8 @@ def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memor
     return result, lines, phases
 
 
-def shell(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memory_mib=640, accelerator="tcg"):
+def shell(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memory_mib=640, accelerator="tcg", cpus=2):
     """dom0's prompt on this terminal."""
     words = {"rig_guests": guests, "rig_guest_memory": guest_memory_mib, "rig_shell": 1}
     print("Booting; this takes about half a minute. Leave with 'poweroff -f', or Ctrl-A X to end QEMU.", file=sys.stderr)
-    return subprocess.call(qemu_command(pathlib.Path(directory), memory_mib, words, dom0_memory_mib, accelerator))
+    return subprocess.call(qemu_command(pathlib.Path(directory), memory_mib, words, dom0_memory_mib, accelerator, cpus=cpus))

@@ -23,19 +23,31 @@ TESTS = {"pool": (300, ("xenfs-probe",)),
          "conformance": (900, ("xenfs-conformance",)),
          "share": (600, ("xenfsd", "xenfs-mount")),
          "counter": (400, ("xenfsd", "xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so")),
-         "deaths": (400, ("xenfsd", "xenfs-mount")),
-         "hostile": (300, ("xenfsd", "xenfs-mount", "xenfs-hostile")),
-         "small": (600, ("xenfsd", "xenfs-mount")),
+         "deaths": (900, ("xenfsd", "xenfs-mount")),
+         "hostile": (600, ("xenfsd", "xenfs-mount", "xenfs-hostile")),
+         "small": (600, ("xenfsd", "xenfs-mount", "xenfs-small-files")),
          "large": (1500, ("xenfsd", "xenfs-mount")),
          "root": (1500, ("xenfsd", "xenfs-mount"))}
 LONG = ("large", "root")  # with --long only, or by name
 FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000, "LONG_SECONDS": 50000}  # what --full sets, in the environment of tests/lib.sh
 # Where they stand; others stand everywhere.
-DOM0_ONLY, GUEST_ONLY = ("xenfsd", "xenfsctl"), ("xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so", "xenfs-hostile")
+DOM0_ONLY = ("xenfsd", "xenfsctl")
+GUEST_ONLY = ("xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so", "xenfs-hostile", "xenfs-small-files")
 
 
 def limit(name, full):
     return TESTS[name][0] * (40 if full else 1)
+
+
+def sizes(full, given):
+    """What tests/*.sh take from their environment: with --full, and each NAME=N of --size over it."""
+    wanted = dict(FULL_SIZES) if full else {}
+    for text in given:
+        name, equals, number = text.partition("=")
+        if not equals or name not in FULL_SIZES or not re.fullmatch(r"[1-9][0-9]{0,8}", number):
+            raise RigError(f"--size {text}: give NAME=N, a number from 1 on, with one of {', '.join(FULL_SIZES)}")
+        wanted[name] = int(number)
+    return ({"LONG_SECONDS": FULL_SIZES["LONG_SECONDS"]} | wanted) if wanted else {}
 
 
 def build(directory, job, programs, tests=(), environment=None, script=None):
@@ -102,6 +114,8 @@ def main(arguments=None):
     parser.add_argument("--directory", type=pathlib.Path, default=HERE.parent.parent / "build/xen",
                         help="where packages, images and logs go (default build/xen)")
     parser.add_argument("--guests", type=int, default=2, choices=range(0, 9), metavar="N", help="guests to boot (default 2)")
+    parser.add_argument("--cpus", type=int, default=2, choices=range(1, 17), metavar="N",
+                        help="processors that Xen has (default 2); emulation takes as many threads of this machine")
     parser.add_argument("--program", type=pathlib.Path, action="append", default=[], help="one more program for dom0 and guests; repeatable")
     parser.add_argument("--bin", type=pathlib.Path, default=HERE.parent.parent / "build/release/bin",
                         help="where the project's programs are")
@@ -114,12 +128,15 @@ def main(arguments=None):
     test.add_argument("names", nargs="*", metavar="NAME", help=f"only these of {', '.join(TESTS)}")
     test.add_argument("--long", action="store_true", help="also what takes more than a few minutes under emulation")
     test.add_argument("--full", action="store_true", help="files as large and as many as a real machine would have; hours under emulation")
+    test.add_argument("--size", action="append", default=[], metavar="NAME=N",
+                      help="another size: LARGE_MIB (192, with --full 2048), SMALL_FILES a guest (200, 100000); repeatable")
     kernel = commands.add_parser("kernel-build", help="build Linux tinyconfig in a guest that boots from a XenFS root; "
                                  "hours under emulation, a build that was broken off goes on")
     kernel.add_argument("--fresh", action="store_true", help="begin anew")
     kernel.add_argument("--limit", type=int, default=6 * 3600, metavar="S", help="seconds that it may take (default six hours)")
     commands.add_parser("shell", help="dom0's prompt, with the guests running")
     options = parser.parse_args(arguments)
+    options.directory = options.directory.resolve()  # apt takes what is relative from a place of its own
 
     if shutil.which("qemu-system-x86_64") is None:
         raise RigError("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86 seabios")
@@ -144,21 +161,21 @@ def main(arguments=None):
         if missing:
             print(f"skipped: {name}: {', '.join(missing)} was not built")
             tests.remove(name)
-    full = getattr(options, "full", False)
+    environment = sizes(getattr(options, "full", False), getattr(options, "size", []))
     if getattr(options, "fresh", False):
         (options.directory / "kernel-disk").unlink(missing_ok=True)
-    environment = dict(FULL_SIZES) if full else {}
     if script is not None:
         environment.update(NUMBER=options.place[5:], RIG_GUEST_SECONDS=options.limit or machine.LIMITS["job"])
+    job_s = 60 + sum(limit(name, bool(environment)) for name in tests)
     build(options.directory, job, programs + options.program, tests, environment, script)
-    extra = {}
+    extra = {"cpus": options.cpus}
     if options.command == "kernel-build":
-        extra = {"disk": "kernel-disk", "memory_mib": 5120, "dom0_memory_mib": 1024}
+        extra |= {"disk": "kernel-disk", "memory_mib": 5120, "dom0_memory_mib": 1024}
     if options.command == "shell":
-        return machine.shell(options.directory, guests=options.guests)
+        return machine.shell(options.directory, guests=options.guests, **extra)
     guests = 1 if options.command == "kernel-build" else options.guests
     result, lines, phases = machine.boot(options.directory, guests=guests, job_limit_s=getattr(options, "limit", None) or
-                                         (60 + sum(limit(name, full) for name in tests) if options.command == "test" else None),
+                                         (job_s if options.command == "test" else None),
                                          show=lambda line: print(line, flush=True), **extra)
     collect(options.directory, lines, phases)
     outcome = f"exited {result}"

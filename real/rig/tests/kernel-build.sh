@@ -3,7 +3,7 @@
 . /rig/tests/lib.sh
 targets=${KERNEL_TARGETS:-902} # lines that make tinyconfig and make print of their work
 EXPORT=/srv/root CACHE_SIZE=512MiB QUOTA_OF_GUEST1=256MiB serve
-boot_from_xenfs 1 ${KERNEL_MEMORY:-1536} ${KERNEL_VCPUS:-1} memory=128,mapping=224,write_behind=30,names=3600 || exit 1
+boot_from_xenfs 1 ${KERNEL_MEMORY:-1536} ${KERNEL_VCPUS:-1} ${KERNEL_MOUNT:-memory=128,mapping=224,write_behind=30,names=3600,cache=all} || exit 1
 check "the guest's root is XenFS" rig-guest 1 "grep -q ' / fuse.xenfs-mount' /proc/mounts"
 # Since the last sync that came to its end a target may be incomplete where the machine was stopped.
 cat >/tmp/build.sh <<'BUILD'
@@ -20,7 +20,7 @@ rig-guest 1 "rm -f /root/build.exit; echo $(base64 /tmp/build.sh | tr -d '\n') |
 before=$(tail -n 1 /tmp/before)
 started=$(cut -d. -f1 /proc/uptime)
 [ "$before" = 0 ] || echo "going on after $before of about $targets targets"
-while sleep 60; do
+while sleep 120; do
     rig-guest 1 "n=\$(grep -c '^  [A-Z]' /root/build.log); last=\$(tail -n 1 /root/build.log); touch /usr/src/.mark && sync /usr/src/linux && mv /usr/src/.mark /usr/src/linux/.safe
         echo \$n \$last; cat /root/build.exit 2>/dev/null || echo running" >/tmp/progress
     built=$(sed -n 's/^\([0-9]*\) .*/\1/p' /tmp/progress | head -n 1)

@@ -5,25 +5,23 @@ export RIG_GUEST_SECONDS=${LONG_SECONDS:-500}
 serve
 mount_guest 1 && mount_guest 2 || exit 1
 mkdir -p /srv/export/small
-cat >/srv/export/small.sh <<'WORK'
-guest=$1 files=$2 number=0
-mkdir /mnt/small/$guest && cd /mnt/small/$guest || exit 1
-while [ $number -lt $files ]; do
-    number=$((number + 1))
-    echo "$guest wrote $number" >new$number && mv new$number file$number || exit 1
-    case $((number % 4)) in
-        0) rm file$number || exit 1 ;;
-        1) mv file$number ../$guest-$number || exit 1 ;; # beside what the other one moves there
-    esac
-done
-ls | wc -l
-WORK
+requests() { counter requests_total; }
+processor_time() { cut -d' ' -f14,15 /proc/$daemon/stat | tr ' ' + | sed 's/.*/echo $((&))/' | sh; } # in 1/100 s
+own_time='awk "{print \"its mount computed \" (\$14 + \$15) / 100 \" s\"}" /proc/$(pidof xenfs-mount)/stat'
+chmod 755 /srv/export/small
+before="$(requests) $(processor_time)"
+started=$(cut -d. -f1 /proc/uptime)
 workers=""
 for number in 1 2; do
-    rig-guest $number "sh /mnt/small.sh guest$number $files" >/tmp/small$number 2>&1 &
+    rig-guest $number "xenfs-small-files /mnt/small guest$number $files && $own_time" >/tmp/small$number 2>&1 &
     workers="$workers $!"
 done
-for worker in $workers; do wait $worker || failed "a guest's work: $(cat /tmp/small1 /tmp/small2)"; done
+for worker in $workers; do
+    wait $worker || failed "a guest's work: $(cat /tmp/small1 /tmp/small2)"
+done
+echo "$before $(requests) $(processor_time) $(($(cut -d. -f1 /proc/uptime) - started))" |
+    awk '{printf "%d requests in %d s, of which xenfsd computed %.1f s\n", $3 - $1, $5, ($4 - $2) / 100}'
+cat /tmp/small1 /tmp/small2
 tree='cd $TREE/small && find . | sort | md5sum; find . -type f | sort | xargs cat | md5sum; find . -type f | wc -l'
 one=$(rig-guest 1 "TREE=/mnt; $tree")
 two=$(rig-guest 2 "TREE=/mnt; $tree")
