@@ -107,7 +107,9 @@ class Connection {
     }
     /// Asks for one where there was none for long, and in the end stops waiting for it.
     void sign_of_life(Nanoseconds since);
-    int wait_for_backend(protocol::XenbusState wanted);
+    /// `anew`: with nothing that the server should know us by.
+    int wait_for_backend(protocol::XenbusState wanted, bool anew = false);
+    int take_ring_back();
     std::uint16_t acquire(bool urgent);
     void release(std::uint16_t slot);
     void submit(std::uint16_t slot);

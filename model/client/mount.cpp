@@ -9,7 +9,7 @@ using protocol::RingFront;
 using protocol::XenbusState;
 
 int Connection::open() {
-    if (int error = wait_for_backend(XenbusState::init_wait)) return error;
+    if (int error = wait_for_backend(XenbusState::init_wait, true)) return error;
     const auto offer = protocol::read_backend_offer(host_.store(), device());
     if (!offer) return offer.error();
     offer_ = *offer;
@@ -25,11 +25,12 @@ int Connection::open() {
         });
     }
     int error = agree(0);
-    while (error == server_gone) {  // it died just then: the same with its successor
+    while (error == server_gone) {  // it died just then, or withdrew the offer: the same anew
         leave_server();
-        while (!revoke_ring()) clock_.sleep(config_.mount_timeout / 1000);
+        error = take_ring_back();
+        if (error != 0) break;
         ring_.restart();
-        error = wait_for_backend(XenbusState::init_wait);
+        error = wait_for_backend(XenbusState::init_wait, true);
         changed_ = false;
         if (error == 0) error = grant_ring();
         if (error == 0) error = agree(0);
@@ -47,6 +48,18 @@ int Connection::open() {
         own_slot_ = RingFront::no_slot;
     }
     open_ = true;
+    return 0;
+}
+
+/// From a server that knows nothing of us that is worth keeping. One that lives, and served the
+/// offer that has gone, is told to let go.
+int Connection::take_ring_back() {
+    (void)protocol::write_frontend_state(host_.store(), device(), XenbusState::closing);
+    const Nanoseconds deadline = clock_.now() + config_.mount_timeout;
+    while (!revoke_ring()) {
+        if (clock_.now() >= deadline) return ETIMEDOUT;
+        clock_.sleep(config_.mount_timeout / 1000);
+    }
     return 0;
 }
 
@@ -143,21 +156,32 @@ int Connection::agree(std::uint64_t resume) {
     return out.major == protocol::fuse_major ? 0 : EPROTONOSUPPORT;
 }
 
-int Connection::wait_for_backend(XenbusState wanted) {
+int Connection::wait_for_backend(XenbusState wanted, bool anew) {
     bool changed = false;
     const std::uint64_t watch =
         host_.store().watch(protocol::backend_path(device()), [this, &changed] {
             changed = true;
             store_gate_->wake_all();
         });
-    const Nanoseconds deadline = clock_.now() + config_.mount_timeout;
+    const Nanoseconds start = clock_.now(), deadline = start + config_.mount_timeout;
     int error = ETIMEDOUT;
+    bool begun = false;
     for (;;) {
         changed = false;
         const XenbusState state = protocol::read_backend_state(host_.store(), device());
         if (state == wanted) error = 0;
-        if (state == XenbusState::closing || state == XenbusState::closed) error = ECONNREFUSED;
-        const Nanoseconds left = deadline - clock_.now();
+        Nanoseconds left = deadline - clock_.now();
+        if (state == XenbusState::closing || state == XenbusState::closed) {
+            // Of the last client of this domain, most often: the server offers again when that is
+            // gone, and one that it turned out must begin anew first.
+            if (anew && !begun) {
+                begun = true;
+                (void)protocol::write_frontend_state(host_.store(), device(),
+                                                     XenbusState::initialising);
+            }
+            left = std::min(left, start + config_.mount_timeout / 10 - clock_.now());
+            if (wanted != XenbusState::init_wait || left <= 0) error = ECONNREFUSED;
+        }
         if (error != ETIMEDOUT || left <= 0) break;
         if (!changed) store_gate_->wait(left);
     }

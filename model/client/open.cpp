@@ -18,16 +18,35 @@ void Client::take_lease(Node& node, const protocol::OpenOut& out, bool doomed) {
     ++stats_.leases_granted;
 }
 
-/// The server has as many files open as it can: gives those back that nobody here uses. False:
-/// there are none.
+/// The server has as many files open as it can: gives those back that nobody here uses, where
+/// need be after what is dirty of them. False: there are none.
 bool Client::give_opens_back() {
+    constexpr std::uint32_t most = 256;
     std::uint32_t given = 0;
-    for (int step = 0; step < 1024 && given < 256; ++step) {
+    std::vector<Node*> dirty;
+    const std::uint32_t steps = nodes_.records();
+    for (std::uint32_t step = 0; step < steps && given < most; ++step) {
         Node* node = nodes_.next_idle();
         if (node == nullptr) break;
-        if (node->users > 0 || !idle(*node) || node->lease || !node->fh_valid) continue;
+        if (node->users > 0 || node->opens > 0 || !node->fh_valid) continue;
+        if (!idle(*node)) {
+            if (dirty.size() == most) continue;
+            ++node->users;  // it must stay until its turn comes
+            dirty.push_back(node);
+            continue;
+        }
         release_fh(*node);
         ++given;
+    }
+    for (Node* const node : dirty) {
+        if (given < most && connection_.usable()) {
+            flush(*node);
+            if (node->users == 1 && idle(*node) && node->fh_valid) {
+                release_fh(*node);
+                ++given;
+            }
+        }
+        --node->users;
     }
     // They are on their way: another of the server's workers may take our next request before them.
     if (given != 0) clock_.sleep(1'000'000);
@@ -76,11 +95,15 @@ void Client::post_release(Node& node, std::uint64_t fh, bool urgent) {
 }
 
 /// Forgets the open at the server, and the pages with it: who has a file neither open nor known is
-/// told nothing of its changes.
+/// told nothing of its changes. A lease ends with it.
 void Client::release_fh(Node& node, bool urgent) {
     if (!node.fh_valid) return;
     node.fh_valid = false;
     if (node.opens == 0) --open_fhs_;
+    if (node.lease) {
+        node.lease = node.changed = false;
+        forget_attributes(node);
+    }
     pages_.drop_range(node.file(), 0, UINT32_MAX);
     pages_.drop_range(node.kernel_file(), 0, UINT32_MAX);
     post_release(node, node.fh, urgent);
@@ -112,7 +135,8 @@ void Client::limit_nodes() {
         if (!crowded && open_fhs_ <= config_.open_limit) return;
         Node* node = nodes_.next_idle();
         if (node == nullptr) return;
-        if (node->users > 0 || !idle(*node) || (node->lease && !node->unlinked)) continue;
+        if (node->users > 0 || !idle(*node)) continue;
+        if (node->lease && !node->fh_valid && !node->unlinked) continue;
         if (!crowded) {
             release_fh(*node);
             continue;
@@ -173,6 +197,7 @@ Result<Opened> Client::create(NodeId parent, const Name& name, std::uint32_t mod
         pages_.drop_range(node.file(), 0, UINT32_MAX);
         pages_.drop_range(node.kernel_file(), 0, UINT32_MAX);
         NodeUse use(node);
+        node.lease = false;
         if (node.fh_valid) release_fh(node);
         node.fh = out.fh;
         node.fh_valid = true;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/host/host.h"
@@ -47,14 +48,15 @@ struct Connection {
     ConnectionIndex index = no_connection;
     std::uint32_t generation = 0;
     State state = State::offered;
-    bool looked_at = false;     ///< the store changed: the control task has not looked yet
-    bool refused = false;       ///< its offer was no good: closed until it begins again
-    bool initialised = false;   ///< FUSE_INIT came
-    bool unresponsive = false;  ///< let a notice's bound pass and has not caught up
-    bool doomed = false;        ///< a violation, or it asked to leave
-    bool vanished = false;      ///< its directory is gone: the domain died
-    bool withdrawn = false;     ///< not to be offered (again)
-    std::uint32_t active = 0;   ///< tasks that use the ring
+    bool looked_at = false;          ///< the store changed: the control task has not looked yet
+    bool refused = false;            ///< its offer was no good: closed until it begins again
+    bool initialised = false;        ///< FUSE_INIT came
+    bool unresponsive = false;       ///< let a notice's bound pass and has not caught up
+    bool doomed = false;             ///< a violation, or it asked to leave
+    bool vanished = false;           ///< its directory is gone: the domain died
+    bool withdrawn = false;          ///< not to be offered (again)
+    std::optional<Attachment> next;  ///< attached again meanwhile: offered when this one is gone
+    std::uint32_t active = 0;        ///< tasks that use the ring
     std::uint32_t acks_awaited = 0;
     Nanoseconds last_urgent = 0;  ///< when it last sent an urgent request
     std::uint64_t watch = 0;

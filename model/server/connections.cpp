@@ -177,15 +177,14 @@ void ServerState::disconnect(Connection& c) {
     const protocol::Device device = c.device;
     const Attachment attachment = c.attachment;
     const bool vanished = c.vanished, withdrawn = c.withdrawn;
+    const std::optional<Attachment> next = c.next;
     connections_[index].reset();
-    if (vanished) {
-        host_.store().remove(protocol::backend_path(device));
-        return;
-    }
-    protocol::write_backend_state(host_.store(), device, XenbusState::closed);
-    if (withdrawn) {
-        host_.store().remove(protocol::backend_path(device));
-    } else if (!stopping_) {
+    if (!vanished) protocol::write_backend_state(host_.store(), device, XenbusState::closed);
+    if (vanished || withdrawn) host_.store().remove(protocol::backend_path(device));
+    if (stopping_) return;
+    if (next) {
+        attach(*next);
+    } else if (!vanished && !withdrawn) {
         attach(attachment);  // offered again
     }
 }
@@ -198,7 +197,9 @@ void ServerState::withdraw(Connection& c) {
         protocol::write_backend_state(host_.store(), c.device, XenbusState::closed);
         host_.store().remove(protocol::backend_path(c.device));
     }
+    const std::optional<Attachment> next = c.next;
     connections_[c.index].reset();
+    if (next && !stopping_) attach(*next);
 }
 
 /// Everything that the client held: entries, opens, locks, leases, donation, what it believed.

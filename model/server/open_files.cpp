@@ -136,6 +136,7 @@ void ServerState::close_file(Connection& c, std::uint32_t place) {
     if (--mine->count == 0) {
         inode->opens.erase(mine);
         inode->openers &= ~bit(c.index);
+        if (inode->lease == c.index) inode->lease = no_connection;  // all was written back
     }
     if (inode->openers != 0) return;
     if (inode->attr.links == 0) {

@@ -48,7 +48,9 @@ int ServerState::attach(const Attachment& attachment) {
             if (place == nullptr) place = &slot;
         } else if (slot->attachment.guest == attachment.guest &&
                    slot->attachment.number == attachment.number) {
-            return EEXIST;
+            if (!slot->withdrawn || slot->next) return EEXIST;
+            slot->next = attachment;  // a domain that came back before its old one was gone
+            return 0;
         }
     }
     if (place == nullptr) return ENOSPC;
@@ -68,7 +70,9 @@ int ServerState::attach(const Attachment& attachment) {
 int ServerState::detach(DomainId guest, std::uint32_t number) {
     for (auto& c : connections_) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
+        if (c->withdrawn && !c->next) return ENOENT;
         c->withdrawn = true;
+        c->next.reset();
         look_ = true;
         if (started_) control_gate_->wake_one();
         return 0;

@@ -93,7 +93,8 @@ const std::vector<Section>& sections() {
           {"eviction", K::text, XENFS_AT(C, eviction), "Which page the cache gives up.", evictions},
           {"dedup", K::text, XENFS_AT(C, dedup),
            "Which pages share a frame: none (each guest has its own), name (those of the same "
-           "file), content (equal ones, within a trust group).",
+           "file), content (equal ones, within a trust group). Only with name do guests' mounts "
+           "outlive a daemon that is killed.",
            dedups},
           {"charging", K::text, XENFS_AT(C, charging), "Who pays for a shared page.", chargings},
           {"dirty_expire", K::time, XENFS_AT(C, dirty_expire_ns),

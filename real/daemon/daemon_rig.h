@@ -68,9 +68,10 @@ class Program {
 /// A guest with a client, in this process.
 class Guest {
   public:
-    Guest(const std::string& socket, const std::string& name, client::ClientConfig config = {})
-        : host(local::LocalHost::join_guest(socket,
-                                            {.name = name, .shape = {.memory_pages = 16384}})) {
+    Guest(const std::string& socket, const std::string& name, client::ClientConfig config = {},
+          DomainId id = local::any_domain)
+        : host(local::LocalHost::join_guest(
+              socket, {.name = name, .shape = {.memory_pages = 16384}, .id = id})) {
         config.server = 0;
         client = std::make_unique<client::Client>(*host, config);
     }
@@ -191,7 +192,11 @@ class DaemonRig : public testing::Test {
             std::this_thread::sleep_for(std::chrono::milliseconds(20));
         }
     }
-    std::vector<std::string> command() const { return {XENFSD, "--config", top / "xenfsd.toml"}; }
+    std::vector<std::string> command() const {
+        std::vector<std::string> words = before;
+        words.insert(words.end(), {XENFSD, "--config", top / "xenfsd.toml"});
+        return words;
+    }
     /// Of a daemon that refuses to begin.
     std::pair<int, std::string> refusal() const {
         std::filesystem::remove(top / "log");
@@ -233,6 +238,7 @@ class DaemonRig : public testing::Test {
 
     std::filesystem::path top;
     std::unique_ptr<Program> daemon;
+    std::vector<std::string> before;  ///< a program, by its path, that starts the daemon
 
   private:
     std::unique_ptr<local::Broker> broker_;

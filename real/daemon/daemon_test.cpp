@@ -151,6 +151,41 @@ TEST_F(DaemonTest, ADeadGuestsPinsEndAndOthersNoticeNothing) {
     EXPECT_EQ(survivor.read("file"), content);
 }
 
+/// Domains whose numbers are those of others that have just gone, with the same name or another.
+TEST_F(DaemonTest, ADomainsNumberIsUsedAgain) {
+    configure(configuration(one_export(guest("one") + guest("two"))));
+    start();
+    for (int i = 0; i < 20; ++i) {
+        Guest domain(socket(), i % 3 == 0 ? "one" : "two", {}, 7);
+        ASSERT_EQ(domain.mount(), 0) << "round " << i;
+        ASSERT_EQ(domain.write(i % 4 == 3 ? "lost" : "count", std::to_string(i)), 0);
+        if (i % 4 == 3) domain.die();
+    }
+    Guest last(socket(), "one", {}, 7);
+    ASSERT_EQ(last.mount(), 0);
+    EXPECT_EQ(last.read("count"), "18");
+}
+
+/// More files than the daemon may have open, written and read through one mount.
+TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
+    constexpr int many = 2000;
+    before = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
+    configure(configuration(one_export(guest("one"))));
+    start();
+    Guest one(socket(), "one");
+    ASSERT_EQ(one.mount(), 0);
+    int errors = 0;
+    for (int i = 0; i < many; ++i) {
+        errors += one.write("f" + std::to_string(i), std::to_string(i)) != 0 ? 1 : 0;
+    }
+    EXPECT_EQ(errors, 0);
+    for (int i = 0; i < many; i += 3)
+        ASSERT_EQ(one.read("f" + std::to_string(i)), std::to_string(i));
+    EXPECT_LE(status()["guests"][0]["open_files"], 512);
+    daemon->finish(SIGTERM);
+    for (int i = 0; i < many; ++i) ASSERT_EQ(in_tree("f" + std::to_string(i)), std::to_string(i));
+}
+
 TEST_F(DaemonTest, SigtermWritesWhatIsDirtyAndLeavesNothing) {
     configure(configuration(one_export(guest("*"))));
     start();

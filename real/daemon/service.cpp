@@ -137,24 +137,34 @@ void Service::look_at_domains() {
         const auto name = store.read("/local/domain/" + text + "/name");
         if (!name) continue;  // being built: the watch fires again
         present.insert(domain);
-        if (!domains_.contains(domain)) attach(domain, *name);
+        const auto unique = store.read("/local/domain/" + text + "/vm");
+        const std::string vm = unique ? *unique : "";
+        const auto known = domains_.find(domain);
+        // Gone and come again under its number between two looks.
+        if (known != domains_.end() && (known->second.name != *name || known->second.vm != vm)) {
+            detach(known);
+        }
+        if (!domains_.contains(domain)) attach(domain, *name, vm);
     }
     for (auto at = domains_.begin(); at != domains_.end();) {
-        if (present.contains(at->first)) {
-            ++at;
-            continue;
-        }
-        log_info("domain went", {{"domain", at->second.name}, {"id", std::to_string(at->first)}});
-        for (const Device& device : at->second.devices) {
-            server_->detach(at->first, device.number);
-        }
-        at = domains_.erase(at);
+        at = present.contains(at->first) ? std::next(at) : detach(at);
     }
 }
 
-void Service::attach(DomainId domain, const std::string& name) {
+std::map<DomainId, Service::Domain>::iterator Service::detach(
+    std::map<DomainId, Domain>::iterator domain) {
+    log_info("domain went",
+             {{"domain", domain->second.name}, {"id", std::to_string(domain->first)}});
+    for (const Device& device : domain->second.devices) {
+        server_->detach(domain->first, device.number);
+    }
+    return domains_.erase(domain);
+}
+
+void Service::attach(DomainId domain, const std::string& name, const std::string& vm) {
     Domain& known = domains_[domain];
     known.name = name;
+    known.vm = vm;
     for (const ExportConfig& one : config_.exports) {
         for (const GuestConfig& guest : one.guests) {
             if (guest.name != name && guest.name != "*") continue;

@@ -37,13 +37,14 @@ class Service {
         std::string export_name, access;
     };
     struct Domain {
-        std::string name;
+        std::string name, vm;         ///< vm: another for another domain of that number
         std::vector<Device> devices;  ///< attached
     };
     std::string answer(const std::string& question);
     void watch_domains();
     void look_at_domains();
-    void attach(DomainId domain, const std::string& name);
+    void attach(DomainId domain, const std::string& name, const std::string& vm);
+    std::map<DomainId, Domain>::iterator detach(std::map<DomainId, Domain>::iterator domain);
 
     const DaemonConfig& config_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();

@@ -50,7 +50,13 @@ Json counters_json(const server::Stats& s) {
             {"dropped_unwritten_pages", s.dropped_unwritten},
             {"detached_pages", s.detached},
             {"clients_closed", s.clients_closed},
-            {"clients_died", s.clients_died}};
+            {"clients_died", s.clients_died},
+            {"recovered_pages", s.recovered_pages},
+            {"recovered_dirty_pages", s.recovered_dirty},
+            {"recovery_lost_pages", s.recovery_lost_pages},
+            {"recovery_stale_pages", s.recovery_stale_pages},
+            {"resumed", s.resumed},
+            {"not_resumed", s.not_resumed}};
 }
 
 }  // namespace

@@ -90,6 +90,14 @@ void print_cache(const Json& status) {
                cache["shared_frames"].get<std::uint64_t>(), size_text(cache["saved_pages"]));
     fmt::print("pool    domain {}, {} of {} grant entries\n", pool["domain"].get<unsigned>(),
                pool["entries"].get<std::uint64_t>(), pool["entry_capacity"].get<std::uint64_t>());
+    const auto count = [&](const char* key) { return counters.value(key, std::uint64_t{0}); };
+    const std::uint64_t back = count("resumed"), away = count("not_resumed");
+    if (count("recovered_pages") + count("recovery_lost_pages") + back + away == 0) return;
+    fmt::print(  // it took over from one that died
+        "restart {} taken over ({} dirty), {} lost, {} stale; {} mounts came back, {} did not\n",
+        size_text(count("recovered_pages")), size_text(count("recovered_dirty_pages")),
+        size_text(count("recovery_lost_pages")), size_text(count("recovery_stale_pages")), back,
+        away);
 }
 
 void print_status(const Json& status) {

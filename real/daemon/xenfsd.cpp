@@ -45,6 +45,12 @@ void serve(const DaemonConfig& config, const Descriptor& signals) {
             "files that guests make belong to this process's user; run as root to give them "
             "to the guests' users");
     }
+    if (!server_config(config).recovery) {
+        log_warn(
+            "guests' mounts end with this daemon where it is killed: another takes over only with "
+            "dedup = \"name\"",
+            {{"dedup", config.dedup}});
+    }
     log_info("serving", {{"capabilities", kept},
                          {"host", config.host},
                          {"exports", std::to_string(config.exports.size())},

@@ -48,6 +48,7 @@ Answer map(HostState& host, DomainRecord& self, Reader& reader) {
     if (!reader.ok() || references.size() > max_batch) return Answer(EINVAL);
     const DomainPointer owner = host.pointer(granter);
     Answer answer(0);
+    answer.packet.put(owner == nullptr ? std::uint64_t{0} : owner->serial);
     for (const GrantRef reference : references) {
         answer.packet.put(map_one(self, owner, reference, access == Access::read_write));
     }

@@ -56,6 +56,7 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
     if (error != 0) return nullptr;
     // Limits may be raised later: a segment is as long as the host's memory.
     auto made = std::make_shared<DomainRecord>(id, std::move(name), shape, memory_pages);
+    made->serial = ++last_serial_;
     made->store_event = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!made->store_event) {
         error = errno;

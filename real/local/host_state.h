@@ -44,6 +44,7 @@ struct DomainRecord {
           maptrack(std::size_t{shaped.maptrack_frames} * 256) {}
 
     DomainId id;
+    std::uint64_t serial = 0;  ///< of all domains of the host; numbers may be used again
     std::string name;
     DomainShape shape;
     Segment segment;
@@ -92,6 +93,7 @@ struct HostState {
     void free_memory(DomainRecord& domain, Frame frame);
     std::map<DomainId, DomainPointer> domains_;
     DomainId next_id_ = 0;
+    std::uint64_t last_serial_ = 0;
     Mapped published_;
 };
 

@@ -81,13 +81,14 @@ Result<std::vector<host::FoundEntry>> LocalGrants::all() const {
         const Reply reply = link_.call(Writer(Call::entries_all).put(next));
         if (reply.error != 0) return Errno{reply.error};
         const std::size_t before = found.size();
-        for (const host::FoundEntry& one : reply.rest().take_rest<host::FoundEntry>()) found.push_back(one);
+        for (const host::FoundEntry& one : reply.rest().take_rest<host::FoundEntry>())
+            found.push_back(one);
         if (found.size() == before) return found;
         next = found.back().reference + 1;
     }
 }
 
-Window* LocalGrants::window(DomainId granter, Access access, MapHandle by) {
+Window* LocalGrants::window(std::uint64_t granter, Access access, MapHandle by) {
     return windows_.get(granter, access, [&] {
         Reply reply = link_.call(Writer(Call::window).put(by));
         std::pair<Descriptor, std::size_t> found;
@@ -103,7 +104,9 @@ void LocalGrants::map_batch(DomainId granter, std::span<const GrantRef> referenc
                             std::span<MapHandle> out, std::span<GrantStatus> status) {
     Writer request(Call::map);
     const Reply reply = link_.call(request.put(granter).put(access).put_span(references));
-    const auto answers = reply.rest().take_rest<MapAnswer>();
+    Reader rest = reply.rest();
+    const auto serial = rest.take<std::uint64_t>();
+    const auto answers = rest.take_rest<MapAnswer>();
     if (answers.size() != references.size()) return;
     std::vector<Frame> frames;
     std::vector<MapHandle> handles;
@@ -114,7 +117,7 @@ void LocalGrants::map_batch(DomainId granter, std::span<const GrantRef> referenc
         handles.push_back(answers[i].handle);
     }
     if (handles.empty()) return;
-    Window* const peer = window(granter, access, handles[0]);
+    Window* const peer = window(serial, access, handles[0]);
     if (peer == nullptr || !peer->open(frames)) {
         Writer back(Call::unmap);
         (void)link_.call(back.put_span(std::span<const MapHandle>(handles)));

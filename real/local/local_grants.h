@@ -55,7 +55,7 @@ class LocalGrants final : public host::Grants {
     void map_batch(DomainId granter, std::span<const GrantRef> references, Access access,
                    std::span<MapHandle> out, std::span<GrantStatus> status);
     void unmap_batch(std::span<const MapHandle> handles);
-    Window* window(DomainId granter, Access access, MapHandle by);
+    Window* window(std::uint64_t granter, Access access, MapHandle by);
     template <class Operation>
     void operate(Call call, std::span<Operation> operations);
 

@@ -43,6 +43,10 @@ LocalHost::Joined LocalHost::join(const std::string& socket, const Writer& hello
     joined.self = rest.take<DomainId>();
     joined.granter = rest.take<DomainId>();
     const auto pages = rest.take<std::uint64_t>();
+    if (reply.error == EEXIST) {
+        throw DomainNumberTaken("the local host at '" + socket +
+                                "' refuses the domain: " + refusal(EEXIST));
+    }
     if (reply.error != 0 || !rest.ok() || reply.packet.descriptors.size() != 3) {
         throw LocalError("the local host at '" + socket + "' refuses the domain: " +
                          (reply.error != 0 ? refusal(reply.error) : "it speaks another language"));

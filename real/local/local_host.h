@@ -16,6 +16,12 @@
 
 namespace xenfs::real::local {
 
+/// The wanted number is another domain's, which may be about to end.
+class DomainNumberTaken : public LocalError {
+  public:
+    using LocalError::LocalError;
+};
+
 struct GuestConfig {
     std::string name;
     DomainShape shape;

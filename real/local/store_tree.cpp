@@ -82,6 +82,14 @@ void StoreTree::introduce(DomainId domain, std::string_view name) {
     ++nodes_of_[0];
     name_node.owner = 0;
     name_node.readers = {domain};
+    // Tells two domains of one number apart, as the UUID in a toolstack's does.
+    const std::string vm_path = path + "/vm";
+    (void)write(0, vm_path, "/vm/" + std::to_string(++introduced_));
+    Node& vm_node = *find(*split(vm_path), 4).node;
+    --nodes_of_[domain];
+    ++nodes_of_[0];
+    vm_node.owner = 0;
+    vm_node.readers = {domain};
 }
 
 void StoreTree::forget(DomainId domain, bool nodes) {

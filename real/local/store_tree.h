@@ -56,6 +56,7 @@ class StoreTree {
     void fire(DomainId who, Watch& watch);
 
     Node root_;
+    std::uint64_t introduced_ = 0;  ///< domains so far
     std::map<DomainId, std::size_t> nodes_of_;
     std::map<DomainId, std::map<std::uint64_t, Watch>> watches_;
     std::function<void(DomainId)> wake_;

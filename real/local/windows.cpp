@@ -49,14 +49,14 @@ void Window::close(std::span<const Frame> frames) {
     (void)protect(idle, PROT_NONE);
 }
 
-Window* Windows::get(DomainId granter, Access access, const Fetch& fetch) {
-    const auto found = windows_.find({granter, access});
+Window* Windows::get(std::uint64_t serial, Access access, const Fetch& fetch) {
+    const auto found = windows_.find({serial, access});
     if (found != windows_.end()) return found->second.get();
-    // Peers come and go, and numbers are not used again: an idle window may be a dead one's.
+    // Peers come and go: an idle window may be a dead one's.
     std::erase_if(windows_, [](const auto& each) { return each.second->mappings() == 0; });
     auto [descriptor, pages] = fetch();
     if (!descriptor || pages == 0) return nullptr;
-    auto& made = windows_[{granter, access}];
+    auto& made = windows_[{serial, access}];
     made = std::make_unique<Window>(std::move(descriptor), pages, access);
     return made.get();
 }

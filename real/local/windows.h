@@ -43,15 +43,17 @@ class Window {
     std::unique_ptr<std::uint32_t[], Free> counts_;  ///< by frame; zero pages until touched
 };
 
-/// The windows of one domain: by peer, one for reading, one for writing.
+/// The windows of one domain: by peer, one for reading, one for writing. Peers are told apart by
+/// their serial numbers (host_state.h): one that came after another under the same domain number
+/// has other memory.
 class Windows {
   public:
     /// Made by `fetch` (descriptor and pages) where there is none yet; null where that fails.
     using Fetch = std::function<std::pair<Descriptor, std::size_t>()>;
-    Window* get(DomainId granter, Access access, const Fetch& fetch);
+    Window* get(std::uint64_t serial, Access access, const Fetch& fetch);
 
   private:
-    std::map<std::pair<DomainId, Access>, std::unique_ptr<Window>> windows_;
+    std::map<std::pair<std::uint64_t, Access>, std::unique_ptr<Window>> windows_;
 };
 
 }  // namespace xenfs::real::local

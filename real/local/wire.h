@@ -72,7 +72,7 @@ struct DomainShape {
 enum class Role : std::uint32_t { guest, server };
 inline constexpr DomainId any_domain = 0xffff;  ///< hello: the next free number
 
-/// Answer of Call::map for one reference.
+/// Answer of Call::map for one reference, behind the granter's serial number (u64).
 struct MapAnswer {
     MapHandle handle = no_handle;
     Frame frame = no_frame;  ///< in the granter's segment

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <chrono>
+#include <thread>
 
 #include "real/local/local_host.h"
 #include "real/local/segment.h"
@@ -26,6 +28,20 @@ class LocalSeat final : public Seat {
   private:
     std::unique_ptr<local::LocalHost> host_;
 };
+
+/// umount(8) returns before the mount that had our number has sent what is dirty and ended.
+std::unique_ptr<local::LocalHost> join(const std::string& socket,
+                                       const local::GuestConfig& config) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (;;) {
+        try {
+            return local::LocalHost::join_guest(socket, config);
+        } catch (const local::DomainNumberTaken&) {
+            if (std::chrono::steady_clock::now() >= deadline) throw;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
 
 #ifdef XENFS_HAVE_XEN
 class XenSeat final : public Seat {
@@ -53,7 +69,7 @@ std::unique_ptr<Seat> take_seat(const Options& options) {
             config.name = options.guest;
             config.shape.memory_pages = pages;
             if (options.domain != 0) config.id = static_cast<DomainId>(options.domain);
-            return std::make_unique<LocalSeat>(local::LocalHost::join_guest(device, config));
+            return std::make_unique<LocalSeat>(join(device, config));
         } catch (const local::LocalError& error) {
             throw MountError(error.what());
         }

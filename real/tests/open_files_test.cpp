@@ -8,8 +8,6 @@ namespace xenfs::real::tests {
 namespace {
 
 constexpr std::size_t open_files = 24, many = 200;
-/// Files that were just written stay leased, and those opens are not given back.
-constexpr std::size_t made_files = open_files / 2;
 
 std::string name_of(std::size_t i) {
     return "f" + std::to_string(i);
@@ -21,7 +19,8 @@ client::ClientConfig config_of_guest() {
     return config;
 }
 
-TEST(OpenFiles, MoreFilesAreReadThanTheStorageMayHaveOpenAndOthersMade) {
+/// Those that were just made are leased and dirty: they are sent, and the lease goes with the open.
+TEST(OpenFiles, MoreFilesAreReadAndMadeThanTheStorageMayHaveOpen) {
     LocalWorld world({.guests = 1, .open_files = open_files});
     for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
     world.start_guest(0, config_of_guest(), [&](local::LocalHost&, client::Client& client) {
@@ -38,7 +37,7 @@ TEST(OpenFiles, MoreFilesAreReadThanTheStorageMayHaveOpenAndOthersMade) {
             EXPECT_EQ(text.substr(0, *got), std::to_string(i));
             EXPECT_EQ(client.close(*handle), 0);
         }
-        for (std::size_t i = 0; i < made_files; ++i) {
+        for (std::size_t i = 0; i < many; ++i) {
             const std::string name = "new" + std::to_string(i);
             const auto made = client.create(root_node, std::string_view(name), 0644, {},
                                             {.read = true, .write = true});
@@ -49,13 +48,27 @@ TEST(OpenFiles, MoreFilesAreReadThanTheStorageMayHaveOpenAndOthersMade) {
             EXPECT_TRUE(wrote) << name << ": errno " << wrote.error();
             EXPECT_EQ(client.close(made->handle), 0);
         }
+        // What was given back is as it was, and may be written again.
+        for (std::size_t i = 0; i < many; i += 7) {
+            const auto node = client.lookup(root_node, std::string_view("new" + std::to_string(i)));
+            ASSERT_TRUE(node);
+            const auto attr = client.getattr(*node);
+            ASSERT_TRUE(attr);
+            EXPECT_EQ(attr->size, std::to_string(i).size());
+            const auto handle = client.open(*node, {.read = true, .write = true, .append = true});
+            ASSERT_TRUE(handle) << i << ": errno " << handle.error();
+            char more = '!';
+            EXPECT_TRUE(
+                client.write(*handle, 0, {reinterpret_cast<std::byte*>(&more), nullptr, 1}));
+            EXPECT_EQ(client.close(*handle), 0);
+        }
     });
     world.wait_for_guests();
     world.stop_server();
-    for (std::size_t i = 0; i < made_files; ++i) {
+    for (std::size_t i = 0; i < many; ++i) {
         std::string text;
         std::ifstream(world.top / "tree" / ("new" + std::to_string(i))) >> text;
-        EXPECT_EQ(text, std::to_string(i));
+        EXPECT_EQ(text, std::to_string(i) + (i % 7 == 0 ? "!" : ""));
     }
 }
 

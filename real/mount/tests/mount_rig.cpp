@@ -91,7 +91,7 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
         fs::create_directories(guests_[i].place);
     }
     try {
-        for (std::size_t i = 0; i < options_.guests; ++i) start_guest(i);
+        for (std::size_t i = 0; options_.start && i < options_.guests; ++i) start_guest(i);
     } catch (...) {
         for (std::size_t i = 0; i < options_.guests; ++i) end_guest(i, SIGKILL);
         stop_server();

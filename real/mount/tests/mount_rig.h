@@ -22,6 +22,7 @@ namespace xenfs::real::mount {
 
 struct RigOptions {
     std::size_t guests = 2;
+    bool start = true;          ///< the guests' mounts; else the test makes them
     std::string mount_options;  ///< for all guests, behind "domain=…"
     std::uint64_t quota_pages = 65536;
     std::size_t memory_mib = 2048;  ///< of the local host; taken when touched
