@@ -180,14 +180,21 @@ int ServerState::unlink(Request& q) {
         before != nullptr ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     done(q, gone->node);
-    entry_changed(q.client, q.header.nodeid, name);
-    const InodeTable::Index index = inodes_.find(gone->node);
-    if (index == InodeTable::none) return 0;
+    name_gone(q.client, q.header.nodeid, name, *gone);
+    return 0;
+}
+
+/// A file's name was taken away; `gone`: what the file is now.
+void ServerState::name_gone(Connection& by, NodeId parent, std::string_view name,
+                            const host::Attr& gone) {
+    entry_changed(by, parent, name);
+    const InodeTable::Index index = inodes_.find(gone.node);
+    if (index == InodeTable::none) return;
     InodeUse inode(*this, index);
-    if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone->ctime);
-    if (gone->links != 0 || inode->openers != 0) node_changed(*inode, &q.client);
-    lost_name(*inode, gone->links);
-    if (gone->links == 0 && inode->openers == 0) {
+    if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
+    if (gone.links != 0 || inode->openers != 0) node_changed(*inode, &by);
+    lost_name(*inode, gone.links);
+    if (gone.links == 0 && inode->openers == 0) {
         // Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
         for (ConnectionIndex i = 0; i < 64; ++i) {
             if ((inode->holders & bit(i)) != 0 && connections_[i]) unhold(*inode, *connections_[i]);
@@ -195,7 +202,6 @@ int ServerState::unlink(Request& q) {
         inode->holders = 0;
         inode->attr_valid = false;
     }
-    return 0;
 }
 
 int ServerState::rmdir(Request& q) {
@@ -349,7 +355,15 @@ int ServerState::create(Request& q) {
     if (!existed) entry_changed(q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
-    if (int e = open_inode(q, inode.index(), flags, !existed, opened)) return e;
+    if (int e = open_inode(q, inode.index(), flags, !existed, opened)) {
+        // Too many files are open, above all. A call that failed leaves no file behind.
+        const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
+        if (!existed && there && there->node == inode->node) {
+            const auto gone = storage_.unlink(q.header.nodeid, name);
+            if (gone) name_gone(q.client, q.header.nodeid, name, *gone);
+        }
+        return e;
+    }
     const auto attr = attributes(*inode);
     if (!attr) return attr.error();
     reply_entry(q, *inode, *attr);

@@ -23,12 +23,57 @@ OpenFile* ServerState::file_of(Connection& c, std::uint64_t fh) {
     return &file;
 }
 
-int ServerState::pin_storage(Inode& inode) {
-    if (inode.storage_open) return 0;
-    inode.storage_open = true;
-    const int e = storage_.open_node(inode.node);
-    if (e != 0) inode.storage_open = false;
-    return e;
+int ServerState::pin_storage(Inode& inode, Connection& asker) {
+    constexpr int patience = 64;
+    for (int attempt = 0;; ++attempt) {
+        if (inode.storage_open) return 0;
+        inode.storage_open = true;
+        const int e = storage_.open_node(inode.node);
+        if (e == 0) return 0;
+        inode.storage_open = false;
+        if (e != ENFILE || attempt == patience || !asker.alive()) return e;
+        if (attempt == 0 && !ask_opens_back(asker)) return e;
+        // What was given back stands in other workers' queues, or another asker takes it.
+        host_.clock().sleep(1'000'000);
+    }
+}
+
+/// The storage has as many files open as it can. The client that has the most of them is told to
+/// forget some: what nobody uses there comes back. False: the asker has the most itself, and sees
+/// to it when it hears ENFILE.
+bool ServerState::ask_opens_back(Connection& asker) {
+    if (recovering_) return false;  // who has come back is not served yet
+    constexpr std::size_t most = 128;
+    Connection* rich = &asker;
+    for (const auto& c : connections_) {
+        if (c != nullptr && c->alive() && c->open_files > rich->open_files) rich = c.get();
+    }
+    if (rich == &asker) return false;
+    const ConnectionIndex index = rich->index;
+    std::vector<InodeTable::Index> its;
+    inodes_.for_each([&](InodeTable::Index i, const Inode& inode) {
+        if (inode.storage_open && inode.openers == bit(index)) its.push_back(i);
+    });
+    if (its.empty()) return false;
+    // Another part of them each time: some are in use, and stay.
+    opens_asked_ = (opens_asked_ + most) % its.size();
+    std::rotate(its.begin(), its.begin() + static_cast<long>(opens_asked_), its.end());
+    its.resize(std::min(its.size(), most));
+    Acks acks;
+    for (const InodeTable::Index i : its) {
+        Connection* const holder = connection(index);
+        if (holder == nullptr || !holder->alive()) break;
+        if (inodes_[i].node == 0 || inodes_[i].openers != bit(index)) continue;
+        InodeUse inode(*this, i);
+        if (inode->lease == index) {
+            recall(*inode, asker);
+        } else {
+            unhold(*inode, *holder);
+            post(acks, *holder, notice(protocol::NoticeKind::inval_node, inode->node));
+        }
+    }
+    await(acks);
+    return true;
 }
 
 void ServerState::unpin_storage(Inode& inode) {
@@ -65,7 +110,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
     if (attr->type == host::FileType::directory && write) return EISDIR;
     if (write && c.attachment.read_only) return EROFS;
-    if (int e = pin_storage(inode)) return e;
+    if (int e = pin_storage(inode, c)) return e;
 
     std::uint32_t place;
     if (c.free_files.empty()) {

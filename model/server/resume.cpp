@@ -56,7 +56,7 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
         }
         OpenFile& file = c.files[place];
         if (file.inode != InodeTable::none) return false;
-        if (pin_storage(*inode) != 0) return true;
+        if (pin_storage(*inode, c) != 0) return true;
         std::erase(c.free_files, place);
         file.inode = inode.index();
         file.generation = static_cast<std::uint32_t>(item.fh >> 32);

@@ -158,6 +158,7 @@ class ServerState {
     int link(Request& q);
     int unlink(Request& q);
     Result<host::Attr> unlinked_before(NodeId node);
+    void name_gone(Connection& by, NodeId parent, std::string_view name, const host::Attr& gone);
     int rmdir(Request& q);
     int rename(Request& q, bool with_flags);
     int readlink(Request& q);
@@ -189,7 +190,8 @@ class ServerState {
     void close_file(Connection& c, std::uint32_t place);
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
     InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
-    int pin_storage(Inode& inode);
+    int pin_storage(Inode& inode, Connection& asker);
+    bool ask_opens_back(Connection& asker);
     void unpin_storage(Inode& inode);
 
     // --- leases.cpp: holders, notices, leases
@@ -425,6 +427,7 @@ class ServerState {
     bool recovering_ = false;
     std::vector<NodeId> changed_while_away_;  ///< files that somebody changed without a server
     Nanoseconds recovery_deadline_ = 0;
+    std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 
 }  // namespace xenfs::server

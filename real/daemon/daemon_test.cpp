@@ -172,16 +172,18 @@ TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
     before = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
     configure(configuration(one_export(guest("one"))));
     start();
-    Guest one(socket(), "one");
-    ASSERT_EQ(one.mount(), 0);
-    int errors = 0;
-    for (int i = 0; i < many; ++i) {
-        errors += one.write("f" + std::to_string(i), std::to_string(i)) != 0 ? 1 : 0;
+    {
+        Guest one(socket(), "one");
+        ASSERT_EQ(one.mount(), 0);
+        int errors = 0;
+        for (int i = 0; i < many; ++i) {
+            errors += one.write("f" + std::to_string(i), std::to_string(i)) != 0 ? 1 : 0;
+        }
+        EXPECT_EQ(errors, 0);
+        for (int i = 0; i < many; i += 3)
+            ASSERT_EQ(one.read("f" + std::to_string(i)), std::to_string(i));
+        EXPECT_LE(status()["guests"][0]["open_files"], 512);
     }
-    EXPECT_EQ(errors, 0);
-    for (int i = 0; i < many; i += 3)
-        ASSERT_EQ(one.read("f" + std::to_string(i)), std::to_string(i));
-    EXPECT_LE(status()["guests"][0]["open_files"], 512);
     daemon->finish(SIGTERM);
     for (int i = 0; i < many; ++i) ASSERT_EQ(in_tree("f" + std::to_string(i)), std::to_string(i));
 }

@@ -76,9 +76,9 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
     const std::size_t pool_pages = options_.server.cache_pages + options_.quota_pages;
     host_ = local::LocalHost::join_server(socket(),
                                           {"pool", {.memory_pages = pool_pages, .populated = 0}});
-    storage_ = std::make_unique<storage::TreeStorage>(host_->memory(), host_->monitor(),
-                                                      storage::open_root(tree_.string()),
-                                                      storage::TreeOptions{.open_files = 16384});
+    storage_ = std::make_unique<storage::TreeStorage>(
+        host_->memory(), host_->monitor(), storage::open_root(tree_.string()),
+        storage::TreeOptions{.open_files = options_.open_files});
     server_ = std::make_unique<server::Server>(*host_, *storage_, options_.server);
     in_server([&] {
         for (std::size_t i = 0; i < options_.guests; ++i) {

@@ -27,8 +27,9 @@ struct RigOptions {
     std::uint64_t quota_pages = 65536;
     std::size_t memory_mib = 2048;  ///< of the local host; taken when touched
     server::Config server;
-    std::filesystem::path tree;  ///< to be exported; empty: a new directory
-    int patience_s = 120;        ///< then the mounts are torn away, so that what hangs fails
+    std::filesystem::path tree;      ///< to be exported; empty: a new directory
+    std::size_t open_files = 16384;  ///< that guests may have open
+    int patience_s = 120;            ///< then the mounts are torn away, so that what hangs fails
 };
 
 /// Why this machine cannot mount, or empty.
