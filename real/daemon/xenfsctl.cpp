@@ -94,10 +94,10 @@ void print_cache(const Json& status) {
     const std::uint64_t back = count("resumed"), away = count("not_resumed");
     if (count("recovered_pages") + count("recovery_lost_pages") + back + away == 0) return;
     fmt::print(  // it took over from one that died
-        "restart {} taken over ({} dirty), {} lost, {} stale; {} mounts came back, {} did not\n",
+        "restart {} taken over ({} dirty), {} lost, {} stale; mounts back: {} of {}\n",
         size_text(count("recovered_pages")), size_text(count("recovered_dirty_pages")),
         size_text(count("recovery_lost_pages")), size_text(count("recovery_stale_pages")), back,
-        away);
+        back + away);
 }
 
 void print_status(const Json& status) {
