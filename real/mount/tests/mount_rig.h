@@ -29,7 +29,7 @@ struct RigOptions {
     server::Config server;
     std::filesystem::path tree;      ///< to be exported; empty: a new directory
     std::size_t open_files = 16384;  ///< that guests may have open
-    int patience_s = 120;            ///< then the mounts are torn away, so that what hangs fails
+    int patience_s = 480;            ///< then the mounts are torn away, so that what hangs fails
 };
 
 /// Why this machine cannot mount, or empty.
