@@ -9,10 +9,21 @@ using protocol::RingFront;
 using protocol::XenbusState;
 
 int Connection::open() {
-    if (int error = wait_for_backend(XenbusState::init_wait, true)) return error;
-    const auto offer = protocol::read_backend_offer(host_.store(), device());
-    if (!offer) return offer.error();
-    offer_ = *offer;
+    // An offer may be taken back while it is read or answered (that of a domain before us that had
+    // our number): then parts of it are missing, or not ours to write, until there is another.
+    constexpr int most_torn = 100;
+    int torn = 0;
+    for (;;) {
+        if (int error = wait_for_backend(XenbusState::init_wait, true)) return error;
+        const auto offer = protocol::read_backend_offer(host_.store(), device());
+        if (offer) {
+            offer_ = *offer;
+            break;
+        }
+        const bool again = offer.error() == EPROTO || offer.error() == EACCES;
+        if (!again || ++torn == most_torn) return offer.error();
+        clock_.sleep(config_.mount_timeout / 1000);
+    }
     if (int error = share_ring()) {
         unshare_ring();
         return error;
@@ -25,7 +36,8 @@ int Connection::open() {
         });
     }
     int error = agree(0);
-    while (error == server_gone) {  // it died just then, or withdrew the offer: the same anew
+    // It died just then, or withdrew the offer: the same anew.
+    while (error == server_gone || (error == EACCES && ++torn < most_torn)) {
         leave_server();
         error = take_ring_back();
         if (error != 0) break;

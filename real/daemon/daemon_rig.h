@@ -70,8 +70,7 @@ class Guest {
   public:
     Guest(const std::string& socket, const std::string& name, client::ClientConfig config = {},
           DomainId id = local::any_domain)
-        : host(local::LocalHost::join_guest(
-              socket, {.name = name, .shape = {.memory_pages = 16384}, .id = id})) {
+        : host(join(socket, {.name = name, .shape = {.memory_pages = 16384}, .id = id})) {
         config.server = 0;
         client = std::make_unique<client::Client>(*host, config);
     }
@@ -143,6 +142,19 @@ class Guest {
     std::unique_ptr<client::Client> client;
 
   private:
+    /// The broker hears of the end of the one before when it hears of this one, or later.
+    static std::unique_ptr<local::LocalHost> join(const std::string& socket,
+                                                  const local::GuestConfig& config) {
+        for (int i = 0;; ++i) {
+            try {
+                return local::LocalHost::join_guest(socket, config);
+            } catch (const local::DomainNumberTaken&) {
+                if (i == 5000) throw;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
+    }
+
     bool mounted_ = false;
 };
 
@@ -193,7 +205,7 @@ class DaemonRig : public testing::Test {
         }
     }
     std::vector<std::string> command() const {
-        std::vector<std::string> words = before;
+        std::vector<std::string> words = starter;
         words.insert(words.end(), {XENFSD, "--config", top / "xenfsd.toml"});
         return words;
     }
@@ -238,7 +250,7 @@ class DaemonRig : public testing::Test {
 
     std::filesystem::path top;
     std::unique_ptr<Program> daemon;
-    std::vector<std::string> before;  ///< a program, by its path, that starts the daemon
+    std::vector<std::string> starter;  ///< a program, by its path, that starts the daemon
 
   private:
     std::unique_ptr<local::Broker> broker_;

@@ -169,7 +169,7 @@ TEST_F(DaemonTest, ADomainsNumberIsUsedAgain) {
 /// More files than the daemon may have open, written and read through one mount.
 TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
     constexpr int many = 2000;
-    before = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
+    starter = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
     configure(configuration(one_export(guest("one"))));
     start();
     {
