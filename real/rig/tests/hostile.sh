@@ -1,6 +1,6 @@
 # guest2 attacks the server with a client of its own making while guest1 works.
 . /rig/tests/lib.sh
-QUOTA_OF_GUEST2=1MiB serve
+QUOTA_OF_GUEST2=1MiB ACK_TIMEOUT='1 s' serve # who ignores revocations is to be found out within the test
 mount_guest 1 || exit 1
 await_offer 2 || exit 1
 # How many rounds of verified work guest1 does in 20 s.

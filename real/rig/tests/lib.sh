@@ -26,6 +26,8 @@ host = "xen"
 name = "xenfs"
 [cache]
 size = "${CACHE_SIZE:-64MiB}"
+[server]
+ack_timeout = "${ACK_TIMEOUT:-10 s}" # a guest is not given up because the emulator let it wait for a second
 [log]
 level = "info"
 [[export]]
