@@ -36,6 +36,7 @@ struct Inode {
     bool dirty_listed = false;  ///< in the write-back queue
     bool writing = false;       ///< a worker is writing back
     bool draining = false;      ///< somebody waits for io to become 0
+    bool untold = false;        ///< changed without a server; clients may have mapped what it was
     ConnectionIndex lease = no_connection;
     std::uint32_t refs = 0;     ///< tasks that use the record across a yield
     std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield

@@ -176,10 +176,9 @@ void ServerState::recover_pages(Found& found) {
         inode->record = record;
         learn(*inode, *attr);
         const bool changed = kept.stored_size != attr->size || kept.stored_mtime != attr->mtime;
-        if (changed) {
-            changed_while_away_.push_back(node);
-            directory_->keep_stored(record, attr->size, attr->mtime);
-        }
+        // The directory keeps the old size and time until clients have been told: should we die
+        // before that, our successor must see the change too, though the pages are dropped.
+        inode->untold = changed;
         if (kept.state != NodeRecord::used) {
             inode->attr.size = kept.size;
             inode->attr.mtime = inode->attr.ctime = kept.mtime;
@@ -376,25 +375,39 @@ bool ServerState::keep_node(Inode& inode) {
 }
 
 void ServerState::keep_stored(const Inode& inode) {
-    if (!directory_ || inode.record == Directory::no_node) return;
+    if (!directory_ || inode.record == Directory::no_node || inode.untold) return;
     directory_->keep_stored(inode.record, inode.stored_size, inode.stored_mtime);
 }
 
-/// Clients have mapped pages of the file as it was.
+/// Clients have mapped pages of files as they were. Before anybody is served: whoever has such a
+/// page is not known as its holder, and would not hear of the next change.
 void ServerState::tell_changed_while_away() {
-    for (const NodeId node : std::exchange(changed_while_away_, {})) {
-        for (ConnectionIndex i = 0; i < connections_.size(); ++i) {
-            // Those that have copies, or know its size, have forgotten both when they came back.
-            Acks acks;
-            const auto mapped =
-                notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages);
-            Connection* c = connection(i);
-            if (c != nullptr && c->alive()) post(acks, *c, mapped);
-            c = connection(i);
-            // What a kernel above the client has read from them meanwhile.
-            const auto all = notice(protocol::NoticeKind::inval_node, node);
-            if (c != nullptr && c->alive()) post(acks, *c, all);
+    std::vector<NodeId> changed;
+    inodes_.for_each([&](InodeTable::Index, Inode& inode) {
+        if (inode.untold) changed.push_back(inode.node);
+    });
+    if (changed.empty()) return;
+    telling_ = true;
+    Acks acks;
+    for (const NodeId node : changed) {
+        // Those that have copies, or know its size, have forgotten both when they came back. What a
+        // kernel above the client has read from the pages goes by the second notice.
+        const protocol::Notice notices[] = {
+            notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
+            notice(protocol::NoticeKind::inval_node, node)};
+        for (const protocol::Notice& each : notices) {
+            for (ConnectionIndex i = 0; i < connections_.size(); ++i) {
+                Connection* const c = connection(i);
+                if (c != nullptr && c->alive()) post(acks, *c, each);
+            }
         }
+    }
+    await(acks);
+    telling_ = false;
+    for (const NodeId node : changed) {
+        InodeUse inode(*this, node);
+        inode->untold = false;
+        keep_stored(*inode);
     }
 }
 

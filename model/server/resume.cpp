@@ -16,6 +16,7 @@ bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& m
     std::memcpy(&header, message.bytes.data(), sizeof header);
     const auto opcode = static_cast<Opcode>(header.opcode);
     if (opcode == Opcode::init || opcode == Opcode::resume) return false;
+    if (telling_ && (header.flags & protocol::request_urgent) != 0) return false;
     return !(c.resuming && opcode == Opcode::setlk);
 }
 

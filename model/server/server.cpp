@@ -135,7 +135,8 @@ void ServerState::reap(InodeTable::Index index) {
     Inode& inode = inodes_[index];
     if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.holders != 0 ||
         inode.openers != 0 || inode.lease != no_connection || inode.storage_open ||
-        inode.dirty_listed || (inode.locks && !inode.locks->empty()) || pages_cached(inode) != 0) {
+        inode.dirty_listed || inode.untold || (inode.locks && !inode.locks->empty()) ||
+        pages_cached(inode) != 0) {
         return;
     }
     if (inode.record != Directory::no_node && directory_) directory_->drop_node(inode.record);

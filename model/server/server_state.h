@@ -425,7 +425,7 @@ class ServerState {
 
     std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
     bool recovering_ = false;
-    std::vector<NodeId> changed_while_away_;  ///< files that somebody changed without a server
+    bool telling_ = false;  ///< at its end: what clients need to do as they are told is served
     Nanoseconds recovery_deadline_ = 0;
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
