@@ -149,8 +149,13 @@ void ServerState::work(Worker& worker) {
             case protocol::RingBack::Take::request:
                 if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
                 if (waits_for_recovery(*c, worker.request)) {
-                    c->parked.push_back(
-                        {slot, false, false, 0, std::make_unique<RequestBuffer>(worker.request)});
+                    protocol::InHeader header;
+                    std::memcpy(&header, worker.request.bytes.data(), sizeof header);
+                    // Urgent: sent again by a client that a predecessor had asked for something. It
+                    // handles no further notice before it has its answer.
+                    c->parked.push_back({slot, (header.flags & protocol::request_urgent) != 0,
+                                         false, 0,
+                                         std::make_unique<RequestBuffer>(worker.request)});
                     break;
                 }
                 serve(worker, *c, slot);
