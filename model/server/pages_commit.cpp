@@ -48,6 +48,9 @@ int ServerState::pages_commit(Request& q) {
         error = EINVAL;  // a mapping reaches to the end of the last page, no further
     }
     if (error == 0 && before == nullptr) {
+        if (!by_name_) {
+            outdate_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
+        }
         stats_.committed += refs.size();
         inode->attr.size = std::max(inode->attr.size, in.length == 0 ? 0 : in.offset + in.length);
         inode->attr.mtime = inode->attr.ctime = (in.flags & protocol::commit_mtime) != 0
@@ -117,6 +120,22 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
     // The write is over when the entry is; only then may others show the frame.
     if (by_content_) share_content(q.client, slots);
     cache_.unpin(slots);
+}
+
+/// Dedup "none": what other clients' frames of these pages hold is not to be written back any more.
+/// At once, without a yield since the new pages became dirty: a write-back under way goes from
+/// client to client, and would write the old page after the new one. One that is being written just
+/// now is written before it.
+void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                                   std::uint32_t count) {
+    for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
+        if (i == c.index || inode.files[i] == no_file) continue;
+        for (std::uint32_t page = first; page < first + count; ++page) {
+            const Slot slot = cache_.find({inode.files[i], page});
+            if (slot == kNoSlot || cache_.state(slot) != cache::PageState::dirty) continue;
+            if ((cache_.flags(slot) & page_writing) == 0) cache_.mark_clean(slot);
+        }
+    }
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.

@@ -219,6 +219,8 @@ class ServerState {
     int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
     void end_copied_in(Request& q, std::span<const std::uint32_t> refs);
+    void outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                          std::uint32_t count);
     void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
                              std::uint32_t count);
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
