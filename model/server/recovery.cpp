@@ -187,7 +187,7 @@ void ServerState::recover_pages(Found& found) {
         for (; page != newest.end() && page->first.first == node; ++page) {
             recover_page(found, *inode, inode.index(), page->second, changed);
         }
-        if (kept.state == NodeRecord::cutting) zero_tail(*inode);
+        if (kept.state == NodeRecord::cutting) finish_cut(*inode);
         if (inode->size_ahead) list_dirty(*inode, inode.index());
     }
     // Pages of files that the directory does not name: there should be none.
@@ -248,8 +248,19 @@ void ServerState::recover_page(Found& found, Inode& inode, InodeTable::Index ind
     }
 }
 
-/// What a truncate that was cut short itself has left behind the new end.
-void ServerState::zero_tail(Inode& inode) {
+/// What a truncate that was cut short itself has left behind the new end: in the storage, where a file
+/// that grows again would show it, and in the last page.
+void ServerState::finish_cut(Inode& inode) {
+    if (inode.stored_size > inode.attr.size) {
+        host::SetAttr change;
+        change.valid = host::SetAttr::size_;
+        change.value.size = inode.attr.size;
+        if (const auto cut = storage_.setattr(inode.node, change)) {
+            inode.stored_size = cut->size;
+            inode.stored_mtime = cut->mtime;
+            keep_stored(inode);
+        }
+    }
     const std::uint64_t in_page = inode.attr.size % page_size;
     const Slot slot =
         inode.file == no_file || in_page == 0

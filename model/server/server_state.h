@@ -342,7 +342,7 @@ class ServerState {
     std::unordered_set<NodeId> nodes_being_removed() const;
     void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at,
                       bool changed);
-    void zero_tail(Inode& inode);
+    void finish_cut(Inode& inode);
     void recover_entries(Found& found);
     void recover_intents();
     bool took_effect(const IntentRecord& intent, Replay& replay);

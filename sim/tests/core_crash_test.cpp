@@ -96,6 +96,10 @@ TEST_P(CoreCrash, EverythingIsDoneOnce) {
 TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasTold) {
     kill_again_and_again({"map"}, 674088823);
 }
+// The storage had not been cut yet; the file grew again and showed what it had held.
+TEST(CoreCrashSeeds, ATruncateIsCutShort) {
+    kill_again_and_again({"map", false, true}, 58);
+}
 TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasToldWithoutLeases) {
     kill_again_and_again({"map", false}, 296006398);
 }
