@@ -61,7 +61,7 @@ def draw(plt, table):
         axis.set(title=title, xlabel="time since the start (s)", ylabel="file data on the host (MiB)" if layer == "private" else None)
         axis.set_ylim(0, 1.35 * same.pages.max() / PAGES_PER_MIB)
     axes[1].legend(frameon=False, loc="upper left", ncols=2)
-    place, ticks = 0, []
+    place, ticks, both = 0, [], (table.config == "different").any()
     for layer, title in LAYERS.items():
         for label, colour, by in WAYS.values():
             if layer not in by:
@@ -71,10 +71,9 @@ def draw(plt, table):
                 if (layer, by[layer]) not in held.index:
                     continue
                 share = 100 * held[layer, by[layer]] / held[layer, "none"]
-                both = (table.config == "different").any()
                 axes[2].barh(place - shift if both else place, share, 0.34 if both else 0.66, **look)
                 axes[2].text(share + 1, place - shift if both else place, f"{share:.0f}", va="center", fontsize=7.5)
-            ticks.append((place, f"{label}"))
+            ticks.append((place, label))
             place -= 1
         axes[2].text(112, place + len([1 for _, _, by in WAYS.values() if layer in by]) / 2 + 0.5, title, rotation=270, va="center", ha="left", fontsize=9)
         place -= 0.6

@@ -202,10 +202,7 @@ int Client::request_pages(Node& node, Batch& batch) {
         std::uint32_t frames = 0;
         if (own) {
             const auto wanted = std::span<Frame>(batch.frames).first(batch.count);
-            frames = static_cast<std::uint32_t>(pages_.take_frames(wanted));
-            if (frames == 0 && pages_.make_frame()) {
-                frames = static_cast<std::uint32_t>(pages_.take_frames(wanted));
-            }
+            frames = static_cast<std::uint32_t>(pages_.take_or_make_frames(wanted));
         }
         std::uint32_t count = own ? frames : batch.count;
         if (count == 0) return ENOMEM;

@@ -344,6 +344,11 @@ std::size_t PageStore::take_frames(std::span<Frame> out) {
     return count;
 }
 
+std::size_t PageStore::take_or_make_frames(std::span<Frame> out) {
+    const std::size_t count = take_frames(out);
+    return count == 0 && make_frame() ? take_frames(out) : count;
+}
+
 void PageStore::give_frame(Frame frame) {
     host_.frames().discard(std::span(&frame, 1));
     free_frames_.push_back(frame);

@@ -137,6 +137,8 @@ class PageStore {
 
     /// Frames of this domain, from a few kept ones or the host; how many there were.
     std::size_t take_frames(std::span<Frame> out);
+    /// The same; where there is none, the one that make_frame() finds.
+    std::size_t take_or_make_frames(std::span<Frame> out);
     void give_frame(Frame frame);
     void give_frames_back();  ///< all free ones, to the host
 

@@ -159,10 +159,7 @@ int Client::store_staged(Node&, std::uint32_t count, Buffer from, std::size_t bu
     std::array<host::Piece, most_pages> pieces;
     good = 0;
     const auto wanted = std::span<Frame>(frames).first(count);
-    auto got = static_cast<std::uint32_t>(pages_.take_frames(wanted));
-    if (got == 0 && pages_.make_frame()) {
-        got = static_cast<std::uint32_t>(pages_.take_frames(wanted));
-    }
+    const auto got = static_cast<std::uint32_t>(pages_.take_or_make_frames(wanted));
     if (got == 0) return ENOMEM;
     for (std::uint32_t i = 0; i < got; ++i) {
         pieces[i] = {host::Page::of_frame(frames[i]), 0, page_size,

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -22,6 +23,12 @@ namespace xenfs::server {
 /// A request in private memory.
 struct alignas(8) RequestBuffer {
     std::array<std::byte, protocol::max_message_bytes> bytes;
+    protocol::InHeader header() const {
+        protocol::InHeader header;
+        std::memcpy(&header, bytes.data(), sizeof header);
+        return header;
+    }
+    bool urgent() const { return (header().flags & protocol::request_urgent) != 0; }
 };
 
 struct OpenFile {

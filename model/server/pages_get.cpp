@@ -141,9 +141,8 @@ int ServerState::pages_get(Request& q) {
         }
     }
     if ((in.flags & protocol::get_cached) != 0 && mode == PageMode::map_read && in.wanted < count) {
-        count = std::max(in.wanted, 1u) + cached_behind(q, *inode, index,
-                                                        in.first_page + std::max(in.wanted, 1u),
-                                                        count - std::max(in.wanted, 1u));
+        const std::uint32_t wanted = std::max(in.wanted, 1u);
+        count = wanted + cached_behind(q, *inode, index, in.first_page + wanted, count - wanted);
     }
     out.file_size = inode->attr.size;
     Worker& w = q.worker;

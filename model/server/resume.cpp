@@ -12,11 +12,9 @@ using protocol::Opcode;
 
 bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& message) const {
     if (!recovering_) return false;
-    protocol::InHeader header;
-    std::memcpy(&header, message.bytes.data(), sizeof header);
-    const auto opcode = static_cast<Opcode>(header.opcode);
+    const auto opcode = static_cast<Opcode>(message.header().opcode);
     if (opcode == Opcode::init || opcode == Opcode::resume) return false;
-    if (telling_ && (header.flags & protocol::request_urgent) != 0) return false;
+    if (telling_ && message.urgent()) return false;
     return !(c.resuming && opcode == Opcode::setlk);
 }
 

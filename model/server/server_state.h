@@ -269,15 +269,15 @@ class ServerState {
     void unindex(pages::FrameIndex frame);
     void index_content(pages::FrameIndex frame, std::uint64_t key);
     bool join_content(cache::Slot slot, std::uint64_t key);
+    /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
+    bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
+    void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
 
     // --- scan.cpp: content dedup by scanning
     class Scanned;
     void scan_task();
     void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted);
     bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
-    /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
-    bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
-    void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
 
     // --- write_back.cpp
     void write_back_task();

@@ -81,9 +81,8 @@ bool changes(std::uint32_t opcode) {
 
 /// What a read(2) may ask for: pages, and the file's size first.
 bool only_reads(const RequestBuffer& message) {
-    protocol::InHeader header;
+    const protocol::InHeader header = message.header();
     protocol::PagesGetIn in;
-    std::memcpy(&header, message.bytes.data(), sizeof header);
     if (header.opcode == static_cast<std::uint32_t>(Opcode::getattr)) return true;
     if (header.opcode != static_cast<std::uint32_t>(Opcode::pages_get) ||
         header.len < sizeof header + sizeof in) {
@@ -149,12 +148,9 @@ void ServerState::work(Worker& worker) {
             case protocol::RingBack::Take::request:
                 if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
                 if (waits_for_recovery(*c, worker.request)) {
-                    protocol::InHeader header;
-                    std::memcpy(&header, worker.request.bytes.data(), sizeof header);
                     // Urgent: sent again by a client that a predecessor had asked for something. It
                     // handles no further notice before it has its answer.
-                    c->parked.push_back({slot, (header.flags & protocol::request_urgent) != 0,
-                                         false, 0,
+                    c->parked.push_back({slot, worker.request.urgent(), false, 0,
                                          std::make_unique<RequestBuffer>(worker.request)});
                     break;
                 }
@@ -199,9 +195,7 @@ void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) 
             --c->active;
             if (!c->alive()) control_gate_->wake_one();
         } else {
-            protocol::InHeader header;
-            std::memcpy(&header, worker.request.bytes.data(), sizeof header);
-            if ((header.flags & protocol::request_urgent) != 0) {
+            if (worker.request.urgent()) {
                 ++stats_.urgent;
                 serve(worker, *c, slot);
             } else {
@@ -244,8 +238,7 @@ void ServerState::work_relief() {
 void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier) {
     RequestBuffer& message = worker.request;
     host_.clock().charge(host_.core_costs().request_serve);
-    protocol::InHeader header;
-    std::memcpy(&header, message.bytes.data(), sizeof header);
+    const protocol::InHeader header = message.header();
     if ((header.flags & protocol::request_urgent) != 0) c.last_urgent = host_.clock().now();
     ++c.active;
     const Nanoseconds taken = host_.clock().now();

@@ -74,22 +74,19 @@ void StoreTree::introduce(DomainId domain, std::string_view name) {
     --nodes_of_[node.owner];
     ++nodes_of_[domain];
     node.owner = domain;
-    // As the toolstack does: the domain may read its name, not change it.
-    const std::string name_path = path + "/name";
-    (void)write(0, name_path, name);
-    Node& name_node = *find(*split(name_path), 4).node;
-    --nodes_of_[domain];
-    ++nodes_of_[0];
-    name_node.owner = 0;
-    name_node.readers = {domain};
+    // As the toolstack does: the domain may read these, not change them.
+    const auto told = [&](std::string_view key, std::string_view value) {
+        const std::string path_of_key = path + "/" + std::string(key);
+        (void)write(0, path_of_key, value);
+        Node& told_node = *find(*split(path_of_key), 4).node;
+        --nodes_of_[domain];
+        ++nodes_of_[0];
+        told_node.owner = 0;
+        told_node.readers = {domain};
+    };
+    told("name", name);
     // Tells two domains of one number apart, as the UUID in a toolstack's does.
-    const std::string vm_path = path + "/vm";
-    (void)write(0, vm_path, "/vm/" + std::to_string(++introduced_));
-    Node& vm_node = *find(*split(vm_path), 4).node;
-    --nodes_of_[domain];
-    ++nodes_of_[0];
-    vm_node.owner = 0;
-    vm_node.readers = {domain};
+    told("vm", "/vm/" + std::to_string(++introduced_));
 }
 
 void StoreTree::forget(DomainId domain, bool nodes) {

@@ -140,6 +140,8 @@ class KernelPageCache {
     void set_dirty(Slot slot);
     void throttle();
     int write_back(std::vector<Slot>& slots);
+    template <class Collect, class Busy>
+    int write_all(Collect collect, Busy busy);
     void keep_flushing();
     std::uint8_t tick() const;
 

@@ -94,17 +94,27 @@ bool KernelPageCache::dirty(NodeId node) const {
     return !slots.empty();
 }
 
-int KernelPageCache::flush(NodeId node) {
+/// Writes what `collect` finds and waits while `busy`; again as long as a page was left out that
+/// was being written already. The first error of its own writes.
+template <class Collect, class Busy>
+int KernelPageCache::write_all(Collect collect, Busy busy) {
     std::vector<Slot> slots;
+    int first_error = 0;
     for (;;) {
         slots.clear();
-        pages_.dirty_of(file(node), slots);
+        collect(slots);
         const std::size_t dirty = slots.size();
-        write_back(slots);
+        const int error = write_back(slots);
+        if (first_error == 0) first_error = error;
         const bool all = slots.size() == dirty;
-        while (writing_.contains(node)) changed_->wait();
-        if (all) break;
+        while (busy()) changed_->wait();
+        if (all) return first_error;
     }
+}
+
+int KernelPageCache::flush(NodeId node) {
+    write_all([&](std::vector<Slot>& slots) { pages_.dirty_of(file(node), slots); },
+              [&] { return writing_.contains(node); });
     const auto error = errors_.find(node);
     if (error == errors_.end()) return 0;
     const int result = error->second;  // told once, as fsync(2) does
@@ -113,18 +123,9 @@ int KernelPageCache::flush(NodeId node) {
 }
 
 int KernelPageCache::flush_all() {
-    std::vector<Slot> slots;
-    int error = 0;
-    for (;;) {
-        slots.clear();
-        pages_.oldest_dirty(pages_.dirty_count(), slots);
-        const std::size_t dirty = slots.size();
-        const int result = write_back(slots);
-        if (error == 0) error = result;
-        const bool all = slots.size() == dirty;
-        while (!writing_.empty()) changed_->wait();
-        if (all) return error;
-    }
+    return write_all(
+        [&](std::vector<Slot>& slots) { pages_.oldest_dirty(pages_.dirty_count(), slots); },
+        [&] { return !writing_.empty(); });
 }
 
 void KernelPageCache::keep_flushing() {

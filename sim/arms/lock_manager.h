@@ -68,8 +68,8 @@ class LockManager {
         std::unordered_map<NodeId, Local> locks;
         std::unique_ptr<host::Gate> changed;
         std::deque<std::function<void()>> inbox;  ///< messages, for its dlm thread
-        std::unordered_map<std::size_t, Nanoseconds>
-            last_arrival;  ///< of its messages, by receiver
+        /// Of its messages, by receiver.
+        std::unordered_map<std::size_t, Nanoseconds> last_arrival;
         std::unique_ptr<host::Gate> arrived;
         LockStats stats;
     };

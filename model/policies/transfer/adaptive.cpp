@@ -1,8 +1,8 @@
 // Chooses the cheapest by the host's own costs. For a batch of n pages that are used u times each:
 //
 //   map   request + hypercall + n (map + unmap) + n/b (hypercall + flush)      once, whatever u is
-//   copy  c (request + hypercall + n copy)    c = 1 if the copy is kept, else u: copied anew each
-//   time flip  c (request + hypercall + n flip)    the same, with a frame paid back
+//   copy  c (request + hypercall + n copy)    c = 1 if the copy is kept, else u: anew each time
+//   flip  c (request + hypercall + n flip)    the same, with a frame paid back
 //
 // A request is the round trip to the server: tens of times what a page costs, so that a page which
 // is likely to be used again is rather kept.
