@@ -183,14 +183,16 @@ int Connection::wait_for_backend(XenbusState wanted, bool anew) {
         const XenbusState state = protocol::read_backend_state(host_.store(), device());
         if (state == wanted) error = 0;
         Nanoseconds left = deadline - clock_.now();
-        if (state == XenbusState::closing || state == XenbusState::closed) {
-            // Of the last client of this domain, most often: the server offers again when that is
-            // gone, and one that it turned out must begin anew first.
-            if (anew && !begun) {
-                begun = true;
-                (void)protocol::write_frontend_state(host_.store(), device(),
-                                                     XenbusState::initialising);
-            }
+        const bool closed = state == XenbusState::closing || state == XenbusState::closed;
+        // Of the last client of this domain, most often: the server offers again when that is gone,
+        // one that it turned out must begin anew first, and of one that ended without a word
+        // (connected still) only we can tell.
+        if (anew && !begun && (closed || state == XenbusState::connected)) {
+            begun = true;
+            (void)protocol::write_frontend_state(host_.store(), device(),
+                                                 XenbusState::initialising);
+        }
+        if (closed) {
             left = std::min(left, start + config_.mount_timeout / 10 - clock_.now());
             if (wanted != XenbusState::init_wait || left <= 0) error = ECONNREFUSED;
         }

@@ -74,6 +74,10 @@ std::string backend_path(const Device& device) {
            std::to_string(device.guest) + "/" + std::to_string(device.number);
 }
 
+std::string pool_mark_path(DomainId domain) {
+    return "/local/domain/" + std::to_string(domain) + "/xenfs-pool";
+}
+
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer) {
     if (int e = store.hand_over(frontend_path(device), device.guest)) return e;
     const std::string at = backend_path(device);

@@ -36,6 +36,10 @@ std::string frontend_path(const Device& device);
 /// /local/domain/<server>/backend/xenfs/<guest>/<n>
 std::string backend_path(const Device& device);
 
+/// /local/domain/<id>/xenfs-pool: a domain that only owns a server's frames has this node, before it
+/// has a name, so that no other server offers it an export.
+std::string pool_mark_path(DomainId domain);
+
 /// What the server offers, before the client comes.
 struct BackendOffer {
     std::uint32_t version = protocol_version;  ///< after agreement: the one to be used

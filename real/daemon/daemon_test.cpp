@@ -1,5 +1,6 @@
 // The daemon as a process, guests as domains of a local host: what is promised to whoever mounts
 // an export, and to whoever runs the daemon.
+#include "model/protocol/handshake.h"
 #include "real/daemon/daemon_rig.h"
 
 namespace xenfs::real::daemon {
@@ -110,6 +111,19 @@ TEST_F(DaemonTest, OnlyWhoIsNamedIsServed) {
     EXPECT_EQ(status()["guests"].size(), 1u);
 }
 
+TEST_F(DaemonTest, AnotherDaemonsPoolIsNoGuest) {
+    Guest pool(socket(), "pool"), one(socket(), "one");
+    pool.run([&] {
+        EXPECT_EQ(pool.host->store().write(protocol::pool_mark_path(pool.host->self()), ""), 0);
+    });
+    configure(configuration(one_export(guest("*"))));
+    start();
+    EXPECT_EQ(one.mount(), 0);
+    const nlohmann::json guests = status()["guests"];
+    ASSERT_EQ(guests.size(), 1u) << guests;
+    EXPECT_EQ(guests[0]["name"], "one");
+}
+
 TEST_F(DaemonTest, FilesBelongToTheGuestsUser) {
     if (geteuid() != 0) GTEST_SKIP() << "only root may give files away";
     configure(configuration(one_export(guest("*"))));
@@ -149,6 +163,25 @@ TEST_F(DaemonTest, ADeadGuestsPinsEndAndOthersNoticeNothing) {
     EXPECT_EQ(after["guests"][0]["name"], "survivor");
     EXPECT_EQ(after["counters"]["clients_died"], 1);
     EXPECT_EQ(survivor.read("file"), content);
+}
+
+/// As where a mount is killed and another comes in the same guest: no event, nothing in the store.
+TEST_F(DaemonTest, AClientThatEndsWithoutAWordIsFollowedByAnother) {
+    configure(configuration(one_export(guest("one"))));
+    start();
+    Guest one(socket(), "one");
+    ASSERT_EQ(one.mount(), 0);
+    ASSERT_EQ(one.write("file", "first", true), 0);
+    const std::unique_ptr<client::Client> silent = std::move(one.client);
+    client::ClientConfig config;
+    config.server = 0;
+    one.client = std::make_unique<client::Client>(*one.host, config);
+    ASSERT_EQ(one.mount(), 0);
+    EXPECT_EQ(one.read("file"), "first");
+    EXPECT_EQ(one.write("file", "second"), 0);
+    EXPECT_EQ(status()["guests"].size(), 1u);
+    EXPECT_EQ(one.read("file"), "second");
+    one.die();
 }
 
 /// Domains whose numbers are those of others that have just gone, with the same name or another.

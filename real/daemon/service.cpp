@@ -136,6 +136,7 @@ void Service::look_at_domains() {
         if (domain == backing_->host().self() || domain == backing_->host().granter()) continue;
         const auto name = store.read("/local/domain/" + text + "/name");
         if (!name) continue;  // being built: the watch fires again
+        if (store.read(protocol::pool_mark_path(domain))) continue;  // another daemon's
         present.insert(domain);
         const auto unique = store.read("/local/domain/" + text + "/vm");
         const std::string vm = unique ? *unique : "";

@@ -1,11 +1,14 @@
 #include "real/mount/seat.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <thread>
 
+#include "real/common/descriptor.h"
 #include "real/local/local_host.h"
 #include "real/local/segment.h"
 #ifdef XENFS_HAVE_XEN
@@ -44,9 +47,33 @@ std::unique_ptr<local::LocalHost> join(const std::string& socket,
 }
 
 #ifdef XENFS_HAVE_XEN
+/// Until it is closed nobody else mounts the device in this guest: the server takes whoever comes for
+/// the one who follows. A byte of the device node, since that is one inode in every root and
+/// namespace, and only who may mount can open it. Waits as join() does.
+Descriptor lock_device(std::uint32_t number) {
+    constexpr const char* node = "/dev/xen/gntalloc";
+    Descriptor lock(open(node, O_RDWR | O_CLOEXEC));
+    if (!lock) throw MountError(fmt::format("{}: {}", node, std::strerror(errno)));
+    struct flock byte {};
+    byte.l_type = F_WRLCK;
+    byte.l_whence = SEEK_SET;
+    byte.l_start = number;
+    byte.l_len = 1;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (fcntl(lock.get(), F_OFD_SETLK, &byte) != 0) {
+        if (std::chrono::steady_clock::now() >= deadline) {
+            throw MountError(fmt::format(
+                "device {} of this guest is mounted already: unmount it first", number));
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return lock;
+}
+
 class XenSeat final : public Seat {
   public:
-    XenSeat(std::size_t pages, DomainId server) : host_(pages, server), server_(server) {}
+    XenSeat(std::size_t pages, DomainId server, std::uint32_t device)
+        : host_(pages, server), lock_(lock_device(device)), server_(server) {}
     host::Host& host() override { return host_; }
     Monitor& monitor() override { return host_.monitor(); }
     DomainId server() const override { return server_; }
@@ -54,6 +81,7 @@ class XenSeat final : public Seat {
 
   private:
     xen::GuestHost host_;
+    Descriptor lock_;
     DomainId server_;
 };
 #endif
@@ -88,7 +116,8 @@ std::unique_ptr<Seat> take_seat(const Options& options) {
     }
 #ifdef XENFS_HAVE_XEN
     try {
-        return std::make_unique<XenSeat>(pages, static_cast<DomainId>(server));
+        return std::make_unique<XenSeat>(pages, static_cast<DomainId>(server),
+                                         options.client.device);
     } catch (const xen::XenError& error) {
         throw MountError(error.what());
     }

@@ -8,6 +8,8 @@
 #include <random>
 #include <unordered_map>
 
+#include "model/protocol/handshake.h"
+
 namespace xenfs::real::xen {
 namespace {
 
@@ -106,6 +108,8 @@ void Pool::create(const std::string& name, const Limits& limits) {
     }
     StoreHandle store(xs_open(0));
     if (store == nullptr) return;
+    const std::string mark = protocol::pool_mark_path(static_cast<DomainId>(domain_));
+    xs_write(store.get(), XBT_NULL, mark.c_str(), "", 0);
     const std::string base = "/local/domain/" + std::to_string(domain_);
     xs_write(store.get(), XBT_NULL, (base + "/name").c_str(), name.data(),
              static_cast<unsigned>(name.size()));

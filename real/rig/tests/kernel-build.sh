@@ -19,6 +19,7 @@ rig-guest 1 "rm -f /root/build.exit; echo $(base64 /tmp/build.sh | tr -d '\n') |
     [ -e /root/build.log ] && grep -c '^  [A-Z]' /root/build.log || echo 0" >/tmp/before
 before=$(tail -n 1 /tmp/before)
 started=$(cut -d. -f1 /proc/uptime)
+read_before=$(disk_reads)
 [ "$before" = 0 ] || echo "going on after $before of about $targets targets"
 while sleep 120; do
     rig-guest 1 "n=\$(grep -c '^  [A-Z]' /root/build.log); last=\$(tail -n 1 /root/build.log); touch /usr/src/.mark && sync /usr/src/linux && mv /usr/src/.mark /usr/src/linux/.safe
@@ -31,7 +32,7 @@ while sleep 120; do
 done
 rig-guest 1 "tail -n 5 /root/build.log"
 check "the kernel is built" [ "$(tail -n 1 /tmp/progress)" = 0 ]
-echo "after $passed s in this run"
+echo "after $passed s in this run, in which dom0's disk read $(($(disk_reads) - read_before)) pages"
 xenfsctl status
 rig-guest 1 "grep -E 'MemTotal|^Cached|MemFree' /proc/meminfo; cat /proc/uptime; ls -l /usr/src/linux/vmlinux /usr/src/linux/arch/x86/boot/bzImage"
 check "and dom0 has it" [ -s /srv/root/usr/src/linux/arch/x86/boot/bzImage ]
