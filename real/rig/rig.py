@@ -131,7 +131,7 @@ def main(arguments=None):
     test.add_argument("--size", action="append", default=[], metavar="NAME=N",
                       help="another size: LARGE_MIB (192, with --full 2048), SMALL_FILES a guest (200, 100000); repeatable")
     kernel = commands.add_parser("kernel-build", help="build Linux tinyconfig in a guest that boots from a XenFS root; "
-                                 "80 minutes under emulation, a build that was broken off goes on")
+                                 "more than an hour under emulation, a build that was broken off goes on")
     kernel.add_argument("--fresh", action="store_true", help="begin anew")
     kernel.add_argument("--limit", type=int, default=6 * 3600, metavar="S", help="seconds that it may take (default six hours)")
     commands.add_parser("shell", help="dom0's prompt, with the guests running")

@@ -1,7 +1,7 @@
 # Linux's tinyconfig built in a guest that boots from a XenFS root: compiler, source and outputs lie
 # there. Run by `./lab xen kernel-build`; a build that was broken off goes on.
 . /rig/tests/lib.sh
-targets=${KERNEL_TARGETS:-902} # lines that make tinyconfig and make print of their work
+targets=${KERNEL_TARGETS:-914} # lines that make tinyconfig and make print of their work
 EXPORT=/srv/root CACHE_SIZE=512MiB QUOTA_OF_GUEST1=256MiB serve
 boot_from_xenfs 1 ${KERNEL_MEMORY:-1536} ${KERNEL_VCPUS:-1} ${KERNEL_MOUNT:-memory=128,mapping=224,write_behind=30,names=3600,cache=all} || exit 1
 check "the guest's root is XenFS" rig-guest 1 "grep -q ' / fuse.xenfs-mount' /proc/mounts"
