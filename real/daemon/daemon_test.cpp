@@ -165,6 +165,29 @@ TEST_F(DaemonTest, ADeadGuestsPinsEndAndOthersNoticeNothing) {
     EXPECT_EQ(survivor.read("file"), content);
 }
 
+TEST_F(DaemonTest, WithoutADaemonOperationsWaitAsLongAsTheirClientSays) {
+    std::ofstream(top / "tree/file") << "content";
+    configure(configuration(one_export(guest("*"))));
+    start();
+    client::ClientConfig soon, late;
+    soon.server_timeout = 200'000'000;
+    late.server_timeout = 3600'000'000'000;
+    Guest impatient(socket(), "impatient", soon), patient(socket(), "patient", late);
+    ASSERT_EQ(impatient.mount(), 0);
+    ASSERT_EQ(patient.mount(), 0);
+    daemon->finish(SIGKILL);
+    std::atomic<bool> waiting{true};
+    std::thread program([&] {
+        EXPECT_EQ(patient.read("file"), "content");
+        waiting = false;
+    });
+    impatient.run([&] { EXPECT_EQ(impatient.find("file").error(), EIO); });
+    EXPECT_TRUE(waiting);
+    start();
+    program.join();
+    EXPECT_EQ(impatient.read("file"), "content");
+}
+
 /// As where a mount is killed and another comes in the same guest: no event, nothing in the store.
 TEST_F(DaemonTest, AClientThatEndsWithoutAWordIsFollowedByAnother) {
     configure(configuration(one_export(guest("one"))));

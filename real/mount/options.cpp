@@ -22,6 +22,7 @@ const char* const usage_text =
     "  mapping=MIB        shared frames kept mapped (default 256)\n"
     "  readahead=PAGES    largest window (default 32; 0: none)\n"
     "  write_behind=SECONDS  age at which written data is sent (default 5)\n"
+    "  server_timeout=SECONDS  wait for a server that is away, then EIO (default 60)\n"
     "  transfer=NAME      transfer policy (default map)\n"
     "  guest=NAME, domain=N  local host: this domain's name and number\n"
     "  and those of mount(8): ro, nodev, nosuid, noexec, noatime, allow_other, ...\n"
@@ -88,6 +89,9 @@ void set(Options& options, std::string_view key, std::string_view value) {
     } else if (key == "write_behind") {
         options.client.write_behind =
             Nanoseconds{1'000'000'000} * number<std::uint32_t>(key, value, 0, 86400);
+    } else if (key == "server_timeout") {
+        options.client.server_timeout =
+            Nanoseconds{1'000'000'000} * number<std::uint32_t>(key, value, 1, 86400);
     } else if (key == "transfer") {
         options.client.transfer = value;
     } else if (key == "guest") {

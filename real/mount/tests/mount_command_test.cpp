@@ -97,6 +97,8 @@ TEST_F(MountCommand, TheBackgroundTellsHowItWent) {
     EXPECT_TRUE(one_sentence(said())) << said();
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "colour=blue"}), 2);
     EXPECT_TRUE(one_sentence(said())) << said();
+    EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "server_timeout=0"}), 2);
+    EXPECT_TRUE(one_sentence(said()) && said().find("86400") != std::string::npos) << said();
     EXPECT_FALSE(is_mounted(place(0)));
     EXPECT_TRUE(eventually([&] { return rig().connected() == 0; }));
 }
@@ -104,7 +106,7 @@ TEST_F(MountCommand, TheBackgroundTellsHowItWent) {
 TEST_F(MountCommand, MountTakesWhatFstabMaySay) {
     EXPECT_EQ(run({"mount", "-t", "fuse.xenfs-mount", rig().socket(), place(0), "-o",
                    "defaults,ro,noauto,nofail,_netdev,user,allow_other,x-systemd.automount,"
-                   "x-systemd.requires=xenstored.service,domain=10"}),
+                   "x-systemd.requires=xenstored.service,domain=10,server_timeout=5"}),
               0)
         << said();
     const std::string line = line_of(place(0));
