@@ -47,8 +47,8 @@ std::unique_ptr<local::LocalHost> join(const std::string& socket,
 }
 
 #ifdef XENFS_HAVE_XEN
-/// Until it is closed nobody else mounts the device in this guest: the server takes whoever comes for
-/// the one who follows. A byte of the device node, since that is one inode in every root and
+/// Until it is closed nobody else mounts the device in this guest: the server takes whoever comes
+/// for the one who follows. A byte of the device node, since that is one inode in every root and
 /// namespace, and only who may mount can open it. Waits as join() does.
 Descriptor lock_device(std::uint32_t number) {
     constexpr const char* node = "/dev/xen/gntalloc";
