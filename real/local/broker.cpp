@@ -4,6 +4,7 @@ extern "C" {  // glibc 2.36 forgets to say so itself
 #include <sys/pidfd.h>
 }
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@ extern "C" {  // glibc 2.36 forgets to say so itself
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "real/local/host_state.h"
 
@@ -49,10 +51,24 @@ Descriptor listen_at(const std::string& path) {
         unlink(path.c_str());
     }
     socket = Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket || bind(socket.get(), general, sizeof address) != 0 ||
-        listen(socket.get(), 64) != 0) {
-        throw failure("cannot listen at '" + path + "'");
-    }
+    // Under its name only when it listens: whoever waits for the file may connect then. By way of
+    // the directory's descriptor, so that the first name is never too long.
+    const std::filesystem::path place(path);
+    const Descriptor directory(open(place.has_parent_path() ? place.parent_path().c_str() : ".",
+                                    O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!socket || !directory) throw failure("cannot listen at '" + path + "'");
+    const std::string first = ".xenfs-localhost-" + std::to_string(getpid());
+    const sockaddr_un there =
+        address_of("/proc/self/fd/" + std::to_string(directory.get()) + "/" + first);
+    unlinkat(directory.get(), first.c_str(), 0);  // of one that was killed just here
+    const bool listens =
+        bind(socket.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0 &&
+        listen(socket.get(), 64) == 0 &&
+        linkat(directory.get(), first.c_str(), directory.get(), place.filename().c_str(), 0) == 0;
+    const int error = errno;
+    unlinkat(directory.get(), first.c_str(), 0);
+    errno = error;
+    if (!listens) throw failure("cannot listen at '" + path + "'");
     return socket;
 }
 

@@ -32,24 +32,34 @@ class LocalSeat final : public Seat {
     std::unique_ptr<local::LocalHost> host_;
 };
 
-/// umount(8) returns before the mount that had our number has sent what is dirty and ended.
-std::unique_ptr<local::LocalHost> join(const std::string& socket,
-                                       const local::GuestConfig& config) {
+/// umount(8) returns before the mount that had our place has sent what is dirty and ended: tries
+/// for 10 s, and gives what the last attempt gave.
+template <class Attempt>
+auto while_the_last_mount_ends(Attempt attempt) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     for (;;) {
+        const bool last = std::chrono::steady_clock::now() >= deadline;
+        if (auto result = attempt(last); result || last) return result;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+}
+
+std::unique_ptr<local::LocalHost> join(const std::string& socket,
+                                       const local::GuestConfig& config) {
+    return while_the_last_mount_ends([&](bool last) -> std::unique_ptr<local::LocalHost> {
         try {
             return local::LocalHost::join_guest(socket, config);
         } catch (const local::DomainNumberTaken&) {
-            if (std::chrono::steady_clock::now() >= deadline) throw;
+            if (last) throw;
+            return nullptr;
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    });
 }
 
 #ifdef XENFS_HAVE_XEN
 /// Until it is closed nobody else mounts the device in this guest: the server takes whoever comes
 /// for the one who follows. A byte of the device node, since that is one inode in every root and
-/// namespace, and only who may mount can open it. Waits as join() does.
+/// namespace, and only who may mount can open it.
 Descriptor lock_device(std::uint32_t number) {
     constexpr const char* node = "/dev/xen/gntalloc";
     Descriptor lock(open(node, O_RDWR | O_CLOEXEC));
@@ -59,13 +69,10 @@ Descriptor lock_device(std::uint32_t number) {
     byte.l_whence = SEEK_SET;
     byte.l_start = number;
     byte.l_len = 1;
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (fcntl(lock.get(), F_OFD_SETLK, &byte) != 0) {
-        if (std::chrono::steady_clock::now() >= deadline) {
-            throw MountError(fmt::format(
-                "device {} of this guest is mounted already: unmount it first", number));
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (!while_the_last_mount_ends(
+            [&](bool) { return fcntl(lock.get(), F_OFD_SETLK, &byte) == 0; })) {
+        throw MountError(
+            fmt::format("device {} of this guest is mounted already: unmount it first", number));
     }
     return lock;
 }

@@ -160,6 +160,7 @@ TEST(ServerDeath, AChangeIsKnownUntilItIsAnswered) {
     // The others' next requests stand in the ring, some of them before the one without an answer.
     // Not waited for long: where the machine is busy the death overtakes the answers of others too.
     for (int i = 0; i < 200 && shared.step[3] < tasks - 1; ++i) usleep(5000);
+    EXPECT_LT(shared.step[3], tasks);
     for (std::uint32_t life = 1; life < tasks; ++life) {
         shared.die_after = 1;
         world.start_server();

@@ -54,9 +54,10 @@ await_offer() {
         usleep 200000
     done
 }
+mount_at_once() { rig-guest $1 "mkdir -p /mnt; xenfs-mount xen /mnt -o memory=16,mapping=24,server_timeout=300${2:+,$2}"; }
 mount_guest() {
     await_offer $1 || return 1
-    rig-guest $1 "mkdir -p /mnt; xenfs-mount xen /mnt -o memory=16,mapping=24,server_timeout=300${2:+,$2}" || { failed "guest$1 mounts"; return 1; }
+    mount_at_once "$@" || { failed "guest$1 mounts"; return 1; }
 }
 # Boots guest N anew, with a root file system that xenfs-mount mounts there: MIB of memory, VCPUS, its OPTIONS.
 boot_from_xenfs() { # N MIB VCPUS OPTIONS
