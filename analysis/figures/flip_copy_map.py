@@ -69,13 +69,13 @@ def draw(plt, table):
             axis.annotate(f"map ≤ copy from {where}", (where, 0.02), xycoords=("data", "axes fraction"),
                           ha="right", va="bottom", rotation=90, fontsize=8, color="#555555")
     last = axes[2]
-    counts = sorted(table.vcpus.unique())
-    for count, style in zip(counts, ("-", "--", "-.", ":", (0, (1, 3)), (0, (5, 1, 1, 1)))):
+    counts = sorted(table.vcpus.unique(), reverse=True)  # the legend in the curves' order
+    for i, count in enumerate(counts):
         by_mode = cost(table, "cold", count)
         if {"map", "copy"} <= by_mode.keys():
             difference = (by_mode["map"] - by_mode["copy"]) / 1000
-            last.plot(difference.index, difference, color=look("map")["color"], linestyle=style,
-                      label=f"{count} vCPU{'s' if count > 1 else ''}")
+            last.plot(difference.index, difference, color=plt.cm.Blues(1 - 0.6 * i / max(len(counts) - 1, 1)),
+                      marker="osv^Dx"[i % 6], label=f"{count} vCPU{'s' if count > 1 else ''}")
     last.axhline(0, color="#777777", linewidth=1)
     last.set(title="cold: map less copy, by the guest's vCPUs", xlabel="pages per batch",
              ylabel="map − copy (µs per page)")

@@ -57,6 +57,10 @@ struct ClientConfig {
     /// Hears of each notice after the client has acted on it and before the server is told so: for
     /// whoever caches above the client, such as a guest's kernel above a mount. May yield.
     std::function<void(const protocol::Notice&)> on_notice;
+    /// For the same: the server that would have told of changes is gone. What it said of any node,
+    /// name or page is to be forgotten, also of nodes that the client itself no longer has in mind
+    /// (node_limit). May yield.
+    std::function<void()> on_server_gone;
 };
 
 }  // namespace xenfs::client

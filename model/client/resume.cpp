@@ -32,12 +32,6 @@ void Client::forget_what_was_told() {
     for (std::uint32_t i = 0; i < nodes_.records(); ++i) {
         Node& node = nodes_.at(i);
         if (!node.used) continue;
-        if (config_.on_notice) {
-            protocol::Notice stale{};
-            stale.kind = static_cast<std::uint32_t>(protocol::NoticeKind::inval_node);
-            stale.node = node.id;
-            config_.on_notice(stale);
-        }
         forget_attributes(node);
         if (node.lease) continue;
         // Copies get old without a word; what is dirty is still to be sent.
@@ -52,6 +46,7 @@ void Client::forget_what_was_told() {
             }
         }
     }
+    if (config_.on_server_gone) config_.on_server_gone();
 }
 
 int Client::present() {

@@ -39,7 +39,8 @@ void FramePool::prepare(std::uint32_t count) {
         const std::size_t want = std::min<std::size_t>({batch.size(), headroom(), count - free()});
         const std::size_t got = frames_.allocate(std::span(batch).first(want));
         for (std::size_t i = 0; i < got; ++i) free_.push_back(place(batch[i]));
-        if (got < want) return;
+        refused_ = got < want;
+        if (refused_) return;
     }
 }
 

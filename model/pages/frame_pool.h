@@ -73,7 +73,8 @@ class FramePool {
     std::uint32_t owned() const { return owned_; }            ///< free ones included
     std::uint32_t most_owned() const { return most_owned_; }  ///< at any time
     std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
-    std::uint32_t available() const { return free() + headroom(); }
+    /// What take() can give, as far as is known: a host that had no more may have some again.
+    std::uint32_t available() const { return free() + (refused_ ? 0 : headroom()); }
 
     // Taking over a predecessor's pool, before anything else is done with this one.
     /// Frames at the indices that they had there; no_frame: vacant. Without users and grants: add
@@ -109,6 +110,7 @@ class FramePool {
     std::uint32_t owned_ = 0, most_owned_ = 0;
     std::uint32_t reserved_ = 0;
     bool abandoned_ = false;
+    bool refused_ = false;  ///< the host had fewer frames than were asked for last
     std::vector<PoolFrame> records_;
     std::vector<FrameIndex> free_;
     std::vector<FrameIndex> vacant_;

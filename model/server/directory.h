@@ -148,6 +148,9 @@ class Directory {
     // Nodes
     static constexpr std::uint32_t no_node = ~0u;
     std::uint32_t keep_node(NodeId node, std::string_view handle);  ///< no_node: no frame to spare
+    std::uint32_t kept_nodes() const {
+        return fresh_node_ - static_cast<std::uint32_t>(vacant_nodes_.size());
+    }
     void keep_stored(std::uint32_t record, std::uint64_t size, Nanoseconds mtime);
     void keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
                    NodeRecord::State state);

@@ -1,5 +1,6 @@
 // Open files, and what keeps a nameless file alive in the storage.
 #include <algorithm>
+#include <bit>
 
 #include "model/server/convert.h"
 #include "model/server/server_state.h"
@@ -32,15 +33,15 @@ int ServerState::pin_storage(Inode& inode, Connection& asker) {
         if (e == 0) return 0;
         inode.storage_open = false;
         if (e != ENFILE || attempt == patience || !asker.alive()) return e;
-        if (attempt == 0 && !ask_opens_back(asker)) return e;
+        if (attempt % 16 == 0 && !ask_opens_back(asker)) return e;
         // What was given back stands in other workers' queues, or another asker takes it.
         host_.clock().sleep(1'000'000);
     }
 }
 
-/// The storage has as many files open as it can. The client that has the most of them is told to
-/// forget some: what nobody uses there comes back. False: the asker has the most itself, and sees
-/// to it when it hears ENFILE.
+/// The storage has as many files open as it can. Who has most of them is told to forget some: what
+/// nobody uses there comes back; where others have the same files open, they are told too. False:
+/// the asker has the most itself, and sees to it when it hears ENFILE.
 bool ServerState::ask_opens_back(Connection& asker) {
     if (recovering_) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
@@ -48,28 +49,39 @@ bool ServerState::ask_opens_back(Connection& asker) {
     for (const auto& c : connections_) {
         if (c != nullptr && c->alive() && c->open_files > rich->open_files) rich = c.get();
     }
-    if (rich == &asker) return false;
-    const ConnectionIndex index = rich->index;
-    std::vector<InodeTable::Index> its;
+    const std::uint64_t its_bit = bit(rich->index);
+    std::vector<InodeTable::Index> its, shared;
     inodes_.for_each([&](InodeTable::Index i, const Inode& inode) {
-        if (inode.storage_open && inode.openers == bit(index)) its.push_back(i);
+        if (!inode.storage_open || (inode.openers & its_bit) == 0) return;
+        (inode.openers == its_bit ? its : shared).push_back(i);
     });
-    if (its.empty()) return false;
+    // What it gives back by itself closes nothing where others have the same file open.
+    if (rich == &asker && shared.size() < most) return false;
     // Another part of them each time: some are in use, and stay.
-    opens_asked_ = (opens_asked_ + most) % its.size();
-    std::rotate(its.begin(), its.begin() + static_cast<long>(opens_asked_), its.end());
+    opens_asked_ += most;
+    for (auto* const part : {&its, &shared}) {
+        if (part->empty()) continue;
+        std::rotate(part->begin(), part->begin() + static_cast<long>(opens_asked_ % part->size()),
+                    part->end());
+    }
+    its.insert(its.end(), shared.begin(), shared.end());
+    if (its.empty()) return false;
     its.resize(std::min(its.size(), most));
     Acks acks;
     for (const InodeTable::Index i : its) {
-        Connection* const holder = connection(index);
-        if (holder == nullptr || !holder->alive()) break;
-        if (inodes_[i].node == 0 || inodes_[i].openers != bit(index)) continue;
+        if (inodes_[i].node == 0) continue;
         InodeUse inode(*this, i);
-        if (inode->lease == index) {
+        if (inode->lease != no_connection) {
             recall(*inode, asker);
-        } else {
+            continue;
+        }
+        const auto what = notice(protocol::NoticeKind::inval_node, inode->node);
+        for (std::uint64_t left = inode->openers; left != 0; left &= left - 1) {
+            Connection* const holder =
+                connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
+            if (holder == nullptr || !holder->alive()) continue;
             unhold(*inode, *holder);
-            post(acks, *holder, notice(protocol::NoticeKind::inval_node, inode->node));
+            post(acks, *holder, what);
         }
     }
     await(acks);

@@ -380,9 +380,31 @@ bool ServerState::took_effect(const IntentRecord& intent, Replay& replay) {
 
 bool ServerState::keep_node(Inode& inode) {
     if (!directory_ || inode.record != Directory::no_node) return true;
+    // Files with cached pages are no more than that; the rest are being changed just now.
+    constexpr std::uint32_t others = 1024;
+    if (directory_->kept_nodes() >= pool_.capacity() + others) recycle_records();
     inode.record = directory_->keep_node(inode.node, storage_.handle(inode.node));
     keep_stored(inode);
     return inode.record != Directory::no_node;
+}
+
+/// Takes records back from files of which a successor would find nothing. Guests know more files
+/// than have pages here, and the frames of the directory are not the cache's.
+void ServerState::recycle_records() {
+    constexpr std::uint32_t look_at_most = 1024;
+    for (std::uint32_t step = 0; step < look_at_most; ++step) {
+        record_hand_ = record_hand_ + 1 < directory_->nodes.records() ? record_hand_ + 1 : 0;
+        const NodeRecord& record = directory_->node(record_hand_);
+        if (record.state != NodeRecord::used) continue;
+        const InodeTable::Index index = inodes_.find(record.node);
+        if (index == InodeTable::none) continue;
+        Inode& inode = inodes_[index];
+        const bool idle = inode.record == record_hand_ && inode.refs == 0 && inode.io == 0;
+        if (!idle || inode.size_ahead || inode.dirty_listed || inode.untold) continue;
+        if (pages_cached(inode) != 0) continue;
+        inode.record = Directory::no_node;
+        directory_->drop_node(record_hand_);
+    }
 }
 
 void ServerState::keep_stored(const Inode& inode) {

@@ -348,6 +348,7 @@ class ServerState {
     bool took_effect(const IntentRecord& intent, Replay& replay);
     /// Notes in the directory: a record for the file (false: no frame to spare), its size.
     bool keep_node(Inode& inode);
+    void recycle_records();
     void keep_size(Inode& inode);
     void keep_stored(const Inode& inode);
     void tell_changed_while_away();
@@ -426,6 +427,7 @@ class ServerState {
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
     std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
+    std::uint32_t record_hand_ = 0;         ///< over its nodes: where recycle_records() goes on
     bool recovering_ = false;
     bool telling_ = false;  ///< at its end: what clients need to do as they are told is served
     Nanoseconds recovery_deadline_ = 0;

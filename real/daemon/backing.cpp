@@ -1,5 +1,7 @@
 #include "real/daemon/backing.h"
 
+#include <algorithm>
+
 #include "real/local/local_host.h"
 #ifdef XENFS_WITH_XEN
 #include "real/xen/server_host.h"
@@ -11,7 +13,12 @@ namespace {
 std::size_t pool_pages(const DaemonConfig& config) {
     const auto pages =
         static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
-    return pages + pages / 16 + 256;  // what the server keeps for a successor (directory.h)
+    // What the server keeps for a successor (directory.h): a page needs 24 B and its file, at worst,
+    // 144 B, together a 24th; a grant entry 8 B.
+    constexpr std::int64_t default_grant_frames = 64;  // Xen's
+    const auto entries =
+        static_cast<std::size_t>(std::max(config.grant_frames, default_grant_frames));
+    return pages + pages / 16 + entries + 256;
 }
 
 class LocalBacking final : public Backing {

@@ -67,7 +67,7 @@ class KernelCache {
     void on_notice(const protocol::Notice& notice);
     /// This guest wrote past its kernel's copies (direct I/O, libxenfs). Yields.
     void on_own_write(NodeId node, std::uint64_t offset, std::size_t length);
-    /// Everything, as after a new connection. Yields.
+    /// Everything: the server that would have told of changes is gone. Yields.
     void forget_all();
 
     const KernelCacheStats& stats() const { return stats_; }

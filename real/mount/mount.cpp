@@ -130,6 +130,7 @@ void Mount::connect() {
         if (shares_ != nullptr) shares_->on_notice(notice);
         kernel_.on_notice(notice);
     };
+    config.on_server_gone = [this] { kernel_.forget_all(); };
     try {
         client_ = std::make_unique<client::Client>(seat_->host(), config);
     } catch (const policies::UnknownPolicy& error) {

@@ -1,5 +1,8 @@
 // A client keeps files open at the server after their last close; the server's storage can have
 // only so many open.
+#include <sys/mman.h>
+
+#include <atomic>
 #include <fstream>
 
 #include "real/tests/local_world.h"
@@ -70,6 +73,47 @@ TEST(OpenFiles, MoreFilesAreReadAndMadeThanTheStorageMayHaveOpen) {
         std::ifstream(world.top / "tree" / ("new" + std::to_string(i))) >> text;
         EXPECT_EQ(text, std::to_string(i) + (i % 7 == 0 ? "!" : ""));
     }
+}
+
+/// What one guest gives back stays open while another has it: it gave back eight times what both
+/// had, and then said that there are too many open files.
+TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
+    constexpr std::size_t both = 2300, limit = 2 * both, all = limit + 100;
+    LocalWorld world({.guests = 2, .open_files = limit});
+    for (std::size_t i = 0; i < all; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
+    // The guests are processes.
+    void* const memory =
+        mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    auto& turn = *new (memory) std::atomic<int>(0);
+    const auto touch = [](client::Client& client, std::size_t from, std::size_t to) {
+        for (std::size_t i = from; i < to; ++i) {
+            const auto node = client.lookup(root_node, std::string_view(name_of(i)));
+            ASSERT_TRUE(node);
+            const auto handle = client.open(*node, {});
+            ASSERT_TRUE(handle) << name_of(i) << ": errno " << handle.error();
+            EXPECT_EQ(client.close(*handle), 0);
+        }
+    };
+    const auto wait = [&](local::LocalHost& host, int mine) {
+        while (turn != mine) host.clock().sleep(1'000'000);
+    };
+    world.start_guest(0, config_of_guest(), [&](local::LocalHost& host, client::Client& client) {
+        touch(client, 0, both);
+        turn = 1;
+        wait(host, 2);
+        touch(client, both, all);
+        turn = 3;
+    });
+    world.start_guest(1, config_of_guest(), [&](local::LocalHost& host, client::Client& client) {
+        wait(host, 1);
+        touch(client, 0, both);
+        turn = 2;
+        wait(host, 3);
+    });
+    world.wait_for_guests();
+    world.stop_server();
+    munmap(memory, page_size);
 }
 
 /// What programs do have open is the limit, and said: ENFILE, as with any system.

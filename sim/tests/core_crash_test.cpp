@@ -2,11 +2,14 @@
 // its pool: whatever has returned in a guest stands, everything is done once, and what was cached
 // is still warm.
 #include <random>
+#include <set>
 
 #include "sim/tests/core_checker.h"
 
 namespace xenfs::sim::tests {
 namespace {
+
+using namespace std::string_view_literals;
 
 struct Variant {
     const char* transfer;
@@ -52,6 +55,7 @@ void kill_again_and_again(const Variant& v, std::uint64_t seed) {
         options.client.own_budget = 16;
         options.client.release_batch = 8;
         options.client.entry_limit = 16;
+        options.client.node_limit = 24;
         options.client.slots = 4;
         options.quota = 64;
         options.server.cache_pages = 256;
@@ -102,6 +106,77 @@ TEST(CoreCrashSeeds, ATruncateIsCutShort) {
 }
 TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasToldWithoutLeases) {
     kill_again_and_again({"map", false}, 296006398);
+}
+
+// Each of them was kept a record in the pool for as long as a guest knew it, until the records had
+// taken all memory of the pool and no page could be cached any more.
+TEST(CoreCrashRecords, MoreFilesThanTheDirectoryHasRoomFor) {
+    WorldOptions options = crashing();
+    options.guests = 1;
+    options.server.cache_pages = 2048;
+    options.pool_pages = 2048 + 2048 / 16 + 64;  // room for some 5000 records
+    World world(options);
+    constexpr int files = 12000;
+    const auto content = [](int i) { return static_cast<Fingerprint>(i + 1); };
+    world.program(0, [&](Client& c) {
+        std::vector<NodeId> nodes;
+        for (int i = 0; i < files; ++i) {
+            const auto file = create(c, root_node, Name("file" + std::to_string(i)));
+            write_pages(c, file.handle, 0, {content(i)});
+            ASSERT_EQ(c.close(file.handle), 0);
+            nodes.push_back(file.node);
+        }
+        ASSERT_EQ(c.sync(), 0);
+        bool restarted = false;
+        world.dom0.spawn("killer", [&] {
+            world.kill_server();
+            world.restart_server();
+            restarted = true;
+        });
+        world.wait_until(0, [&] { return restarted; });
+        c.drop_caches();
+        for (int i = 0; i < files; i += 7) {
+            const auto handle = c.open(nodes[static_cast<std::size_t>(i)], OpenFlags{});
+            ASSERT_TRUE(handle) << i << ": errno " << handle.error();
+            ASSERT_EQ(read_pages(c, *handle, 0, 1), std::vector<Fingerprint>{content(i)}) << i;
+            ASSERT_EQ(c.close(*handle), 0);
+        }
+    });
+    world.run();
+}
+
+// Above a client with few records its guest's kernel knows more files than it does; the successor
+// would tell of changes to none of them.
+TEST(CoreCrashKernel, WhatWasToldOfAnyNodeIsForgottenWithTheServer) {
+    WorldOptions options = crashing();
+    options.guests = 1;
+    options.client.node_limit = 8;
+    std::set<NodeId> kept;
+    int gone = 0;
+    options.client.on_notice = [&](const protocol::Notice& notice) { kept.erase(notice.node); };
+    options.client.on_server_gone = [&] {
+        ++gone;
+        kept.clear();
+    };
+    World world(options);
+    world.program(0, [&](Client& c) {
+        for (int i = 0; i < 40; ++i) {
+            const auto file = create(c, root_node, client::Name(std::to_string(i)));
+            EXPECT_EQ(c.close(file.handle), 0);
+            EXPECT_TRUE(c.getattr(file.node));
+            if (c.holds_attributes(file.node)) kept.insert(file.node);
+        }
+        EXPECT_EQ(kept.size(), 40u);
+        world.dom0.spawn("killer", [&] {
+            world.kill_server();
+            world.restart_server();
+        });
+        world.wait_until(0, [&] { return gone == 1; });
+        EXPECT_EQ(kept.size(), 0u);
+        EXPECT_EQ(c.getattr(lookup(c, root_node, "7"sv))->size, 0u);
+    });
+    world.run();
+    EXPECT_EQ(gone, 1);
 }
 
 INSTANTIATE_TEST_SUITE_P(Policies, CoreCrash,

@@ -47,6 +47,7 @@ void agree_step_by_step(const Variant& v, std::uint64_t seed) {
         options.client.own_budget = 16;
         options.client.release_batch = 8;
         options.client.entry_limit = 16;
+        options.client.node_limit = 24;
         options.client.slots = 4;
         options.quota = 64;
         options.server.cache_pages = 256;

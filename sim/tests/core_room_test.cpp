@@ -40,6 +40,30 @@ void read_over(Client& c, NodeId node, std::size_t pages, Fingerprint first, int
     EXPECT_EQ(c.close(h), 0);
 }
 
+// The pool was thought to have room for as long as it had not reached its capacity, whatever the
+// host had said: nothing was evicted, and every request ended with ENOMEM.
+TEST(CoreRoom, AHostWithLessMemoryThanTheCacheMayHave) {
+    WorldOptions options = one_guest();
+    options.server.cache_pages = 2048;
+    options.pool_pages = 512;
+    options.client.transfer = "copy";
+    World world(options);
+    world.program(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        for (std::uint64_t first = 0; first < 1500; first += 50) {
+            write_pages(c, file.handle, first, std::vector<Fingerprint>(50, first + 1));
+        }
+        EXPECT_EQ(c.fsync(file.handle, false), 0);
+        c.drop_caches();
+        for (std::uint64_t first = 0; first < 1500; first += 50) {
+            EXPECT_EQ(read_pages(c, file.handle, first, 50),
+                      std::vector<Fingerprint>(50, first + 1));
+        }
+        EXPECT_EQ(c.close(file.handle), 0);
+    });
+    world.run();
+}
+
 TEST(CoreRoom, GuestsThatMapMoreThanTheCacheHoldsAreAskedForPages) {
     World world(mapping(128));
     const NodeId files[] = {file_on_disk(world, "a", 400, 1000),

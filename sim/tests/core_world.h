@@ -57,6 +57,7 @@ struct WorldOptions {
     std::uint64_t quota = 4096;
     std::vector<std::uint32_t> trust_groups;  ///< by guest; empty: all of one group
     std::size_t grant_frames = 1024;          ///< the pool's grant table, 512 entries each
+    std::size_t pool_pages = 0;      ///< memory of the pool's domain; 0: more than it needs
     bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
@@ -76,7 +77,9 @@ class World {
           machine(simulation, machine_config()),
           dom0(machine.create_domain({.name = "dom0", .vcpus = 2, .memory_pages = 16384})),
           pool(machine.create_domain({.name = "pool",
-                                      .memory_pages = options_.server.cache_pages + 65536,
+                                      .memory_pages = options_.pool_pages != 0
+                                                          ? options_.pool_pages
+                                                          : options_.server.cache_pages + 65536,
                                       .grant_frames = options_.grant_frames,
                                       .populated = false})),
           server_domain(
