@@ -343,3 +343,16 @@ def test_a_missing_column_is_one_sentence(results):
 def test_a_claim_must_say_how_its_published_value_is_known():
     with pytest.raises(ValueError, match="known_how 'hearsay'"):
         Claim("f", "c", "p", "s", "hearsay", "x", True)
+
+
+@pytest.mark.parametrize("scale, parts, says", [
+    ("full", {"a": ([1], False)}, "Nothing here is drawn at random"),
+    ("full", {"a": ([1], None)}, ""),
+    ("quick", {"a": ([1], True)}, "Something is drawn at random; one seed was run; the full scale runs five"),
+    ("full", {"a": ([1, 2], True), "b": ([1], False)}, "at random in the runs “a” and nowhere else: shown is the mean of 2 seeds"),
+    ("full", {"a": ([1, 2], True), "b": ([1], None)}, "at random in the runs “a”: shown is the mean of 2 seeds with its 95 % interval (Student's t); the runs “b” are of one seed."),
+])
+def test_what_is_random_is_said_as_it_was_tried(scale, parts, says):
+    manifest = {"scale": scale, "seeds": {"x": {part: {"seeds": seeds, "random": random} for part, (seeds, random) in parts.items()}}}
+    sentence = report.seeds_sentence("x", manifest)
+    assert says in sentence and bool(says) == bool(sentence)

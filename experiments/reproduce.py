@@ -62,8 +62,8 @@ def versions():
 
 def seeds_of(runs, random):
     """part -> the seeds that were run, and whether another one changed anything (null: not tried)."""
-    # A part that only sensitivity runs have stands for the figure's others.
-    other = any(random.values()) if random else None
+    # Where only parts were tried that sensitivity runs alone have, these stand for the figure's.
+    other = any(random.values()) if random and not any(run.part in random for run in runs) else None
     return {part: {"seeds": sorted({run.seed for run in runs if run.part == part}), "random": random.get(part, other)}
             for part in dict.fromkeys(run.part for run in runs)}
 

@@ -24,7 +24,8 @@ struct Config {
     Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
     std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
     Nanoseconds ack_timeout = 1'000'000'000;  ///< a client that has not handled a notice by then …
-    /// A request for which no room comes free within this time is answered with an error.
+    /// A request for which no room comes free within this time is answered with an error. While the
+    /// storage writes pages that would come free then, it waits on, as for any disk.
     Nanoseconds room_timeout = 2'000'000'000;
     bool leases = true;
     std::uint32_t max_slots = 64;            ///< offered to each client

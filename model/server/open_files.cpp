@@ -67,11 +67,14 @@ bool ServerState::ask_opens_back(Connection& asker) {
     its.insert(its.end(), shared.begin(), shared.end());
     if (its.empty()) return false;
     its.resize(std::min(its.size(), most));
-    Acks acks;
+    // The asker may come to its notices only when it has the open that it asks for: these are not
+    // waited for, nor are there so many that one of others would find no room.
+    Acks acks, not_awaited;
+    const auto busy = [&] { return asker.ring.notices_in_flight() >= protocol::notice_count / 2; };
     for (const InodeTable::Index i : its) {
         if (inodes_[i].node == 0) continue;
         InodeUse inode(*this, i);
-        if (inode->lease != no_connection) {
+        if (inode->lease != no_connection && inode->lease != asker.index) {
             recall(*inode, asker);
             continue;
         }
@@ -80,8 +83,9 @@ bool ServerState::ask_opens_back(Connection& asker) {
             Connection* const holder =
                 connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
             if (holder == nullptr || !holder->alive()) continue;
+            if (holder == &asker && busy()) continue;
             unhold(*inode, *holder);
-            post(acks, *holder, what);
+            post(holder == &asker ? not_awaited : acks, *holder, what);
         }
     }
     await(acks);

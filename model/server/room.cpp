@@ -4,7 +4,8 @@
 // room for those that wait: clean pages are evicted, dirty ones written back (by the write-back
 // task), and where frames are mapped or the table is full, clients are asked to give pages back.
 // Who waits goes on in the order of arrival, urgent requests first, and newcomers that would need
-// what is waited for queue behind. What cannot be had within room_timeout ends with an error.
+// what is waited for queue behind. What cannot be had within room_timeout ends with an error, but
+// not while the storage has pages to write: that is waited for.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -237,14 +238,16 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
             continue;
         }
         const Nanoseconds limit = std::max(waiter.since, room_progress_) + config_.room_timeout;
-        if (now >= limit) {
+        // A disk that takes its time is no guest that keeps what others need.
+        const bool storing = waiter.lack == Lack::frames && storing_ != 0;
+        if (now >= limit && !storing) {
             end_wait(i, waiter.lack == Lack::credit ? EDQUOT : ENOMEM);  // may yield
             i = 0;
             frames_short = entries_short = 0;
             credit_short.clear();
             continue;
         }
-        rest = std::min(rest, limit - now);
+        rest = std::min(rest, now < limit ? limit - now : poll);
         ++i;
     }
     if (frames_short != 0) {

@@ -423,6 +423,7 @@ class ServerState {
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
     std::uint64_t pages_cleaned_ = 0;              ///< counts pages that were written back
+    std::uint32_t storing_ = 0;                    ///< writes that the storage has not answered
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 

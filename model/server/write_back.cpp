@@ -76,7 +76,9 @@ int ServerState::write_back(Inode& inode) {
             if (length != 0 && (error == 0)) {
                 ++stats_.disk_write_calls;
                 stats_.disk_write_pages += pages.size();
+                ++storing_;
                 failed = storage_.write_pages(inode.node, first, pages, length);
+                --storing_;
                 wrote = true;
                 if (failed == ENOENT || failed == ESTALE) failed = 0;
             }

@@ -22,6 +22,7 @@ from packages import RigError  # noqa: E402
 TESTS = {"pool": (300, ("xenfs-probe",)),
          "conformance": (900, ("xenfs-conformance",)),
          "share": (600, ("xenfsd", "xenfs-mount")),
+         "exports": (600, ("xenfsd", "xenfs-mount")),
          "counter": (400, ("xenfsd", "xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so")),
          "deaths": (900, ("xenfsd", "xenfs-mount")),
          "hostile": (600, ("xenfsd", "xenfs-mount", "xenfs-hostile")),

@@ -40,6 +40,25 @@ void read_over(Client& c, NodeId node, std::size_t pages, Fingerprint first, int
     EXPECT_EQ(c.close(h), 0);
 }
 
+TEST(CoreRoom, ADiskMayTakeLongerThanAGuest) {
+    WorldOptions options = one_guest();
+    options.client.transfer = "copy";
+    options.server.cache_pages = 128;
+    options.disk_latency = 3 * s;  // as one that must spin up; longer than room_timeout
+    World world(options);
+    world.program(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        for (std::uint64_t first = 0; first < 600; first += 50) {
+            write_pages(c, file.handle, first, Pages(50, first + 1));
+        }
+        EXPECT_EQ(c.fsync(file.handle, false), 0);
+        EXPECT_EQ(c.close(file.handle), 0);
+    });
+    world.run();
+    EXPECT_GT(world.server.stats().room_waits, 0u);
+    EXPECT_EQ(world.server.stats().room_refused, 0u);
+}
+
 // The pool was thought to have room for as long as it had not reached its capacity, whatever the
 // host had said: nothing was evicted, and every request ended with ENOMEM.
 TEST(CoreRoom, AHostWithLessMemoryThanTheCacheMayHave) {

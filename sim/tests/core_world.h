@@ -58,6 +58,7 @@ struct WorldOptions {
     std::vector<std::uint32_t> trust_groups;  ///< by guest; empty: all of one group
     std::size_t grant_frames = 1024;          ///< the pool's grant table, 512 entries each
     std::size_t pool_pages = 0;      ///< memory of the pool's domain; 0: more than it needs
+    Nanoseconds disk_latency = 0;    ///< of a request; 0: an NVMe disk's
     bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
@@ -86,7 +87,7 @@ class World {
               options_.own_server_domain
                   ? machine.create_domain({.name = "server", .vcpus = 2, .memory_pages = 1024})
                   : dom0),
-          disk(disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32)),
+          disk(disk_config()),
           driver(simulation, disk, DiskQueue::fcfs),
           partition(dom0.host(), driver, 0, volume_blocks),
           volume(volume_blocks),
@@ -178,6 +179,13 @@ class World {
     static constexpr std::size_t ring_mappings = 0;
 
   private:
+    DiskParameters disk_config() const {
+        auto made = disk_parameters(CostModel::defaults(), "nvme", std::uint64_t{1} << 32);
+        if (options_.disk_latency != 0) {
+            made.latency_ns = made.sequential_latency_ns = options_.disk_latency;
+        }
+        return made;
+    }
     MachineConfig machine_config() const {
         MachineConfig config;
         config.cores = 4;
