@@ -19,7 +19,7 @@ done
 # Waits, for a minute at most, until guest N has acknowledged more than M lines.
 past() {
     tries=0
-    while [ "$(rig-guest $1 'cat /tmp/acknowledged 2>/dev/null || echo 0')" -le $2 ]; do
+    while at=$(rig-guest $1 'cat /tmp/acknowledged 2>/dev/null'); [ "${at:-0}" -le $2 ]; do # empty: just being written
         tries=$((tries + 1))
         [ $tries -gt 60 ] && return 1
         sleep 1
