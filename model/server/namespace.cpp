@@ -156,6 +156,16 @@ void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     inode.size_ahead = false;
     keep_size(inode);
     unpin_storage(inode);
+    forget_holders(inode);
+}
+
+/// Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
+void ServerState::forget_holders(Inode& inode) {
+    for (ConnectionIndex i = 0; i < 64; ++i) {
+        if ((inode.holders & bit(i)) != 0 && connections_[i]) unhold(inode, *connections_[i]);
+    }
+    inode.holders = 0;
+    inode.attr_valid = false;
 }
 
 /// What the file is now whose name a predecessor took away.
@@ -194,14 +204,6 @@ void ServerState::name_gone(Connection& by, NodeId parent, std::string_view name
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
     if (gone.links != 0 || inode->openers != 0) node_changed(*inode, &by);
     lost_name(*inode, gone.links);
-    if (gone.links == 0 && inode->openers == 0) {
-        // Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
-        for (ConnectionIndex i = 0; i < 64; ++i) {
-            if ((inode->holders & bit(i)) != 0 && connections_[i]) unhold(*inode, *connections_[i]);
-        }
-        inode->holders = 0;
-        inode->attr_valid = false;
-    }
 }
 
 int ServerState::rmdir(Request& q) {
@@ -222,6 +224,7 @@ int ServerState::rmdir(Request& q) {
             InodeUse inode(*this, index);
             inode->attr_valid = false;
             node_changed(*inode, &q.client);
+            lost_name(*inode, 0);
         }
     }
     return 0;
@@ -284,7 +287,6 @@ int ServerState::rename(Request& q, bool with_flags) {
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     node_changed(*inode, &q.client);
     lost_name(*inode, left);
-    if (left == 0 && inode->openers == 0) inode->attr_valid = false;
     return 0;
 }
 

@@ -127,7 +127,10 @@ void ServerState::stop() {
         stop_gate_->wait();
     }
     for (auto& c : connections_) {
-        if (c != nullptr && c->watch != 0) host_.store().unwatch(c->watch);
+        if (c == nullptr || c->watch == 0) continue;
+        host_.store().unwatch(c->watch);
+        // What the control task had no time to take down; nobody else knows of it any more.
+        if (c->withdrawn) host_.store().remove(protocol::backend_path(c->device));
     }
 }
 

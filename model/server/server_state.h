@@ -166,6 +166,7 @@ class ServerState {
     int create(Request& q);
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
     void lost_name(Inode& inode, std::uint32_t links_left);
+    void forget_holders(Inode& inode);
     void entry_changed(Connection& by, NodeId parent, std::string_view name);
 
     // --- attributes.cpp

@@ -420,6 +420,57 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
     world.simulation.run();
 }
 
+// A client keeps a file that it wrote open at the server; files that died so, or by a rename over
+// them, and directories were held for ever, until replies could not be cached any more.
+TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
+    World world;
+    const auto held = [&](std::size_t guest) {
+        return world.server.client(world.guests[guest]->id()).held_nodes;
+    };
+    std::uint32_t before = 0;
+    bool made = false, removed = false;
+    world.program(0, [&](Client& c) {
+        const auto files = [&](const std::string& what, int count) {
+            for (int i = 0; i < count; ++i) {
+                const auto file = create(c, root_node, Name(what + std::to_string(i)));
+                write_pages(c, file.handle, 0, {1});
+                EXPECT_EQ(c.close(file.handle), 0);
+            }
+        };
+        files("kept", 20);
+        before = held(0);
+        files("unlinked", 20);
+        files("over", 20);
+        for (int i = 0; i < 20; ++i) {
+            EXPECT_TRUE(c.mkdir(root_node, Name("directory" + std::to_string(i)), 0755, {}));
+        }
+        made = true;
+        world.wait_until(0, [&] { return removed; });
+        for (int i = 0; i < 20; ++i) {
+            const std::string number = std::to_string(i);
+            EXPECT_EQ(c.unlink(root_node, Name("unlinked" + number)), 0);
+            EXPECT_EQ(c.rename(root_node, Name("over" + number), root_node, Name("kept" + number), 0), 0);
+            EXPECT_EQ(c.rmdir(root_node, Name("directory" + number)), 0);
+        }
+        // The closes that follow from it are on their way.
+        world.guests[0]->host().clock().sleep(10 * ms);
+        EXPECT_LE(held(0), before);
+        EXPECT_LE(held(1), 2u);
+        EXPECT_EQ(size_of(c, lookup(c, root_node, "kept3"sv)), page_size);
+    });
+    world.program(1, [&](Client& c) {
+        world.wait_until(1, [&] { return made; });
+        for (int i = 0; i < 20; ++i) {
+            const std::string number = std::to_string(i);
+            for (const char* what : {"unlinked", "over", "directory"}) {
+                EXPECT_TRUE(c.getattr(lookup(c, root_node, Name(what + number))));
+            }
+        }
+        removed = true;
+    });
+    world.run();
+}
+
 TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNotice) {
     // As a guest's kernel: it drops a page when the read that fills it is over, not before.
     World* here = nullptr;
