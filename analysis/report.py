@@ -42,19 +42,17 @@ def runs_called(parts):
 def seeds_sentence(name, manifest):
     """What of a figure is random, and how many seeds were run; from the runs themselves."""
     parts = manifest.get("seeds", {}).get(name, {})
-    tried = {part: known["random"] for part, known in parts.items() if known["random"] is not None}
-    random = {part: len(parts[part]["seeds"]) for part in tried if tried[part]}
+    untried = [part for part, known in parts.items() if known["random"] is None]
+    random = {part: len(known["seeds"]) for part, known in parts.items() if known["random"]}
     if not random:
-        return "Nothing here is drawn at random: another seed gave the same results, byte for byte." if tried and len(tried) == len(parts) else ""
-    where = ""
-    if len(random) < len(parts):
-        where = f" in {runs_called(random)}" + (" and nowhere else" if len(tried) == len(parts) else "")
+        return "Nothing here is drawn at random: another seed gave the same results, byte for byte." if parts and not untried else ""
+    where = "" if len(random) == len(parts) else f" in {runs_called(random)}" + ("" if untried else " and nowhere else")
     seeds = min(random.values())
     if seeds == 1:
         more = "; the full scale runs five and draws the interval" if manifest["scale"] != "full" else ""
         return f"Something is drawn at random{where}; one seed was run{more}."
     # Of these nobody knows whether a seed matters.
-    single = [part for part in parts if part not in tried and len(parts[part]["seeds"]) == 1]
+    single = [part for part in untried if len(parts[part]["seeds"]) == 1]
     rest = f"; {runs_called(single)} are of one seed" if single else ""
     return f"Something is drawn at random{where}: shown is the mean of {seeds} seeds with its 95 % interval (Student's t){rest}."
 

@@ -1,8 +1,5 @@
 // A client keeps files open at the server after their last close; the server's storage can have
 // only so many open.
-#include <sys/mman.h>
-
-#include <atomic>
 #include <fstream>
 
 #include "real/tests/local_world.h"
@@ -81,11 +78,7 @@ TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
     constexpr std::size_t both = 2300, limit = 2 * both, all = limit + 100;
     LocalWorld world({.guests = 2, .open_files = limit});
     for (std::size_t i = 0; i < all; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
-    // The guests are processes.
-    void* const memory =
-        mmap(nullptr, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ASSERT_NE(memory, MAP_FAILED);
-    auto& turn = *new (memory) std::atomic<int>(0);
+    auto& turn = world.shared->step[0];
     const auto touch = [](client::Client& client, std::size_t from, std::size_t to) {
         for (std::size_t i = from; i < to; ++i) {
             const auto node = client.lookup(root_node, std::string_view(name_of(i)));
@@ -95,7 +88,7 @@ TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
             EXPECT_EQ(client.close(*handle), 0);
         }
     };
-    const auto wait = [&](local::LocalHost& host, int mine) {
+    const auto wait = [&](local::LocalHost& host, std::uint32_t mine) {
         while (turn != mine) host.clock().sleep(1'000'000);
     };
     world.start_guest(0, config_of_guest(), [&](local::LocalHost& host, client::Client& client) {
@@ -113,7 +106,6 @@ TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
     });
     world.wait_for_guests();
     world.stop_server();
-    munmap(memory, page_size);
 }
 
 /// What programs do have open is the limit, and said: ENFILE, as with any system.

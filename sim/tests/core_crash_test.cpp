@@ -50,16 +50,7 @@ void kill_again_and_again(const Variant& v, std::uint64_t seed) {
     options.event_faults.lost = v.lost_events;
     options.event_faults.doubled = v.lost_events;
     if (v.lost_events > 0) options.client.event_timeout = 2 * ms;
-    if (v.tight) {
-        options.client.mapping_budget = 24;
-        options.client.own_budget = 16;
-        options.client.release_batch = 8;
-        options.client.entry_limit = 16;
-        options.client.node_limit = 24;
-        options.client.slots = 4;
-        options.quota = 64;
-        options.server.cache_pages = 256;
-    }
+    if (v.tight) tighten(options);
     World world(options);
     Checker checker(world, seed, 800);
     checker.start(2);

@@ -449,7 +449,8 @@ TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
         for (int i = 0; i < 20; ++i) {
             const std::string number = std::to_string(i);
             EXPECT_EQ(c.unlink(root_node, Name("unlinked" + number)), 0);
-            EXPECT_EQ(c.rename(root_node, Name("over" + number), root_node, Name("kept" + number), 0), 0);
+            const std::string kept = "kept" + number;
+            EXPECT_EQ(c.rename(root_node, Name("over" + number), root_node, Name(kept), 0), 0);
             EXPECT_EQ(c.rmdir(root_node, Name("directory" + number)), 0);
         }
         // The closes that follow from it are on their way.

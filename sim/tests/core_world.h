@@ -70,6 +70,18 @@ inline WorldOptions one_guest() {
     return options;
 }
 
+/// So little of everything that each limit is met all the time.
+inline void tighten(WorldOptions& options) {
+    options.client.mapping_budget = 24;
+    options.client.own_budget = 16;
+    options.client.release_batch = 8;
+    options.client.entry_limit = 16;
+    options.client.node_limit = 24;
+    options.client.slots = 4;
+    options.quota = 64;
+    options.server.cache_pages = 256;
+}
+
 class World {
   public:
     explicit World(WorldOptions options = {})

@@ -2,7 +2,6 @@
 # is no guest of the other; one that is killed or ended is nothing to the other.
 . /rig/tests/lib.sh
 serve
-first=$daemon
 mkdir -p /srv/other
 echo other >/srv/other/which
 echo root >/srv/export/which
@@ -26,17 +25,12 @@ device = 1
 quota = "2MiB"
 TOML
 serve_other() {
-    xenfsd -c /tmp/other.toml >>/tmp/other.log 2>&1 &
+    xenfsd -c /tmp/other.toml >>/tmp/xenfsd.log 2>&1 &
     other=$!
-    tries=0
-    until xenfsctl --socket /run/xenfs/other.sock status >/tmp/other.status 2>/dev/null &&
-        grep -q guest1 /tmp/other.status && grep -q guest2 /tmp/other.status; do
-        tries=$((tries + 1))
-        [ $tries -gt 150 ] && { failed "the second xenfsd offers its export"; tail -n 5 /tmp/other.log; return 1; }
-        usleep 200000
-    done
 }
-serve_other && mount_guest 1 || exit 1
+serve_other
+mount_guest 1 && mount_guest 2 && await_offer 1 1 && await_offer 2 1 || exit 1
+xenfsctl --socket /run/xenfs/other.sock status >/tmp/other.status
 check "the second daemon offers to both guests and to no pool domain" [ "$(grep -c ' 1 other ' /tmp/other.status)" = 2 ]
 check "guest1 mounts the second export beside the first" \
     rig-guest 1 "mkdir -p /other; xenfs-mount xen /other -o device=1,memory=4,mapping=1,server_timeout=300"
@@ -45,7 +39,7 @@ check "a copy from one to the other" rig-guest 1 "dd if=/mnt/big of=/other/copy 
 check "is in the other's tree" sh -c "head -c 1048576 /srv/export/big | cmp - /srv/other/copy"
 kill -9 $other
 check "the first goes on when the second is killed" rig-guest 1 "echo more >/mnt/more && [ \$(cat /mnt/more) = more ]"
-serve_other || exit 1
+serve_other
 check "and the second's mount goes on with its successor" rig-guest 1 "echo more >/other/more && [ \$(cat /other/more) = more ]"
 rig-guest 1 "umount /other"
 kill $other
@@ -53,6 +47,5 @@ wait $other
 check "the second ends in order" [ $? -eq 0 ]
 check "and leaves nothing of its pool" [ -z "$(xl list | grep xenfs-other)" ]
 check "guest1 still reads the first export" rig-guest 1 "grep big /mnt/stable-sums | (cd /mnt && md5sum -c >/dev/null)"
-mount_guest 2
 rm -f /srv/export/which /srv/export/more
 unserve

@@ -44,9 +44,9 @@ TOML
     xenfsd -c /tmp/xenfsd.toml >>/tmp/xenfsd.log 2>&1 &
     daemon=$!
 }
-# Waits until xenfsd has made its offer to guest N, for 30 s at most.
-await_offer() {
-    node=/local/domain/0/backend/xenfs/$(xl domid guest$1)/0/state
+# Waits until xenfsd has offered DEVICE (0) to guest N, for 30 s at most.
+await_offer() { # N [DEVICE]
+    node=/local/domain/0/backend/xenfs/$(xl domid guest$1)/${2:-0}/state
     tries=0
     until [ "$(xenstore read $node 2>/dev/null)" = 2 ]; do
         tries=$((tries + 1))
