@@ -8,7 +8,7 @@
 #include "bindings/registry.h"
 #include "sim/cli/commands.h"
 #include "sim/costs/cost_model.h"
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 #include "sim/machine/child.h"
 #include "sim/machine/simulation.h"
 #include "sim/run/run.h"

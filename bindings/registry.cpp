@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sim/costs/cost_model.h"
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 #include "workloads/capture/io.h"

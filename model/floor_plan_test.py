@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "bindings": {"bindings", "sim", "workloads", "model"},
 }
 # How settings are read (strict TOML, quantities with units) is one thing for scenarios and for the daemon's configuration.
-MAY_INCLUDE_TOO = {"real": ("sim/settings/",)}
+MAY_INCLUDE_TOO = {"real": ("model/settings/",)}
 # Inside model/: what a part must not know.
 MODEL_MUST_NOT = {
     "host": {"protocol", "pages", "cache", "policies", "server", "client"},

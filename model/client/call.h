@@ -2,7 +2,7 @@
 // One request and its reply, encoded in place in the slot's page.
 
 #include "model/client/connection.h"
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/protocol/message.h"
 
 namespace xenfs::client {

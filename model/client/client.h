@@ -21,7 +21,7 @@
 #include "model/client/config.h"
 #include "model/client/connection.h"
 #include "model/client/entry_cache.h"
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/client/handles.h"
 #include "model/client/nodes.h"
 #include "model/client/page_store.h"

@@ -1,7 +1,7 @@
 #pragma once
 // Between the wire's words and the interface's.
 
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/protocol/fuse.h"
 
 namespace xenfs::client {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/client/hash_index.h"
 
 namespace xenfs::client {

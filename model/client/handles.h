@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/client/nodes.h"
 
 namespace xenfs::client {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/client/vocabulary.h"
 #include "model/client/file_use.h"
 #include "model/client/hash_index.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 // The seam: what a domain asks of the host that it runs on. model/ declares it; sim/ and real/
-// implement it; one conformance suite (sim/conformance/) holds over all of them.
+// implement it; one conformance suite (model/conformance/) holds over all of them.
 
 #include "model/host/events.h"
 #include "model/host/frames.h"

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/protocol/fuse.h"
 #include "model/protocol/notices.h"
 
@@ -200,6 +200,6 @@ TEST(FuseLayout, Opcodes) {
 
 TEST(FuseLayout, NameHashIsTheOneThatClientsKeep) {
     for (const char* name : {"a", "", "Makefile", "a rather longer name than the others.o"}) {
-        EXPECT_EQ(p::name_hash(name), xenfs::client::Name::hash_of(name));
+        EXPECT_EQ(p::name_hash(name), xenfs::files::Name::hash_of(name));
     }
 }

@@ -31,7 +31,7 @@ static_assert(sizeof(Notice) == 64 && offsetof(Notice, sequence) == 8 &&
               offsetof(Notice, name_hash) == 40);
 
 /// The hash of a name in inval_entry: FNV-1a, then a fold and a multiply. Part of the protocol;
-/// clients may keep it with the name (client::Name does).
+/// clients may keep it with the name (files::Name does).
 constexpr std::uint64_t name_hash(std::string_view component) {
     std::uint64_t h = 0xcbf29ce484222325u;
     for (char c : component) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;

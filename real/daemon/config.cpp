@@ -9,7 +9,7 @@
 #include "model/policies/charging/policy.h"
 #include "model/policies/dedup/policy.h"
 #include "model/policies/eviction/registry.h"
-#include "sim/settings/toml_value.h"
+#include "model/settings/toml_value.h"
 
 namespace xenfs::real::daemon {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "model/server/config.h"
-#include "sim/settings/error.h"
+#include "model/settings/error.h"
 
 namespace xenfs::real::daemon {
 

@@ -122,7 +122,7 @@ class Guest {
         return text;
     }
     /// 0 or errno.
-    int write(std::string_view name, std::string text, bool sync = false, client::Owner who = {}) {
+    int write(std::string_view name, std::string text, bool sync = false, files::Owner who = {}) {
         int error = 0;
         run([&] {
             const auto file = client->create(root_node, name, 0644, who,

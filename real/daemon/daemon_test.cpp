@@ -91,8 +91,8 @@ TEST_F(DaemonTest, ReadOnlyGuestsChangeNothing) {
         EXPECT_EQ(fs.unlink(root_node, "file"sv), EROFS);
         EXPECT_EQ(fs.rename(root_node, "file"sv, root_node, "g"sv, 0), EROFS);
         EXPECT_EQ(fs.setxattr(*node, "user.a", "1", 0), EROFS);
-        client::SetAttr change;
-        change.valid = client::SetAttr::size_;
+        files::SetAttr change;
+        change.valid = files::SetAttr::size_;
         EXPECT_EQ(fs.setattr(*node, change).error(), EROFS);
     });
     ASSERT_EQ(writer.write("file", "changed"), 0);

@@ -8,7 +8,7 @@
 
 #include "real/local/broker.h"
 #include "real/local/local_host.h"
-#include "sim/conformance/suite.h"
+#include "model/conformance/suite.h"
 
 namespace xenfs::conformance {
 namespace {

@@ -24,7 +24,7 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "model/protocol/notices.h"
 #include "real/common/monitor.h"

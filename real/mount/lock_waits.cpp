@@ -12,8 +12,8 @@ constexpr Nanoseconds first_pause = 1'000'000, longest_pause = 20'000'000;
 LockWaits::LockWaits(client::Client& client, host::Host& host)
     : client_(client), host_(host), gate_(host.tasks().make_gate()) {}
 
-void LockWaits::wait(fuse_req_t request, NodeId node, client::Handle handle,
-                     const client::FileLock& lock) {
+void LockWaits::wait(fuse_req_t request, NodeId node, files::Handle handle,
+                     const files::FileLock& lock) {
     waiting_.push_back({request, node, handle, lock});
     pause_ = first_pause;
     if (running_) {
@@ -25,8 +25,8 @@ void LockWaits::wait(fuse_req_t request, NodeId node, client::Handle handle,
         "xenfs-locks", [this] { serve(); }, true);
 }
 
-void LockWaits::took(NodeId node, const client::FileLock& lock) {
-    if (!lock.whole_file && lock.type != client::FileLock::Type::unlock) {
+void LockWaits::took(NodeId node, const files::FileLock& lock) {
+    if (!lock.whole_file && lock.type != files::FileLock::Type::unlock) {
         owners_.emplace(node, lock.owner);
     }
 }

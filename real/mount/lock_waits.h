@@ -19,11 +19,11 @@ class LockWaits {
   public:
     LockWaits(client::Client& client, host::Host& host);
     /// The answer goes to the kernel from here: 0, EINTR or the server's error.
-    void wait(fuse_req_t request, NodeId node, client::Handle handle, const client::FileLock& lock);
+    void wait(fuse_req_t request, NodeId node, files::Handle handle, const files::FileLock& lock);
     void unlocked();  ///< something may be free now
 
     /// fcntl locks end with any close by their owner; most files never have one.
-    void took(NodeId node, const client::FileLock& lock);
+    void took(NodeId node, const files::FileLock& lock);
     bool end_of(NodeId node, std::uint64_t owner) { return owners_.erase({node, owner}) != 0; }
 
     void stop();  ///< answers all with EINTR; the task ends
@@ -32,8 +32,8 @@ class LockWaits {
     struct Waiting {
         fuse_req_t request;
         NodeId node;
-        client::Handle handle;
-        client::FileLock lock;
+        files::Handle handle;
+        files::FileLock lock;
     };
     void serve();
 

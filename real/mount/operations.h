@@ -31,9 +31,9 @@ void serve(fuse_req_t request, Body body) {
 // operations_names.cpp
 /// Answers with an inode's entry, which the kernel then knows. `changed`: the answer to a change,
 /// whose attributes the kernel would keep unconditionally.
-int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const client::Name& name,
+int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const files::Name& name,
                  NodeId node, bool changed);
-client::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory);
+files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory);
 void add_name_operations(fuse_lowlevel_ops& table);
 // operations_attributes.cpp
 struct stat stat_of(const host::Attr& attr);

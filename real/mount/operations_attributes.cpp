@@ -44,7 +44,7 @@ void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
 
 void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
-        using client::SetAttr;
+        using files::SetAttr;
         SetAttr change;
         const auto take = [&](int fuse_field, SetAttr::Field field) {
             if ((which & fuse_field) != 0) change.valid |= field;

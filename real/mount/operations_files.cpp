@@ -11,11 +11,11 @@
 namespace xenfs::real::mount {
 namespace {
 
-using client::Handle;
+using files::Handle;
 using host::Piece;
 
-client::OpenFlags flags_of(int flags) {
-    client::OpenFlags open;
+files::OpenFlags flags_of(int flags) {
+    files::OpenFlags open;
     open.read = (flags & O_ACCMODE) != O_WRONLY;
     open.write = (flags & O_ACCMODE) != O_RDONLY;
     open.append = (flags & O_APPEND) != 0;
@@ -47,7 +47,7 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
     bool cached = keep == KernelPages::all;
     if (keep == KernelPages::text && reads_only) {
         const auto attr = mount.client().getattr(node);
-        cached = attr && attr->type == client::FileType::regular &&
+        cached = attr && attr->type == files::FileType::regular &&
                  attr->size >= sizeof(Elf64_Ehdr) && is_text(mount, info->fh);
     }
     info->direct_io = !cached;
@@ -56,7 +56,7 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
 
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
-        const client::OpenFlags flags = flags_of(info->flags);
+        const files::OpenFlags flags = flags_of(info->flags);
         const auto handle = mount.client().open(node, flags);
         if (!handle) return handle.error();
         info->fh = *handle;
@@ -73,8 +73,8 @@ void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
 void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode,
             fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
-        const client::Name name(text);
-        const client::Owner who = owner_in(request, mount, parent, nullptr);
+        const files::Name name(text);
+        const files::Owner who = owner_in(request, mount, parent, nullptr);
         const auto opened =
             mount.client().create(parent, name, mode & 07777, who, flags_of(info->flags));
         if (!opened) return opened.error();

@@ -8,7 +8,7 @@
 namespace xenfs::real::mount {
 namespace {
 
-using client::FileLock;
+using files::FileLock;
 
 FileLock::Type type_of(short type) {
     return type == F_RDLCK   ? FileLock::Type::shared
@@ -26,7 +26,7 @@ FileLock lock_of(const struct flock& asked, std::uint64_t owner) {
     return lock;
 }
 
-void set(fuse_req_t request, NodeId node, client::Handle handle, const FileLock& lock, bool wait) {
+void set(fuse_req_t request, NodeId node, files::Handle handle, const FileLock& lock, bool wait) {
     serve(request, [&](Mount& mount) -> int {
         const int error = mount.client().set_lock(handle, lock, false);
         if (error == 0) {

@@ -10,7 +10,7 @@
 namespace xenfs::real::mount {
 namespace {
 
-using client::Name;
+using files::Name;
 
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* text) {
     serve(request, [&](Mount& mount) -> int {
@@ -57,7 +57,7 @@ void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forge
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode) {
     serve(request, [&](Mount& mount) -> int {
         const Name name(text);
-        const client::Owner who = owner_in(request, mount, parent, &mode);
+        const files::Owner who = owner_in(request, mount, parent, &mode);
         const auto node = mount.client().mkdir(parent, name, mode & 07777, who);
         if (!node) return node.error();
         return answer_entry(request, mount, parent, name, *node, true);
@@ -67,7 +67,7 @@ void mkdir(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode)
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode, dev_t device) {
     serve(request, [&](Mount& mount) -> int {
         const Name name(text);
-        const client::Owner who = owner_in(request, mount, parent, nullptr);
+        const files::Owner who = owner_in(request, mount, parent, nullptr);
         const auto node =
             mount.client().mknod(parent, name, client::type_of_mode(mode), mode & 07777,
                                  static_cast<std::uint32_t>(device), who);
@@ -79,7 +79,7 @@ void mknod(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode,
 void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* text) {
     serve(request, [&](Mount& mount) -> int {
         const Name name(text);
-        const client::Owner who = owner_in(request, mount, parent, nullptr);
+        const files::Owner who = owner_in(request, mount, parent, nullptr);
         const auto node = mount.client().symlink(parent, name, target, who);
         if (!node) return node.error();
         return answer_entry(request, mount, parent, name, *node, true);
@@ -168,7 +168,7 @@ void readdir(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t o
             directory, offset == behind_parent ? 0 : static_cast<std::uint64_t>(offset),
             std::max<std::size_t>(buffer.room() / common_entry, 1));
         if (!entries) return entries.error();
-        for (const client::DirEntry& entry : *entries) {
+        for (const files::DirEntry& entry : *entries) {
             if (entry.name == "." || entry.name == "..") continue;
             if (!buffer.add(entry.name.c_str(), entry.node, client::mode_of_type(entry.type),
                             static_cast<off_t>(entry.next))) {
@@ -193,15 +193,15 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
     }
     entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
     // Before the answer: a notice that comes right behind it must find the inode in our books.
-    mount.kernel().told_of(node, attr->type == client::FileType::directory);
+    mount.kernel().told_of(node, attr->type == files::FileType::directory);
     if (fuse_reply_entry(request, &entry) != 0) mount.kernel().forgot(node, 1);
     return answered;
 }
 
 /// Whose a new file is: the asker's, but in a set-group-ID directory the directory's group.
-client::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory) {
+files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory) {
     const fuse_ctx* const asker = fuse_req_ctx(request);
-    client::Owner who{asker->uid, asker->gid};
+    files::Owner who{asker->uid, asker->gid};
     const auto directory = mount.client().getattr(parent);
     if (directory && (directory->mode & S_ISGID) != 0) {
         who.gid = directory->gid;

@@ -70,7 +70,7 @@ int Shares::listen() {
     return 0;
 }
 
-int Shares::pass(client::Handle handle, channel::Pass& out) {
+int Shares::pass(files::Handle handle, channel::Pass& out) {
     bool read = false, write = false;
     const NodeId node = client_.opened_as(handle, read, write);
     if (node == 0) return EBADF;
@@ -224,7 +224,7 @@ int Shares::open(Connection& connection, std::uint64_t ticket, bool write, std::
     if (connection.regions.size() >= channel::most_regions) return EMFILE;
     ++found->second.regions;
     const Ticket known = found->second;
-    client::OpenFlags flags;
+    files::OpenFlags flags;
     flags.write = write;
     const auto handle = client_.open(known.node, flags);
     if (!handle) {

@@ -36,7 +36,7 @@ class Shares {
 
     // In the guest's monitor.
     /// For the file behind `handle`. 0 or errno. Opens the socket at the first one.
-    int pass(client::Handle handle, channel::Pass& out);
+    int pass(files::Handle handle, channel::Pass& out);
     void on_notice(const protocol::Notice& notice);
     /// This guest wrote to the file, or changed its size.
     void on_own_change(NodeId node, bool resized);
@@ -56,7 +56,7 @@ class Shares {
     struct Region {
         std::uint64_t ticket = 0;
         NodeId node = 0;
-        client::Handle handle = 0;
+        files::Handle handle = 0;
         bool write = false;
         std::map<std::uint64_t, host::Page> pages;  ///< on loan, by page of the file
         std::vector<host::Page> superseded;         ///< on loan, till the region ends

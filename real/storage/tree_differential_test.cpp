@@ -2,12 +2,12 @@
 // compared, with few descriptors, so that files are closed and found again all the time, and with
 // servers that end and begin again.
 #include "real/storage/test_tree.h"
-#include "sim/storage/naive_tree.h"
+#include "model/conformance/naive_tree.h"
 
 namespace xenfs::real::storage {
 namespace {
 
-using sim::NaiveTree;
+using conformance::NaiveTree;
 
 class Twins {
   public:

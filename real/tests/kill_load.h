@@ -67,7 +67,7 @@ class Load {
     void end() { EXPECT_EQ(client_.close(common_), 0); }
 
   private:
-    static client::OpenFlags read_write() { return {.read = true, .write = true}; }
+    static files::OpenFlags read_write() { return {.read = true, .write = true}; }
     std::string name() const { return "task" + std::to_string(number_); }
     std::uint64_t below(std::uint64_t n) { return random_() % n; }
     std::string some_name() { return "f" + std::to_string(below(12)); }
@@ -76,7 +76,7 @@ class Load {
         for (char& c : made) c = static_cast<char>('a' + random_() % 26);
         return made;
     }
-    static std::string all_of(client::Client& by, client::Handle handle, std::size_t expected) {
+    static std::string all_of(client::Client& by, files::Handle handle, std::size_t expected) {
         std::string got(expected + 10, '?');
         const auto length =
             by.read(handle, 0, {reinterpret_cast<std::byte*>(got.data()), nullptr, got.size()});
@@ -84,7 +84,7 @@ class Load {
         got.resize(*length);
         return got;
     }
-    void store(client::Handle handle, std::string& content, std::size_t offset,
+    void store(files::Handle handle, std::string& content, std::size_t offset,
                const std::string& data) {
         std::string copy = data;
         const auto wrote = client_.write(
@@ -94,7 +94,7 @@ class Load {
         if (content.size() < offset + data.size()) content.resize(offset + data.size(), '\0');
         content.replace(offset, data.size(), data);
     }
-    client::Handle open(const std::string& file) {
+    files::Handle open(const std::string& file) {
         const auto node = client_.lookup(directory_, std::string_view(file));
         EXPECT_TRUE(node) << "lookup " << file << ": errno " << node.error();
         const auto handle = client_.open(*node, read_write());
@@ -109,7 +109,7 @@ class Load {
     void write() {
         const auto file = some_file();
         if (file == files_.end()) return make();
-        const client::Handle handle = open(file->first);
+        const files::Handle handle = open(file->first);
         const std::size_t offset = below(2) == 0 ? below(16) * page_size : below(60'000);
         store(handle, file->second, offset, bytes(1 + below(20'000)));
         EXPECT_EQ(client_.close(handle), 0);
@@ -131,7 +131,7 @@ class Load {
     void read_back() {
         const auto file = some_file();
         if (file == files_.end()) return;
-        const client::Handle handle = open(file->first);
+        const files::Handle handle = open(file->first);
         EXPECT_EQ(all_of(client_, handle, file->second.size()), file->second) << file->first;
         EXPECT_EQ(client_.close(handle), 0);
     }
@@ -163,8 +163,8 @@ class Load {
         if (file == files_.end()) return;
         const auto node = client_.lookup(directory_, std::string_view(file->first));
         ASSERT_TRUE(node);
-        client::SetAttr change;
-        change.valid = client::SetAttr::size_;
+        files::SetAttr change;
+        change.valid = files::SetAttr::size_;
         change.value.size = below(3) == 0 ? 0 : below(50'000);
         const auto done = client_.setattr(*node, change);
         ASSERT_TRUE(done) << "truncate: errno " << done.error();
@@ -174,7 +174,7 @@ class Load {
     void fsync() {
         const auto file = some_file();
         if (file == files_.end()) return;
-        const client::Handle handle = open(file->first);
+        const files::Handle handle = open(file->first);
         EXPECT_EQ(client_.fsync(handle, below(2) == 0), 0);
         EXPECT_EQ(client_.close(handle), 0);
     }
@@ -242,7 +242,7 @@ class Load {
     const std::size_t number_, tasks_;
     std::mt19937_64 random_;
     NodeId directory_ = 0;
-    client::Handle common_ = 0;
+    files::Handle common_ = 0;
     std::uint64_t count_ = 0;
     std::vector<std::uint64_t> seen_;
     std::map<std::string, std::string> files_;

@@ -113,7 +113,7 @@ TEST(OpenFiles, WhatIsInUseIsTheLimit) {
     LocalWorld world({.guests = 1, .open_files = open_files});
     for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
     world.start_guest(0, config_of_guest(), [&](local::LocalHost&, client::Client& client) {
-        std::vector<client::Handle> handles;
+        std::vector<files::Handle> handles;
         int error = 0;
         for (std::size_t i = 0; i < many && error == 0; ++i) {
             const auto node = client.lookup(root_node, std::string_view(name_of(i)));
@@ -125,7 +125,7 @@ TEST(OpenFiles, WhatIsInUseIsTheLimit) {
         EXPECT_EQ(error, ENFILE);
         EXPECT_GE(handles.size(), open_files / 2);
         EXPECT_LE(handles.size(), open_files);
-        for (const client::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
+        for (const files::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
         const auto again = client.lookup(root_node, std::string_view(name_of(many - 1)));
         ASSERT_TRUE(again);
         const auto handle = client.open(*again, {});

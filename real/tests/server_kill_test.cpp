@@ -91,7 +91,7 @@ TEST(ServerKill, WhatOthersChangedMeanwhileIsReadAnew) {
     config.event_timeout = 20'000'000;
     config.mount_timeout = 60'000'000'000;
     world.start_guest(0, config, [&](local::LocalHost& host, client::Client& client) {
-        client::Handle handles[2];
+        files::Handle handles[2];
         for (int file = 0; file < 2; ++file) {
             const auto node = client.lookup(root_node, std::string_view(file ? "changed" : "same"));
             ASSERT_TRUE(node);
@@ -119,7 +119,7 @@ TEST(ServerKill, WhatOthersChangedMeanwhileIsReadAnew) {
         }
         EXPECT_EQ(seen, std::string(data.size(), 'b'));
         EXPECT_EQ(read(0), std::string(data.size(), 's'));
-        for (const client::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
+        for (const files::Handle handle : handles) EXPECT_EQ(client.close(handle), 0);
     });
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 1; }));
     const std::uint32_t life = shared.life;

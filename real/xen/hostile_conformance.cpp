@@ -8,7 +8,7 @@
 #include <string>
 
 #include "real/xen/guest_host.h"
-#include "sim/conformance/hostile_client.h"
+#include "model/conformance/hostile_client.h"
 
 namespace xenfs::conformance {
 namespace {

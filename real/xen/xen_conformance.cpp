@@ -8,7 +8,7 @@
 
 #include "real/xen/guest_host.h"
 #include "real/xen/server_host.h"
-#include "sim/conformance/suite.h"
+#include "model/conformance/suite.h"
 
 namespace xenfs::conformance {
 namespace {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/policies/transfer/policy.h"
 #include "sim/arms/counters.h"
 #include "sim/machine/machine.h"
@@ -74,7 +74,7 @@ class Arm {
 
     /// Mounts for a guest: called once for each, by one of its tasks; may block. The file system
     /// belongs to the arm. std::invalid_argument, one sentence, where it cannot be.
-    virtual client::FileSystem& attach(Domain& guest) = 0;
+    virtual files::FileSystem& attach(Domain& guest) = 0;
 
     /// What happened in the server or on the disk, and for one guest.
     virtual Counters counters() const = 0;

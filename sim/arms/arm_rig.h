@@ -40,7 +40,7 @@ struct ArmRig {
     }
 
     /// A task of guest i that mounts and then works.
-    void in_guest(std::size_t i, std::function<void(client::FileSystem&)> work) {
+    void in_guest(std::size_t i, std::function<void(files::FileSystem&)> work) {
         Domain& guest = *guests[i];
         guest.spawn("program",
                     [this, &guest, work = std::move(work)] { work(arm->attach(guest)); });

@@ -11,7 +11,7 @@ constexpr std::size_t pages = 16384;
 constexpr std::size_t rounds = 2'000'000;
 
 /// Each measurement is a simulation in a process of its own; `work` returns real seconds.
-double in_guest(const char* arm, double (*work)(client::FileSystem&)) {
+double in_guest(const char* arm, double (*work)(files::FileSystem&)) {
     const std::string text = run_in_child([&] {
         ArmRig::Options options;
         options.arm = arm;
@@ -23,7 +23,7 @@ double in_guest(const char* arm, double (*work)(client::FileSystem&)) {
         };
         ArmRig rig(options);
         double seconds = 0;
-        rig.in_guest(0, [&](client::FileSystem& fs) { seconds = work(fs); });
+        rig.in_guest(0, [&](files::FileSystem& fs) { seconds = work(fs); });
         rig.simulation.run();
         return std::to_string(seconds);
     });
@@ -39,7 +39,7 @@ double seconds_of(const std::function<void()>& work) {
            static_cast<double>(end.tv_nsec - start.tv_nsec) * 1e-9;
 }
 
-double read_hits(client::FileSystem& fs) {
+double read_hits(files::FileSystem& fs) {
     const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), {});
     const auto read = [&](std::size_t page) {
         Fingerprint content = 0;
@@ -56,11 +56,11 @@ double read_hits(client::FileSystem& fs) {
     });
 }
 
-double name_hits(client::FileSystem& fs) {
+double name_hits(files::FileSystem& fs) {
     const NodeId directory = *fs.lookup(root_node, std::string_view("d"));
     std::vector<std::string> texts;
     for (int i = 0; i < 2000; ++i) texts.push_back("name" + std::to_string(i));  // half are absent
-    std::vector<client::Name> names;
+    std::vector<files::Name> names;
     for (const std::string& text : texts) names.emplace_back(std::string_view(text));
     const auto look = [&](std::size_t i) {
         benchmark::DoNotOptimize(fs.lookup(directory, names[i]));
@@ -71,7 +71,7 @@ double name_hits(client::FileSystem& fs) {
     });
 }
 
-void measure(benchmark::State& state, const char* arm, double (*work)(client::FileSystem&)) {
+void measure(benchmark::State& state, const char* arm, double (*work)(files::FileSystem&)) {
     for (auto _ : state) state.SetIterationTime(in_guest(arm, work));
     state.SetItemsProcessed(static_cast<std::int64_t>(rounds) * state.iterations());
 }

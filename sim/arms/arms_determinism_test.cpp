@@ -19,15 +19,15 @@ std::string run_once(const std::string& arm, std::uint64_t seed) {
         options.seed = seed;
         ArmRig rig(options);
         for (std::size_t i = 0; i < 2; ++i) {
-            rig.in_guest(i, [&rig, i](client::FileSystem& fs) {
+            rig.in_guest(i, [&rig, i](files::FileSystem& fs) {
                 std::mt19937_64 random(rig.simulation.stream_seed("guest/" + std::to_string(i)));
-                client::OpenFlags flags;
+                files::OpenFlags flags;
                 flags.write = true;
                 std::vector<Fingerprint> content(20);
                 for (int step = 0; step < 500; ++step) {
                     const std::string text =
                         "g" + std::to_string(i) + "f" + std::to_string(random() % 10);
-                    const client::Name name{std::string_view(text)};
+                    const files::Name name{std::string_view(text)};
                     const auto opened = fs.create(root_node, name, 0644, {}, flags);
                     if (!opened) continue;
                     for (Fingerprint& page : content) page = 1 + random() % 100;

@@ -119,16 +119,16 @@ int BlockFs::sync() {
     return storage_.sync_all();
 }
 
-int BlockFs::set_lock(NodeId node, const client::FileLock& lock, bool wait) {
+int BlockFs::set_lock(NodeId node, const files::FileLock& lock, bool wait) {
     while (!locks_.set(node, lock)) {
         if (!wait) return EAGAIN;
         unlocked_->wait();
     }
-    if (lock.type != client::FileLock::Type::exclusive) unlocked_->wake_all();
+    if (lock.type != files::FileLock::Type::exclusive) unlocked_->wake_all();
     return 0;
 }
 
-Result<client::FileLock> BlockFs::get_lock(NodeId node, const client::FileLock& lock) {
+Result<files::FileLock> BlockFs::get_lock(NodeId node, const files::FileLock& lock) {
     return locks_.conflict(node, lock);
 }
 

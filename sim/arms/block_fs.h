@@ -46,8 +46,8 @@ class BlockFs final : public FsDriver {
     Result<std::uint64_t> revalidate(NodeId node) override;
     int commit(NodeId node, bool data_only) override;
     int sync() override;
-    int set_lock(NodeId node, const client::FileLock& lock, bool wait) override;
-    Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) override;
+    int set_lock(NodeId node, const files::FileLock& lock, bool wait) override;
+    Result<files::FileLock> get_lock(NodeId node, const files::FileLock& lock) override;
     void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) override;
     void drop_caches() override;
     Counters counters() const override;

@@ -26,7 +26,7 @@ class ClusterArm final : public Arm {
         });
     }
 
-    client::FileSystem& attach(Domain& guest) override {
+    files::FileSystem& attach(Domain& guest) override {
         auto& place = guests_[guest.id()];
         place = std::make_unique<Guest>(*this, guest);
         return place->vfs;

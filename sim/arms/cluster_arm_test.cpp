@@ -9,7 +9,7 @@
 namespace xenfs::sim {
 namespace {
 
-using client::OpenFlags;
+using files::OpenFlags;
 constexpr Nanoseconds second = 1'000'000'000;
 
 OpenFlags for_writing() {
@@ -24,16 +24,16 @@ void one_file(TreeBuilder& tree) {
     tree.file("/f", content.size() * page_size, content);
 }
 
-client::Handle open_f(client::FileSystem& fs, OpenFlags flags = {}) {
+files::Handle open_f(files::FileSystem& fs, OpenFlags flags = {}) {
     return *fs.open(*fs.lookup(root_node, std::string_view("f")), flags);
 }
 
 TEST(ClusterArm, RandomOperationsAgreeWithTheReference) {
     const std::uint64_t seed = test_seed();
     ArmRig rig({.arm = "cluster", .guests = 3, .guest_pages = 640, .seed = seed});
-    rig.in_guest(1, [](client::FileSystem&) {});  // members, and masters of two locks in three
-    rig.in_guest(2, [](client::FileSystem&) {});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [](files::FileSystem&) {});  // members, and masters of two locks in three
+    rig.in_guest(2, [](files::FileSystem&) {});
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);
@@ -45,13 +45,13 @@ TEST(ClusterArm, RandomOperationsAgreeWithTheReference) {
 
 TEST(ClusterArm, AWriteIsReadElsewhereAtOnceAndComesFromTheDisk) {
     ArmRig rig({.arm = "cluster", .guests = 2, .fill = one_file});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs, for_writing());
         rig.guests[0]->host().clock().sleep(second);
         Fingerprint page = 4711;
         ASSERT_TRUE(fs.write(handle, 0, {nullptr, &page, page_size}));
     });
-    rig.in_guest(1, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs);
         Fingerprint page = 0;
         ASSERT_TRUE(fs.read(handle, 0, {nullptr, &page, page_size}));
@@ -71,7 +71,7 @@ TEST(ClusterArm, AloneALockIsAskedForOnceAndEachGuestHasItsOwnPages) {
     ArmRig rig({.arm = "cluster", .guests = 2, .fill = one_file});
     std::uint64_t requests = 0;
     for (std::size_t i = 0; i < 2; ++i) {
-        rig.in_guest(i, [&, i](client::FileSystem& fs) {
+        rig.in_guest(i, [&, i](files::FileSystem& fs) {
             const auto handle = open_f(fs);
             for (int pass = 0; pass < 5; ++pass) {
                 ASSERT_TRUE(fs.read(handle, 0, {nullptr, nullptr, 64 * page_size}));
@@ -99,7 +99,7 @@ TEST(ClusterArm, ManyGuestsOnTheSameFilesAgree) {
     std::vector<File> files(4);
     std::uint64_t compared = 0;
     for (std::size_t g = 0; g < 4; ++g) {
-        rig.in_guest(g, [&, g](client::FileSystem& fs) {
+        rig.in_guest(g, [&, g](files::FileSystem& fs) {
             std::mt19937_64 random(seed + g);
             for (int step = 0; step < 400; ++step) {
                 const std::size_t which = random() % files.size();

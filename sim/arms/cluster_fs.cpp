@@ -158,8 +158,8 @@ Result<std::uint64_t> ClusterFs::begin(NodeId node, bool write) {
 }
 
 /// Owners of different guests are different: the guest's number is mixed in.
-int ClusterFs::set_lock(NodeId node, const client::FileLock& lock, bool wait) {
-    client::FileLock wanted = lock;
+int ClusterFs::set_lock(NodeId node, const files::FileLock& lock, bool wait) {
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
     for (;;) {
         locks_.round_trip(self_, node);
@@ -169,11 +169,11 @@ int ClusterFs::set_lock(NodeId node, const client::FileLock& lock, bool wait) {
     }
 }
 
-Result<client::FileLock> ClusterFs::get_lock(NodeId node, const client::FileLock& lock) {
-    client::FileLock wanted = lock;
+Result<files::FileLock> ClusterFs::get_lock(NodeId node, const files::FileLock& lock) {
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
     locks_.round_trip(self_, node);
-    client::FileLock found = range_locks_.table.conflict(node, wanted);
+    files::FileLock found = range_locks_.table.conflict(node, wanted);
     found.owner ^= std::uint64_t{guest_.id()} << 48;
     return found;
 }

@@ -49,8 +49,8 @@ class ClusterFs final : public FsDriver, private LockHolder {
     Result<std::uint64_t> revalidate(NodeId node) override { return fs_.revalidate(node); }
     int commit(NodeId node, bool data_only) override { return fs_.commit(node, data_only); }
     int sync() override { return fs_.sync(); }
-    int set_lock(NodeId node, const client::FileLock& lock, bool wait) override;
-    Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) override;
+    int set_lock(NodeId node, const files::FileLock& lock, bool wait) override;
+    Result<files::FileLock> get_lock(NodeId node, const files::FileLock& lock) override;
     void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) override;
     void drop_caches() override { fs_.drop_caches(); }
     Counters counters() const override;

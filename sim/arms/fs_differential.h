@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "workloads/process/memory_file_system.h"
 
 namespace xenfs::sim {
@@ -30,7 +30,7 @@ inline std::uint64_t test_seed() {
 /// of any content, and parts of pages that have the written content already or none.
 class FsDifferential {
   public:
-    FsDifferential(client::FileSystem& tested, client::FileSystem& reference, std::uint64_t seed,
+    FsDifferential(files::FileSystem& tested, files::FileSystem& reference, std::uint64_t seed,
                    std::function<void(Nanoseconds)> sleep)
         : tested_(tested), reference_(reference), sleep_(std::move(sleep)), random_(seed) {
         directories_.push_back({root_node, root_node});
@@ -52,7 +52,7 @@ class FsDifferential {
         NodeId tested = 0, reference = 0;
     };
     struct Open {
-        client::Handle tested = 0, reference = 0;
+        files::Handle tested = 0, reference = 0;
         Pair node;
         std::uint64_t mapped_first = 0;
         std::size_t mapped_count = 0;
@@ -60,7 +60,7 @@ class FsDifferential {
     };
 
     std::uint64_t pick(std::uint64_t below) { return random_() % below; }
-    client::Name name() {
+    files::Name name() {
         static const char* const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
         return std::string_view(names[pick(8)]);
     }
@@ -115,8 +115,8 @@ class FsDifferential {
     void create() {
         if (open_.size() > 12) return close(pick(open_.size()));
         const Pair parent = directory();
-        const client::Name child = name();
-        client::OpenFlags flags;
+        const files::Name child = name();
+        files::OpenFlags flags;
         flags.write = true;
         flags.exclusive = pick(4) == 0;
         flags.truncate = pick(4) == 0;
@@ -134,7 +134,7 @@ class FsDifferential {
     }
     void make_directory() {
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         const auto a = tested_.mkdir(parent.tested, child, 0755, {});
         const auto b = reference_.mkdir(parent.reference, child, 0755, {});
         check_errors(a.error(), b.error());
@@ -142,13 +142,13 @@ class FsDifferential {
     }
     void unlink() {
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         check_errors(tested_.unlink(parent.tested, child),
                      reference_.unlink(parent.reference, child));
     }
     void remove_directory() {
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         const auto gone = tested_.lookup(parent.tested, child);
         if (gone && holds_silly_names(*gone)) return;
         const int a = tested_.rmdir(parent.tested, child);
@@ -157,7 +157,7 @@ class FsDifferential {
     }
     void rename() {
         const Pair from = directory(), to = directory();
-        const client::Name old_name = name(), new_name = name();
+        const files::Name old_name = name(), new_name = name();
         const auto flags = static_cast<std::uint32_t>(pick(6) == 0 ? pick(3) : 0);
         const auto target = tested_.lookup(to.tested, new_name);
         if (target && holds_silly_names(*target)) return;
@@ -175,7 +175,7 @@ class FsDifferential {
         if (files_.empty()) return;
         const Pair file = files_[pick(files_.size())];
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         // A file that has lost its last name: how that is said depends on who still knows it.
         const auto attr = reference_.getattr(file.reference);
         if (!attr || attr->links == 0) return;
@@ -184,7 +184,7 @@ class FsDifferential {
     }
     void symlink() {
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         const auto a = tested_.symlink(parent.tested, child, "target", {});
         const auto b = reference_.symlink(parent.reference, child, "target", {});
         check_errors(a.error(), b.error());
@@ -193,7 +193,7 @@ class FsDifferential {
     }
     void lookup() {
         const Pair parent = directory();
-        const client::Name child = name();
+        const files::Name child = name();
         const auto a = tested_.lookup(parent.tested, child);
         const auto b = reference_.lookup(parent.reference, child);
         check_errors(a.error(), b.error());
@@ -237,7 +237,7 @@ class FsDifferential {
             }
         }
     }
-    int list_into(client::FileSystem& fs, NodeId directory, std::set<std::string>& names) {
+    int list_into(files::FileSystem& fs, NodeId directory, std::set<std::string>& names) {
         std::uint64_t offset = 0;
         for (;;) {
             const auto entries = fs.readdir(directory, offset, 1 + pick(5));
@@ -257,7 +257,7 @@ class FsDifferential {
         const Pair file = files_[pick(files_.size())];
         const auto attr = reference_.getattr(file.reference);
         if (!attr || attr->links == 0) return;
-        client::OpenFlags flags;
+        files::OpenFlags flags;
         flags.write = pick(2) == 0;
         flags.append = pick(6) == 0;
         flags.direct = pick(8) == 0;
@@ -303,7 +303,7 @@ class FsDifferential {
             Fingerprint old = zero_fingerprint;
             const std::uint64_t last = first + pages - 1;
             if (last * page_size < attr->size) {
-                client::OpenFlags flags;
+                files::OpenFlags flags;
                 const auto handle = reference_.open(file.node.reference, flags);
                 if (!handle) return;
                 (void)reference_.read(*handle, last * page_size, {nullptr, &old, page_size});
@@ -340,7 +340,7 @@ class FsDifferential {
         const std::uint64_t first = pick(20);
         const std::size_t count = 1 + pick(20);
         std::vector<Fingerprint> a(count), b(count);
-        const auto kind = pick(2) == 0 ? client::MapKind::text : client::MapKind::private_data;
+        const auto kind = pick(2) == 0 ? files::MapKind::text : files::MapKind::private_data;
         const int error = tested_.map_pages(file.tested, first, count, kind, false, a);
         // Which error stands for SIGBUS is the file system's choice.
         EXPECT_EQ(error != 0,
@@ -354,7 +354,7 @@ class FsDifferential {
     }
     void unmap(Open& file) {
         if (file.mapped_count == 0) return;
-        const client::MapKind kind = kinds_[file.tested];
+        const files::MapKind kind = kinds_[file.tested];
         check_errors(
             tested_.unmap_pages(file.tested, file.mapped_first, file.mapped_count, kind),
             reference_.unmap_pages(file.reference, file.mapped_first, file.mapped_count, kind));
@@ -401,13 +401,13 @@ class FsDifferential {
         }
     }
 
-    client::FileSystem& tested_;
-    client::FileSystem& reference_;
+    files::FileSystem& tested_;
+    files::FileSystem& reference_;
     std::function<void(Nanoseconds)> sleep_;
     std::mt19937_64 random_;
     std::vector<Pair> directories_, files_;
     std::vector<Open> open_;
-    std::map<client::Handle, client::MapKind> kinds_;
+    std::map<files::Handle, files::MapKind> kinds_;
     int step_ = 0;
 };
 

@@ -1,19 +1,19 @@
 #pragma once
 // A file system below a guest's VFS: what differs between a disk of one's own and a server.
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "sim/arms/counters.h"
 #include "sim/arms/page_source.h"
 
 namespace xenfs::sim {
 
-using client::Attr;
-using client::DirEntry;
-using client::FileType;
-using client::Name;
-using client::Owner;
-using client::SetAttr;
-using client::StatFs;
+using files::Attr;
+using files::DirEntry;
+using files::FileType;
+using files::Name;
+using files::Owner;
+using files::SetAttr;
+using files::StatFs;
 
 /// What a guest's kernel keeps of the files' data.
 enum class DataCaching : std::uint8_t {
@@ -70,8 +70,8 @@ class FsDriver : public PageSource {
     /// needs.
     virtual int commit(NodeId node, bool data_only) = 0;
     virtual int sync() = 0;
-    virtual int set_lock(NodeId node, const client::FileLock& lock, bool wait) = 0;
-    virtual Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) = 0;
+    virtual int set_lock(NodeId node, const files::FileLock& lock, bool wait) = 0;
+    virtual Result<files::FileLock> get_lock(NodeId node, const files::FileLock& lock) = 0;
     virtual void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) = 0;
 
     // Data that does not go through the page cache; see DataCaching
@@ -87,7 +87,7 @@ class FsDriver : public PageSource {
         return ENODEV;
     }
     /// 0, or why this kind of mapping cannot be.
-    virtual int may_map(client::MapKind) const { return 0; }
+    virtual int may_map(files::MapKind) const { return 0; }
     /// May the VFS remember that a name is not there?
     virtual bool keeps_absent_names() const { return true; }
 

@@ -5,7 +5,7 @@
 namespace xenfs::sim {
 namespace {
 
-using client::FileLock;
+using files::FileLock;
 
 /// First byte behind the lock; length 0 reaches to the end and beyond.
 std::uint64_t end_of(const FileLock& lock) {

@@ -4,14 +4,14 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 
 namespace xenfs::sim {
 
 /// Locks of any number of files, of one kernel or one server. Waiting is the caller's business.
 class LockTable {
   public:
-    using FileLock = client::FileLock;
+    using FileLock = files::FileLock;
 
     /// Takes, changes or drops; false: another owner's lock is in the way, nothing was changed.
     bool set(NodeId node, const FileLock& lock);

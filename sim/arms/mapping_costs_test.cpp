@@ -24,12 +24,12 @@ Costs costs_in(const std::string& arm, host::CoreCosts& core) {
     };
     ArmRig rig(options);
     Costs costs;
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         host::Clock& clock = rig.guests[0]->host().clock();
         core = rig.guests[0]->host().core_costs();
         const auto node = fs.lookup(root_node, std::string_view("f"));
         ASSERT_TRUE(node);
-        client::OpenFlags flags;
+        files::OpenFlags flags;
         flags.write = true;
         const auto handle = fs.open(*node, flags);
         ASSERT_TRUE(handle);
@@ -40,20 +40,20 @@ Costs costs_in(const std::string& arm, host::CoreCosts& core) {
             clock.flush();
             return clock.now() - start;
         };
-        const auto map = [&](client::MapKind kind, bool write) {
+        const auto map = [&](files::MapKind kind, bool write) {
             EXPECT_EQ(fs.map_pages(*handle, 0, pages, kind, write, {}), 0);
         };
-        const auto unmap = [&](client::MapKind kind) {
+        const auto unmap = [&](files::MapKind kind) {
             EXPECT_EQ(fs.unmap_pages(*handle, 0, pages, kind), 0);
         };
         // The first map brings the pages, the second finds them mapped and in place.
-        map(client::MapKind::text, false);
-        costs.text = time_of([&] { map(client::MapKind::text, false); });
-        costs.unmap = time_of([&] { unmap(client::MapKind::text); });
-        unmap(client::MapKind::text);
-        map(client::MapKind::shared, true);
-        costs.shared_write = time_of([&] { map(client::MapKind::shared, true); });
-        costs.beyond = fs.map_pages(*handle, pages - 1, 2, client::MapKind::text, false, {});
+        map(files::MapKind::text, false);
+        costs.text = time_of([&] { map(files::MapKind::text, false); });
+        costs.unmap = time_of([&] { unmap(files::MapKind::text); });
+        unmap(files::MapKind::text);
+        map(files::MapKind::shared, true);
+        costs.shared_write = time_of([&] { map(files::MapKind::shared, true); });
+        costs.beyond = fs.map_pages(*handle, pages - 1, 2, files::MapKind::text, false, {});
     });
     rig.simulation.run();
     return costs;

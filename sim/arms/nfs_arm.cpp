@@ -23,7 +23,7 @@ class NfsArm final : public Arm {
           storage_(dom0, volume_, partition_, MountOptions::from(machine.costs())),
           server_(machine, dom0, storage_, server_options(machine, config)) {}
 
-    client::FileSystem& attach(Domain& guest) override {
+    files::FileSystem& attach(Domain& guest) override {
         auto& place = guests_[guest.id()];
         place = std::make_unique<Guest>(*this, guest);
         return place->vfs;

@@ -7,7 +7,7 @@
 namespace xenfs::sim {
 namespace {
 
-using client::OpenFlags;
+using files::OpenFlags;
 constexpr Nanoseconds second = 1'000'000'000;
 
 OpenFlags for_writing() {
@@ -30,7 +30,7 @@ TEST(NfsArm, RandomOperationsAgreeWithTheReference) {
     options.config.server_cache_pages = 256;
     options.seed = seed;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);
@@ -44,18 +44,18 @@ TEST(NfsArm, WhatOneGuestClosedAnotherSeesAtItsNextOpen) {
     // Guest 2 reads at 0 s, guest 1 writes and closes at 1 s, guest 2 reads again at 2 s: through
     // the file that it holds open it may still see the old page (the trust in attributes lasts 3
     // s), through a new open it must not.
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         rig.guests[0]->host().clock().sleep(second);
         const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), for_writing());
         Fingerprint page = 4711;
         ASSERT_TRUE(fs.write(*handle, 0, {nullptr, &page, page_size}));
         fs.close(*handle);
     });
-    rig.in_guest(1, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [&](files::FileSystem& fs) {
         const NodeId node = *fs.lookup(root_node, std::string_view("f"));
         const auto old = fs.open(node, {});
         Fingerprint page = 0;
-        const auto read = [&](client::Handle handle) {
+        const auto read = [&](files::Handle handle) {
             page = 0;
             EXPECT_EQ(*fs.read(handle, 0, {nullptr, &page, page_size}), page_size);
             return page;
@@ -74,14 +74,14 @@ TEST(NfsArm, WhatOneGuestClosedAnotherSeesAtItsNextOpen) {
 
 TEST(NfsArm, NamesAndSizesAreTrustedForTheirTimeOnly) {
     ArmRig rig({.arm = "nfs", .guests = 2, .fill = tree_with_one_file});
-    const client::Name name = std::string_view("new");
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    const files::Name name = std::string_view("new");
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         rig.guests[0]->host().clock().sleep(second);
         const auto made = fs.create(root_node, name, 0644, {}, for_writing());
         ASSERT_TRUE(made);
         fs.close(made->handle);
     });
-    rig.in_guest(1, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [&](files::FileSystem& fs) {
         host::Clock& clock = rig.guests[1]->host().clock();
         EXPECT_EQ(fs.lookup(root_node, name).error(), ENOENT);
         clock.sleep(2 * second);
@@ -98,7 +98,7 @@ TEST(NfsArm, TheServersCacheSavesTheSecondGuestsDiskReadsButNotItsFrames) {
     ArmRig rig({.arm = "nfs", .guests = 2, .fill = tree_with_one_file});
     std::uint64_t reads[2] = {};
     for (std::size_t i = 0; i < 2; ++i) {
-        rig.in_guest(i, [&, i](client::FileSystem& fs) {
+        rig.in_guest(i, [&, i](files::FileSystem& fs) {
             rig.guests[i]->host().clock().sleep(static_cast<Nanoseconds>(i) * second);
             const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), {});
             std::vector<Fingerprint> out(100);
@@ -116,8 +116,8 @@ TEST(NfsArm, TheServersCacheSavesTheSecondGuestsDiskReadsButNotItsFrames) {
 
 TEST(NfsArm, AnOpenFileThatIsUnlinkedLivesOnUnderASillyName) {
     ArmRig rig({.arm = "nfs", .fill = tree_with_one_file});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
-        const client::Name name = std::string_view("f");
+    rig.in_guest(0, [&](files::FileSystem& fs) {
+        const files::Name name = std::string_view("f");
         const auto handle = fs.open(*fs.lookup(root_node, name), {});
         ASSERT_EQ(fs.unlink(root_node, name), 0);
         EXPECT_EQ(fs.lookup(root_node, name).error(), ENOENT);
@@ -133,16 +133,16 @@ TEST(NfsArm, AnOpenFileThatIsUnlinkedLivesOnUnderASillyName) {
 
 TEST(NfsArm, ALockOfOneGuestKeepsAnotherOut) {
     ArmRig rig({.arm = "nfs", .guests = 2, .fill = tree_with_one_file});
-    client::FileLock lock;
+    files::FileLock lock;
     lock.owner = 1;  // the same number in both guests: not the same owner
-    lock.type = client::FileLock::Type::exclusive;
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    lock.type = files::FileLock::Type::exclusive;
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), for_writing());
         EXPECT_EQ(fs.set_lock(*handle, lock, false), 0);
         rig.guests[0]->host().clock().sleep(5 * second);
         fs.close(*handle);
     });
-    rig.in_guest(1, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [&](files::FileSystem& fs) {
         host::Clock& clock = rig.guests[1]->host().clock();
         clock.sleep(second);
         const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), for_writing());

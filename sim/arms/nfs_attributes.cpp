@@ -193,8 +193,8 @@ int NfsFs::removexattr(NodeId node, std::string_view name) {
 }
 
 /// Owners of different guests are different: the guest's number is mixed in.
-int NfsFs::set_lock(NodeId node, const client::FileLock& lock, bool may_wait) {
-    client::FileLock wanted = lock;
+int NfsFs::set_lock(NodeId node, const files::FileLock& lock, bool may_wait) {
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
     for (;;) {
         const Call made =
@@ -206,10 +206,10 @@ int NfsFs::set_lock(NodeId node, const client::FileLock& lock, bool may_wait) {
     }
 }
 
-Result<client::FileLock> NfsFs::get_lock(NodeId node, const client::FileLock& lock) {
-    client::FileLock wanted = lock;
+Result<files::FileLock> NfsFs::get_lock(NodeId node, const files::FileLock& lock) {
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
-    client::FileLock found =
+    files::FileLock found =
         call(NfsProcedure::lock, 64, [node, wanted](NfsServer& server, NfsReply& reply) {
             reply.lock = server.locks().conflict(node, wanted);
         })->reply.lock;

@@ -53,8 +53,8 @@ class NfsFs final : public FsDriver {
     int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
     Result<std::vector<std::string>> listxattr(NodeId node) override;
     int removexattr(NodeId node, std::string_view name) override;
-    int set_lock(NodeId node, const client::FileLock& lock, bool wait) override;
-    Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) override;
+    int set_lock(NodeId node, const files::FileLock& lock, bool wait) override;
+    Result<files::FileLock> get_lock(NodeId node, const files::FileLock& lock) override;
     void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) override;
     Counters counters() const override;
     void drop_caches() override;

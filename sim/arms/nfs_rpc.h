@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 
 namespace xenfs::sim {
@@ -42,15 +42,15 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(NfsProcedure::
 struct NfsReply {
     int error = 0;
     bool has_attr = false, has_directory = false;
-    client::Attr attr;                 ///< of the file, after the call
-    client::Attr directory;            ///< of the directory, after the call
+    files::Attr attr;                 ///< of the file, after the call
+    files::Attr directory;            ///< of the directory, after the call
     Nanoseconds directory_before = 0;  ///< its mtime before the call (weak cache consistency)
     std::vector<Fingerprint> pages;
     std::string text;
     std::vector<std::string> names;
-    std::vector<client::DirEntry> entries;
-    client::StatFs statfs;
-    client::FileLock lock;
+    std::vector<files::DirEntry> entries;
+    files::StatFs statfs;
+    files::FileLock lock;
     std::size_t payload_bytes = 0;  ///< beyond the header and attributes
 };
 

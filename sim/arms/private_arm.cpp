@@ -33,7 +33,7 @@ class PrivateArm final : public Arm {
         }
     }
 
-    client::FileSystem& attach(Domain& guest) override {
+    files::FileSystem& attach(Domain& guest) override {
         const std::uint64_t blocks = config_.image->blocks();
         const std::uint64_t first = guests_.size() * blocks;
         if ((first + blocks) * page_size > config_.disk_bytes) {

@@ -8,13 +8,13 @@
 namespace xenfs::sim {
 namespace {
 
-using client::OpenFlags;
+using files::OpenFlags;
 
 TEST(PrivateArm, RandomOperationsAgreeWithTheReference) {
     const std::uint64_t seed = test_seed();
     // Little memory, so that pages come and go.
     ArmRig rig({.arm = "private", .guest_pages = 640, .seed = seed});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);
@@ -33,7 +33,7 @@ TEST(PrivateArm, ASecondReadCostsNoDiskAndEachGuestHasItsOwnFrames) {
                 }});
     std::uint64_t reads_after_first = 0;
     for (std::size_t i = 0; i < 2; ++i) {
-        rig.in_guest(i, [&](client::FileSystem& fs) {
+        rig.in_guest(i, [&](files::FileSystem& fs) {
             const auto node = fs.lookup(root_node, std::string_view("f"));
             ASSERT_TRUE(node);
             const auto handle = fs.open(*node, {});
@@ -67,7 +67,7 @@ TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept
             const std::string counted = run_in_child([&] {
                 ArmRig rig(options);
                 std::uint64_t requests = 0, mapped = 0, copied = 0;
-                rig.in_guest(0, [&](client::FileSystem& fs) {
+                rig.in_guest(0, [&](files::FileSystem& fs) {
                     OpenFlags flags;
                     flags.direct = true;
                     const auto handle =
@@ -97,10 +97,10 @@ TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept
 
 TEST(PrivateArm, ATemporaryThatDiesYoungIsNeverWritten) {
     ArmRig rig({.arm = "private"});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         OpenFlags flags;
         flags.write = true;
-        const client::Name name = std::string_view("t");
+        const files::Name name = std::string_view("t");
         const auto made = fs.create(root_node, name, 0600, {}, flags);
         std::vector<Fingerprint> content(16, 9);
         ASSERT_TRUE(fs.write(made->handle, 0, {nullptr, content.data(), 16 * page_size}));
@@ -117,7 +117,7 @@ TEST(PrivateArm, ATemporaryThatDiesYoungIsNeverWritten) {
 
 TEST(PrivateArm, DirtyPagesAreWrittenAfterThirtySeconds) {
     ArmRig rig({.arm = "private"});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         OpenFlags flags;
         flags.write = true;
         const auto made = fs.create(root_node, std::string_view("t"), 0600, {}, flags);
@@ -138,7 +138,7 @@ TEST(PrivateArm, TheCacheIsBoundedByTheGuestsMemory) {
                     tree.file("/f", pages * page_size, std::vector<Fingerprint>(pages, 5));
                 }});
     const std::uint32_t capacity = guest_cache_pages(rig.machine.costs(), *rig.guests[0]);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = fs.open(*fs.lookup(root_node, std::string_view("f")), {});
         for (int pass = 0; pass < 2; ++pass) {
             for (std::size_t page = 0; page < pages; ++page) {
@@ -154,8 +154,8 @@ TEST(PrivateArm, TheCacheIsBoundedByTheGuestsMemory) {
 
 TEST(PrivateArm, NegativeEntriesAreAnsweredFromMemory) {
     ArmRig rig({.arm = "private"});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
-        const client::Name name = std::string_view("none");
+    rig.in_guest(0, [&](files::FileSystem& fs) {
+        const files::Name name = std::string_view("none");
         for (int i = 0; i < 10; ++i) EXPECT_EQ(fs.lookup(root_node, name).error(), ENOENT);
         OpenFlags flags;
         flags.write = true;

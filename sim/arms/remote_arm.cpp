@@ -30,7 +30,7 @@ RemoteArm::Guest::Guest(RemoteArm& arm, Domain& domain)
     fs->attach(vfs);
 }
 
-client::FileSystem& RemoteArm::attach(Domain& guest) {
+files::FileSystem& RemoteArm::attach(Domain& guest) {
     auto& place = guests_[guest.id()];
     place = std::make_unique<Guest>(*this, guest);
     return place->vfs;

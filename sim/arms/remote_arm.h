@@ -25,7 +25,7 @@ class RemoteArm final : public Arm {
     RemoteArm(Machine& machine, Domain& dom0, const ArmConfig& config, RemoteProtocol protocol,
               MakeFs make_fs);
 
-    client::FileSystem& attach(Domain& guest) override;
+    files::FileSystem& attach(Domain& guest) override;
     Counters counters() const override;
     Counters guest_counters(DomainId guest) const override;
     Disk& disk() override { return shared_.mount.disk(); }

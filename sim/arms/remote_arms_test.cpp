@@ -8,7 +8,7 @@
 namespace xenfs::sim {
 namespace {
 
-using client::OpenFlags;
+using files::OpenFlags;
 constexpr Nanoseconds second = 1'000'000'000;
 
 struct Variant {
@@ -48,7 +48,7 @@ void one_file(TreeBuilder& tree) {
     tree.file("/f", content.size() * page_size, content);
 }
 
-client::Handle open_f(client::FileSystem& fs, OpenFlags flags = {}) {
+files::Handle open_f(files::FileSystem& fs, OpenFlags flags = {}) {
     return *fs.open(*fs.lookup(root_node, std::string_view("f")), flags);
 }
 
@@ -61,7 +61,7 @@ TEST_P(RemoteArms, RandomOperationsAgreeWithTheReference) {
     options.config.server_cache_pages = 256;
     options.seed = seed;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);
@@ -77,7 +77,7 @@ TEST(P9, WithoutACacheEveryReadIsARoundTripAndItsDataGoThroughTheRing) {
     ArmRig::Options options = options_of(variants[0]);
     options.fill = one_file;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs);
         for (int i = 0; i < 10; ++i) {
             Fingerprint page = 0;
@@ -98,7 +98,7 @@ TEST(P9, LargeReadsAreCutToTheMessageSizeAndTheRing) {
         options.config.ring_order = order;
         const std::string requests = run_in_child([&] {
             ArmRig rig(options);
-            rig.in_guest(0, [&](client::FileSystem& fs) {
+            rig.in_guest(0, [&](files::FileSystem& fs) {
                 std::vector<Fingerprint> pages(64);
                 ASSERT_TRUE(fs.read(open_f(fs), 0, {nullptr, pages.data(), 64 * page_size}));
                 EXPECT_EQ(pages[63], 64u);
@@ -123,7 +123,7 @@ TEST(Virtiofs, AutoDropsAFilesPagesAtAnOpenAndAlwaysKeepsThem) {
         options.fill = one_file;
         const std::string reads = run_in_child([&] {
             ArmRig rig(options);
-            rig.in_guest(0, [&](client::FileSystem& fs) {
+            rig.in_guest(0, [&](files::FileSystem& fs) {
                 for (int pass = 0; pass < 2; ++pass) {
                     const auto handle = open_f(fs);
                     Fingerprint page = 0;
@@ -146,7 +146,7 @@ TEST(Virtiofs, AutoSeesAnotherGuestsWriteAtItsNextOpenLooseP9NeverDoes) {
         options.fill = one_file;
         const std::string seen = run_in_child([&] {
             ArmRig rig(options);
-            rig.in_guest(0, [&](client::FileSystem& fs) {
+            rig.in_guest(0, [&](files::FileSystem& fs) {
                 rig.guests[0]->host().clock().sleep(second);
                 const auto handle = open_f(fs, for_writing());
                 Fingerprint page = 4711;
@@ -155,7 +155,7 @@ TEST(Virtiofs, AutoSeesAnotherGuestsWriteAtItsNextOpenLooseP9NeverDoes) {
                 fs.close(handle);
             });
             Fingerprint page = 0;
-            rig.in_guest(1, [&](client::FileSystem& fs) {
+            rig.in_guest(1, [&](files::FileSystem& fs) {
                 for (int pass = 0; pass < 2; ++pass) {
                     const auto handle = open_f(fs);
                     ASSERT_TRUE(fs.read(handle, 0, {nullptr, &page, page_size}));
@@ -174,10 +174,10 @@ TEST(Virtiofs, WithoutACacheThereIsNoSharedMapping) {
     ArmRig::Options options = options_of(variants[2]);
     options.fill = one_file;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs);
-        EXPECT_EQ(fs.map_pages(handle, 0, 1, client::MapKind::shared, false, {}), ENODEV);
-        EXPECT_EQ(fs.map_pages(handle, 0, 1, client::MapKind::private_data, false, {}), 0);
+        EXPECT_EQ(fs.map_pages(handle, 0, 1, files::MapKind::shared, false, {}), ENODEV);
+        EXPECT_EQ(fs.map_pages(handle, 0, 1, files::MapKind::private_data, false, {}), 0);
     });
     rig.simulation.run();
 }
@@ -188,7 +188,7 @@ TEST(Dax, TwoGuestsReadTheHostsPagesAndHaveNone) {
     options.fill = one_file;
     ArmRig rig(options);
     for (std::size_t i = 0; i < 2; ++i) {
-        rig.in_guest(i, [&](client::FileSystem& fs) {
+        rig.in_guest(i, [&](files::FileSystem& fs) {
             std::vector<Fingerprint> pages(100);
             ASSERT_TRUE(fs.read(open_f(fs), 0, {nullptr, pages.data(), 100 * page_size}));
             EXPECT_EQ(pages[99], 100u);
@@ -207,13 +207,13 @@ TEST(Dax, OneGuestsWriteIsReadByAnotherAtOnce) {
     options.guests = 2;
     options.fill = one_file;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs, for_writing());
         rig.guests[0]->host().clock().sleep(second);
         Fingerprint page = 4711;
         ASSERT_TRUE(fs.write(handle, 0, {nullptr, &page, page_size}));
     });
-    rig.in_guest(1, [&](client::FileSystem& fs) {
+    rig.in_guest(1, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs);
         Fingerprint page = 0;
         ASSERT_TRUE(fs.read(handle, 0, {nullptr, &page, page_size}));
@@ -233,12 +233,12 @@ TEST(Dax, AWindowSmallerThanTheFileIsKeptFourFifthsFullByReclaim) {
         tree.file("/f", file_pages * page_size, std::vector<Fingerprint>(file_pages, 7));
     };
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         const auto handle = open_f(fs);
         std::uint64_t at = 1;
         for (int i = 0; i < 4000; ++i) {
             at = at * 6364136223846793005u + 1442695040888963407u;
-            ASSERT_EQ(fs.map_pages(handle, (at >> 33) % file_pages, 1, client::MapKind::shared,
+            ASSERT_EQ(fs.map_pages(handle, (at >> 33) % file_pages, 1, files::MapKind::shared,
                                    false, {}),
                       0);
         }

@@ -128,16 +128,16 @@ int RemoteFs::removexattr(NodeId node, std::string_view name) {
 }
 
 /// At the server, owners of different guests are different: the guest's number is mixed in.
-int RemoteFs::set_lock(NodeId node, const client::FileLock& lock, bool may_wait) {
+int RemoteFs::set_lock(NodeId node, const files::FileLock& lock, bool may_wait) {
     if (options_.local_locks) {
         while (!own_locks_.set(node, lock)) {
             if (!may_wait) return EAGAIN;
             unlocked_->wait();
         }
-        if (lock.type != client::FileLock::Type::exclusive) unlocked_->wake_all();
+        if (lock.type != files::FileLock::Type::exclusive) unlocked_->wake_all();
         return 0;
     }
-    client::FileLock wanted = lock;
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
     for (;;) {
         const Call made =
@@ -149,11 +149,11 @@ int RemoteFs::set_lock(NodeId node, const client::FileLock& lock, bool may_wait)
     }
 }
 
-Result<client::FileLock> RemoteFs::get_lock(NodeId node, const client::FileLock& lock) {
+Result<files::FileLock> RemoteFs::get_lock(NodeId node, const files::FileLock& lock) {
     if (options_.local_locks) return own_locks_.conflict(node, lock);
-    client::FileLock wanted = lock;
+    files::FileLock wanted = lock;
     wanted.owner ^= std::uint64_t{guest_.id()} << 48;
-    client::FileLock found =
+    files::FileLock found =
         call(RemoteOp::lock, 64, [node, wanted](RemoteServer& server, RemoteReply& reply) {
             reply.lock = server.locks().conflict(node, wanted);
         })->reply.lock;

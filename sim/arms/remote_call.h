@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 
 namespace xenfs::sim {
@@ -46,14 +46,14 @@ inline constexpr std::array<const char*, remote_ops> remote_op_names = {
 
 struct RemoteReply {
     int error = 0;
-    client::Attr attr;
+    files::Attr attr;
     std::vector<Fingerprint> pages;
     std::size_t bytes = 0;  ///< of data that were read
     std::string text;
     std::vector<std::string> names;
-    std::vector<client::DirEntry> entries;
-    client::StatFs statfs;
-    client::FileLock lock;
+    std::vector<files::DirEntry> entries;
+    files::StatFs statfs;
+    files::FileLock lock;
     std::size_t payload_bytes = 0;  ///< beyond the header
 };
 

@@ -64,8 +64,8 @@ class RemoteFs : public FsDriver {
     int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
     Result<std::vector<std::string>> listxattr(NodeId node) override;
     int removexattr(NodeId node, std::string_view name) override;
-    int set_lock(NodeId node, const client::FileLock& lock, bool wait) override;
-    Result<client::FileLock> get_lock(NodeId node, const client::FileLock& lock) override;
+    int set_lock(NodeId node, const files::FileLock& lock, bool wait) override;
+    Result<files::FileLock> get_lock(NodeId node, const files::FileLock& lock) override;
     void drop_locks(NodeId node, std::uint64_t owner, bool whole_file) override;
     Counters counters() const override;
     void drop_caches() override;
@@ -83,8 +83,8 @@ class RemoteFs : public FsDriver {
     DataCaching data_caching() const override { return options_.data; }
     Result<std::size_t> read_range(NodeId node, std::uint64_t offset, host::Buffer into) override;
     int write_range(NodeId node, std::uint64_t offset, host::Buffer from) override;
-    int may_map(client::MapKind kind) const override {
-        return kind == client::MapKind::shared && !options_.shared_mmap ? ENODEV : 0;
+    int may_map(files::MapKind kind) const override {
+        return kind == files::MapKind::shared && !options_.shared_mmap ? ENODEV : 0;
     }
 
   protected:

@@ -48,8 +48,8 @@ int RemoteServer::open(NodeId node, RemoteReply& reply) {
     if (reply.error != 0) return reply.error;
     Open& of = open_[node];
     if (of.opens == 0) {
-        client::OpenFlags flags;
-        flags.write = reply.attr.type == client::FileType::regular;
+        files::OpenFlags flags;
+        flags.write = reply.attr.type == files::FileType::regular;
         const auto handle = vfs().open(node, flags);  // may yield: others may have come first
         Open& now = open_[node];
         if (!handle) {
@@ -71,7 +71,7 @@ int RemoteServer::open(NodeId node, RemoteReply& reply) {
 void RemoteServer::close(NodeId node) {
     const auto found = open_.find(node);
     if (found == open_.end() || --found->second.opens > 0) return;
-    const client::Handle handle = found->second.handle;
+    const files::Handle handle = found->second.handle;
     open_.erase(found);
     vfs().close(handle);
 }
@@ -82,7 +82,7 @@ template <class Work>
 void RemoteServer::with_handle(NodeId node, RemoteReply& reply, Work work) {
     const auto found = open_.find(node);
     if (found != open_.end() && found->second.opens > 0) return work(found->second.handle);
-    client::OpenFlags flags;
+    files::OpenFlags flags;
     flags.write = true;
     const auto handle = vfs().open(node, flags);
     if (!handle) {
@@ -97,7 +97,7 @@ void RemoteServer::read(NodeId node, std::uint64_t offset, std::size_t length, R
     const std::uint64_t first = offset >> page_shift;
     const std::uint64_t end = (offset + length + page_size - 1) >> page_shift;
     reply.pages.assign(end - first, zero_fingerprint);
-    with_handle(node, reply, [&](client::Handle handle) {
+    with_handle(node, reply, [&](files::Handle handle) {
         const auto got = vfs().read(handle, offset, {nullptr, reply.pages.data(), length});
         reply.error = got.error();
         if (got) reply.bytes = reply.payload_bytes = *got;
@@ -106,7 +106,7 @@ void RemoteServer::read(NodeId node, std::uint64_t offset, std::size_t length, R
 
 void RemoteServer::write(NodeId node, std::uint64_t offset, std::vector<Fingerprint>& pages,
                          std::size_t length, RemoteReply& reply) {
-    with_handle(node, reply, [&](client::Handle handle) {
+    with_handle(node, reply, [&](files::Handle handle) {
         const auto put =
             vfs().write(handle, offset, {nullptr, pages.empty() ? nullptr : pages.data(), length});
         reply.error = put.error();
@@ -116,7 +116,7 @@ void RemoteServer::write(NodeId node, std::uint64_t offset, std::vector<Fingerpr
 
 void RemoteServer::fsync(NodeId node, bool data_only, RemoteReply& reply) {
     with_handle(node, reply,
-                [&](client::Handle handle) { reply.error = vfs().fsync(handle, data_only); });
+                [&](files::Handle handle) { reply.error = vfs().fsync(handle, data_only); });
 }
 
 void RemoteServer::lookup(NodeId parent, const std::string& name, RemoteReply& reply) {

@@ -56,7 +56,7 @@ class RemoteServer {
 
   private:
     struct Open {
-        client::Handle handle = 0;
+        files::Handle handle = 0;
         std::uint32_t opens = 0;
     };
     void serve();

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/client/entry_cache.h"
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "sim/arms/fs_driver.h"
 #include "sim/arms/kernel_page_cache.h"
 
@@ -26,10 +26,10 @@ struct VfsStats {
 ///
 /// Called by tasks of `domain` only. The driver may call `names()` and `pages()` to drop what is
 /// stale.
-class Vfs final : public client::FileSystem {
+class Vfs final : public files::FileSystem {
   public:
-    using Handle = client::Handle;
-    using Name = client::Name;
+    using Handle = files::Handle;
+    using Name = files::Name;
     using Buffer = host::Buffer;
 
     Vfs(Domain& domain, FsDriver& driver, const KernelCacheOptions& options,
@@ -50,9 +50,9 @@ class Vfs final : public client::FileSystem {
     int rename(NodeId old_parent, const Name& old_name, NodeId new_parent, const Name& new_name,
                std::uint32_t flags) override;
 
-    Result<client::Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
-                                  client::OpenFlags flags) override;
-    Result<Handle> open(NodeId node, client::OpenFlags flags) override;
+    Result<files::Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
+                                  files::OpenFlags flags) override;
+    Result<Handle> open(NodeId node, files::OpenFlags flags) override;
     int close(Handle handle) override;
     Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) override;
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) override;
@@ -66,12 +66,12 @@ class Vfs final : public client::FileSystem {
     int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) override;
     Result<std::vector<std::string>> listxattr(NodeId node) override;
     int removexattr(NodeId node, std::string_view name) override;
-    int set_lock(Handle handle, const client::FileLock& lock, bool wait) override;
-    Result<client::FileLock> get_lock(Handle handle, const client::FileLock& lock) override;
-    int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, client::MapKind kind,
+    int set_lock(Handle handle, const files::FileLock& lock, bool wait) override;
+    Result<files::FileLock> get_lock(Handle handle, const files::FileLock& lock) override;
+    int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, files::MapKind kind,
                   bool write, std::span<Fingerprint> contents) override;
     int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                    client::MapKind kind) override;
+                    files::MapKind kind) override;
     void drop_caches() override;
 
     client::EntryCache& names() { return names_; }
@@ -85,7 +85,7 @@ class Vfs final : public client::FileSystem {
     struct OpenFile {
         NodeId node = 0;  ///< 0: free
         std::uint32_t generation = 0;
-        client::OpenFlags flags;
+        files::OpenFlags flags;
         FileType type = FileType::regular;
         bool wrote = false;
         ReadAhead ahead;
@@ -97,7 +97,7 @@ class Vfs final : public client::FileSystem {
     Result<Attr> look_up(NodeId parent, const Name& name);
     Result<NodeId> make(NodeId parent, const Name& name, FileType type, std::uint32_t mode,
                         Owner who, std::string_view target, std::uint32_t rdev);
-    Result<Handle> open_node(NodeId node, client::OpenFlags flags);
+    Result<Handle> open_node(NodeId node, files::OpenFlags flags);
     OpenFile* find(Handle handle);
     Result<std::size_t> read_direct(NodeId node, std::uint64_t offset, Buffer into);
     Result<std::size_t> write_direct(NodeId node, std::uint64_t offset, Buffer from);

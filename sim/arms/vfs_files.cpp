@@ -5,8 +5,8 @@
 
 namespace xenfs::sim {
 
-using client::FileLock;
-using client::OpenFlags;
+using files::FileLock;
+using files::OpenFlags;
 
 namespace {
 struct InUse {
@@ -23,11 +23,11 @@ Vfs::OpenFile* Vfs::find(Handle handle) {
     return file.node != 0 && file.generation == handle >> 32 ? &file : nullptr;
 }
 
-Result<client::Opened> Vfs::create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
+Result<files::Opened> Vfs::create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
                                    OpenFlags flags) {
     enter();
     clock_.charge(costs_.lookup);
-    client::Opened opened;
+    files::Opened opened;
     NodeId known = known_name(parent, name);
     if (known == client::EntryCache::unknown) {
         const Result<Attr> found = look_up(parent, name);
@@ -253,13 +253,13 @@ Result<FileLock> Vfs::get_lock(Handle handle, const FileLock& lock) {
     return driver_.get_lock(file->node, lock);
 }
 
-int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, client::MapKind kind,
+int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, files::MapKind kind,
                    bool write, std::span<Fingerprint> contents) {
     OpenFile* file = find(handle);
     if (file == nullptr) return EBADF;
     ++stats_.operations;
     if (file->type == FileType::directory) return ENODEV;
-    const bool shared_write = write && kind == client::MapKind::shared;
+    const bool shared_write = write && kind == files::MapKind::shared;
     if (!file->flags.read || (shared_write && !file->flags.write)) return EACCES;
     const Result<std::uint64_t> size = driver_.begin(file->node, shared_write);
     if (!size) return size.error();
@@ -273,7 +273,7 @@ int Vfs::map_pages(Handle handle, std::uint64_t first_page, std::size_t count, c
     return pages_.map(file->node, first_page, count, shared_write, contents);
 }
 
-int Vfs::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, client::MapKind) {
+int Vfs::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count, files::MapKind) {
     OpenFile* file = find(handle);
     if (file == nullptr) return EBADF;
     enter();

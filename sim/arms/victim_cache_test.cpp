@@ -12,7 +12,7 @@ TEST(VictimCache, RandomOperationsAgreeWithTheReference) {
     ArmConfig config;
     config.victim_cache_pages = 200;
     ArmRig rig({.arm = "private", .guest_pages = 640, .config = config, .seed = seed});
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);
@@ -35,7 +35,7 @@ TEST(VictimCache, WhatTheGuestEvictsComesBackWithoutTheDisk) {
                  for (std::size_t i = 0; i < pages; ++i) content[i] = i + 1;
                  tree.file("/f", pages * page_size, content);
              }});
-        rig.in_guest(0, [&](client::FileSystem& fs) {
+        rig.in_guest(0, [&](files::FileSystem& fs) {
             const auto node = fs.lookup(root_node, std::string_view("f"));
             const auto handle = fs.open(*node, {});
             std::vector<Fingerprint> out(pages);

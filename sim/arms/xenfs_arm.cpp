@@ -64,7 +64,7 @@ class XenfsArm final : public Arm {
         server_.start();
     }
 
-    client::FileSystem& attach(Domain& guest) override {
+    files::FileSystem& attach(Domain& guest) override {
         server::Attachment attachment;
         attachment.guest = guest.id();
         if (config_.trust_group) attachment.trust_group = config_.trust_group(guest);

@@ -20,7 +20,7 @@ TEST(XenfsArm, TheSecondGuestReadsWithoutDiskAndWithoutFrames) {
     std::uint64_t reads[2] = {};
     std::size_t frames[2] = {};
     for (std::size_t i = 0; i < 2; ++i) {
-        rig.in_guest(i, [&, i](client::FileSystem& fs) {
+        rig.in_guest(i, [&, i](files::FileSystem& fs) {
             rig.guests[i]->host().clock().sleep(static_cast<Nanoseconds>(i) * 1'000'000'000);
             const auto node = fs.lookup(root_node, std::string_view("f"));
             ASSERT_TRUE(node);

@@ -19,7 +19,7 @@ void random_operations(const std::string& transfer, const std::string& dedup) {
     options.config.mapping_budget_pages = 256;
     options.config.own_frames_pages = 256;
     ArmRig rig(options);
-    rig.in_guest(0, [&](client::FileSystem& fs) {
+    rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
             rig.guests[0]->host().clock().sleep(time);

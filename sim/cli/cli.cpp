@@ -4,7 +4,7 @@
 
 #include "sim/cli/commands.h"
 #include "sim/costs/cost_model.h"
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 #include "sim/run/build_info.h"
 #include "sim/scenario/error.h"
 #include "workloads/capture/io.h"

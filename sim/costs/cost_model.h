@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 
 namespace xenfs::sim {
 

@@ -10,7 +10,7 @@
 #include <simgrid/s4u.hpp>
 #include <simgrid/simix.hpp>
 
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 
 // simgrid/simix.hpp tells its readers to call this to let an actor out of simcall_blocking(), and
 // the library exports it, but its class stands in no header that is shipped. It is not virtual, so

@@ -46,7 +46,7 @@ class Shuffle {
 
 class Job {
   public:
-    Job(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const WorkloadSpec& spec,
+    Job(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const WorkloadSpec& spec,
         const CostModel& costs, std::uint64_t seed)
         : fs_(fs),
           tasks_(tasks),
@@ -71,9 +71,9 @@ class Job {
     }
 
     Table run() {
-        const auto node = fs_.lookup(root_node, client::Name(std::string_view(fio_file).substr(1)));
+        const auto node = fs_.lookup(root_node, files::Name(std::string_view(fio_file).substr(1)));
         if (!node) fail("looking up", node.error());
-        client::OpenFlags flags;
+        files::OpenFlags flags;
         flags.write = spec_.access == "write";
         flags.direct = spec_.direct;
         if (spec_.warm) warm(*node);
@@ -87,7 +87,7 @@ class Job {
         if (mapped()) {
             for (std::uint64_t i = 0; i < std::min(next_, blocks_); ++i) {
                 fs_.unmap_pages(handle_, place(i) * block_pages_, block_pages_,
-                                client::MapKind::shared);
+                                files::MapKind::shared);
             }
         }
         if (const int error = fs_.close(handle_)) fail("closing", error);
@@ -150,7 +150,7 @@ class Job {
         clock_.charge(spec_.op_cpu_ns);
         if (mapped()) {
             if (const int error = fs_.map_pages(handle_, block * block_pages_, block_pages_,
-                                                client::MapKind::shared, false, {})) {
+                                                files::MapKind::shared, false, {})) {
                 fail("mapping", error);
             }
             clock_.charge(load_ns_ * static_cast<Nanoseconds>(block_pages_));
@@ -163,7 +163,7 @@ class Job {
         if (!moved) fail(spec_.access == "write" ? "writing" : "reading", moved.error());
     }
 
-    client::FileSystem& fs_;
+    files::FileSystem& fs_;
     host::Tasks& tasks_;
     host::Clock& clock_;
     const WorkloadSpec& spec_;
@@ -174,13 +174,13 @@ class Job {
     std::vector<double> rank_;  ///< pattern zipf: sums of the weights by rank
     std::unique_ptr<host::Gate> done_;
     Nanoseconds load_ns_ = 0;
-    client::Handle handle_ = 0;
+    files::Handle handle_ = 0;
     std::uint64_t next_ = 0;
 };
 
 }  // namespace
 
-Table run_fio(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
+Table run_fio(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
               const WorkloadSpec& spec, const CostModel& costs, std::uint64_t seed) {
     return Job(fs, tasks, clock, spec, costs, seed).run();
 }

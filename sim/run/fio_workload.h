@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "sim/costs/cost_model.h"
 #include "sim/run/table.h"
@@ -22,7 +22,7 @@ inline constexpr const char* fio_file = "/fio.data";
 /// With workload.warm a sequential pass fills the host's cache and what the guest kept is dropped;
 /// then workload.warm_operations come that are not counted. One row: bytes (the file), operations, elapsed_ns, iops.
 /// To be called from a task of the guest. Throws std::runtime_error where an operation fails.
-[[nodiscard]] Table run_fio(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
+[[nodiscard]] Table run_fio(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
                             const WorkloadSpec& spec, const CostModel& costs, std::uint64_t seed);
 
 }  // namespace xenfs::sim

@@ -66,8 +66,8 @@ void GuestWorks::run(std::size_t index) {
         }
         memory.start();
     }
-    client::FileSystem* fs = &setup_.arm->attach(guest);
-    std::unique_ptr<client::FileSystem> traced;
+    files::FileSystem* fs = &setup_.arm->attach(guest);
+    std::unique_ptr<files::FileSystem> traced;
     if (timeline_ != nullptr) {
         traced = std::make_unique<TracedFileSystem>(*fs, clock, *timeline_, guest.name());
         fs = traced.get();
@@ -104,7 +104,7 @@ void GuestWorks::run(std::size_t index) {
     if (++done_ == works_.size()) all_done_();
 }
 
-void GuestWorks::build(std::size_t index, client::FileSystem& fs) {
+void GuestWorks::build(std::size_t index, files::FileSystem& fs) {
     const WorkloadSpec& spec = setup_.scenario.workload;
     Domain& guest = *setup_.guests[index];
     workloads::BuildOptions options;
@@ -129,7 +129,7 @@ void GuestWorks::build(std::size_t index, client::FileSystem& fs) {
                              guest.host().tasks(), guest.host().clock(), options);
 }
 
-void GuestWorks::iozone(std::size_t index, client::FileSystem& fs) {
+void GuestWorks::iozone(std::size_t index, files::FileSystem& fs) {
     Domain& guest = *setup_.guests[index];
     workloads::iozone::Options options = iozone_options_;
     options.content.salt = setup_.simulation.stream_seed(fmt::format("iozone/{}", index));
@@ -142,7 +142,7 @@ void GuestWorks::iozone(std::size_t index, client::FileSystem& fs) {
         workloads::iozone::run(fs, guest.host().tasks(), guest.host().clock(), options);
 }
 
-void GuestWorks::steal(std::size_t index, client::FileSystem& fs) {
+void GuestWorks::steal(std::size_t index, files::FileSystem& fs) {
     const WorkloadSpec& spec = setup_.scenario.workload;
     GuestWork& work = works_[index];
     host::Clock& clock = setup_.guests[index]->host().clock();

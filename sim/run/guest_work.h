@@ -41,9 +41,9 @@ class GuestWorks {
 
   private:
     void run(std::size_t index);
-    void build(std::size_t index, client::FileSystem& fs);
-    void iozone(std::size_t index, client::FileSystem& fs);
-    void steal(std::size_t index, client::FileSystem& fs);
+    void build(std::size_t index, files::FileSystem& fs);
+    void iozone(std::size_t index, files::FileSystem& fs);
+    void steal(std::size_t index, files::FileSystem& fs);
 
     Setup& setup_;
     Timeline* timeline_;

@@ -19,16 +19,16 @@ namespace {
 // One batch: touched, and given back.
 class Toucher {
   public:
-    Toucher(client::FileSystem& fs, client::Handle handle, const std::string& access)
+    Toucher(files::FileSystem& fs, files::Handle handle, const std::string& access)
         : fs_(fs), handle_(handle), access_(access) {}
 
     void touch(std::uint64_t first, std::size_t count) {
         if (access_ == "map") {
-            if (int error = fs_.map_pages(handle_, first, count, client::MapKind::private_data,
+            if (int error = fs_.map_pages(handle_, first, count, files::MapKind::private_data,
                                           false, {})) {
                 fail("mapping", error);
             }
-            if (int error = fs_.unmap_pages(handle_, first, count, client::MapKind::private_data)) {
+            if (int error = fs_.unmap_pages(handle_, first, count, files::MapKind::private_data)) {
                 fail("unmapping", error);
             }
         } else if (access_ == "read") {
@@ -46,15 +46,15 @@ class Toucher {
     }
 
   private:
-    static client::Buffer buffer(std::size_t pages, Fingerprint* contents) {
-        client::Buffer out;
+    static files::Buffer buffer(std::size_t pages, Fingerprint* contents) {
+        files::Buffer out;
         out.pages = contents;
         out.length = pages * page_size;
         return out;
     }
 
-    client::FileSystem& fs_;
-    client::Handle handle_;
+    files::FileSystem& fs_;
+    files::Handle handle_;
     const std::string& access_;
     std::vector<Fingerprint> contents_;
     std::uint64_t writes_ = 0;
@@ -62,11 +62,11 @@ class Toucher {
 
 }  // namespace
 
-Table run_pages(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+Table run_pages(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                 const std::function<Nanoseconds()>& cpu_ns) {
-    const auto node = fs.lookup(root_node, client::Name(std::string_view(pages_file).substr(1)));
+    const auto node = fs.lookup(root_node, files::Name(std::string_view(pages_file).substr(1)));
     if (!node) fail("looking up", node.error());
-    client::OpenFlags flags;
+    files::OpenFlags flags;
     flags.write = spec.access == "write";
     const auto handle = fs.open(*node, flags);
     if (!handle) fail("opening", handle.error());

@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "sim/run/table.h"
 #include "sim/scenario/scenario.h"
@@ -22,7 +22,7 @@ inline constexpr const char* pages_file = "/pages.data";
 /// latency_ns_per_batch.
 /// To be called from a task of the guest. `cpu_ns`: CPU time used so far by all domains.
 /// Throws std::runtime_error where an operation fails.
-[[nodiscard]] Table run_pages(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+[[nodiscard]] Table run_pages(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                               const std::function<Nanoseconds()>& cpu_ns);
 
 }  // namespace xenfs::sim

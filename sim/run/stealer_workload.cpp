@@ -14,10 +14,10 @@ namespace {
 constexpr Nanoseconds refused_pause_ns = 5'000'000;  // before a thief asks again
 constexpr std::size_t thief_batch = 32;              // pages a fault-around asks for
 
-client::Handle open_file(client::FileSystem& fs, std::size_t guest) {
+files::Handle open_file(files::FileSystem& fs, std::size_t guest) {
     const std::string path = stealer_file(guest);
-    const auto node = fs.lookup(root_node, client::Name(std::string_view(path).substr(1)));
-    const auto handle = node ? fs.open(*node, {}) : Result<client::Handle>::failure(node.error());
+    const auto node = fs.lookup(root_node, files::Name(std::string_view(path).substr(1)));
+    const auto handle = node ? fs.open(*node, {}) : Result<files::Handle>::failure(node.error());
     if (!handle) {
         throw std::runtime_error(
             fmt::format("stealer: opening {}: {}", path, std::strerror(handle.error())));
@@ -26,12 +26,12 @@ client::Handle open_file(client::FileSystem& fs, std::size_t guest) {
 }
 
 /// Maps a file from its front until the end of the file or of the time.
-void take(client::FileSystem& fs, host::Clock& clock, std::size_t file_of, std::uint64_t pages,
+void take(files::FileSystem& fs, host::Clock& clock, std::size_t file_of, std::uint64_t pages,
           Nanoseconds end_ns, ThiefProgress& progress) {
-    const client::Handle handle = open_file(fs, file_of);
+    const files::Handle handle = open_file(fs, file_of);
     for (std::uint64_t page = 0; page < pages && clock.now() < end_ns;) {
         const auto count = std::min<std::uint64_t>(thief_batch, pages - page);
-        const int error = fs.map_pages(handle, page, count, client::MapKind::locked, false, {});
+        const int error = fs.map_pages(handle, page, count, files::MapKind::locked, false, {});
         if (error == 0) {
             page += count;
             progress.pages_taken += count;
@@ -49,7 +49,7 @@ std::string stealer_file(std::size_t guest) {
     return fmt::format("/guest{}.data", guest);
 }
 
-void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+void run_thief(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                std::size_t guest, std::size_t guests, Nanoseconds end_ns, ThiefProgress& progress) {
     if (spec.steal == "neighbours") {
         clock.sleep((end_ns - clock.now()) / 4);  // when they have all that they work on
@@ -63,12 +63,12 @@ void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& s
     if (clock.now() < end_ns) clock.sleep(end_ns - clock.now());
 }
 
-void run_neighbour(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+void run_neighbour(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                    std::size_t guest, std::uint64_t seed, Nanoseconds end_ns,
                    NeighbourProgress& progress) {
-    const client::Handle handle = open_file(fs, guest);
+    const files::Handle handle = open_file(fs, guest);
     const auto pages = static_cast<std::uint64_t>(spec.working_set_bytes) / page_size;
-    client::Buffer buffer;
+    files::Buffer buffer;
     buffer.length = page_size;
     for (std::uint64_t i = 0; clock.now() < end_ns; ++i) {
         const std::uint64_t page = workloads::mix64(seed, i) % pages;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "sim/scenario/scenario.h"
 
@@ -23,7 +23,7 @@ struct ThiefProgress {
 /// before it does) from the front and never unmaps; where it is refused it pauses and asks again,
 /// until `end_ns`. The process locks its mappings (mlock), so its own client cannot release them.
 /// Through the ordinary protocol: what it does any guest may do.
-void run_thief(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+void run_thief(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                std::size_t guest, std::size_t guests, Nanoseconds end_ns, ThiefProgress& progress);
 
 struct NeighbourProgress {
@@ -36,7 +36,7 @@ struct NeighbourProgress {
 
 /// Reads random pages of its file, with a pause of workload.think after each, until `end_ns`; then,
 /// with workload.steal = "neighbours", gives all back.
-void run_neighbour(client::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
+void run_neighbour(files::FileSystem& fs, host::Clock& clock, const WorkloadSpec& spec,
                    std::size_t guest, std::uint64_t seed, Nanoseconds end_ns,
                    NeighbourProgress& progress);
 

@@ -37,7 +37,7 @@ Result<TracedFileSystem::Attr> TracedFileSystem::getattr(NodeId node) {
     return traced("getattr", [&] { return below_.getattr(node); });
 }
 Result<TracedFileSystem::Attr> TracedFileSystem::setattr(NodeId node,
-                                                         const client::SetAttr& change) {
+                                                         const files::SetAttr& change) {
     return traced("setattr", [&] { return below_.setattr(node, change); });
 }
 Result<std::string> TracedFileSystem::readlink(NodeId node) {
@@ -51,7 +51,7 @@ Result<NodeId> TracedFileSystem::symlink(NodeId parent, const Name& name, std::s
                                          Owner who) {
     return traced("symlink", name, [&] { return below_.symlink(parent, name, target, who); });
 }
-Result<NodeId> TracedFileSystem::mknod(NodeId parent, const Name& name, client::FileType type,
+Result<NodeId> TracedFileSystem::mknod(NodeId parent, const Name& name, files::FileType type,
                                        std::uint32_t mode, std::uint32_t rdev, Owner who) {
     return traced("mknod", name, [&] { return below_.mknod(parent, name, type, mode, rdev, who); });
 }
@@ -69,11 +69,11 @@ int TracedFileSystem::rename(NodeId old_parent, const Name& old_name, NodeId new
     return traced("rename", new_name,
                   [&] { return below_.rename(old_parent, old_name, new_parent, new_name, flags); });
 }
-Result<client::Opened> TracedFileSystem::create(NodeId parent, const Name& name, std::uint32_t mode,
-                                                Owner who, client::OpenFlags flags) {
+Result<files::Opened> TracedFileSystem::create(NodeId parent, const Name& name, std::uint32_t mode,
+                                                Owner who, files::OpenFlags flags) {
     return traced("create", name, [&] { return below_.create(parent, name, mode, who, flags); });
 }
-Result<TracedFileSystem::Handle> TracedFileSystem::open(NodeId node, client::OpenFlags flags) {
+Result<TracedFileSystem::Handle> TracedFileSystem::open(NodeId node, files::OpenFlags flags) {
     return traced("open", [&] { return below_.open(node, flags); });
 }
 int TracedFileSystem::close(Handle handle) {
@@ -90,12 +90,12 @@ Result<std::size_t> TracedFileSystem::write(Handle handle, std::uint64_t offset,
 int TracedFileSystem::fsync(Handle handle, bool data_only) {
     return traced("fsync", [&] { return below_.fsync(handle, data_only); });
 }
-Result<std::vector<client::DirEntry>> TracedFileSystem::readdir(NodeId directory,
+Result<std::vector<files::DirEntry>> TracedFileSystem::readdir(NodeId directory,
                                                                 std::uint64_t offset,
                                                                 std::size_t max_entries) {
     return traced("readdir", [&] { return below_.readdir(directory, offset, max_entries); });
 }
-Result<client::StatFs> TracedFileSystem::statfs() {
+Result<files::StatFs> TracedFileSystem::statfs() {
     return traced("statfs", [&] { return below_.statfs(); });
 }
 int TracedFileSystem::sync() {
@@ -114,20 +114,20 @@ Result<std::vector<std::string>> TracedFileSystem::listxattr(NodeId node) {
 int TracedFileSystem::removexattr(NodeId node, std::string_view name) {
     return traced("removexattr", [&] { return below_.removexattr(node, name); });
 }
-int TracedFileSystem::set_lock(Handle handle, const client::FileLock& lock, bool wait) {
+int TracedFileSystem::set_lock(Handle handle, const files::FileLock& lock, bool wait) {
     return traced("lock", [&] { return below_.set_lock(handle, lock, wait); });
 }
-Result<client::FileLock> TracedFileSystem::get_lock(Handle handle, const client::FileLock& lock) {
+Result<files::FileLock> TracedFileSystem::get_lock(Handle handle, const files::FileLock& lock) {
     return traced("get lock", [&] { return below_.get_lock(handle, lock); });
 }
 int TracedFileSystem::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                                client::MapKind kind, bool write, std::span<Fingerprint> contents) {
+                                files::MapKind kind, bool write, std::span<Fingerprint> contents) {
     return traced(
         "map", [&] { return below_.map_pages(handle, first_page, count, kind, write, contents); },
         count * page_size);
 }
 int TracedFileSystem::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                                  client::MapKind kind) {
+                                  files::MapKind kind) {
     return traced(
         "unmap", [&] { return below_.unmap_pages(handle, first_page, count, kind); },
         count * page_size);

@@ -4,7 +4,7 @@
 
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
-#include "sim/settings/value_text.h"
+#include "model/settings/value_text.h"
 
 namespace xenfs::sim {
 namespace {

@@ -1,5 +1,5 @@
 #pragma once
-#include "sim/settings/error.h"
+#include "model/settings/error.h"
 
 namespace xenfs::sim {
 

@@ -9,7 +9,7 @@
 #include <map>
 #include <sstream>
 
-#include "sim/settings/toml_value.h"
+#include "model/settings/toml_value.h"
 #include "sim/scenario/costs.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/settings/value_text.h"
+#include "model/settings/value_text.h"
 
 namespace xenfs::sim {
 

@@ -2,7 +2,7 @@
 
 #include "sim/scenario/load.h"
 #include "sim/scenario/schema.h"
-#include "sim/settings/value_text.h"
+#include "model/settings/value_text.h"
 
 namespace xenfs::sim {
 namespace {

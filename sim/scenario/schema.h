@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "sim/settings/value_text.h"
+#include "model/settings/value_text.h"
 #include "sim/scenario/scenario.h"
 
 namespace xenfs::sim {

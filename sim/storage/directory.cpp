@@ -36,7 +36,7 @@ void Directory::rebuild(std::size_t slots) {
 
 void Directory::add(std::string_view name, NodeId node, FileType type) {
     assert(node != 0);
-    const std::uint64_t hash = client::Name::hash_of(name);
+    const std::uint64_t hash = files::Name::hash_of(name);
     // At most half full, removed entries counted in.
     if ((entries_.size() + 1) * 2 > slots_.size()) {
         std::size_t slots = 8;
@@ -51,7 +51,7 @@ void Directory::add(std::string_view name, NodeId node, FileType type) {
 }
 
 void Directory::remove(std::string_view name) {
-    const std::uint32_t slot = slots_[slot_of(name, client::Name::hash_of(name))];
+    const std::uint32_t slot = slots_[slot_of(name, files::Name::hash_of(name))];
     assert(slot != 0);
     entries_[slot - 1].node = 0;
     entries_[slot - 1].name.clear();
@@ -59,7 +59,7 @@ void Directory::remove(std::string_view name) {
 }
 
 void Directory::replace(std::string_view name, NodeId node, FileType type) {
-    const std::uint32_t slot = slots_[slot_of(name, client::Name::hash_of(name))];
+    const std::uint32_t slot = slots_[slot_of(name, files::Name::hash_of(name))];
     assert(slot != 0 && node != 0);
     entries_[slot - 1].node = node;
     entries_[slot - 1].type = type;

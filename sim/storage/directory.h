@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/types.h"
 
 namespace xenfs::sim {
@@ -18,7 +18,7 @@ class Directory {
   public:
     struct Entry {
         std::string name;
-        std::uint64_t hash = 0;    ///< client::Name::hash_of
+        std::uint64_t hash = 0;    ///< files::Name::hash_of
         std::uint64_t cookie = 0;  ///< rises; readdir's offset after this entry
         NodeId node = 0;           ///< 0: removed
         FileType type = FileType::regular;
@@ -26,7 +26,7 @@ class Directory {
 
     const Entry* find(std::string_view name, std::uint64_t hash) const;
     const Entry* find(std::string_view name) const {
-        return find(name, client::Name::hash_of(name));
+        return find(name, files::Name::hash_of(name));
     }
     /// The name must not be there.
     void add(std::string_view name, NodeId node, FileType type);

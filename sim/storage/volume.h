@@ -45,7 +45,7 @@ class Volume {
 
     // Namespace (volume_namespace.cpp)
     Result<Attr> lookup(NodeId parent, std::string_view name) const {
-        return lookup(parent, name, client::Name::hash_of(name));
+        return lookup(parent, name, files::Name::hash_of(name));
     }
     Result<Attr> lookup(NodeId parent, std::string_view name, std::uint64_t hash) const;
     Result<Attr> create(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,

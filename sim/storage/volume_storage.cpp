@@ -78,7 +78,7 @@ void VolumeStorage::touch_name(NodeId directory, std::string_view name) {
     clock_.charge(options_.lookup_ns);
     touch_inode(directory);
     if (volume_.find(directory) == nullptr) return;
-    touch(volume_.directory_block(directory, client::Name::hash_of(name)));
+    touch(volume_.directory_block(directory, files::Name::hash_of(name)));
 }
 
 void VolumeStorage::begin_change() {
@@ -98,7 +98,7 @@ void VolumeStorage::changed_inode(NodeId node) {
 }
 
 void VolumeStorage::changed_name(NodeId directory, std::string_view name) {
-    changed(volume_.directory_block(directory, client::Name::hash_of(name)));
+    changed(volume_.directory_block(directory, files::Name::hash_of(name)));
     changed_inode(directory);
 }
 
@@ -132,7 +132,7 @@ Result<Attr> VolumeStorage::create(NodeId parent, std::string_view name, FileTyp
     Result<Attr> result = volume_.create(parent, name, type, mode, owner, symlink_target, rdev);
     if (!result) return result;
     const std::uint64_t inode_block = volume_.inode_block(result->node);
-    const std::uint64_t name_block = volume_.directory_block(parent, client::Name::hash_of(name));
+    const std::uint64_t name_block = volume_.directory_block(parent, files::Name::hash_of(name));
     // A new inode's block is not read first: its neighbours are found free in the bitmap.
     if (journal_.empty() && !journal_.uncheckpointed()) dirty_->wake_all();
     journal_.created(result->node, name_block, inode_block);

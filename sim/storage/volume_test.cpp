@@ -8,10 +8,12 @@
 #include <random>
 #include <set>
 
-#include "sim/storage/naive_tree.h"
+#include "model/conformance/naive_tree.h"
 #include "sim/storage/tree_builder.h"
 
 namespace xenfs::sim {
+using conformance::NaiveTree;
+
 namespace {
 
 std::uint64_t test_seed() {

@@ -8,12 +8,12 @@
 #include <unordered_map>
 
 #include "sim/machine/host_view.h"
-#include "sim/storage/naive_tree.h"
+#include "model/conformance/naive_tree.h"
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {
 
-using Ref = NaiveTree::Ref;
+using Ref = conformance::NaiveTree::Ref;
 using host::FileType;
 
 /// A page that was cut in the middle: what it hashes to then is the host's business. The first
@@ -76,7 +76,7 @@ class Checker {
     }
     NodeId id(const Ref& node) { return ids_.at(node.get()); }
     void made(const Ref& dir, const std::string& name, NodeId node) {
-        const Ref ref = NaiveTree::find(dir, name);
+        const Ref ref = conformance::NaiveTree::find(dir, name);
         ids_[ref.get()] = node;
         kept_.push_back(ref);
         if (ref->is_directory()) dirs_.push_back(ref);
@@ -115,7 +115,7 @@ class Checker {
     void names(Client& client) {
         const Ref dir = some_dir(), other = some_dir();
         const std::string name = some_name(), second = some_name();
-        const Ref there = NaiveTree::find(dir, name);
+        const Ref there = conformance::NaiveTree::find(dir, name);
         switch (below(7)) {
             case 0: {
                 what_ = "mkdir " + name;
@@ -172,7 +172,7 @@ class Checker {
         }
         const std::string name = some_name();
         what_ = "lookup " + name;
-        const Ref there = NaiveTree::find(dir, name);
+        const Ref there = conformance::NaiveTree::find(dir, name);
         const auto got = client.lookup(id(dir), std::string_view(name));
         ASSERT_EQ(got.error(), there ? 0 : ENOENT);
         if (!there) return;
@@ -193,7 +193,7 @@ class Checker {
         if (actor.open.size() >= 6) return close(actor, client);
         const Ref dir = some_dir();
         const std::string name = some_name();
-        const Ref there = NaiveTree::find(dir, name);
+        const Ref there = conformance::NaiveTree::find(dir, name);
         OpenFlags flags = writing();
         flags.truncate = below(6) == 0;
         flags.exclusive = below(10) == 0;
@@ -211,9 +211,9 @@ class Checker {
             ASSERT_EQ(tree_.create(dir, name, FileType::regular), 0);
             made(dir, name, got->node);
         }
-        const Ref node = NaiveTree::find(dir, name);
+        const Ref node = conformance::NaiveTree::find(dir, name);
         EXPECT_EQ(got->node, id(node));
-        if (flags.truncate) NaiveTree::truncate(node, 0);
+        if (flags.truncate) conformance::NaiveTree::truncate(node, 0);
         if (flags.append) {
             EXPECT_EQ(client.close(got->handle), 0);  // appends are tried on their own
             append(got->node, node, client);
@@ -253,7 +253,7 @@ class Checker {
         for (std::uint64_t page = first; page <= last; ++page) {
             const std::uint64_t begin = std::max(offset, page * page_size);
             const std::uint64_t end = std::min(offset + length, (page + 1) * page_size);
-            const Fingerprint old = NaiveTree::page(node, page);
+            const Fingerprint old = conformance::NaiveTree::page(node, page);
             const bool whole = end - begin == page_size;
             node->pages[page] =
                 old == to_be_seen && !whole
@@ -274,8 +274,8 @@ class Checker {
     }
 
     void expect_page(const Ref& node, std::uint64_t page, Fingerprint seen) {
-        if (NaiveTree::page(node, page) == to_be_seen) node->pages[page] = seen;
-        EXPECT_EQ(seen, NaiveTree::page(node, page))
+        if (conformance::NaiveTree::page(node, page) == to_be_seen) node->pages[page] = seen;
+        EXPECT_EQ(seen, conformance::NaiveTree::page(node, page))
             << "page " << page << " of node " << id(node) << ", size " << node->size;
     }
 
@@ -309,7 +309,7 @@ class Checker {
         ASSERT_TRUE(got) << "errno " << got.error();
         EXPECT_EQ(got->size, size);
         const bool cut = size < open.node->size && size % page_size != 0;
-        NaiveTree::truncate(open.node, size);
+        conformance::NaiveTree::truncate(open.node, size);
         if (cut) open.node->pages[size / page_size] = to_be_seen;
     }
 
@@ -318,7 +318,7 @@ class Checker {
         if (pages == 0) return;
         const std::uint64_t first = below(pages);
         const std::size_t count = 1 + below(std::min<std::uint64_t>(pages - first, 8));
-        const auto kind = static_cast<client::MapKind>(below(3));
+        const auto kind = static_cast<files::MapKind>(below(3));
         what_ = "mmap " + std::to_string(id(open.node)) + " page " + std::to_string(first) + " +" +
                 std::to_string(count);
         std::vector<Fingerprint> seen(count, 0xdead);
@@ -354,8 +354,8 @@ class Checker {
     int steps_;
     int done_ = 0;
     std::size_t next_ = 0;
-    NaiveTree tree_;
-    std::unordered_map<const NaiveTree::Node*, NodeId> ids_;
+    conformance::NaiveTree tree_;
+    std::unordered_map<const conformance::NaiveTree::Node*, NodeId> ids_;
     std::vector<Ref> dirs_, kept_;
     std::vector<Actor> actors_;
     std::string what_;

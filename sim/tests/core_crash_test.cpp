@@ -152,7 +152,7 @@ TEST(CoreCrashKernel, WhatWasToldOfAnyNodeIsForgottenWithTheServer) {
     World world(options);
     world.program(0, [&](Client& c) {
         for (int i = 0; i < 40; ++i) {
-            const auto file = create(c, root_node, client::Name(std::to_string(i)));
+            const auto file = create(c, root_node, files::Name(std::to_string(i)));
             EXPECT_EQ(c.close(file.handle), 0);
             EXPECT_TRUE(c.getattr(file.node));
             if (c.holds_attributes(file.node)) kept.insert(file.node);

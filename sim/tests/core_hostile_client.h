@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "sim/conformance/hostile_client.h"
+#include "model/conformance/hostile_client.h"
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {

@@ -8,8 +8,8 @@ namespace {
 
 using namespace std::string_view_literals;
 using Pages = std::vector<Fingerprint>;
-using client::FileLock;
-using client::MapKind;
+using files::FileLock;
+using files::MapKind;
 
 /// A file on the disk, before the server has seen it.
 NodeId file_on_disk(World& world, std::string_view name, std::size_t pages) {
@@ -504,8 +504,8 @@ TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNoti
     });
     world.program(1, [&](Client& c) {
         world.wait_until(1, [&] { return opened; });
-        client::SetAttr mode;
-        mode.valid = client::SetAttr::mode_;
+        files::SetAttr mode;
+        mode.valid = files::SetAttr::mode_;
         mode.value.mode = 0600;
         const Nanoseconds start = world.simulation.now();
         EXPECT_TRUE(c.setattr(lookup(c, root_node, "watched"sv), mode));

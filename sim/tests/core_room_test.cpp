@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::string_view_literals;
 using Pages = std::vector<Fingerprint>;
-using client::MapKind;
+using files::MapKind;
 using protocol::PageMode;
 
 NodeId file_on_disk(World& world, std::string_view name, std::size_t pages, Fingerprint first) {

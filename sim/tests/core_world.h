@@ -24,12 +24,12 @@
 
 namespace xenfs::sim::tests {
 
-using client::Buffer;
+using files::Buffer;
 using client::Client;
 using client::ClientConfig;
-using client::Handle;
-using client::Name;
-using client::OpenFlags;
+using files::Handle;
+using files::Name;
+using files::OpenFlags;
 
 inline constexpr Nanoseconds us = 1000, ms = 1'000'000, s = 1'000'000'000;
 
@@ -264,7 +264,7 @@ class Script {
 
 // Shorthands for programs. They expect success.
 
-inline client::Opened create(Client& client, NodeId parent, const Name& name,
+inline files::Opened create(Client& client, NodeId parent, const Name& name,
                              OpenFlags flags = writing()) {
     const auto made = client.create(parent, name, 0644, {}, flags);
     EXPECT_TRUE(made) << "create " << name.text << ": errno " << made.error();

@@ -12,7 +12,7 @@
 #include <iosfwd>
 #include <string_view>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "workloads/iozone/options.h"
 
@@ -78,7 +78,7 @@ class RunError : public std::runtime_error {
 
 /// To be called from a task of the guest; relative file names start at the root. Processes of
 /// throughput mode are tasks of the guest. Throws RunError.
-Report run(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const Options& options);
+Report run(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const Options& options);
 
 /// The report in iozone's layout.
 void print(const Report& report, std::ostream& out);

@@ -210,11 +210,11 @@ TEST(Layout, Throughput) {
 class Timed : public MemoryFileSystem {
   public:
     explicit Timed(host::Clock& clock) : clock_(clock) {}
-    Result<std::size_t> read(client::Handle h, std::uint64_t offset, host::Buffer into) override {
+    Result<std::size_t> read(files::Handle h, std::uint64_t offset, host::Buffer into) override {
         clock_.charge(static_cast<Nanoseconds>(into.length / 4));
         return MemoryFileSystem::read(h, offset, into);
     }
-    Result<std::size_t> write(client::Handle h, std::uint64_t offset, host::Buffer from) override {
+    Result<std::size_t> write(files::Handle h, std::uint64_t offset, host::Buffer from) override {
         clock_.charge(static_cast<Nanoseconds>(from.length / 4));
         return MemoryFileSystem::write(h, offset, from);
     }

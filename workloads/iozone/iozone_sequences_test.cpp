@@ -23,17 +23,17 @@ class Recorder : public MemoryFileSystem {
     };
     explicit Recorder(host::Clock& clock) : clock_(clock) {}
 
-    Result<client::Opened> create(NodeId parent, const client::Name& name, std::uint32_t mode,
-                                  host::Owner who, client::OpenFlags flags) override {
+    Result<files::Opened> create(NodeId parent, const files::Name& name, std::uint32_t mode,
+                                  host::Owner who, files::OpenFlags flags) override {
         note("create");
         return MemoryFileSystem::create(parent, name, mode, who, flags);
     }
-    Result<client::Handle> open(NodeId node, client::OpenFlags flags) override {
+    Result<files::Handle> open(NodeId node, files::OpenFlags flags) override {
         if (calls.empty() || calls.back().what != "create") note("open");
         last_flags = flags;
         return MemoryFileSystem::open(node, flags);
     }
-    int close(client::Handle handle) override {
+    int close(files::Handle handle) override {
         note("close");
         return MemoryFileSystem::close(handle);
     }
@@ -41,22 +41,22 @@ class Recorder : public MemoryFileSystem {
         note("setattr");
         return MemoryFileSystem::setattr(node, change);
     }
-    int unlink(NodeId parent, const client::Name& name) override {
+    int unlink(NodeId parent, const files::Name& name) override {
         note("unlink");
         return MemoryFileSystem::unlink(parent, name);
     }
-    Result<std::size_t> read(client::Handle handle, std::uint64_t offset,
+    Result<std::size_t> read(files::Handle handle, std::uint64_t offset,
                              host::Buffer into) override {
         note("read", offset, into.length);
         return MemoryFileSystem::read(handle, offset, into);
     }
-    Result<std::size_t> write(client::Handle handle, std::uint64_t offset,
+    Result<std::size_t> write(files::Handle handle, std::uint64_t offset,
                               host::Buffer from) override {
         note("write", offset, from.length);
         for (std::uint64_t i = 0; i < from.length / page_size; ++i) contents.insert(from.pages[i]);
         return MemoryFileSystem::write(handle, offset, from);
     }
-    int fsync(client::Handle handle, bool data_only) override {
+    int fsync(files::Handle handle, bool data_only) override {
         note("fsync");
         return MemoryFileSystem::fsync(handle, data_only);
     }
@@ -64,8 +64,8 @@ class Recorder : public MemoryFileSystem {
         note("sync");
         return 0;
     }
-    int map_pages(client::Handle handle, std::uint64_t first, std::size_t count,
-                  client::MapKind kind, bool write, std::span<Fingerprint> into) override {
+    int map_pages(files::Handle handle, std::uint64_t first, std::size_t count,
+                  files::MapKind kind, bool write, std::span<Fingerprint> into) override {
         note(write ? "map_write" : "map_read", first, count);
         return MemoryFileSystem::map_pages(handle, first, count, kind, write, into);
     }
@@ -78,7 +78,7 @@ class Recorder : public MemoryFileSystem {
 
     std::vector<Call> calls;
     std::set<Fingerprint> contents;
-    client::OpenFlags last_flags;
+    files::OpenFlags last_flags;
 
   private:
     void note(std::string what, std::uint64_t offset = 0, std::uint64_t length = 0) {

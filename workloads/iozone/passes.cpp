@@ -81,7 +81,7 @@ class FileUnderTest::Records {
     std::vector<std::uint64_t> permutation_;
 };
 
-FileUnderTest::FileUnderTest(client::FileSystem& fs, host::Clock& clock, const Options& options,
+FileUnderTest::FileUnderTest(files::FileSystem& fs, host::Clock& clock, const Options& options,
                              std::size_t number, std::uint64_t size_kib, std::uint64_t record_kib)
     : process_(fs),
       fs_(fs),
@@ -135,7 +135,7 @@ void FileUnderTest::touch_mapped(int fd, Direction direction, std::uint64_t offs
         if (touched_[page]) continue;
         std::uint64_t end = page;  // a run of pages not touched yet is one call
         for (; end <= last && !touched_[end]; ++end) touched_[end] = true;
-        if (const int error = process_.map(fd, page, end - page, client::MapKind::shared,
+        if (const int error = process_.map(fd, page, end - page, files::MapKind::shared,
                                            direction == Direction::write))
             fail("mapping", page * page_size, error);
         mapped_.emplace_back(page, end - page);
@@ -146,7 +146,7 @@ void FileUnderTest::touch_mapped(int fd, Direction direction, std::uint64_t offs
 
 void FileUnderTest::unmap_all(int fd) {
     for (const auto& [first, count] : mapped_)
-        if (const int error = process_.unmap(fd, first, count, client::MapKind::shared))
+        if (const int error = process_.unmap(fd, first, count, files::MapKind::shared))
             fail("unmapping", first * page_size, error);
     mapped_.clear();
     touched_.clear();

@@ -26,7 +26,7 @@ struct Outcome {
 /// A file under test, opened anew for each pass.
 class FileUnderTest {
   public:
-    FileUnderTest(client::FileSystem& fs, host::Clock& clock, const Options& options,
+    FileUnderTest(files::FileSystem& fs, host::Clock& clock, const Options& options,
                   std::size_t number, std::uint64_t size_kib, std::uint64_t record_kib);
 
     /// Creates, truncates, closes and unlinks the file: the first write pass makes it again.
@@ -48,7 +48,7 @@ class FileUnderTest {
     [[noreturn]] void fail(const char* doing, std::uint64_t offset, int error) const;
 
     GuestProcess process_;
-    client::FileSystem& fs_;
+    files::FileSystem& fs_;
     host::Clock& clock_;
     const Options& options_;
     std::string path_;
@@ -64,6 +64,6 @@ class FileUnderTest {
 double rate(const Options& options, double operations, std::uint64_t record_kib,
             Nanoseconds elapsed_ns);
 
-void run_throughput(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, Report& report);
+void run_throughput(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, Report& report);
 
 }  // namespace xenfs::workloads::iozone

@@ -17,7 +17,7 @@ namespace {
 
 class TableRow {
   public:
-    TableRow(client::FileSystem& fs, host::Clock& clock, Report& report, std::uint64_t size_kib,
+    TableRow(files::FileSystem& fs, host::Clock& clock, Report& report, std::uint64_t size_kib,
              std::uint64_t record_kib)
         : fs_(fs),
           report_(report),
@@ -81,7 +81,7 @@ class TableRow {
         report_.rows.push_back(row);
     }
 
-    client::FileSystem& fs_;
+    files::FileSystem& fs_;
     Report& report_;
     const Options& options_;
     std::uint64_t size_kib_, record_kib_;
@@ -90,7 +90,7 @@ class TableRow {
 
 }  // namespace
 
-Report run(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const Options& options) {
+Report run(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, const Options& options) {
     Report report;
     report.options = options;
     if (options.throughput())

@@ -12,7 +12,7 @@ namespace {
 
 class Crew {
   public:
-    Crew(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, Report& report,
+    Crew(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, Report& report,
          unsigned processes)
         : tasks_(tasks),
           clock_(clock),
@@ -109,7 +109,7 @@ class Crew {
 
 }  // namespace
 
-void run_throughput(client::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
+void run_throughput(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
                     Report& report) {
     struct Phase {
         TestNumber number;

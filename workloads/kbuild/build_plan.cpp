@@ -13,7 +13,7 @@ namespace {
 /// Children by (parent, name), for the few symlinks whose targets must be found.
 class NameIndex {
   public:
-    explicit NameIndex(const Capture& capture, const std::vector<client::Name>& names)
+    explicit NameIndex(const Capture& capture, const std::vector<files::Name>& names)
         : capture_(capture), names_(names) {
         index_.reserve(capture.paths.size());
         for (PathId p = 1; p < capture.paths.size(); ++p)
@@ -21,7 +21,7 @@ class NameIndex {
     }
 
     PathId child(PathId parent, std::string_view text) const {
-        const client::Name name(text);
+        const files::Name name(text);
         const auto [begin, end] = index_.equal_range(key(parent, name.hash));
         for (auto at = begin; at != end; ++at)
             if (capture_.paths[at->second].parent == parent && names_[at->second].text == text)
@@ -57,7 +57,7 @@ class NameIndex {
   private:
     static std::uint64_t key(PathId parent, std::uint64_t hash) { return mix64(parent) ^ hash; }
     const Capture& capture_;
-    const std::vector<client::Name>& names_;
+    const std::vector<files::Name>& names_;
     std::unordered_multimap<std::uint64_t, PathId> index_;
 };
 

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "workloads/capture/capture.h"
 
 namespace xenfs::workloads {
@@ -45,7 +45,7 @@ class BuildPlan {
     explicit BuildPlan(const Capture& capture);
 
     const Capture& capture() const { return capture_; }
-    const client::Name& name(PathId path) const { return names_[path]; }
+    const files::Name& name(PathId path) const { return names_[path]; }
     /// What a symlink leads to in the end; kNone if to nothing that the capture knows.
     PathId link_target(PathId path) const { return link_targets_[path]; }
     const JobPlan& job(JobId id) const { return jobs_[id]; }
@@ -65,7 +65,7 @@ class BuildPlan {
     void gather_processes();
 
     const Capture& capture_;
-    std::vector<client::Name> names_;
+    std::vector<files::Name> names_;
     std::vector<PathId> link_targets_;
     std::vector<JobPlan> jobs_;
     std::vector<JobId> successors_;

@@ -25,7 +25,7 @@ std::size_t jobs_in(const Capture& capture, double fraction) {
     return static_cast<std::size_t>(std::ceil(std::clamp(fraction, 0.0, 1.0) * all));
 }
 
-BuildReport run_build(const BuildPlan& plan, client::FileSystem& fs, host::Tasks& tasks,
+BuildReport run_build(const BuildPlan& plan, files::FileSystem& fs, host::Tasks& tasks,
                       host::Clock& clock, const BuildOptions& options) {
     BuildReport report;
     const Nanoseconds start = clock.now();

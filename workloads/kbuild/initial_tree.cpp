@@ -66,7 +66,7 @@ void for_each_initial(const Capture& capture, const PrefixMap& prefixes, TreePar
     }
 }
 
-void write_initial_tree(client::FileSystem& fs, const Capture& capture, const PrefixMap& prefixes,
+void write_initial_tree(files::FileSystem& fs, const Capture& capture, const PrefixMap& prefixes,
                         TreePart part) {
     GuestProcess process(fs);
     std::unordered_map<FileId, std::string> first_name;

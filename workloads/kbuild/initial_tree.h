@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "workloads/capture/capture.h"
 #include "workloads/process/path.h"
 
@@ -32,7 +32,7 @@ void for_each_initial(const Capture& capture, const PrefixMap& prefixes, TreePar
 
 /// The same, written through file operations (as root, sizes and contents included): for tests and
 /// small trees. Existing directories are left as they are. Throws std::runtime_error.
-void write_initial_tree(client::FileSystem& fs, const Capture& capture, const PrefixMap& prefixes,
+void write_initial_tree(files::FileSystem& fs, const Capture& capture, const PrefixMap& prefixes,
                         TreePart part = TreePart::all);
 
 }  // namespace xenfs::workloads

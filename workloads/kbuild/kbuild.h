@@ -7,7 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 #include "model/host/tasks.h"
 #include "workloads/kbuild/build_graph.h"
 #include "workloads/kbuild/build_plan.h"
@@ -83,7 +83,7 @@ class ReplayError : public std::runtime_error {
 };
 
 /// To be called from a task of the guest; returns when the build has ended. Throws ReplayError.
-BuildReport run_build(const BuildPlan& plan, client::FileSystem& fs, host::Tasks& tasks,
+BuildReport run_build(const BuildPlan& plan, files::FileSystem& fs, host::Tasks& tasks,
                       host::Clock& clock, const BuildOptions& options);
 
 /// CPU time of each process under these options.

@@ -11,29 +11,29 @@ namespace {
 
 class Instant : public MemoryFileSystem {
   public:
-    Result<NodeId> lookup(NodeId parent, const client::Name& name) override {
+    Result<NodeId> lookup(NodeId parent, const files::Name& name) override {
         return (parent + name.hash) | 1;
     }
     Result<host::Attr> getattr(NodeId) override { return host::Attr{}; }
     Result<std::string> readlink(NodeId) override { return std::string(); }
-    Result<client::Opened> create(NodeId, const client::Name& name, std::uint32_t, host::Owner,
-                                  client::OpenFlags) override {
-        return client::Opened{name.hash, 1, true};
+    Result<files::Opened> create(NodeId, const files::Name& name, std::uint32_t, host::Owner,
+                                  files::OpenFlags) override {
+        return files::Opened{name.hash, 1, true};
     }
-    Result<client::Handle> open(NodeId, client::OpenFlags) override { return client::Handle{1}; }
-    int close(client::Handle) override { return 0; }
-    Result<std::size_t> read(client::Handle, std::uint64_t, host::Buffer into) override {
+    Result<files::Handle> open(NodeId, files::OpenFlags) override { return files::Handle{1}; }
+    int close(files::Handle) override { return 0; }
+    Result<std::size_t> read(files::Handle, std::uint64_t, host::Buffer into) override {
         return into.length;
     }
-    Result<std::size_t> write(client::Handle, std::uint64_t, host::Buffer from) override {
+    Result<std::size_t> write(files::Handle, std::uint64_t, host::Buffer from) override {
         return from.length;
     }
-    int unlink(NodeId, const client::Name&) override { return 0; }
-    int map_pages(client::Handle, std::uint64_t, std::size_t, client::MapKind, bool,
+    int unlink(NodeId, const files::Name&) override { return 0; }
+    int map_pages(files::Handle, std::uint64_t, std::size_t, files::MapKind, bool,
                   std::span<Fingerprint>) override {
         return 0;
     }
-    int unmap_pages(client::Handle, std::uint64_t, std::size_t, client::MapKind) override {
+    int unmap_pages(files::Handle, std::uint64_t, std::size_t, files::MapKind) override {
         return 0;
     }
 };

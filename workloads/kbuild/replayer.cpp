@@ -10,10 +10,10 @@
 
 namespace xenfs::workloads {
 
-using client::Name;
+using files::Name;
 using host::Owner;
 
-Replayer::Replayer(const BuildPlan& plan, client::FileSystem& fs, host::Clock& clock,
+Replayer::Replayer(const BuildPlan& plan, files::FileSystem& fs, host::Clock& clock,
                    const BuildOptions& options, BuildReport& report)
     : plan_(plan),
       c_(plan.capture()),
@@ -195,7 +195,7 @@ void Replayer::open(ProcessId p, const Op& op) {
             expect(op, node ? 0 : node.error());
         return;
     }
-    client::OpenFlags how;
+    files::OpenFlags how;
     how.read = (op.flags & kOpenRead) != 0;
     how.write = (op.flags & kOpenWrite) != 0;
     how.append = (op.flags & kOpenAppend) != 0;
@@ -209,7 +209,7 @@ void Replayer::open(ProcessId p, const Op& op) {
         return;
     }
     FileState& file = files_[op.file];
-    client::Handle handle = 0;
+    files::Handle handle = 0;
     if ((op.flags & kOpenCreated) != 0) {
         const auto at = place(path);
         if (!at) return expect(op, at.error());
@@ -256,7 +256,7 @@ void Replayer::exec(ProcessId p, const Op& op) {
     unmap_all(process);  // the new program's address space is empty
     if (process.program != kNone) drop_slot(std::exchange(process.program, kNone));
     if (op.file == kNone) return;
-    const auto handle = fs_.open(*node, client::OpenFlags{});
+    const auto handle = fs_.open(*node, files::OpenFlags{});
     if (!handle) return expect(op, handle.error());
     files_[op.file].node = *node;
     process.program = new_slot(*handle, op.file, false);

@@ -15,7 +15,7 @@ namespace xenfs::workloads {
 
 class Replayer {
   public:
-    Replayer(const BuildPlan& plan, client::FileSystem& fs, host::Clock& clock,
+    Replayer(const BuildPlan& plan, files::FileSystem& fs, host::Clock& clock,
              const BuildOptions& options, BuildReport& report);
 
     /// What a task of the guest brings along: calls yield, so nothing of one call may lie in the
@@ -34,7 +34,7 @@ class Replayer {
   private:
     // An open file as the file system knows it: shared by descriptors and mappings.
     struct Slot {
-        client::Handle handle = 0;
+        files::Handle handle = 0;
         FileId file = kNone;
         std::uint32_t references = 0;
         bool writable = false;
@@ -48,7 +48,7 @@ class Replayer {
     struct MapKey {
         FileId file;
         std::uint32_t first, count;
-        client::MapKind kind;
+        files::MapKind kind;
         bool operator==(const MapKey&) const = default;
     };
     struct MapKeyHash {
@@ -80,7 +80,7 @@ class Replayer {
     Result<NodeId> find(PathId path, bool follow);
     struct Place {
         NodeId parent = 0;
-        const client::Name* name = nullptr;
+        const files::Name* name = nullptr;
     };
     Result<Place> place(PathId path);
     PathId final_path(const Op& op) const;
@@ -106,7 +106,7 @@ class Replayer {
 
     Open* find_open(ProcessId p, FileId file, bool writable);
     std::uint32_t slot_for(ProcessId p, FileId file, bool writable);
-    std::uint32_t new_slot(client::Handle handle, FileId file, bool writable);
+    std::uint32_t new_slot(files::Handle handle, FileId file, bool writable);
     void drop_slot(std::uint32_t slot);
     void unmap_all(ProcessState& process);
     void release(ProcessState& process);
@@ -119,7 +119,7 @@ class Replayer {
 
     const BuildPlan& plan_;
     const Capture& c_;
-    client::FileSystem& fs_;
+    files::FileSystem& fs_;
     host::Clock& clock_;
     const BuildOptions& options_;
     BuildReport& report_;

@@ -15,7 +15,7 @@ std::size_t Replayer::MapKeyHash::operator()(const MapKey& key) const {
                  (std::uint64_t{key.count} << 8) | static_cast<std::uint64_t>(key.kind));
 }
 
-std::uint32_t Replayer::new_slot(client::Handle handle, FileId file, bool writable) {
+std::uint32_t Replayer::new_slot(files::Handle handle, FileId file, bool writable) {
     const Slot slot{handle, file, 1, writable};
     if (writable) ++files_[file].writers;
     if (free_slots_.empty()) {
@@ -32,7 +32,7 @@ void Replayer::drop_slot(std::uint32_t index) {
     Slot& slot = slots_[index];
     assert(slot.references != 0);
     if (--slot.references != 0) return;
-    const client::Handle handle = slot.handle;
+    const files::Handle handle = slot.handle;
     const FileId file = slot.file;
     if (slot.writable) --files_[file].writers;
     free_slots_.push_back(index);
@@ -62,7 +62,7 @@ std::uint32_t Replayer::slot_for(ProcessId p, FileId file, bool writable) {
         if (!found) return kNone;
         node = *found;
     }
-    client::OpenFlags how;
+    files::OpenFlags how;
     how.write = writable;
     const auto handle = fs_.open(node, how);
     if (!handle) {
@@ -92,7 +92,7 @@ void Replayer::on_file(ProcessId p, const Op& op, Worker& worker) {
     }
     const std::uint32_t slot = slot_for(p, op.file, false);
     if (slot == kNone) return expect(op, ENOENT);
-    const client::Handle handle = slots_[slot].handle;
+    const files::Handle handle = slots_[slot].handle;
     const NodeId node = files_[op.file].node;
     switch (op.code) {
         case OpCode::kFstat:
@@ -119,14 +119,14 @@ void Replayer::on_file(ProcessId p, const Op& op, Worker& worker) {
             break;
         case OpCode::kLock:
         case OpCode::kUnlock: {
-            client::FileLock lock;
+            files::FileLock lock;
             lock.start = op.offset;
             lock.length = op.length;
             lock.owner = p + 1;
             lock.pid = p + 1;
             lock.whole_file = op.offset == 0 && op.length == 0;
-            lock.type = op.code == OpCode::kLock ? client::FileLock::Type::exclusive
-                                                 : client::FileLock::Type::unlock;
+            lock.type = op.code == OpCode::kLock ? files::FileLock::Type::exclusive
+                                                 : files::FileLock::Type::unlock;
             expect(op, fs_.set_lock(handle, lock, true));
             break;
         }
@@ -251,10 +251,10 @@ void Replayer::map(ProcessId p, const Op& op, Worker& worker) {
     if (first >= end) return;
     const bool shared = (op.flags & kMmapShared) != 0;
     const bool write = shared && (op.flags & kMmapWrite) != 0;
-    const auto kind = shared                        ? client::MapKind::shared
-                      : (op.flags & kMmapExec) != 0 ? client::MapKind::text
-                                                    : client::MapKind::private_data;
-    if (kind == client::MapKind::text && options_.text_touched < 1) {
+    const auto kind = shared                        ? files::MapKind::shared
+                      : (op.flags & kMmapExec) != 0 ? files::MapKind::text
+                                                    : files::MapKind::private_data;
+    if (kind == files::MapKind::text && options_.text_touched < 1) {
         end = first +
               static_cast<std::uint64_t>(static_cast<double>(end - first) * options_.text_touched);
         if (first >= end) return;

@@ -139,16 +139,16 @@ Result<std::vector<host::DirEntry>> GuestProcess::readdir(int fd, std::size_t ma
     return entries;
 }
 
-int GuestProcess::map(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind,
+int GuestProcess::map(int fd, std::uint64_t first_page, std::size_t count, files::MapKind kind,
                       bool write, std::span<Fingerprint> contents) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     if (!open->has_handle) return ENODEV;
-    if (write && kind == client::MapKind::shared && !open->writable) return EACCES;
+    if (write && kind == files::MapKind::shared && !open->writable) return EACCES;
     return fs_.map_pages(open->handle, first_page, count, kind, write, contents);
 }
 
-int GuestProcess::unmap(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind) {
+int GuestProcess::unmap(int fd, std::uint64_t first_page, std::size_t count, files::MapKind kind) {
     const Open* open = find(fd);
     if (open == nullptr) return EBADF;
     if (!open->has_handle) return ENODEV;

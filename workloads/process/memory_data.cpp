@@ -8,8 +8,8 @@
 
 namespace xenfs::workloads {
 
-using client::FileLock;
-using client::Handle;
+using files::FileLock;
+using files::Handle;
 using host::Buffer;
 using host::FileType;
 
@@ -36,10 +36,10 @@ void MemoryFileSystem::resize(Node& node, std::uint64_t size) {
     node.attr.blocks = (size + 511) / 512;
 }
 
-Result<client::Opened> MemoryFileSystem::create(NodeId parent, const client::Name& name,
+Result<files::Opened> MemoryFileSystem::create(NodeId parent, const files::Name& name,
                                                 std::uint32_t mode, host::Owner who,
-                                                client::OpenFlags flags) {
-    client::Opened opened;
+                                                files::OpenFlags flags) {
+    files::Opened opened;
     const auto existing = lookup(parent, name);
     if (existing) {
         if (flags.exclusive) return Errno{EEXIST};
@@ -57,7 +57,7 @@ Result<client::Opened> MemoryFileSystem::create(NodeId parent, const client::Nam
     return opened;
 }
 
-Result<Handle> MemoryFileSystem::open(NodeId id, client::OpenFlags flags) {
+Result<Handle> MemoryFileSystem::open(NodeId id, files::OpenFlags flags) {
     Node* node = find(id);
     if (node == nullptr) return Errno{ESTALE};
     if (node->attr.type == FileType::symlink) return Errno{ELOOP};
@@ -218,12 +218,12 @@ Result<FileLock> MemoryFileSystem::get_lock(Handle handle, const FileLock& lock)
 }
 
 int MemoryFileSystem::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                                client::MapKind kind, bool write, std::span<Fingerprint> contents) {
+                                files::MapKind kind, bool write, std::span<Fingerprint> contents) {
     const auto at = handles_.find(handle);
     if (at == handles_.end()) return EBADF;
     OpenFile& file = at->second;
     if (!file.flags.read) return EACCES;
-    if (write && kind == client::MapKind::shared && !file.flags.write) return EACCES;
+    if (write && kind == files::MapKind::shared && !file.flags.write) return EACCES;
     Node& node = *find(file.node);
     if (node.attr.type != FileType::regular) return ENODEV;
     if ((first_page + count) * page_size >= node.attr.size + page_size) return EFAULT;  // SIGBUS
@@ -237,7 +237,7 @@ int MemoryFileSystem::map_pages(Handle handle, std::uint64_t first_page, std::si
 }
 
 int MemoryFileSystem::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                                  client::MapKind kind) {
+                                  files::MapKind kind) {
     const auto at = handles_.find(handle);
     if (at == handles_.end()) return EBADF;
     auto& mappings = at->second.mappings;

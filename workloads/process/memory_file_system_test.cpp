@@ -7,8 +7,8 @@
 namespace xenfs::workloads {
 namespace {
 
-using client::FileLock;
-using client::OpenFlags;
+using files::FileLock;
+using files::OpenFlags;
 
 constexpr OpenFlags read_write{.read = true, .write = true};
 

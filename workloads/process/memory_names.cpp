@@ -5,7 +5,7 @@
 
 namespace xenfs::workloads {
 
-using client::Name;
+using files::Name;
 using host::Attr;
 using host::FileType;
 using host::Owner;

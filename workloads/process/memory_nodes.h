@@ -13,7 +13,7 @@ struct MemoryFileSystem::Node {
     std::map<std::uint64_t, Fingerprint> pages;          // by number; absent: zeros
     std::string bytes;  // where callers pass bytes; short of attr.size: zeros
     std::map<std::string, std::string, std::less<>> xattrs;
-    std::vector<client::FileLock> locks;
+    std::vector<files::FileLock> locks;
     std::size_t opens = 0;
 };
 

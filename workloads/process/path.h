@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/client/file_system.h"
+#include "model/files/file_system.h"
 
 namespace xenfs::workloads {
 
@@ -18,14 +18,14 @@ class PreparedPath {
   public:
     explicit PreparedPath(std::string_view text);
 
-    std::span<const client::Name> components() const { return components_; }
+    std::span<const files::Name> components() const { return components_; }
     bool absolute() const { return absolute_; }
     bool wants_directory() const { return wants_directory_; }  ///< ends in a slash
     std::string_view text() const { return *text_; }
 
   private:
     std::unique_ptr<const std::string> text_;  // on the heap: the components point into it
-    std::vector<client::Name> components_;
+    std::vector<files::Name> components_;
     bool absolute_ = false;
     bool wants_directory_ = false;
 };

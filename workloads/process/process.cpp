@@ -5,7 +5,7 @@
 
 namespace xenfs::workloads {
 
-using client::Name;
+using files::Name;
 using host::Attr;
 using host::FileType;
 
@@ -76,7 +76,7 @@ struct GuestProcess::Last {
     bool is_directory = false;  // the path was "/", "." or "..": parent is the node itself
 };
 
-GuestProcess::GuestProcess(client::FileSystem& fs, host::Owner who, NodeId root)
+GuestProcess::GuestProcess(files::FileSystem& fs, host::Owner who, NodeId root)
     : fs_(fs), who_(who), root_(root) {
     cwd_.nodes[0] = root;
     cwd_.depth = 1;
@@ -405,7 +405,7 @@ int GuestProcess::truncate(std::string_view path, std::uint64_t size) {
 template <class Path>
 Result<int> GuestProcess::open_path(const Path& path, int flags, std::uint32_t mode, int at) {
     const int access_mode = flags & O_ACCMODE;
-    client::OpenFlags how;
+    files::OpenFlags how;
     how.read = access_mode != O_WRONLY;
     how.write = access_mode != O_RDONLY;
     how.append = (flags & O_APPEND) != 0;

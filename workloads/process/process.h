@@ -21,12 +21,12 @@ class GuestProcess {
     static constexpr int max_symlinks = 40;  ///< as Linux; more answer ELOOP
     static constexpr std::size_t max_depth = 128;
 
-    explicit GuestProcess(client::FileSystem& fs, host::Owner who = {}, NodeId root = root_node);
+    explicit GuestProcess(files::FileSystem& fs, host::Owner who = {}, NodeId root = root_node);
     ~GuestProcess();  ///< closes what is open
     GuestProcess(const GuestProcess&) = delete;
     GuestProcess& operator=(const GuestProcess&) = delete;
 
-    client::FileSystem& file_system() { return fs_; }
+    files::FileSystem& file_system() { return fs_; }
 
     // Names. `at`: a descriptor of a directory, or AT_FDCWD.
     Result<NodeId> walk(const PreparedPath& path, bool follow = true, int at = AT_FDCWD);
@@ -65,9 +65,9 @@ class GuestProcess {
     int ftruncate(int fd, std::uint64_t size);
     int fsync(int fd, bool data_only = false);
     Result<std::vector<host::DirEntry>> readdir(int fd, std::size_t max_entries);
-    int map(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind, bool write,
+    int map(int fd, std::uint64_t first_page, std::size_t count, files::MapKind kind, bool write,
             std::span<Fingerprint> contents = {});
-    int unmap(int fd, std::uint64_t first_page, std::size_t count, client::MapKind kind);
+    int unmap(int fd, std::uint64_t first_page, std::size_t count, files::MapKind kind);
 
     std::size_t open_descriptors() const;
 
@@ -79,7 +79,7 @@ class GuestProcess {
         NodeId top() const { return nodes[depth - 1]; }
     };
     struct Open {
-        client::Handle handle = 0;
+        files::Handle handle = 0;
         NodeId node = 0;
         std::uint64_t offset = 0;  // bytes; of a directory, the entry to go on with
         bool used = false, directory = false, has_handle = false;
@@ -108,7 +108,7 @@ class GuestProcess {
     Result<int> install(Open open);
     Open* find(int fd);
 
-    client::FileSystem& fs_;
+    files::FileSystem& fs_;
     host::Owner who_;
     NodeId root_;
     Trail cwd_;

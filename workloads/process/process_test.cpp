@@ -127,12 +127,12 @@ TEST_F(ProcessTest, MapsRanges) {
     ASSERT_EQ(write_file("/m", {5, 6, 7}), 0);
     const auto fd = process_.open("/m", O_RDONLY);
     std::vector<Fingerprint> seen(2);
-    EXPECT_EQ(process_.map(*fd, 1, 2, client::MapKind::text, false, seen), 0);
+    EXPECT_EQ(process_.map(*fd, 1, 2, files::MapKind::text, false, seen), 0);
     EXPECT_EQ(seen, (std::vector<Fingerprint>{6, 7}));
     EXPECT_EQ(fs_.mapped_pages(), 2u);
-    EXPECT_EQ(process_.map(*fd, 2, 2, client::MapKind::text, false), EFAULT);
-    EXPECT_EQ(process_.map(*fd, 0, 1, client::MapKind::shared, true), EACCES);
-    EXPECT_EQ(process_.unmap(*fd, 1, 2, client::MapKind::text), 0);
+    EXPECT_EQ(process_.map(*fd, 2, 2, files::MapKind::text, false), EFAULT);
+    EXPECT_EQ(process_.map(*fd, 0, 1, files::MapKind::shared, true), EACCES);
+    EXPECT_EQ(process_.unmap(*fd, 1, 2, files::MapKind::text), 0);
     EXPECT_EQ(fs_.mapped_pages(), 0u);
 }
 

@@ -10,7 +10,7 @@ namespace {
 /// Answers each look-up with a number made from the name's hash.
 class Instant : public MemoryFileSystem {
   public:
-    Result<NodeId> lookup(NodeId parent, const client::Name& name) override {
+    Result<NodeId> lookup(NodeId parent, const files::Name& name) override {
         return (parent + name.hash) | 1;
     }
     Result<host::Attr> getattr(NodeId node) override {

@@ -1,10 +1,10 @@
-#include "sim/settings/value_text.h"
+#include "model/settings/value_text.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 
 namespace xenfs::settings {
 namespace {

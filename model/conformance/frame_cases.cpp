@@ -1,7 +1,7 @@
 // Frames: limits, contents, ballooning.
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

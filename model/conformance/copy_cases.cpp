@@ -1,7 +1,7 @@
 // Grant copy: a lease that pins nothing.
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

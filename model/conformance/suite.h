@@ -10,7 +10,7 @@
 
 #include <memory>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 

@@ -1,5 +1,5 @@
 // The suite over the simulated host: with pinned vCPUs, and with contention for one core.
-#include "sim/conformance/suite.h"
+#include "model/conformance/suite.h"
 #include "sim/machine/machine.h"
 
 namespace xenfs::conformance {

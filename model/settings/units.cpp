@@ -1,4 +1,4 @@
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 
 #include <fmt/format.h>
 

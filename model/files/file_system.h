@@ -12,7 +12,7 @@
 #include "model/host/storage.h"
 #include "model/host/types.h"
 
-namespace xenfs::client {
+namespace xenfs::files {
 
 using host::Attr;
 using host::Buffer;
@@ -139,4 +139,4 @@ class FileSystem {
     virtual void drop_caches() = 0;
 };
 
-}  // namespace xenfs::client
+}  // namespace xenfs::files

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

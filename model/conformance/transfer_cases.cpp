@@ -1,7 +1,7 @@
 // Page flips, or their clean refusal where the host has none.
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

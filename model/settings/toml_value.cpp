@@ -1,4 +1,4 @@
-#include "sim/settings/toml_value.h"
+#include "model/settings/toml_value.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "sim/settings/units.h"
+#include "model/settings/units.h"
 
 namespace xenfs::settings {
 

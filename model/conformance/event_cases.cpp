@@ -1,7 +1,7 @@
 // Event channels: they only say "look".
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "model/host/storage.h"
 
-namespace xenfs::sim {
+namespace xenfs::conformance {
 
 class NaiveTree {
   public:
@@ -143,4 +143,4 @@ class NaiveTree {
     }
 };
 
-}  // namespace xenfs::sim
+}  // namespace xenfs::conformance

@@ -1,7 +1,7 @@
 // Grants: maps, access, wrong domains and references, revocation.
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

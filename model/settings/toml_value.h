@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "sim/settings/error.h"
-#include "sim/settings/value_text.h"
+#include "model/settings/error.h"
+#include "model/settings/value_text.h"
 
 namespace xenfs::settings {
 

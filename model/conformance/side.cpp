@@ -1,4 +1,4 @@
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 #include <array>
 #include <sstream>

@@ -1,7 +1,7 @@
 // Finite tables: grant entries, maptrack.
 #include <gtest/gtest.h>
 
-#include "sim/conformance/side.h"
+#include "model/conformance/side.h"
 
 namespace xenfs::conformance {
 namespace {

@@ -1,4 +1,4 @@
-#include "sim/conformance/suite.h"
+#include "model/conformance/suite.h"
 
 namespace xenfs::conformance {
 
