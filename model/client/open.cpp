@@ -180,6 +180,7 @@ Result<Opened> Client::create(NodeId parent, const Name& name, std::uint32_t mod
             if (give_opens_back()) continue;
         }
         if (error == EEXIST && !flags.exclusive && attempt <= 8) {
+            call.finish();  // the look-up needs a slot; who keeps one meanwhile waits for itself
             const auto found = lookup(parent, name);
             if (!found && found.error() != ENOENT) return Errno{found.error()};
             there = found ? *found : EntryCache::negative;

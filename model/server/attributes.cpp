@@ -36,7 +36,7 @@ int ServerState::getattr(Request& q) {
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
     const bool cacheable = hold(*inode, q.client);
-    recall(*inode, q.client);
+    if (recall(q, inode.index()) != 0) return parked;
     const auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);
@@ -76,7 +76,7 @@ int ServerState::setattr(Request& q) {
 
     InodeUse inode(*this, q.header.nodeid);
     const bool cacheable = hold(*inode, q.client);
-    recall(*inode, q.client);
+    if (recall(q, inode.index()) != 0) return parked;
     auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);
@@ -90,8 +90,12 @@ int ServerState::setattr(Request& q) {
     }
     const Replay* const before = replay(q);
     if (resize && before == nullptr) {
+        std::vector<pages::FrameIndex> frames;
+        if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
         intend(q, {.node = inode->node, .size = in.size});
-        if (int e = truncate(q.worker, *inode, in.size)) return e;
+        const int e = truncate(q, *inode, in.size, &frames);
+        for (const pages::FrameIndex frame : frames) put_frame(frame);
+        if (e != 0) return e;
     }
     const auto changed =
         before != nullptr ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
@@ -106,9 +110,9 @@ int ServerState::setattr(Request& q) {
     learn(*inode, *changed);
     keep_size(*inode);
     if (resize) {
-        all_changed(*inode, &q.client);
+        all_changed(q.acks, *inode, &q.client);
     } else {
-        node_changed(*inode, &q.client);
+        node_changed(q.acks, *inode, &q.client);
     }
     protocol::AttrOut out{};
     out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -117,9 +121,34 @@ int ServerState::setattr(Request& q) {
     return 0;
 }
 
+/// Takes the frames that truncate() needs where the last page shares its frame with others: none
+/// can be waited for when the file has been cut. 0, or `parked` until there are some.
+int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                               std::vector<pages::FrameIndex>& frames) {
+    if (size >= inode.attr.size || size % page_size == 0) return 0;
+    const auto last = static_cast<std::uint32_t>(size >> page_shift);
+    std::uint32_t shared = 0;
+    const auto look = [&](std::uint32_t file) {
+        const cache::Slot slot = file == no_file ? cache::kNoSlot : cache_.find({file, last});
+        if (slot != cache::kNoSlot && pool_[cache_.frame(slot)].users > 1) ++shared;
+    };
+    look(inode.file);
+    for (const std::uint32_t file : inode.files) look(file);
+    while (frames.size() < shared) {
+        const pages::FrameIndex frame = take_frame(*q.worker);
+        if (frame == pages::no_index) {
+            for (const pages::FrameIndex taken : frames) put_frame(taken);
+            return park_for_room(q, Lack::frames, shared, 0, false);
+        }
+        frames.push_back(frame);
+    }
+    return 0;
+}
+
 /// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by the
 /// caller. The size comes first: no page beyond it is filled from then on.
-int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
+int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
+                          std::vector<pages::FrameIndex>* frames) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
@@ -131,7 +160,7 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     keep(NodeRecord::cutting);
     drain_io(inode);
     drop_pages(inode, (size + page_size - 1) >> page_shift);
-    io_gate_->wake_all();
+    io_settled();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
     if (in_page == 0) {
         keep(NodeRecord::ahead);
@@ -145,7 +174,7 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
         cache_.pin(slot);
         begin_io(inode);
         bool moved = false;
-        const bool done = make_private(w, nullptr, inode, slot, moved);
+        const bool done = make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {
             unindex(cache_.frame(slot));
             host_.memory().zero(page_of(slot), in_page,

@@ -20,7 +20,7 @@ struct Config {
     Nanoseconds scan_sleep = 20'000'000;
     std::uint32_t scan_hints = 8192;
     double scan_hint_share = 0.5;
-    unsigned workers = 4;  ///< tasks; each connection has a reserve worker besides
+    unsigned workers = 4;  ///< tasks: as many accesses to the storage may go on at once
     Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
     std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
     Nanoseconds ack_timeout = 1'000'000'000;  ///< a client that has not handled a notice by then …
@@ -58,8 +58,7 @@ struct Stats {
     std::array<std::uint64_t, 8> page_requests{};  ///< by opcode - 8192
     std::uint64_t errors = 0;               ///< replies with an errno (ENOENT of a lookup is none)
     std::uint64_t protocol_violations = 0;  ///< connections ended for them
-    std::uint64_t urgent = 0;               ///< requests served by a reserve worker
-    std::uint64_t relieved = 0;             ///< reads served by the relief worker
+    std::uint64_t urgent = 0;               ///< requests that were served before others
     std::uint64_t hits = 0, misses = 0;     ///< pages asked for by PAGES_GET
     std::uint64_t disk_read_pages = 0, disk_read_calls = 0;
     std::uint64_t disk_write_pages = 0, disk_write_calls = 0;

@@ -38,23 +38,16 @@ void ServerState::control() {
             if (!c.looked_at) look_at(c);
             if (c.doomed && c.state == Connection::State::connected) {
                 c.state = Connection::State::closing;
-                c.reserve_gate->wake_all();
-                ack_gate_->wake_all();
+                acks_came();
             }
-            if (c.state == Connection::State::closing) {
-                if (c.active == 0) {
-                    disconnect(c);
-                } else {
-                    c.reserve_gate->wake_all();
-                }
-            }
+            if (c.state == Connection::State::closing && c.active == 0) disconnect(c);
         }
         if (book_.aside() != 0) {
             if (book_.retry_aside() != 0) {
                 look_ = true;
                 room_made();
             }
-            io_gate_->wake_all();
+            io_settled();
         }
         end_recovery_if_due();
         if (look_ || stopping_) continue;
@@ -143,8 +136,6 @@ void ServerState::connect(Connection& c) {
         Connection* now = connection(index);
         if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
     });
-    host_.tasks().spawn(
-        "xenfs-reserve", [this, index, generation] { work_reserve(index, generation); }, true);
     ready_ |= bit(c.index);
     protocol::write_backend_state(host_.store(), c.device, XenbusState::connected);
     work_gate_->wake_one();
@@ -156,8 +147,8 @@ void ServerState::doom(Connection& c) {
     c.doomed = true;
     ready_ &= ~bit(c.index);
     look_ = true;
-    ack_gate_->wake_all();
-    io_gate_->wake_all();
+    acks_came();
+    io_settled();
     control_gate_->wake_one();
 }
 
@@ -169,6 +160,7 @@ void ServerState::leave(Connection& c) {
 void ServerState::disconnect(Connection& c) {
     ++(c.vanished ? stats_.clients_died : stats_.clients_closed);
     const ConnectionIndex index = c.index;
+    drop_requests(c);
     release_client(c);
     if (directory_) directory_->drop_client(index);
     host_.events().close(c.port);
@@ -215,7 +207,7 @@ void ServerState::release_client(Connection& c) {
     std::vector<InodeTable::Index> known;
     inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
         const bool lease = inode.lease == c.index;
-        if (lease) inode.lease = no_connection;
+        if (lease) end_lease(inode);
         if (lease || ((inode.holders | inode.copiers) & bit(c.index)) != 0 || inode.locks) {
             known.push_back(i);
         }
@@ -227,7 +219,7 @@ void ServerState::release_client(Connection& c) {
         inode->copiers &= ~bit(c.index);
         if (inode->locks) drop_locks(*inode, c);
     }
-    io_gate_->wake_all();
+    io_settled();
     room_made();
 }
 

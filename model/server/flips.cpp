@@ -13,7 +13,7 @@ using cache::Slot;
 /// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
 std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
                                   std::span<const std::uint32_t> accept, Lack& lack) {
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
     pool_.prepare(static_cast<std::uint32_t>(slots.size()));
@@ -62,7 +62,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
 }
 
 std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     if (w.queues && waits_for(Lack::frames)) {
         lack = Lack::frames;
@@ -84,8 +84,13 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 /// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
 int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     keep_node(inode);
+    const std::uint32_t file = file_number(inode, index, q.client);
+    if (const int e =
+            settle_loading(q, inode, index, file, first, static_cast<std::uint32_t>(refs.size()))) {
+        return e;
+    }
     std::size_t came = 0;
     for (; came < refs.size(); ++came) {
         w.frames[came] = book_.take_arrived(q.client.account, refs[came]);
@@ -95,17 +100,12 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
         for (std::size_t i = 0; i < came; ++i) put_frame(w.frames[i]);
         return EIO;
     }
-    const std::uint32_t file = file_number(inode, index, q.client);
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
         Slot slot = cache_.find(key);
-        while (slot != kNoSlot && cache_.state(slot) == PageState::loading) {
-            wait_for_loading(inode, std::span(&slot, 1));
-            slot = cache_.find(key);
-        }
         if (slot != kNoSlot) {
             cache_.pin(slot);
-            replace_frame(&q.client, inode, slot, w.frames[i]);
+            replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
         } else {
             w.evicted.clear();
             slot = cache_.admit(key, w.frames[i], PageState::clean, cache::DirtyPages::keep,

@@ -29,7 +29,7 @@ int ServerState::pages_commit(Request& q) {
     const InodeTable::Index index = file_for_pages(q, in.fh, true);
     if (index == InodeTable::none) return EBADF;
     InodeUse inode(*this, index);
-    recall(*inode, q.client);
+    if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
     keep_node(*inode);
@@ -68,11 +68,12 @@ int ServerState::pages_commit(Request& q) {
     end_io(*inode);
     if (error != 0) return error;
     if (!by_name_) {
-        drop_other_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
+        drop_other_variants(q.acks, *inode, q.client, first_page,
+                            static_cast<std::uint32_t>(touched));
     }
     list_dirty(*inode, index);  // also where only size or time changed
-    if (touched != 0) pages_changed(*inode, first, touched, &q.client);
-    node_changed(*inode, &q.client);
+    if (touched != 0) pages_changed(q.acks, *inode, first, touched, &q.client);
+    node_changed(q.acks, *inode, &q.client);
     if ((in.flags & protocol::commit_sync) != 0) {
         if (int e = write_back(*inode)) return e;
         if (int e = storage_.sync(inode->node, true)) return e;
@@ -100,8 +101,9 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
         if ((cache_.flags(slot) & page_flux) != 0) {
-            cache_.set_flags(slot, cache_.flags(slot) & static_cast<std::uint8_t>(~page_flux));
-            io_gate_->wake_all();
+            cache_.set_flags(
+                slot, cache_.flags(slot) & static_cast<std::uint8_t>(~(page_flux | page_age)));
+            io_settled();
         }
         dirtied(inode, index, slot);
     }
@@ -112,9 +114,9 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
     std::size_t count = 0;
     for (const std::uint32_t reference : refs) {
         const pages::GrantRecord* const r = book_.find(q.client.account, reference);
-        if (r != nullptr && r->tag != pages::no_tag) q.worker.slots[count++] = r->tag;
+        if (r != nullptr && r->tag != pages::no_tag) q.worker->slots[count++] = r->tag;
     }
-    const auto slots = std::span(q.worker.slots).first(count);
+    const auto slots = std::span(q.worker->slots).first(count);
     cache_.pin(slots);
     end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
@@ -139,8 +141,8 @@ void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint3
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
-void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
-                                      std::uint32_t count) {
+void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
+                                      std::uint32_t first, std::uint32_t count) {
     const auto others = std::count_if(inode.files.begin(), inode.files.end(),
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;
@@ -156,14 +158,12 @@ void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::ui
             stale |= bit(i);
         }
     }
-    Acks acks;
     for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* other = connection(i);
         if ((stale & bit(i)) != 0 && other != nullptr && other->alive()) {
             post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
         }
     }
-    await(acks);
 }
 
 }  // namespace xenfs::server

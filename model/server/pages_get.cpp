@@ -26,7 +26,7 @@ void ServerState::sweep_flux() {
         if ((cache_.flags(slot) & page_flux) != 0) drop_slot(slot);
     }
     flux_left_.clear();
-    io_gate_->wake_all();
+    io_settled();
 }
 
 pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
@@ -58,12 +58,12 @@ void ServerState::end_unseen(Request& q) {
 std::span<const std::uint32_t> ServerState::given_before(Request& q,
                                                          std::span<const std::uint32_t> refs) {
     if ((q.header.flags & protocol::request_again) == 0 || !directory_) return refs;
-    q.worker.given.clear();
+    q.worker->given.clear();
     for (const GrantRef reference : refs) {
         const auto given = directory_->entry(reference);
-        if (given.unique < q.header.unique) q.worker.given.push_back(reference);
+        if (given.unique < q.header.unique) q.worker->given.push_back(reference);
     }
-    return q.worker.given;
+    return q.worker->given;
 }
 
 int ServerState::pages_release(Request& q) {
@@ -72,6 +72,7 @@ int ServerState::pages_release(Request& q) {
     const auto refs = q.args.get_array<std::uint32_t>(in.count);
     if (!q.args.finished()) return EINVAL;
     const auto result = end_entries(q.client, given_before(q, refs));
+    if (result.ended != 0) note_progress(q);
     q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
                                           static_cast<std::uint32_t>(result.busy)});
     return 0;
@@ -81,7 +82,7 @@ int ServerState::pages_release(Request& q) {
 std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
                                          std::uint64_t first, std::uint32_t most) {
     const std::uint32_t file = file_number(inode, index, q.client);
-    const auto slots = std::span(q.worker.slots).first(most);
+    const auto slots = std::span(q.worker->slots).first(most);
     cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
     std::uint32_t run = 0;
     while (run < most && slots[run] != cache::kNoSlot &&
@@ -109,7 +110,8 @@ int ServerState::pages_get(Request& q) {
         in.count > protocol::max_file_pages - in.first_page) {
         return EFBIG;
     }
-    if (!q.again) {
+    if (!q.released) {
+        q.released = true;
         end_entries(q.client, given_before(q, released));
         end_unseen(q);
     }
@@ -124,11 +126,9 @@ int ServerState::pages_get(Request& q) {
     const InodeTable::Index index = file_for_pages(q, in.fh, write);
     if (index == InodeTable::none) return EBADF;
     InodeUse inode(*this, index);
-    recall(*inode, q.client);
+    if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
-    if (mode == PageMode::map_write) {
-        pages_changed(*inode, in.first_page, in.count, &q.client);
-    } else if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
+    if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
         inode->copiers |= bit(q.client.index);
     }
     std::uint32_t count = in.count;
@@ -145,7 +145,7 @@ int ServerState::pages_get(Request& q) {
         count = wanted + cached_behind(q, *inode, index, in.first_page + wanted, count - wanted);
     }
     out.file_size = inode->attr.size;
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     std::size_t granted = 0;
     Lack lack = Lack::none;
     if (mode == PageMode::flip_in) {
@@ -157,9 +157,8 @@ int ServerState::pages_get(Request& q) {
                             .count = count,
                             .overwrite = mode == PageMode::copy_in,
                             .head_kept = in.head != 0,
-                            .tail_kept = in.tail != 0,
-                            .again = q.again};
-        std::uint32_t ready = fill(w, q.client, *inode, index, wish, error);
+                            .tail_kept = in.tail != 0};
+        std::uint32_t ready = fill(q, *inode, index, wish, error);
         if (ready == 0 && error != 0) {
             end_io(*inode);
             return error;
@@ -171,7 +170,7 @@ int ServerState::pages_get(Request& q) {
         if (write && by_content_) {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 bool moved = false;
-                if (!make_private(w, &q.client, *inode, slots[i], moved)) {
+                if (!make_private(q, &q.client, *inode, slots[i], moved)) {
                     for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
                     ready = i;
                     break;
@@ -222,7 +221,11 @@ int ServerState::pages_get(Request& q) {
         return no_room(q, lack, twice ? 2 * count : count, out,
                        (in.flags & protocol::get_wait) == 0);
     }
-    if (q.again) room_progress_ = host_.clock().now();
+    if (q.had_room) room_progress_ = host_.clock().now();
+    // Who has copies hears of the writer before the writer has its entries.
+    if (mode == PageMode::map_write && granted != 0) {
+        pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
+    }
     out.granted = static_cast<std::uint32_t>(granted);
     q.reply.put(out);
     for (std::size_t i = 0; i < granted; ++i) {

@@ -242,7 +242,7 @@ void ServerState::recover_page(Found& found, Inode& inode, InodeTable::Index ind
     if (flux) {
         // As insert_page leaves it: loading, until it is committed or given back.
         cache_.set_state(slot, PageState::loading);
-        cache_.set_flags(slot, page_flux);
+        cache_.set_flags(slot, flux_flags());
         return;
     }
     // A client may have written to it and not said so yet.
@@ -421,6 +421,7 @@ void ServerState::tell_changed_while_away() {
     });
     if (changed.empty()) return;
     telling_ = true;
+    parking_.look(Wait::recovery, [this](const Request& q) { return !waits_for_recovery(q); });
     Acks acks;
     for (const NodeId node : changed) {
         // Those that have copies, or know its size, have forgotten both when they came back. What a

@@ -8,13 +8,14 @@
 
 namespace xenfs::server {
 
-bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& message) const {
+bool ServerState::waits_for_recovery(const Request& q) const {
     if (!recovering_) return false;
-    if (telling_ && message.urgent()) return false;
-    const Operation* const operation = find_operation(message.header().opcode);
-    const auto when = operation == nullptr ? DuringRecovery::waits : operation->during_recovery;
+    // Urgent: sent again by a client that a predecessor had asked for something. It handles no
+    // further notice before it has its answer.
+    if (telling_ && (q.header.flags & protocol::request_urgent) != 0) return false;
+    const auto when = q.operation == nullptr ? DuringRecovery::waits : q.operation->during_recovery;
     return when == DuringRecovery::waits ||
-           (when == DuringRecovery::served_while_resuming && !c.resuming);
+           (when == DuringRecovery::served_while_resuming && !q.client.resuming);
 }
 
 int ServerState::come_back(Request& q) {
@@ -26,7 +27,7 @@ int ServerState::come_back(Request& q) {
     q.reply.put(protocol::ResumeOut{in.count, 0});
     for (const protocol::ResumeItem& item : items) {
         std::uint32_t stands = 0;
-        if (!resume_item(q.client, item, stands)) return EINVAL;
+        if (!resume_item(q, item, stands)) return EINVAL;
         q.reply.put(stands);
     }
     if ((in.flags & protocol::resume_last) != 0) {
@@ -39,8 +40,8 @@ int ServerState::come_back(Request& q) {
 }
 
 /// False: it cannot have been so.
-bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
-                              std::uint32_t& stands) {
+bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands) {
+    Connection& c = q.client;
     InodeUse inode(*this, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
@@ -48,19 +49,22 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
+        add_opener(*inode, c);
+        if (pin_storage(q, *inode) != 0) {
+            remove_opener(*inode, c);
+            return true;
+        }
         while (c.files.size() <= place) {
             c.free_files.push_back(static_cast<std::uint32_t>(c.files.size()));
             c.files.emplace_back();
         }
         OpenFile& file = c.files[place];
-        if (file.inode != InodeTable::none) return false;
-        if (pin_storage(*inode, c) != 0) return true;
+        if (file.inode != InodeTable::none) {
+            remove_opener(*inode, c);
+            return false;
+        }
         std::erase(c.free_files, place);
-        file.inode = inode.index();
-        file.generation = static_cast<std::uint32_t>(item.fh >> 32);
-        file.read = true;
-        file.write = write;
-        add_opener(*inode, c);
+        file = {inode.index(), true, write, static_cast<std::uint32_t>(item.fh >> 32)};
         stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
     const bool lease = (item.flags & protocol::resume_lease) != 0;
@@ -109,18 +113,16 @@ void ServerState::end_recovery_if_due() {
     storage_.drop_nameless();
     tell_changed_while_away();
     recovering_ = false;
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && !c->parked.empty()) ready_ |= bit(c->index);
-    }
+    parking_.look(Wait::recovery, [](const Request&) { return true; });
     work_gate_->wake_all();
 }
 
-const Replay* ServerState::replay(const Request& q) {
+const Replay* ServerState::replay(Request& q) {
     if ((q.header.flags & protocol::request_again) == 0) return nullptr;
     for (const Replay& r : q.client.replays) {
         if (r.unique != q.header.unique || r.opcode != q.header.opcode) continue;
         ++stats_.replayed;
-        q.worker.intent = r.record;
+        q.intent = r.record;
         return &r;
     }
     return nullptr;
@@ -131,7 +133,7 @@ void ServerState::intend(Request& q, const Names& what) {
     // Others' records may stand at its number: of changes that a predecessor made, whose requests
     // have not come again yet.
     IntentRecord* record = nullptr;
-    std::uint32_t at = q.worker.number;
+    std::uint32_t at = q.worker->number;
     do {
         record = directory_->intent(at++);
         if (record == nullptr) return;
@@ -152,7 +154,7 @@ void ServerState::intend(Request& q, const Names& what) {
     put(record->name, what.name);
     put(record->new_name, what.new_name);
     publish(record->state, std::uint32_t{IntentRecord::started});
-    q.worker.intent = record;
+    q.intent = record;
 }
 
 void ServerState::intend_new(Request& q, std::string_view name, NodeId node) {
@@ -161,9 +163,9 @@ void ServerState::intend_new(Request& q, std::string_view name, NodeId node) {
 }
 
 void ServerState::done(Request& q, NodeId node) {
-    if (!directory_ || q.worker.intent == nullptr) return;
-    q.worker.intent->node = node;
-    publish(q.worker.intent->state, std::uint32_t{IntentRecord::done});
+    if (!directory_ || q.intent == nullptr) return;
+    q.intent->node = node;
+    publish(q.intent->state, std::uint32_t{IntentRecord::done});
 }
 
 }  // namespace xenfs::server

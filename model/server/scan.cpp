@@ -104,7 +104,7 @@ void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::u
             const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
             Connection* c = connection(index);
             if (c == nullptr || !c->alive()) continue;
-            if (c->ring.notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
+            if (c->notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
                 c->unresponsive) {
                 deaf |= bit(index);
                 continue;

@@ -20,7 +20,8 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       ledger_(charging_->rebate()),
       pool_(host.frames(), config_.cache_pages),
       book_(host.grants(), pool_, ledger_, *charging_),
-      cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
+      cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)),
+      parking_([this] { work_gate_->wake_one(); }) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
@@ -34,7 +35,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
     control_gate_ = host_.tasks().make_gate();
     flush_gate_ = host_.tasks().make_gate();
     room_gate_ = host_.tasks().make_gate();
-    relief_gate_ = host_.tasks().make_gate();
+    parking_gate_ = host_.tasks().make_gate();
     scan_gate_ = host_.tasks().make_gate();
     stop_gate_ = host_.tasks().make_gate();
 }
@@ -60,7 +61,6 @@ int ServerState::attach(const Attachment& attachment) {
     made->index = static_cast<ConnectionIndex>(place - connections_.data());
     made->generation = ++generations_;
     made->looked_at = true;
-    made->reserve_gate = host_.tasks().make_gate();
     *place = std::move(made);
     look_ = true;
     if (started_) control_gate_->wake_one();
@@ -89,7 +89,7 @@ void ServerState::start() {
     host_.tasks().spawn(
         "xenfs-room", [this] { room_task(); }, true);
     host_.tasks().spawn(
-        "xenfs-relief", [this] { work_relief(); }, true);
+        "xenfs-parking", [this] { parking_task(); }, true);
     if (scanner_ != nullptr && config_.scan_pages != 0) {
         host_.tasks().spawn(
             "xenfs-scan", [this] { scan_task(); }, true);
@@ -119,11 +119,8 @@ void ServerState::stop() {
         control_gate_->wake_all();
         flush_gate_->wake_all();
         room_gate_->wake_all();
-        relief_gate_->wake_all();
+        parking_gate_->wake_all();
         scan_gate_->wake_all();
-        for (auto& c : connections_) {
-            if (c != nullptr) c->reserve_gate->wake_all();
-        }
         stop_gate_->wait();
     }
     for (auto& c : connections_) {

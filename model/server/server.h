@@ -56,8 +56,8 @@ class Server {
         std::uint64_t held = 0;  ///< entries, whatever they cost
         std::uint64_t rebate = 0, owed = 0, seized = 0;
     };
-    /// What is granted to more than one: frames, and entries beyond the first of each, which are the
-    /// pages of memory that sharing saves.
+    /// What is granted to more than one: frames, and entries beyond the first of each, which are
+    /// the pages of memory that sharing saves.
     struct Sharing {
         std::uint64_t frames = 0, saved_pages = 0;
         std::uint64_t entries = 0, entry_capacity = 0;

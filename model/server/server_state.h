@@ -32,6 +32,8 @@
 #include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/operations.h"
+#include "model/server/parking.h"
+#include "model/server/request.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
 
@@ -41,7 +43,6 @@ using protocol::max_pages_per_request;
 
 /// What a task needs while it serves: allocated once, so that the hot path allocates nothing.
 struct Worker {
-    RequestBuffer request;
     std::array<cache::Slot, max_pages_per_request> slots;
     std::array<pages::FrameIndex, max_pages_per_request> frames;
     std::array<GrantRef, max_pages_per_request> refs;
@@ -49,44 +50,15 @@ struct Worker {
     std::vector<cache::Evicted> evicted;
     bool queues = false;  ///< for frames, behind those who wait for room
     std::vector<GrantRef> given;
-    std::uint32_t number = 0;        ///< its place among the directory's intents
-    IntentRecord* intent = nullptr;  ///< of the request being served
+    std::uint32_t number = 0;  ///< its place among the directory's intents
 };
-
-/// A request being served: its arguments in private memory, its reply in the client's slot.
-struct Request {
-    Connection& client;
-    Worker& worker;
-    protocol::InHeader header;
-    std::uint16_t slot;
-    const Operation* operation;  ///< null: the server does not have it
-    protocol::Reader args;
-    protocol::Writer reply;
-    bool again = false;       ///< waited for room; its releases are done
-    Nanoseconds waiting = 0;  ///< again: since when
-};
-
-/// Of a request that waited for room and begins anew.
-struct Earlier {
-    bool again = false;
-    Nanoseconds waiting = 0;
-};
-
-/// A handler's answer instead of an errno: somebody else will reply.
-inline constexpr int reply_later = -1;
 
 /// Flags of a cached page (PageRecord::flags).
 enum PageFlags : std::uint8_t {
     page_writing = 1,    ///< its write-back is under way
     page_redirtied = 2,  ///< and it was written to meanwhile
-    page_flux = 4        ///< zeros that a client is about to overwrite: not the file's content yet
-};
-
-/// Notices posted on behalf of one request.
-struct Acks {
-    std::uint64_t clients = 0;  ///< mask
-    std::array<std::uint64_t, 64> sequence;
-    std::array<std::uint32_t, 64> generation;
+    page_flux = 4,       ///< zeros that a client is about to overwrite: not the file's content yet
+    page_age = 0xf8      ///< of such a page: when it was handed out, by a coarse clock
 };
 
 /// Contents of different trust groups never meet: not even the time of a look-up tells.
@@ -142,13 +114,37 @@ class ServerState {
 
     // --- workers.cpp
     void work(Worker& worker);
-    void work_reserve(ConnectionIndex index, std::uint32_t generation);
-    void work_relief();
-    void serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier = {});
-    void go_on(Worker& worker, Connection& c, Connection::Parked parked);
+    Request* next_request();
+    Request* take_request(Connection& c);
+    void take_urgent();
+    void serve(Worker& worker, Request& q);
     int dispatch(Request& q);
-    void answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
-                std::size_t result_bytes);
+    /// Publishes the reply and gives the slot back.
+    void finish(Request& q, int error, std::size_t result_bytes);
+    void finish(Request& q);
+    void answer(Request& q, int error, std::size_t result_bytes);
+    void recheck_lease(Request& q);
+    void note_progress(const Request& q);
+
+    // --- parked.cpp: what ends the waits of parked requests
+    void park(Request& q, Wait wait);
+    void parking_task();
+    Nanoseconds look_at_parked();
+    void send_overdue(Connection& c);
+    void drop_requests(Connection& c);
+    /// A page is no longer loading, or nobody holds slots of a file any more.
+    void io_settled();
+    /// A lease is over, or may be.
+    void leases_settled();
+    /// A client has carried out notices, or is gone.
+    void acks_came();
+    bool page_settled(const Request& q);
+    /// Flags of a page that is handed out now to be overwritten.
+    std::uint8_t flux_flags() const;
+    /// Whether the request may have the page that another client is to overwrite.
+    bool may_detach(const Request& q, cache::Slot slot) const;
+    /// By how much flux_flags() tells times apart.
+    Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
     // --- namespace.cpp
     int lookup(Request& q);
@@ -160,7 +156,8 @@ class ServerState {
     int link(Request& q);
     int unlink(Request& q);
     Result<host::Attr> unlinked_before(NodeId node);
-    void name_gone(Connection& by, NodeId parent, std::string_view name, const host::Attr& gone);
+    void name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
+                   const host::Attr& gone);
     int rmdir(Request& q);
     int rename(Request& q);
     int rename2(Request& q);
@@ -171,7 +168,7 @@ class ServerState {
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
     void lost_name(Inode& inode, std::uint32_t links_left);
     void forget_holders(Inode& inode);
-    void entry_changed(Connection& by, NodeId parent, std::string_view name);
+    void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name);
 
     // --- attributes.cpp
     int getattr(Request& q);
@@ -179,7 +176,10 @@ class ServerState {
     int statfs(Request& q);
     Result<host::Attr> attributes(Inode& inode);
     void learn(Inode& inode, const host::Attr& from_storage);
-    int truncate(Worker& w, Inode& inode, std::uint64_t size);
+    int truncate(Request& q, Inode& inode, std::uint64_t size,
+                 std::vector<pages::FrameIndex>* frames);
+    int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                      std::vector<pages::FrameIndex>& frames);
     int forget(Request& q);
     int batch_forget(Request& q);
     void forget_node(Connection& c, NodeId node);
@@ -189,6 +189,8 @@ class ServerState {
     int opendir(Request& q);
     int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
                    protocol::OpenOut& out);
+    int prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+                     protocol::OpenOut& out);
     int release(Request& q);
     int flush(Request& q);
     int fsync(Request& q);
@@ -196,11 +198,14 @@ class ServerState {
     int init(Request& q);
     int destroy(Request& q);
     void add_opener(Inode& inode, Connection& c);
+    void remove_opener(Inode& inode, Connection& c);
+    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, bool read, bool write);
     OpenFile* file_of(Connection& c, std::uint64_t fh);
     void close_file(Connection& c, std::uint32_t place);
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
     InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
-    int pin_storage(Inode& inode, Connection& asker);
+    /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
+    int pin_storage(Request& q, Inode& inode);
     bool ask_opens_back(Connection& asker);
     void unpin_storage(Inode& inode);
 
@@ -208,14 +213,27 @@ class ServerState {
     bool hold(Inode& inode, Connection& c);
     void unhold(Inode& inode, Connection& c);
     void post(Acks& acks, Connection& c, protocol::Notice notice);
+    void send_notices(Connection& c);
+    void queue_notice(Connection& c, protocol::Notice& what);
+    bool acknowledged(Acks& acks);
+    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
+    /// For tasks of the server's own: a request is parked instead.
     void await(Acks& acks);
-    /// Makes sure that the server, not another client, knows the file best.
-    void recall(Inode& inode, Connection& asker);
-    void node_changed(Inode& inode, Connection* by);
-    void pages_changed(Inode& inode, std::uint64_t first, std::uint64_t count, Connection* by);
+    /// Whether no other client knows the file better than the server; false: its lease is being
+    /// recalled.
+    bool recalled(Inode& inode, const Connection& asker);
+    /// The same for a request, which is parked where that is not so: 0 or `parked`.
+    int recall(Request& q, InodeTable::Index index);
+    void begin_recall(Inode& inode);
+    void settle_recall(Inode& inode);
+    void end_lease(Inode& inode);
+    /// These post notices to all who must know but `by`.
+    void node_changed(Acks& acks, Inode& inode, Connection* by);
+    void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
+                       Connection* by);
     /// To all holders and openers but `by`: pages are stale, attributes too.
-    void all_changed(Inode& inode, Connection* by);
-    bool try_lease(Inode& inode, Connection& c);
+    void all_changed(Acks& acks, Inode& inode, Connection* by);
+    bool try_lease(Acks& acks, Inode& inode, Connection& c);
     int lease_return(Request& q);
     protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
                             std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
@@ -231,7 +249,7 @@ class ServerState {
     void end_copied_in(Request& q, std::span<const std::uint32_t> refs);
     void outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
                           std::uint32_t count);
-    void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
+    void drop_other_variants(Acks& acks, Inode& inode, const Connection& c, std::uint32_t first,
                              std::uint32_t count);
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
                          std::span<const std::uint32_t> accept, Lack& lack);
@@ -250,23 +268,23 @@ class ServerState {
         std::uint32_t first = 0, count = 0;
         bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
         bool head_kept = false, tail_kept = false;
-        bool again = false;  ///< counted before
     };
-    /// Pins w.slots[0 … result); `error` is an errno of the storage; none and no error: no frame.
-    std::uint32_t fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
-                       const FillWish& wish, int& error);
+    /// Pins q.worker->slots[0 … result); `error` is an errno of the storage, or `parked`; none and
+    /// no error: no frame.
+    std::uint32_t fill(Request& q, Inode& inode, InodeTable::Index index, const FillWish& wish,
+                       int& error);
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
     void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
     void drop_slot(cache::Slot slot);
     void release_unused(cache::Slot slot);
-    bool wait_for_loading(Inode& inode, std::span<const cache::Slot> slots);
+    int settle_loading(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t file,
+                       std::uint32_t first, std::uint32_t count);
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
                             bool& to_read);
     bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
     void drop_pages(Inode& inode, std::uint64_t first_page);
-    bool load_run(Worker& w, Connection& c, Inode& inode, std::span<const cache::Slot> slots,
-                  int& error);
+    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots, int& error);
     void begin_io(Inode& inode);
     void end_io(Inode& inode);
     void drain_io(Inode& inode);
@@ -280,8 +298,11 @@ class ServerState {
     void index_content(pages::FrameIndex frame, std::uint64_t key);
     bool join_content(cache::Slot slot, std::uint64_t key);
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
-    bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
-    void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
+    /// Where `frames` is not null, it is taken from there.
+    bool make_private(Request& q, Connection* by, Inode& inode, cache::Slot slot, bool& moved,
+                      std::vector<pages::FrameIndex>* frames = nullptr);
+    void replace_frame(Acks& acks, Connection* by, Inode& inode, cache::Slot slot,
+                       pages::FrameIndex fresh);
 
     // --- scan.cpp: content dedup by scanning
     class Scanned;
@@ -301,20 +322,17 @@ class ServerState {
     Nanoseconds tend_room_queue(Worker& w);
     int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
                 bool may_return);
-    int park(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size, bool may_return);
-    void queue_for_room(RoomWaiter waiter);
+    int park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
+                      bool may_return);
     RoomWaiter leave_room_queue(std::size_t place);
-    void resume(std::size_t place);
+    void resume_with_room(std::size_t place);
     void end_wait(std::size_t place, int error);
-    bool wait_for_frame();
     std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
     bool holds_most(const Connection& c) const;
     void ask_for_frames(std::uint32_t frames);
     void ask_largest(std::uint32_t pages);
     void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted, std::uint32_t pages);
     bool revocation_open(Connection& c);
-    /// Whether it has to answer something, so that its urgent requests need the reserve worker.
-    bool answers(Connection& c);
     bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
     /// Something came free: those who wait for room are looked at.
     void room_made() {
@@ -341,6 +359,7 @@ class ServerState {
     int set_lock(Request& q, bool wait);
     int interrupt(Request& q);
     void wake_lock_waiters(Inode& inode);
+    void end_lock_wait(Connection& c, const LockWaiter& waiter, int error);
     void drop_locks(Inode& inode, Connection& c);
     void drop_owner_locks(Inode& inode, const LockOwner& owner);
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
@@ -368,13 +387,13 @@ class ServerState {
 
     // --- resume.cpp: clients of a predecessor come back
     int come_back(Request& q);
-    bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
+    bool resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands);
     /// During the recovery only what brings clients back is served.
-    bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;
+    bool waits_for_recovery(const Request& q) const;
     void end_recovery_if_due();
     void not_coming_back(Connection& c);
     /// Null: the request was not done before.
-    const Replay* replay(const Request& q);
+    const Replay* replay(Request& q);
     /// What a request is about to do, for a successor; done() as soon as it is.
     struct Names {
         std::string_view name = {}, new_name = {};
@@ -417,11 +436,16 @@ class ServerState {
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
-    std::uint32_t waiting_for_acks_ = 0;
+    Parking parking_;
+    RequestBuffer incoming_;      ///< as it comes off the ring
+    std::uint64_t owing_ = 0;     ///< connections that have notices to carry out
+    std::uint32_t awaiting_ = 0;  ///< tasks in await()
+    Nanoseconds next_look_ = 0;   ///< when parking_task() looks again
+    Nanoseconds next_poll_ = 0;   ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, relief_gate_, scan_gate_, stop_gate_;
+        room_gate_, parking_gate_, scan_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;

@@ -67,7 +67,8 @@ bool ServerState::join_content(Slot slot, std::uint64_t key) {
 
 /// The page shows another frame from now on. Entries on the old one go on without the page; who
 /// holds them is told, `by` excepted, which learns it from its reply.
-void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::FrameIndex fresh) {
+void ServerState::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot slot,
+                                pages::FrameIndex fresh) {
     const pages::FrameIndex old = cache_.frame(slot);
     const std::uint64_t page = cache_.key(slot).page;
     std::uint64_t told = 0;
@@ -83,21 +84,24 @@ void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::
     put_frame(old);
     if (by != nullptr) told &= ~bit(by->index);
     if (told == 0) return;
-    Acks acks;
     for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* c = connection(i);
         if ((told & bit(i)) == 0 || c == nullptr || !c->alive()) continue;
         post(acks, *c, notice(protocol::NoticeKind::inval_pages, inode.node, page, 1));
     }
-    await(acks);
 }
 
-bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slot, bool& moved) {
+bool ServerState::make_private(Request& q, Connection* by, Inode& inode, Slot slot, bool& moved,
+                               std::vector<pages::FrameIndex>* frames) {
     moved = false;
     if (pool_[cache_.frame(slot)].users > 1) {
-        pages::FrameIndex fresh = take_frame(w);
-        // Who has no request that could begin anew (a truncation) waits here.
-        if (fresh == pages::no_index && by == nullptr && wait_for_frame()) fresh = take_frame(w);
+        pages::FrameIndex fresh = pages::no_index;
+        if (frames != nullptr && !frames->empty()) {
+            fresh = frames->back();
+            frames->pop_back();
+        } else {
+            fresh = take_frame(*q.worker);
+        }
         if (fresh == pages::no_index) return false;
         const pages::FrameIndex old = cache_.frame(slot);
         if (pool_[old].users > 1) {
@@ -105,7 +109,7 @@ bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slo
                                 host::Page::of_frame(pool_[fresh].frame));
             ++stats_.cow_breaks;
             moved = true;
-            replace_frame(by, inode, slot, fresh);
+            replace_frame(q.acks, by, inode, slot, fresh);
         } else {
             put_frame(fresh);  // the others went while we sought a frame
         }
