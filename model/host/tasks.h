@@ -24,7 +24,7 @@ class Gate {
 
 /// Tasks of one domain. A domain is a monitor: one of its tasks runs at a time, and control passes
 /// on only at a yield point (Gate::wait, Clock::sleep, Clock::flush, Events::notify, Storage's
-/// calls). Simulated, a task is a SimGrid actor; real, a thread that holds the domain's lock.
+/// calls). Simulated, a task is a fiber; real, a thread that holds the domain's lock.
 class Tasks {
   public:
     virtual ~Tasks() = default;
