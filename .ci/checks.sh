@@ -14,7 +14,12 @@ core       20   the fast tests of the core
 
 # sources PATTERN... : the tree's own files, with what git does not know yet.
 sources() {
-    git ls-files -z --cached --others --exclude-standard -- "$@" 2>/dev/null | xargs -0 ls -d 2>/dev/null
+    if git rev-parse HEAD >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard -- "$@" | xargs -0 ls -d 2>/dev/null  # without deleted ones
+    else
+        local pattern
+        for pattern in "$@"; do find . -path './build*' -prune -o -name "$pattern" -print; done
+    fi
 }
 
 check_format() {
@@ -60,7 +65,7 @@ check_build() {
 check_core() {
     local room failed=0
     for room in model sim/tests; do
-        ctest_in "build/release/$room" -L '^fast' --progress --quiet || failed=1
+        ctest_in "build/release/$room" -L '^fast' -E '^yields$' --quiet || failed=1
     done
     return $failed
 }

@@ -9,9 +9,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LONGEST = 72
 LAST = 20  # on main itself, where nothing is new, that many
 # A first word that is no verb in the imperative: articles and their like, "room:", numbers, other forms of a verb.
-NO_VERB = re.compile(r"(a|an|the|this|that|these|those|what|who|when|where|how|more|some|all|no|new|two|three|another|other"
-                     r"|.*:|[0-9].*|.*[^s]s|.*(?<!e)ed|.*[^r]ing)", re.I)
-VERBS_LIKE_THAT = {"bring", "ring", "string", "ping", "embed", "shed", "spring", "focus", "bus", "bias", "alias", "canvas"}
+NO_VERB = re.compile(r"(a|an|the|this|that|these|those|what|who|when|where|how|more|some|all|no|new|two|three"
+                     r"|another|other|.*:|[0-9].*|.*[^s]s|.*(?<!e)ed|.*[^r]ing)", re.I)
+VERBS_LIKE_THAT = {"bring", "ring", "string", "ping", "spring", "embed", "shed", "focus", "bias", "alias"}
 
 
 def git(*arguments):

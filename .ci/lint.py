@@ -30,7 +30,8 @@ def git(*arguments):
 def changed_files():
     """What differs from where this branch left main, and what git does not know yet."""
     base = next((b for name in ("origin/main", "main") for b in git("merge-base", "HEAD", name)), "HEAD")
-    return {ROOT / name for name in git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")}
+    names = git("diff", "--name-only", base) + git("ls-files", "--others", "--exclude-standard")
+    return {ROOT / name for name in names}
 
 
 @functools.cache
@@ -87,7 +88,8 @@ def main():
     parser.add_argument("only", nargs="*", help="beginnings of paths, such as model/cache/")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
-    commands = {pathlib.Path(e["file"]): e["command"] for e in json.loads((ROOT / "build/compile_commands.json").read_text())}
+    database = json.loads((ROOT / "build/compile_commands.json").read_text())
+    commands = {pathlib.Path(entry["file"]): entry["command"] for entry in database}
     sources = [s for s in commands if s.is_relative_to(ROOT) and s.is_file()
                and str(s.relative_to(ROOT)).startswith(tuple(options.only) or "")]
     tool = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout

@@ -16,7 +16,8 @@ DECLARED = re.compile(r"^\s*(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)", re
 
 def ctest(build, options):
     """The tests that ctest selects, as (name, program)."""
-    run = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", *options], capture_output=True, text=True)
+    run = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1", *options],
+                         capture_output=True, text=True)
     if run.returncode != 0:
         sys.exit(f"lab: ctest does not take these options: {run.stderr.strip() or run.stdout.strip()}")
     for test in json.loads(run.stdout)["tests"]:
