@@ -28,7 +28,8 @@ def new_commits():
     rule = git("log", "--diff-filter=A", "--format=%h", "--", ".ci/commits.py")
     if not rule:
         return []
-    return [line.split(" ", 1) for line in git("log", "--no-merges", f"-{LAST}", "--format=%h %s", f"{rule[-1]}..HEAD")]
+    found = git("log", "--ancestry-path", "--no-merges", f"-{LAST}", "--format=%h %s", f"{rule[-1]}..HEAD")
+    return [line.split(" ", 1) for line in found]
 
 
 def faults(subject):
