@@ -1,6 +1,8 @@
 // The storage against a naive tree: seeded random operations, every answer and the whole tree
 // compared, with few descriptors, so that files are closed and found again all the time, and with
 // servers that end and begin again.
+#include <algorithm>
+
 #include "model/conformance/naive_tree.h"
 #include "real/storage/test_tree.h"
 
