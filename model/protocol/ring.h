@@ -58,7 +58,6 @@ class RingFront {
     /// event.
     bool take_notice(Notice& out);
     void finish_notice();
-    std::uint32_t notices_taken() const { return notice_taken_; }
 
   private:
     ControlPage* control_ = nullptr;
