@@ -11,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "model/conformance/seed.h"
 #include "real/local/broker.h"
 #include "real/local/local_host.h"
 
@@ -248,9 +249,7 @@ TEST_F(LocalHostTest, GuestsAreNotServersAndServersAreFew) {
 TEST_F(LocalHostTest, BrokenPacketsHarmTheirSenderOnly) {
     const auto dom0 = server();
     const auto witness = guest();
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 20260101;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     std::unique_ptr<Link> hostile;
     for (int i = 0; i < 3000; ++i) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/machine/content_count.h"
 #include "sim/machine/machine.h"
 
@@ -203,9 +204,7 @@ TEST_F(XenRulesDeathTest, ReleasingAGrantedFrameAborts) {
 }
 
 TEST(ContentCount, AgreesWithAMap) {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 99;
-    std::printf("seed %llu (set XENFS_SEED to replay)\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     ContentCount count;
     std::map<Fingerprint, int> reference;
