@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "real/xen/guest_host.h"
 #include "model/conformance/hostile_client.h"
+#include "real/xen/guest_host.h"
 
 namespace xenfs::conformance {
 namespace {

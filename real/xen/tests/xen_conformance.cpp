@@ -6,9 +6,9 @@
 #include <set>
 #include <sstream>
 
+#include "model/conformance/suite.h"
 #include "real/xen/guest_host.h"
 #include "real/xen/server_host.h"
-#include "model/conformance/suite.h"
 
 namespace xenfs::conformance {
 namespace {
