@@ -1,5 +1,5 @@
-// What the local host promises beyond the suite: the kernel itself keeps read-only pages read-only,
-// deaths are clean, broken packets harm their sender only, and memory adds up.
+// The local host promises more than the suite asks: the kernel itself keeps read-only pages
+// read-only, deaths are clean, broken packets harm their sender only, and memory adds up.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -68,8 +68,8 @@ class LocalHostTest : public testing::Test {
         EXPECT_EQ(host.frames().allocate({&one, 1}), 1u);
         return one;
     }
-    /// A process that joins, maps for writing what it finds granted, says so and waits to be
-    /// killed. Without a LocalHost: a sanitizer allows no threads after a fork from threads.
+    /// Starts a process that joins, maps for writing what it finds granted, says so and waits to be
+    /// killed. It has no LocalHost, since a sanitizer allows no threads after a fork from threads.
     pid_t mapping_process() {
         const pid_t child = fork();
         if (child != 0) return child;
@@ -104,7 +104,7 @@ class LocalHostTest : public testing::Test {
 bool faults(const std::function<void()>& access) {
     const pid_t child = fork();
     if (child == 0) {
-        signal(SIGSEGV, SIG_DFL);  // not a sanitizer's report
+        signal(SIGSEGV, SIG_DFL);  // so that no sanitizer reports it
         signal(SIGBUS, SIG_DFL);
         access();
         _exit(0);
@@ -244,7 +244,7 @@ TEST_F(LocalHostTest, GuestsAreNotServersAndServersAreFew) {
     EXPECT_TRUE(one->store().write("/local/domain/" + std::to_string(two->self()) + "/x", "1"));
 }
 
-/// Whatever a domain sends, the broker answers or hangs up, and serves the others.
+/// Whatever a domain sends, the broker answers it or hangs up, and serves the others.
 TEST_F(LocalHostTest, BrokenPacketsHarmTheirSenderOnly) {
     const auto dom0 = server();
     const auto witness = guest();

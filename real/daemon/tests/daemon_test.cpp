@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "model/protocol/handshake.h"
-#include "real/daemon/daemon_rig.h"
+#include "real/daemon/tests/daemon_rig.h"
 
 namespace xenfs::real::daemon {
 namespace {
