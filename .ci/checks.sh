@@ -58,10 +58,10 @@ check_yields() {
     run_ninja release yields
 }
 
-# Everything at most ten minutes a run in continuous integration, and what changed first; elsewhere what changed.
+# What changed, for 20 s; in continuous integration the rooms held to it as well, for at most ten minutes.
 check_lint() {
     local extent=(--seconds 20)
-    [ "${CI:-}" = true ] && extent=(--all --seconds 600)
+    [ "${CI:-}" = true ] && extent=(--held --seconds 600)
     /usr/bin/python3 .ci/lint.py "${extent[@]}"
 }
 
