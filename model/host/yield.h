@@ -19,7 +19,8 @@
 //  - std::function and pointers to functions lose the mark. The only marked lambdas that may become
 //  one
 //    are the bodies given to Tasks::spawn: there the task begins.
-//  - A constructor or destructor that yields carries the mark, and whoever makes or drops such an object
+//  - A constructor or destructor that yields carries the mark, and whoever makes or drops such an
+//  object
 //    on the stack is checked. clang looks neither inside constructors and destructors nor at the
 //    destructors of members: they are held to the rule by review.
 //  - Code that a host runs as a task, but that is not the body of a Tasks::spawn (a program's
