@@ -29,6 +29,11 @@ std::string root_path(const host::Host& host) {
            std::to_string(host.granter());
 }
 
+Outcome outcome_of(const IntentRecord& intent) {
+    const Operation* const operation = find_operation(intent.opcode);
+    return operation == nullptr ? Outcome::repeatable : operation->outcome;
+}
+
 bool contains(std::span<const Frame> sorted, Frame frame) {
     return std::binary_search(sorted.begin(), sorted.end(), frame);
 }
@@ -200,14 +205,13 @@ void ServerState::recover_pages(Found& found) {
 
 /// Files from which a change that was under way took a name: if they are gone, a client wanted it.
 std::unordered_set<NodeId> ServerState::nodes_being_removed() const {
-    using protocol::Opcode;
     std::unordered_set<NodeId> nodes;
     for (std::uint32_t i = 0; i < directory_->intents.records(); ++i) {
         const IntentRecord& intent = *directory_->intent(i);
         if (intent.state == IntentRecord::none) continue;
-        const auto opcode = static_cast<Opcode>(intent.opcode);
-        if (opcode == Opcode::unlink) nodes.insert(intent.node);
-        if (opcode == Opcode::rename || opcode == Opcode::rename2) nodes.insert(intent.replaced);
+        const Outcome outcome = outcome_of(intent);
+        if (outcome == Outcome::removes_name) nodes.insert(intent.node);
+        if (outcome == Outcome::moves) nodes.insert(intent.replaced);
     }
     return nodes;
 }
@@ -248,8 +252,8 @@ void ServerState::recover_page(Found& found, Inode& inode, InodeTable::Index ind
     }
 }
 
-/// What a truncate that was cut short itself has left behind the new end: in the storage, where a file
-/// that grows again would show it, and in the last page.
+/// What a truncate that was cut short itself has left behind the new end: in the storage, where a
+/// file that grows again would show it, and in the last page.
 void ServerState::finish_cut(Inode& inode) {
     if (inode.stored_size > inode.attr.size) {
         host::SetAttr change;
@@ -343,39 +347,35 @@ void ServerState::recover_intents() {
 
 /// Whether a change that was begun happened. Nobody else has changed anything since.
 bool ServerState::took_effect(const IntentRecord& intent, Replay& replay) {
-    using protocol::Opcode;
     const auto at = [&](NodeId parent, const char* name) {
         const auto found = storage_.lookup(parent, name);
         return found ? found->node : 0;
     };
     const NodeId there = at(intent.parent, intent.name);
-    switch (static_cast<Opcode>(intent.opcode)) {
-        case Opcode::mknod:
-        case Opcode::mkdir:
-        case Opcode::symlink:
-        case Opcode::create:
+    switch (outcome_of(intent)) {
+        case Outcome::makes_name:
             replay.node = there;
             return there != 0;
-        case Opcode::link:
+        case Outcome::links:
             return there == intent.node;
-        case Opcode::unlink:
-        case Opcode::rmdir:
+        case Outcome::removes_name:
             return there != intent.node;
-        case Opcode::rename:
-        case Opcode::rename2: {
+        case Outcome::moves: {
             constexpr std::uint32_t exchange = 2;
             const bool moved = at(intent.new_parent, intent.new_name) == intent.node;
             return moved && ((intent.flags & exchange) != 0 ? there == intent.replaced
                                                             : there != intent.node);
         }
-        case Opcode::setattr: {
+        case Outcome::resizes: {
             InodeUse inode(*this, intent.node);
             const auto attr = attributes(*inode);
             return attr && attr->size == intent.size;
         }
-        default:
-            return false;
+        case Outcome::repeatable:
+        case Outcome::recorded:
+            break;
     }
+    return false;
 }
 
 bool ServerState::keep_node(Inode& inode) {

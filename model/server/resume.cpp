@@ -8,14 +8,13 @@
 
 namespace xenfs::server {
 
-using protocol::Opcode;
-
 bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& message) const {
     if (!recovering_) return false;
-    const auto opcode = static_cast<Opcode>(message.header().opcode);
-    if (opcode == Opcode::init || opcode == Opcode::resume) return false;
     if (telling_ && message.urgent()) return false;
-    return !(c.resuming && opcode == Opcode::setlk);
+    const Operation* const operation = find_operation(message.header().opcode);
+    const auto when = operation == nullptr ? DuringRecovery::waits : operation->during_recovery;
+    return when == DuringRecovery::waits ||
+           (when == DuringRecovery::served_while_resuming && !c.resuming);
 }
 
 int ServerState::come_back(Request& q) {
@@ -45,7 +44,7 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
     InodeUse inode(*this, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
-    const bool write = (item.flags & protocol::resume_write) != 0;
+    const bool write = (item.flags & protocol::resume_write) != 0 && !c.attachment.read_only;
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
@@ -62,7 +61,7 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
         file.read = true;
         file.write = write;
         add_opener(*inode, c);
-        stands |= item.flags & (protocol::resume_open | protocol::resume_write);
+        stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
     const bool lease = (item.flags & protocol::resume_lease) != 0;
     if (lease && inode->lease == no_connection && (inode->openers & ~bit(c.index)) == 0 &&

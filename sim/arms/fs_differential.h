@@ -224,8 +224,9 @@ class FsDifferential {
         check_errors(first, list_into(reference_, at.reference, b));
         EXPECT_EQ(a, b);
     }
-    /// An NFS client keeps an open file that was unlinked under a name of its own (".nfs…"), and its
-    /// directory cannot be removed or replaced until the file is closed: the reference knows no such names.
+    /// An NFS client keeps an open file that was unlinked under a name of its own (".nfs…"), and
+    /// its directory cannot be removed or replaced until the file is closed: the reference knows no
+    /// such names.
     bool holds_silly_names(NodeId directory) {
         std::uint64_t offset = 0;
         for (;;) {

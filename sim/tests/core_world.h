@@ -24,9 +24,9 @@
 
 namespace xenfs::sim::tests {
 
-using files::Buffer;
 using client::Client;
 using client::ClientConfig;
+using files::Buffer;
 using files::Handle;
 using files::Name;
 using files::OpenFlags;
@@ -265,7 +265,7 @@ class Script {
 // Shorthands for programs. They expect success.
 
 inline files::Opened create(Client& client, NodeId parent, const Name& name,
-                             OpenFlags flags = writing()) {
+                            OpenFlags flags = writing()) {
     const auto made = client.create(parent, name, 0644, {}, flags);
     EXPECT_TRUE(made) << "create " << name.text << ": errno " << made.error();
     return *made;

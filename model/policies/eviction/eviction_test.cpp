@@ -96,8 +96,8 @@ TEST(Registry, NamesWhatThereIsWhenAskedForWhatIsNot) {
         make_eviction_policy("opt");
         FAIL() << "made a policy that does not exist";
     } catch (const UnknownPolicy& error) {
-        EXPECT_EQ(error.what(), "no eviction policy 'opt'; there are: " +
-                                    eviction_policies().joined_names());
+        EXPECT_EQ(error.what(),
+                  "no eviction policy 'opt'; there are: " + eviction_policies().joined_names());
     }
 }
 
