@@ -4,6 +4,7 @@
 #include <array>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/machine/child.h"
 #include "sim/tests/core_world.h"
 
@@ -184,7 +185,7 @@ TEST_P(CoreProgress, NoOperationWaitsForWhatWaitsForIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Workers, CoreProgress, testing::Values(1u, 2u, 4u),
-                         [](const auto& info) { return std::to_string(info.param); });
+                         [](const auto& workers) { return std::to_string(workers.param); });
 
 }  // namespace
 }  // namespace xenfs::sim::tests
