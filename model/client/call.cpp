@@ -8,9 +8,20 @@ using protocol::InHeader;
 using protocol::OutHeader;
 using protocol::RingFront;
 
+namespace {
+
+/// Requests that others wait for, at the server or here: they may take the slots that are kept for
+/// urgent ones, lest all slots are held by requests that wait for them.
+bool ends_waits(protocol::Opcode opcode) {
+    return opcode == protocol::Opcode::pages_commit || opcode == protocol::Opcode::pages_release ||
+           opcode == protocol::Opcode::release || opcode == protocol::Opcode::lease_return;
+}
+
+}  // namespace
+
 Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent)
     : connection_(connection),
-      slot_(connection.acquire(urgent)),
+      slot_(connection.acquire(urgent || ends_waits(opcode))),
       writer_(slot_ == RingFront::no_slot ? nullptr : connection.ring_.slot(slot_),
               slot_ == RingFront::no_slot ? 0 : protocol::max_message_bytes),
       reader_(nullptr, 0) {
