@@ -73,8 +73,8 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
     const std::size_t offered = book_.accept(q.client.account, pages::EntryKind::accept,
                                              std::span(w.refs).first(count), credit_short);
     if (offered == 0) lack = credit_short ? Lack::credit : Lack::frames;
-    for (std::size_t i = 0; i < offered && directory_; ++i) {
-        directory_->keep_entry(w.refs[i], q.client.index, q.header.unique);
+    for (std::size_t i = 0; i < offered; ++i) {
+        journal_->keep_entry(w.refs[i], q.client.index, q.header.unique);
     }
     // Whatever the client maps of these pages is stale after its commit.
     std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{protocol::entry_moved});
@@ -85,7 +85,7 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
     Worker& w = q.worker;
-    keep_node(inode);
+    journal_->keep_node(inode);
     std::size_t came = 0;
     for (; came < refs.size(); ++came) {
         w.frames[came] = book_.take_arrived(q.client.account, refs[came]);

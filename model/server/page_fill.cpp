@@ -44,7 +44,7 @@ std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, co
 
 void ServerState::put_frame(pages::FrameIndex frame) {
     if (by_content_ && pool_[frame].users == 1) unindex(frame);
-    if (directory_) directory_->drop_page(frame);
+    journal_->drop_page(frame);
     if (pool_.drop_user(frame)) room_made();
 }
 
@@ -54,7 +54,7 @@ pages::FrameIndex ServerState::take_frame(Worker& w) {
     if (w.queues && waits_for(Lack::frames)) return pages::no_index;
     const auto take = [&] {
         const pages::FrameIndex frame = pool_.take();
-        if (frame == pages::no_index || !directory_ || directory_->reach_page(frame)) return frame;
+        if (frame == pages::no_index || journal_->reserve_page(frame)) return frame;
         pool_.drop_user(frame);
         return pages::no_index;
     };
@@ -96,7 +96,7 @@ bool ServerState::load_run(Worker&, Connection& c, Inode& inode, std::span<const
     for (const Slot slot : slots) {
         if (error == 0) {
             cache_.mark_clean(slot);
-            keep_page(slot, PageKept::clean);
+            journal_->keep_page(kept(inode, slot), PageKept::clean);
         } else {
             cache_.unpin(slot);
             drop_slot(slot);
@@ -165,7 +165,7 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
         // The frame may hold another guest's data, and a writable entry can be read.
         host_.memory().zero(page_of(slot), 0, page_size);
         if (!fresh) cache_.set_flags(slot, page_flux);
-        keep_page(slot, fresh ? PageKept::clean : PageKept::flux);
+        journal_->keep_page(kept(inode, slot), fresh ? PageKept::clean : PageKept::flux);
     } else if (by_name_ || !copy_variant(inode, key, slot)) {
         to_read = true;
     }
@@ -188,7 +188,7 @@ bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
 std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
                                 const FillWish& wish, int& error) {
     error = 0;
-    if (!keep_node(inode)) return 0;
+    if (!journal_->keep_node(inode)) return 0;
     const std::uint32_t file = file_number(inode, index, c);
     const auto slots = std::span(w.slots).first(wish.count);
     std::uint32_t hits = cache_.find_run(file, wish.first, slots);

@@ -32,7 +32,7 @@ int ServerState::pages_commit(Request& q) {
     recall(*inode, q.client);
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
-    keep_node(*inode);
+    journal_->keep_node(*inode);
     const Replay* const before = replay(q);
     begin_io(*inode);
     int error = 0;
@@ -57,7 +57,7 @@ int ServerState::pages_commit(Request& q) {
                                                     ? time_from_wire(in.mtime, in.mtimensec)
                                                     : host_.clock().now();
         inode->size_ahead = true;
-        keep_size(*inode);
+        journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.
         intend(q, {.node = inode->node});
         done(q, inode->node);

@@ -10,7 +10,7 @@ using protocol::PageMode;
 /// An entry of a page is over (called by the grant book, which must not be re-entered).
 void ServerState::entry_ended(GrantRef reference, const pages::GrantRecord& record) {
     ++stats_.entries_ended;
-    if (directory_) directory_->drop_entry(reference);
+    journal_->drop_entry(reference);
     if (record.tag == pages::no_tag) return;
     const cache::Slot slot = record.tag;
     cache_.unpin(slot);
@@ -45,10 +45,10 @@ pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
 }
 
 void ServerState::end_unseen(Request& q) {
-    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return;
+    if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return;
     std::vector<GrantRef> unseen;
     book_.for_each_of_account(q.client.account, [&](GrantRef reference, const auto&) {
-        const auto given = directory_->entry(reference);
+        const auto given = journal_->entry(reference);
         if (given.known && given.unique == q.header.unique) unseen.push_back(reference);
     });
     end_entries(q.client, unseen);
@@ -57,10 +57,10 @@ void ServerState::end_unseen(Request& q) {
 /// What a request gives back that may have done so before: since then the numbers may name others.
 std::span<const std::uint32_t> ServerState::given_before(Request& q,
                                                          std::span<const std::uint32_t> refs) {
-    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return refs;
+    if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return refs;
     q.worker.given.clear();
     for (const GrantRef reference : refs) {
-        const auto given = directory_->entry(reference);
+        const auto given = journal_->entry(reference);
         if (given.unique < q.header.unique) q.worker.given.push_back(reference);
     }
     return q.worker.given;
@@ -205,8 +205,8 @@ int ServerState::pages_get(Request& q) {
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
-            for (std::size_t i = 0; i < granted && directory_; ++i) {
-                directory_->keep_entry(w.refs[i], q.client.index, q.header.unique);
+            for (std::size_t i = 0; i < granted; ++i) {
+                journal_->keep_entry(w.refs[i], q.client.index, q.header.unique);
             }
             if (write) {
                 stats_.granted_writable += granted;

@@ -142,7 +142,7 @@ void ServerState::reap(InodeTable::Index index) {
         pages_cached(inode) != 0) {
         return;
     }
-    if (inode.record != Directory::no_node && directory_) directory_->drop_node(inode.record);
+    journal_->drop_node(inode);
     inodes_.erase(index);
 }
 
@@ -186,7 +186,7 @@ void Server::stop() {
     state_->stop();
 }
 void Server::abandon() {
-    state_->directory_.reset();
+    state_->journal_ = std::make_unique<Journal>();
     state_->pool_.abandon();
 }
 const Stats& Server::stats() const {

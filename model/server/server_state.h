@@ -28,9 +28,10 @@
 #include "model/policies/dedup/policy.h"
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
-#include "model/server/directory.h"
+#include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
+#include "model/server/recovery.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
 
@@ -261,6 +262,10 @@ class ServerState {
     void begin_io(Inode& inode);
     void end_io(Inode& inode);
     void drain_io(Inode& inode);
+    KeptPage kept(const Inode& inode, cache::Slot slot) const {
+        const pages::FrameIndex frame = cache_.frame(slot);
+        return {frame, pool_[frame].frame, inode.node, cache_.key(slot).page};
+    }
     host::Page page_of(cache::Slot slot) {
         return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
     }
@@ -335,44 +340,15 @@ class ServerState {
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
     class LockCount;
 
-    // --- recovery.cpp: over a predecessor's pool
-    void recover();
-    struct Found;
-    void recover_clients();
-    void recover_pages(Found& found);
-    std::unordered_set<NodeId> nodes_being_removed() const;
-    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at,
-                      bool changed);
-    void finish_cut(Inode& inode);
-    void recover_entries(Found& found);
-    void recover_intents();
-    bool took_effect(const IntentRecord& intent, Replay& replay);
-    /// Notes in the directory: a record for the file (false: no frame to spare), its size.
-    bool keep_node(Inode& inode);
-    void recycle_records();
-    void keep_size(Inode& inode);
-    void keep_stored(const Inode& inode);
-    void tell_changed_while_away();
-    void keep_page(cache::Slot slot, PageKept state);
-
     // --- resume.cpp: clients of a predecessor come back
     int come_back(Request& q);
     bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
-    /// During the recovery only what brings clients back is served.
-    bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;
-    void end_recovery_if_due();
     void not_coming_back(Connection& c);
     /// Null: the request was not done before.
     const Replay* replay(const Request& q);
-    /// What a request is about to do, for a successor; done() as soon as it is.
-    struct Names {
-        std::string_view name = {}, new_name = {};
-        NodeId new_parent = 0, node = 0, replaced = 0;
-        std::uint64_t size = 0;
-        std::uint32_t flags = 0;
-    };
-    void intend(Request& q, const Names& what);
-    /// The same where the name must be absent before, which it then finds out.
+    /// Reports to the journal what a request is about to do, and done() as soon as it is done.
+    void intend(Request& q, Change what);
+    /// Does so for a change that needs the name to be absent, after a look-up; only then.
     void intend_new(Request& q, std::string_view name, NodeId node = 0);
     void done(Request& q, NodeId node);
 
@@ -428,11 +404,8 @@ class ServerState {
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
-    std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
-    std::uint32_t record_hand_ = 0;         ///< over its nodes: where recycle_records() goes on
-    bool recovering_ = false;
-    bool telling_ = false;  ///< at its end: what clients need to do as they are told is served
-    Nanoseconds recovery_deadline_ = 0;
+    std::unique_ptr<Journal> journal_ = std::make_unique<Journal>();
+    Recovery recovery_{*this};
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 

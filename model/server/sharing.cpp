@@ -79,7 +79,8 @@ void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::
         }
     });
     cache_.set_frame(slot, fresh);
-    keep_page(slot, PageKept::dirty);  // before the old frame goes, which may have been dirty
+    journal_->keep_page(kept(inode, slot),
+                        PageKept::dirty);  // before the old frame goes, which may have been dirty
     put_frame(old);
     if (by != nullptr) told &= ~bit(by->index);
     if (told == 0) return;

@@ -29,14 +29,7 @@ void ServerState::dirtied(Inode& inode, InodeTable::Index index, Slot slot) {
         cache_.set_flags(slot, static_cast<std::uint8_t>(flags | page_redirtied));
     }
     cache_.mark_dirty(slot);
-    if (directory_) {
-        const pages::FrameIndex frame = cache_.frame(slot);
-        if (directory_->pages.find(frame) != nullptr && directory_->page(frame).state != 0) {
-            directory_->keep_state(frame, PageKept::dirty);
-        } else {
-            keep_page(slot, PageKept::dirty);
-        }
-    }
+    journal_->keep_dirty(kept(inode, slot));
     list_dirty(inode, index);
 }
 
@@ -90,7 +83,7 @@ int ServerState::write_back(Inode& inode) {
                     cache_.mark_clean(dirty[i]);
                     ++pages_cleaned_;
                     cleaned = true;
-                    keep_page(dirty[i], PageKept::clean);
+                    journal_->keep_page(kept(inode, dirty[i]), PageKept::clean);
                 }
                 again = again || redirtied;
                 cache_.unpin(dirty[i]);
@@ -118,17 +111,17 @@ int ServerState::write_back(Inode& inode) {
             inode.attr.blocks = told->blocks;
             inode.stored_size = told->size;
             inode.stored_mtime = told->mtime;
-            keep_size(inode);
+            journal_->keep_size(inode);
         } else if (!told && told.error() != ENOENT && told.error() != ESTALE) {
             error = told.error();
         }
     }
-    if (wrote && directory_) {
+    if (wrote && journal_->outlives()) {
         // The file's time is that of these writes now.
         if (const auto stored = storage_.getattr(inode.node)) {
             inode.stored_size = stored->size;
             inode.stored_mtime = stored->mtime;
-            keep_stored(inode);
+            journal_->keep_stored(inode);
         }
     }
     inode.writing = false;
