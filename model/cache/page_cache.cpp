@@ -8,7 +8,7 @@
 
 namespace xenfs::cache {
 
-PageCache::PageCache(std::unique_ptr<policies::EvictionPolicy> policy, std::uint32_t capacity_pages)
+PageCache::PageCache(std::unique_ptr<EvictionPolicy> policy, std::uint32_t capacity_pages)
     : policy_(std::move(policy)) {
     assert(policy_ != nullptr);
     reserve(std::max(capacity_pages, 1u));

@@ -7,12 +7,12 @@
 #include <span>
 #include <vector>
 
+#include "model/cache/eviction_policy.h"
 #include "model/cache/file_chains.h"
 #include "model/cache/page_nodes.h"
 #include "model/cache/slot_index.h"
 #include "model/cache/slot_list.h"
 #include "model/cache/types.h"
-#include "model/policies/eviction/policy.h"
 
 namespace xenfs::cache {
 
@@ -44,7 +44,7 @@ struct CacheMemory {
 /// Misuse (a slot that is not in use, an unpin too many) is a bug and asserts.
 class PageCache {
   public:
-    PageCache(std::unique_ptr<policies::EvictionPolicy> policy, std::uint32_t capacity_pages);
+    PageCache(std::unique_ptr<EvictionPolicy> policy, std::uint32_t capacity_pages);
     PageCache(const PageCache&) = delete;
     PageCache& operator=(const PageCache&) = delete;
 
@@ -54,7 +54,7 @@ class PageCache {
     std::uint32_t excess() const { return size_ > capacity_ ? size_ - capacity_ : 0; }
     /// At run time too. Throws std::length_error above kMaxPages, std::bad_alloc.
     void set_capacity(std::uint32_t capacity_pages);
-    const policies::EvictionPolicy& policy() const { return *policy_; }
+    const EvictionPolicy& policy() const { return *policy_; }
     CacheMemory memory() const;
 
     // --- looking up (page_cache_lookup.cpp). `find` leaves the order of eviction alone.
@@ -162,7 +162,7 @@ class PageCache {
     Evicted release(Slot slot);
     void link_dirty(Slot slot);
 
-    std::unique_ptr<policies::EvictionPolicy> policy_;
+    std::unique_ptr<EvictionPolicy> policy_;
     PageNodes nodes_;
     SlotIndex<PageNode> index_;
     FileChains chains_;

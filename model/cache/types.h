@@ -1,6 +1,7 @@
 // The words of the page cache: what a page is called, where it lies, and in what state it is.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 

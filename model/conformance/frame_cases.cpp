@@ -1,6 +1,8 @@
 // Frames: limits, contents, ballooning.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/conformance/side.h"
 
 namespace xenfs::conformance {

@@ -11,6 +11,7 @@
 #include "model/host/memory.h"
 #include "model/host/storage.h"
 #include "model/host/types.h"
+#include "model/host/yield.h"
 
 namespace xenfs::files {
 
@@ -83,46 +84,49 @@ class FileSystem {
     virtual ~FileSystem() = default;
 
     // Names. ENOENT is an ordinary answer and worth caching (negative entries).
-    virtual Result<NodeId> lookup(NodeId parent, const Name& name) = 0;
-    virtual Result<Attr> getattr(NodeId node) = 0;
-    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) = 0;
-    virtual Result<std::string> readlink(NodeId node) = 0;
+    virtual Result<NodeId> lookup(NodeId parent, const Name& name) MAY_YIELD = 0;
+    virtual Result<Attr> getattr(NodeId node) MAY_YIELD = 0;
+    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) MAY_YIELD = 0;
+    virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;
     virtual Result<NodeId> mkdir(NodeId parent, const Name& name, std::uint32_t mode,
-                                 Owner who) = 0;
+                                 Owner who) MAY_YIELD = 0;
     virtual Result<NodeId> symlink(NodeId parent, const Name& name, std::string_view target,
-                                   Owner who) = 0;
+                                   Owner who) MAY_YIELD = 0;
     virtual Result<NodeId> mknod(NodeId parent, const Name& name, FileType type, std::uint32_t mode,
-                                 std::uint32_t rdev, Owner who) = 0;
-    virtual Result<NodeId> link(NodeId node, NodeId parent, const Name& name) = 0;
-    virtual int unlink(NodeId parent, const Name& name) = 0;
-    virtual int rmdir(NodeId parent, const Name& name) = 0;
+                                 std::uint32_t rdev, Owner who) MAY_YIELD = 0;
+    virtual Result<NodeId> link(NodeId node, NodeId parent, const Name& name) MAY_YIELD = 0;
+    virtual int unlink(NodeId parent, const Name& name) MAY_YIELD = 0;
+    virtual int rmdir(NodeId parent, const Name& name) MAY_YIELD = 0;
     /// flags as renameat2(2).
     virtual int rename(NodeId old_parent, const Name& old_name, NodeId new_parent,
-                       const Name& new_name, std::uint32_t flags) = 0;
+                       const Name& new_name, std::uint32_t flags) MAY_YIELD = 0;
 
     // Open files
     virtual Result<Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
-                                  OpenFlags flags) = 0;
-    virtual Result<Handle> open(NodeId node, OpenFlags flags) = 0;
-    virtual int close(Handle handle) = 0;
+                                  OpenFlags flags) MAY_YIELD = 0;
+    virtual Result<Handle> open(NodeId node, OpenFlags flags) MAY_YIELD = 0;
+    virtual int close(Handle handle) MAY_YIELD = 0;
     /// Bytes read; fewer than asked only at the end of the file.
-    virtual Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) = 0;
-    virtual Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) = 0;
-    virtual int fsync(Handle handle, bool data_only) = 0;
+    virtual Result<std::size_t> read(Handle handle, std::uint64_t offset,
+                                     Buffer into) MAY_YIELD = 0;
+    virtual Result<std::size_t> write(Handle handle, std::uint64_t offset,
+                                      Buffer from) MAY_YIELD = 0;
+    virtual int fsync(Handle handle, bool data_only) MAY_YIELD = 0;
     virtual Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
-                                                  std::size_t max_entries) = 0;
+                                                  std::size_t max_entries) MAY_YIELD = 0;
 
     // The rest of a file system
-    virtual Result<StatFs> statfs() = 0;
-    virtual int sync() = 0;  ///< sync(2)
-    virtual Result<std::string> getxattr(NodeId node, std::string_view name) = 0;
-    virtual int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) = 0;
-    virtual Result<std::vector<std::string>> listxattr(NodeId node) = 0;
-    virtual int removexattr(NodeId node, std::string_view name) = 0;
+    virtual Result<StatFs> statfs() MAY_YIELD = 0;
+    virtual int sync() MAY_YIELD = 0;  ///< sync(2)
+    virtual Result<std::string> getxattr(NodeId node, std::string_view name) MAY_YIELD = 0;
+    virtual int setxattr(NodeId node, std::string_view name, std::string_view value,
+                         int flags) MAY_YIELD = 0;
+    virtual Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD = 0;
+    virtual int removexattr(NodeId node, std::string_view name) MAY_YIELD = 0;
     /// Takes or drops a lock; EAGAIN where it is held by another and wait is false.
-    virtual int set_lock(Handle handle, const FileLock& lock, bool wait) = 0;
+    virtual int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD = 0;
     /// The lock that would conflict, or one of type unlock.
-    virtual Result<FileLock> get_lock(Handle handle, const FileLock& lock) = 0;
+    virtual Result<FileLock> get_lock(Handle handle, const FileLock& lock) MAY_YIELD = 0;
 
     // mmap: the mapping itself is the guest's business; what the file system sees are its faults.
     /// Makes `count` pages from first_page accessible to a process that mapped them (a fault, or
@@ -130,13 +134,13 @@ class FileSystem {
     /// until unmap_pages, which names the same handle, range and kind. EFAULT, with no page mapped,
     /// where a page lies beyond the end of the file (SIGBUS).
     virtual int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
-                          bool write, std::span<Fingerprint> contents) = 0;
+                          bool write, std::span<Fingerprint> contents) MAY_YIELD = 0;
     virtual int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
-                            MapKind kind) = 0;
+                            MapKind kind) MAY_YIELD = 0;
 
     /// Drops what the guest caches and can drop (clean pages, names): umount and mount again, or
     /// drop_caches.
-    virtual void drop_caches() = 0;
+    virtual void drop_caches() MAY_YIELD = 0;
 };
 
 }  // namespace xenfs::files

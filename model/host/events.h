@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "model/host/types.h"
+#include "model/host/yield.h"
 
 namespace xenfs::host {
 
@@ -22,8 +23,8 @@ class Events {
     virtual void on_event(Port port, std::function<void()> handler) = 0;
 
     /// Flushes the caller's charges first (what it wrote before becomes visible at the right
-    /// time), then raises the peer's port.
-    virtual void notify(Port port) = 0;
+    /// time), then raises the peer's port. In a handler it does not yield.
+    virtual void notify(Port port) MAY_YIELD = 0;
 };
 
 }  // namespace xenfs::host

@@ -6,6 +6,7 @@
 
 #include "model/host/memory.h"
 #include "model/host/types.h"
+#include "model/host/yield.h"
 
 namespace xenfs::host {
 
@@ -63,52 +64,55 @@ class Storage {
   public:
     virtual ~Storage() = default;
 
-    virtual Result<Attr> lookup(NodeId parent, std::string_view name) = 0;
-    virtual Result<Attr> getattr(NodeId node) = 0;
-    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) = 0;
+    virtual Result<Attr> lookup(NodeId parent, std::string_view name) MAY_YIELD = 0;
+    virtual Result<Attr> getattr(NodeId node) MAY_YIELD = 0;
+    virtual Result<Attr> setattr(NodeId node, const SetAttr& change) MAY_YIELD = 0;
     virtual Result<Attr> create(NodeId parent, std::string_view name, FileType type,
                                 std::uint32_t mode, Owner owner, std::string_view symlink_target,
-                                std::uint32_t rdev) = 0;
-    virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) = 0;
+                                std::uint32_t rdev) MAY_YIELD = 0;
+    virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) MAY_YIELD = 0;
     /// The node lives on, nameless, while it is pinned by open_node().
-    virtual Result<Attr> unlink(NodeId parent,
-                                std::string_view name) = 0;  ///< what was unlinked, links after
-    virtual int rmdir(NodeId parent, std::string_view name) = 0;
+    virtual Result<Attr> unlink(
+        NodeId parent,
+        std::string_view name) MAY_YIELD = 0;  ///< what was unlinked, links after
+    virtual int rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
     /// flags as renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
     virtual int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-                       std::string_view new_name, std::uint32_t flags) = 0;
-    virtual Result<std::string> readlink(NodeId node) = 0;
+                       std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
+    virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;
     virtual Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
-                                                  std::size_t max_entries) = 0;
-    virtual Result<StatFs> statfs() = 0;
-    virtual Result<std::string> getxattr(NodeId node, std::string_view name) = 0;
-    virtual int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) = 0;
-    virtual Result<std::vector<std::string>> listxattr(NodeId node) = 0;
-    virtual int removexattr(NodeId node, std::string_view name) = 0;
+                                                  std::size_t max_entries) MAY_YIELD = 0;
+    virtual Result<StatFs> statfs() MAY_YIELD = 0;
+    virtual Result<std::string> getxattr(NodeId node, std::string_view name) MAY_YIELD = 0;
+    virtual int setxattr(NodeId node, std::string_view name, std::string_view value,
+                         int flags) MAY_YIELD = 0;
+    virtual Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD = 0;
+    virtual int removexattr(NodeId node, std::string_view name) MAY_YIELD = 0;
 
     // For a server that was killed and started again. A storage whose ids say it all need not know.
     /// What finds the node again in a later life of the server, at most 96 bytes; empty: its id
     /// will do. Not a yield point.
     virtual std::string handle(NodeId) { return {}; }
     /// A predecessor knew this node under this handle: makes it known again. ESTALE: it is gone.
-    virtual int restore(NodeId, std::string_view) { return 0; }
+    virtual int restore(NodeId, std::string_view) MAY_YIELD { return 0; }
     /// Nodes without a name that a predecessor had open are kept for its successor until this: now
     /// those go that nobody has opened again.
-    virtual void drop_nameless() {}
+    virtual void drop_nameless() MAY_YIELD {}
 
     /// Keeps the node alive while a client has it open or its pages are cached dirty; counted.
-    virtual int open_node(NodeId node) = 0;
-    virtual void close_node(NodeId node) = 0;
+    virtual int open_node(NodeId node) MAY_YIELD = 0;
+    virtual void close_node(NodeId node) MAY_YIELD = 0;
 
     /// Fills whole pages from the file, [first_page, +pages.size()); beyond the end they are
     /// zeroed. One call is one request to the disk as far as the file lies in one piece.
-    virtual int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) = 0;
+    virtual int read_pages(NodeId node, std::uint64_t first_page,
+                           std::span<const Page> pages) MAY_YIELD = 0;
     /// Writes pages back. `length` is in bytes from first_page's start; the last page may be
     /// partial.
     virtual int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
-                            std::uint64_t length) = 0;
-    virtual int sync(NodeId node, bool data_only) = 0;
-    virtual int sync_all() = 0;
+                            std::uint64_t length) MAY_YIELD = 0;
+    virtual int sync(NodeId node, bool data_only) MAY_YIELD = 0;
+    virtual int sync_all() MAY_YIELD = 0;
 };
 
 }  // namespace xenfs::host

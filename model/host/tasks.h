@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/host/types.h"
+#include "model/host/yield.h"
 
 namespace xenfs::host {
 
@@ -17,18 +18,20 @@ class Gate {
   public:
     virtual ~Gate() = default;
     /// False on timeout. May return early without cause.
-    virtual bool wait(Nanoseconds timeout = forever) = 0;
+    virtual bool wait(Nanoseconds timeout = forever) MAY_YIELD = 0;
     virtual void wake_one() = 0;
     virtual void wake_all() = 0;
 };
 
 /// Tasks of one domain. A domain is a monitor: one of its tasks runs at a time, and control passes
-/// on only at a yield point (Gate::wait, Clock::sleep, Clock::flush, Events::notify, Storage's
-/// calls). Simulated, a task is a SimGrid actor; real, a thread that holds the domain's lock.
+/// on only in a function that is marked MAY_YIELD (Gate::wait, Clock::sleep, Clock::flush,
+/// Events::notify, Storage's calls). Simulated, a task is a SimGrid actor; real, a thread that
+/// holds the domain's lock.
 class Tasks {
   public:
     virtual ~Tasks() = default;
-    /// `service` tasks (a server's workers) do not keep the domain alive.
+    /// Starts a task, which may yield: `body` may be a lambda that is marked MAY_YIELD. `service`
+    /// tasks (a server's workers) do not keep the domain alive.
     virtual void spawn(std::string name, std::function<void()> body, bool service) = 0;
     virtual std::unique_ptr<Gate> make_gate() = 0;
 };
@@ -43,8 +46,8 @@ class Clock {
     /// real, it is nothing: the time has passed already. Not a yield point.
     virtual void charge(Nanoseconds cpu) = 0;
     /// Makes charged time pass. A yield point. Due before any write that another domain can see.
-    virtual void flush() = 0;
-    virtual void sleep(Nanoseconds duration) = 0;
+    virtual void flush() MAY_YIELD = 0;
+    virtual void sleep(Nanoseconds duration) MAY_YIELD = 0;
 };
 
 }  // namespace xenfs::host

@@ -1,5 +1,6 @@
 #include "model/protocol/ring.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <cstring>

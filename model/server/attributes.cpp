@@ -178,23 +178,25 @@ int ServerState::statfs(Request& q) {
     return 0;
 }
 
-int ServerState::forget(Request& q, bool batch) {
-    const auto one = [&](NodeId node) {
-        const InodeTable::Index index = inodes_.find(node);
-        if (index == InodeTable::none) return;
-        InodeUse inode(*this, index);
-        unhold(*inode, q.client);
-    };
-    if (!batch) {
-        q.args.get<protocol::ForgetIn>();
-        if (!q.args.finished()) return EINVAL;
-        one(q.header.nodeid);
-        return 0;
-    }
+void ServerState::forget_node(Connection& c, NodeId node) {
+    const InodeTable::Index index = inodes_.find(node);
+    if (index == InodeTable::none) return;
+    InodeUse inode(*this, index);
+    unhold(*inode, c);
+}
+
+int ServerState::forget(Request& q) {
+    q.args.get<protocol::ForgetIn>();
+    if (!q.args.finished()) return EINVAL;
+    forget_node(q.client, q.header.nodeid);
+    return 0;
+}
+
+int ServerState::batch_forget(Request& q) {
     const auto in = q.args.get<protocol::BatchForgetIn>();
     const auto nodes = q.args.get_array<protocol::ForgetOne>(in.count);
     if (!q.args.finished()) return EINVAL;
-    for (const auto& forgotten : nodes) one(forgotten.nodeid);
+    for (const auto& forgotten : nodes) forget_node(q.client, forgotten.nodeid);
     return 0;
 }
 

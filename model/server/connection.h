@@ -28,6 +28,11 @@ struct alignas(8) RequestBuffer {
         std::memcpy(&header, bytes.data(), sizeof header);
         return header;
     }
+    /// At the first argument.
+    protocol::Reader args() const {
+        return {bytes.data() + sizeof(protocol::InHeader),
+                header().len - sizeof(protocol::InHeader)};
+    }
     bool urgent() const { return (header().flags & protocol::request_urgent) != 0; }
 };
 

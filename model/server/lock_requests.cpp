@@ -89,7 +89,15 @@ int ServerState::getlk(Request& q) {
     return 0;
 }
 
-int ServerState::setlk(Request& q, bool wait) {
+int ServerState::setlk(Request& q) {
+    return set_lock(q, false);
+}
+
+int ServerState::setlkw(Request& q) {
+    return set_lock(q, true);
+}
+
+int ServerState::set_lock(Request& q, bool wait) {
     const auto in = q.args.get<protocol::LkIn>();
     if (!q.args.finished() || in.lk.type > protocol::lock_unlock || in.lk.start > in.lk.end) {
         return EINVAL;

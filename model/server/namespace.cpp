@@ -230,13 +230,17 @@ int ServerState::rmdir(Request& q) {
     return 0;
 }
 
-int ServerState::rename(Request& q, bool with_flags) {
+int ServerState::rename(Request& q) {
     protocol::Rename2In in{};
-    if (with_flags) {
-        in = q.args.get<protocol::Rename2In>();
-    } else {
-        in.newdir = q.args.get<protocol::RenameIn>().newdir;
-    }
+    in.newdir = q.args.get<protocol::RenameIn>().newdir;
+    return rename_to(q, in);
+}
+
+int ServerState::rename2(Request& q) {
+    return rename_to(q, q.args.get<protocol::Rename2In>());
+}
+
+int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     const auto old_name = q.args.get_string();
     const auto new_name = q.args.get_string();
     if (!q.args.finished() || in.flags > 2) return EINVAL;

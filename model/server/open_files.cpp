@@ -125,7 +125,6 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     const std::uint32_t access = flags & protocol::open_access_mode;
     const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
     if (attr->type == host::FileType::directory && write) return EISDIR;
-    if (write && c.attachment.read_only) return EROFS;
     if (int e = pin_storage(inode, c)) return e;
 
     std::uint32_t place;
@@ -171,16 +170,24 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     return 0;
 }
 
-int ServerState::open(Request& q, bool directory) {
+int ServerState::open(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
     protocol::OpenOut out{};
     if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
-    if (directory && inode->attr.type != host::FileType::directory) {
-        close_file(q.client, static_cast<std::uint32_t>(out.fh) - 1);
-        return ENOTDIR;
-    }
+    q.reply.put(out);
+    return 0;
+}
+
+int ServerState::opendir(Request& q) {
+    const auto in = q.args.get<protocol::OpenIn>();
+    if (!q.args.finished()) return EINVAL;
+    InodeUse inode(*this, q.header.nodeid);
+    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    if (inode->attr.type != host::FileType::directory) return ENOTDIR;
+    protocol::OpenOut out{};
+    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
     q.reply.put(out);
     return 0;
 }
@@ -229,20 +236,21 @@ int ServerState::flush(Request& q) {
     return 0;
 }
 
-int ServerState::fsync(Request& q, bool all) {
-    if (all) {
-        if (!q.args.finished()) {  // FUSE's SYNCFS carries one reserved word; either is taken
-            q.args.get<std::uint64_t>();
-            if (!q.args.finished()) return EINVAL;
-        }
-        const std::vector<Dirty> dirty(dirty_queue_.begin(), dirty_queue_.end());
-        for (const Dirty& entry : dirty) {
-            if (inodes_[entry.inode].node == 0) continue;
-            InodeUse inode(*this, entry.inode);
-            if (int e = write_back(*inode)) return e;
-        }
-        return storage_.sync_all();
+int ServerState::syncfs(Request& q) {
+    if (!q.args.finished()) {  // FUSE's SYNCFS carries one reserved word; either is taken
+        q.args.get<std::uint64_t>();
+        if (!q.args.finished()) return EINVAL;
     }
+    const std::vector<Dirty> dirty(dirty_queue_.begin(), dirty_queue_.end());
+    for (const Dirty& entry : dirty) {
+        if (inodes_[entry.inode].node == 0) continue;
+        InodeUse inode(*this, entry.inode);
+        if (int e = write_back(*inode)) return e;
+    }
+    return storage_.sync_all();
+}
+
+int ServerState::fsync(Request& q) {
     const auto in = q.args.get<protocol::FsyncIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
@@ -252,6 +260,10 @@ int ServerState::fsync(Request& q, bool all) {
     }
     if (int e = write_back(*inode)) return e;
     return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
+}
+
+int ServerState::destroy(Request&) {
+    return 0;
 }
 
 int ServerState::init(Request& q) {

@@ -7,8 +7,6 @@
 
 namespace xenfs::server {
 
-using protocol::Opcode;
-
 namespace {
 
 std::string root_path(const host::Host& host) {
@@ -57,11 +55,11 @@ void Recovery::begin() {
 }
 
 bool Recovery::holds_back(const Connection& c, const RequestBuffer& message) const {
-    if (!under_way_) return false;
-    const auto opcode = static_cast<Opcode>(message.header().opcode);
-    if (opcode == Opcode::init || opcode == Opcode::resume) return false;
-    if (telling_ && message.urgent()) return false;
-    return !(c.resuming && opcode == Opcode::setlk);
+    if (!under_way_ || (telling_ && message.urgent())) return false;
+    const Operation* const operation = find_operation(message.header().opcode);
+    const auto when = operation == nullptr ? DuringRecovery::waits : operation->during_recovery;
+    return when == DuringRecovery::waits ||
+           (when == DuringRecovery::served_while_resuming && !c.resuming);
 }
 
 void Recovery::end_if_due() {

@@ -8,7 +8,6 @@
 
 namespace xenfs::server {
 
-using protocol::Opcode;
 
 int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
@@ -37,7 +36,7 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
     InodeUse inode(*this, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
-    const bool write = (item.flags & protocol::resume_write) != 0;
+    const bool write = (item.flags & protocol::resume_write) != 0 && !c.attachment.read_only;
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
@@ -54,7 +53,7 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
         file.read = true;
         file.write = write;
         add_opener(*inode, c);
-        stands |= item.flags & (protocol::resume_open | protocol::resume_write);
+        stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
     const bool lease = (item.flags & protocol::resume_lease) != 0;
     if (lease && inode->lease == no_connection && (inode->openers & ~bit(c.index)) == 0 &&

@@ -31,6 +31,7 @@
 #include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
+#include "model/server/operations.h"
 #include "model/server/recovery.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
@@ -59,6 +60,7 @@ struct Request {
     Worker& worker;
     protocol::InHeader header;
     std::uint16_t slot;
+    const Operation* operation;  ///< null: the server does not have it
     protocol::Reader args;
     protocol::Writer reply;
     bool again = false;       ///< waited for room; its releases are done
@@ -161,7 +163,9 @@ class ServerState {
     Result<host::Attr> unlinked_before(NodeId node);
     void name_gone(Connection& by, NodeId parent, std::string_view name, const host::Attr& gone);
     int rmdir(Request& q);
-    int rename(Request& q, bool with_flags);
+    int rename(Request& q);
+    int rename2(Request& q);
+    int rename_to(Request& q, const protocol::Rename2In& in);
     int readlink(Request& q);
     int readdir(Request& q);
     int create(Request& q);
@@ -177,16 +181,21 @@ class ServerState {
     Result<host::Attr> attributes(Inode& inode);
     void learn(Inode& inode, const host::Attr& from_storage);
     int truncate(Worker& w, Inode& inode, std::uint64_t size);
-    int forget(Request& q, bool batch);
+    int forget(Request& q);
+    int batch_forget(Request& q);
+    void forget_node(Connection& c, NodeId node);
 
     // --- open_files.cpp
-    int open(Request& q, bool directory);
+    int open(Request& q);
+    int opendir(Request& q);
     int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
                    protocol::OpenOut& out);
     int release(Request& q);
     int flush(Request& q);
-    int fsync(Request& q, bool all);
+    int fsync(Request& q);
+    int syncfs(Request& q);
     int init(Request& q);
+    int destroy(Request& q);
     void add_opener(Inode& inode, Connection& c);
     OpenFile* file_of(Connection& c, std::uint64_t fh);
     void close_file(Connection& c, std::uint32_t place);
@@ -332,7 +341,9 @@ class ServerState {
 
     // --- lock_requests.cpp
     int getlk(Request& q);
-    int setlk(Request& q, bool wait);
+    int setlk(Request& q);
+    int setlkw(Request& q);
+    int set_lock(Request& q, bool wait);
     int interrupt(Request& q);
     void wake_lock_waiters(Inode& inode);
     void drop_locks(Inode& inode, Connection& c);

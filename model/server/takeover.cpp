@@ -194,14 +194,13 @@ void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const 
 
 /// Files whose name a change that was under way takes away: if they are gone, a client wanted it.
 std::unordered_set<NodeId> Takeover::nodes_being_removed() const {
-    using protocol::Opcode;
     std::unordered_set<NodeId> nodes;
     for (std::uint32_t i = 0; i < directory_.intents.records(); ++i) {
         const IntentRecord& intent = *directory_.intent(i);
         if (intent.state == IntentRecord::none) continue;
-        const auto opcode = static_cast<Opcode>(intent.opcode);
-        if (opcode == Opcode::unlink) nodes.insert(intent.node);
-        if (opcode == Opcode::rename || opcode == Opcode::rename2) nodes.insert(intent.replaced);
+        const Outcome outcome = outcome_of(intent);
+        if (outcome == Outcome::removes_name) nodes.insert(intent.node);
+        if (outcome == Outcome::moves) nodes.insert(intent.replaced);
     }
     return nodes;
 }

@@ -11,6 +11,12 @@
 
 namespace xenfs::server {
 
+/// How a successor tells whether a change that its predecessor began took effect.
+inline Outcome outcome_of(const IntentRecord& intent) {
+    const Operation* const operation = find_operation(intent.opcode);
+    return operation == nullptr ? Outcome::repeatable : operation->outcome;
+}
+
 /// Brings together what the host and the directory say. Lives while it does so.
 class Takeover {
   public:

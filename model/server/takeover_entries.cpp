@@ -73,39 +73,35 @@ void Takeover::recover_changes() {
 
 /// Whether a change that was begun happened. Nobody else has changed anything since.
 bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
-    using protocol::Opcode;
     const auto at = [&](NodeId parent, const char* name) {
         const auto found = server_.storage_.lookup(parent, name);
         return found ? found->node : 0;
     };
     const NodeId there = at(intent.parent, intent.name);
-    switch (static_cast<Opcode>(intent.opcode)) {
-        case Opcode::mknod:
-        case Opcode::mkdir:
-        case Opcode::symlink:
-        case Opcode::create:
+    switch (outcome_of(intent)) {
+        case Outcome::makes_name:
             replay.node = there;
             return there != 0;
-        case Opcode::link:
+        case Outcome::links:
             return there == intent.node;
-        case Opcode::unlink:
-        case Opcode::rmdir:
+        case Outcome::removes_name:
             return there != intent.node;
-        case Opcode::rename:
-        case Opcode::rename2: {
+        case Outcome::moves: {
             constexpr std::uint32_t exchange = 2;
             const bool moved = at(intent.new_parent, intent.new_name) == intent.node;
             return moved && ((intent.flags & exchange) != 0 ? there == intent.replaced
                                                             : there != intent.node);
         }
-        case Opcode::setattr: {
+        case Outcome::resizes: {
             InodeUse inode(server_, intent.node);
             const auto attr = server_.attributes(*inode);
             return attr && attr->size == intent.size;
         }
-        default:
-            return false;
+        case Outcome::repeatable:
+        case Outcome::recorded:
+            break;
     }
+    return false;
 }
 
 }  // namespace xenfs::server

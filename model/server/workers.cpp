@@ -15,83 +15,13 @@ namespace {
 
 using protocol::Opcode;
 
-RequestKind kind_of(std::uint32_t opcode) {
-    switch (static_cast<Opcode>(opcode)) {
-        case Opcode::lookup:
-        case Opcode::readlink:
-        case Opcode::symlink:
-        case Opcode::mknod:
-        case Opcode::mkdir:
-        case Opcode::unlink:
-        case Opcode::rmdir:
-        case Opcode::rename:
-        case Opcode::rename2:
-        case Opcode::link:
-        case Opcode::readdir:
-        case Opcode::create:
-            return RequestKind::names;
-        case Opcode::getattr:
-        case Opcode::setattr:
-        case Opcode::statfs:
-        case Opcode::getxattr:
-        case Opcode::setxattr:
-        case Opcode::listxattr:
-        case Opcode::removexattr:
-            return RequestKind::attributes;
-        case Opcode::open:
-        case Opcode::opendir:
-        case Opcode::release:
-        case Opcode::releasedir:
-            return RequestKind::open;
-        case Opcode::pages_get:
-            return RequestKind::read;
-        case Opcode::pages_commit:
-            return RequestKind::write;
-        case Opcode::flush:
-        case Opcode::fsync:
-        case Opcode::fsyncdir:
-        case Opcode::syncfs:
-            return RequestKind::sync;
-        default:
-            return RequestKind::other;
-    }
-}
-
-/// Of opens, those for writing are told apart by open_inode().
-bool changes(std::uint32_t opcode) {
-    switch (static_cast<Opcode>(opcode)) {
-        case Opcode::setattr:
-        case Opcode::symlink:
-        case Opcode::mknod:
-        case Opcode::mkdir:
-        case Opcode::unlink:
-        case Opcode::rmdir:
-        case Opcode::rename:
-        case Opcode::rename2:
-        case Opcode::link:
-        case Opcode::create:
-        case Opcode::setxattr:
-        case Opcode::removexattr:
-        case Opcode::pages_commit:
-            return true;
-        default:
-            return false;
-    }
-}
-
-/// What a read(2) may ask for: pages, and the file's size first.
+/// A request that a read(2) may consist of: pages, and the file's size first.
 bool only_reads(const RequestBuffer& message) {
     const protocol::InHeader header = message.header();
-    protocol::PagesGetIn in;
-    if (header.opcode == static_cast<std::uint32_t>(Opcode::getattr)) return true;
-    if (header.opcode != static_cast<std::uint32_t>(Opcode::pages_get) ||
-        header.len < sizeof header + sizeof in) {
-        return false;
-    }
-    std::memcpy(&in, message.bytes.data() + sizeof header, sizeof in);
-    const auto mode = static_cast<protocol::PageMode>(in.mode);
-    return mode == protocol::PageMode::map_read || mode == protocol::PageMode::copy_out ||
-           mode == protocol::PageMode::flip_out;
+    const Operation* const operation = find_operation(header.opcode);
+    if (operation == nullptr) return false;
+    return operation->opcode == Opcode::getattr ||
+           (operation->takes_frames && !operation->needs_write(message.args()));
 }
 
 }  // namespace
@@ -247,17 +177,18 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
               worker,
               header,
               slot,
-              protocol::Reader(message.bytes.data() + sizeof header, header.len - sizeof header),
+              find_operation(header.opcode),
+              message.args(),
               protocol::Writer(c.ring.slot(slot) + sizeof(protocol::OutHeader),
                                protocol::max_message_bytes - sizeof(protocol::OutHeader)),
               earlier.again,
               earlier.waiting};
-    worker.queues = header.opcode == static_cast<std::uint32_t>(protocol::Opcode::pages_get) &&
-                    !earlier.again && (header.flags & protocol::request_urgent) == 0;
+    worker.queues = q.operation != nullptr && q.operation->takes_frames && !earlier.again &&
+                    (header.flags & protocol::request_urgent) == 0;
     const int error = header.total_extlen != 0 ? EINVAL : dispatch(q);
     if (error != reply_later) {
-        latencies_[static_cast<std::size_t>(kind_of(header.opcode))].add(host_.clock().now() -
-                                                                         taken);
+        const RequestKind kind = q.operation == nullptr ? RequestKind::other : q.operation->kind;
+        latencies_[static_cast<std::size_t>(kind)].add(host_.clock().now() - taken);
         if (error != 0) ++stats_.errors;
         const bool fits = q.reply.ok();
         answer(c, slot, header.unique,
@@ -294,92 +225,9 @@ int ServerState::dispatch(Request& q) {
         ++stats_.page_requests[opcode - 8192u];
     }
     if (!q.client.initialised && static_cast<Opcode>(opcode) != Opcode::init) return EPROTO;
-    if (q.client.attachment.read_only && changes(opcode)) return EROFS;
-    switch (static_cast<Opcode>(opcode)) {
-        case Opcode::pages_get:
-            return pages_get(q);
-        case Opcode::pages_commit:
-            return pages_commit(q);
-        case Opcode::pages_release:
-            return pages_release(q);
-        case Opcode::lookup:
-            return lookup(q);
-        case Opcode::getattr:
-            return getattr(q);
-        case Opcode::open:
-            return open(q, false);
-        case Opcode::release:
-        case Opcode::releasedir:
-            return release(q);
-        case Opcode::create:
-            return create(q);
-        case Opcode::unlink:
-            return unlink(q);
-        case Opcode::setattr:
-            return setattr(q);
-        case Opcode::flush:
-            return flush(q);
-        case Opcode::forget:
-            return forget(q, false);
-        case Opcode::batch_forget:
-            return forget(q, true);
-        case Opcode::readlink:
-            return readlink(q);
-        case Opcode::symlink:
-            return symlink(q);
-        case Opcode::mknod:
-            return mknod(q);
-        case Opcode::mkdir:
-            return mkdir(q);
-        case Opcode::rmdir:
-            return rmdir(q);
-        case Opcode::rename:
-            return rename(q, false);
-        case Opcode::rename2:
-            return rename(q, true);
-        case Opcode::link:
-            return link(q);
-        case Opcode::statfs:
-            return statfs(q);
-        case Opcode::fsync:
-        case Opcode::fsyncdir:
-            return fsync(q, false);
-        case Opcode::syncfs:
-            return fsync(q, true);
-        case Opcode::setxattr:
-            return setxattr(q);
-        case Opcode::getxattr:
-            return getxattr(q);
-        case Opcode::listxattr:
-            return listxattr(q);
-        case Opcode::removexattr:
-            return removexattr(q);
-        case Opcode::opendir:
-            return open(q, true);
-        case Opcode::readdir:
-            return readdir(q);
-        case Opcode::getlk:
-            return getlk(q);
-        case Opcode::setlk:
-            return setlk(q, false);
-        case Opcode::setlkw:
-            return setlk(q, true);
-        case Opcode::interrupt:
-            return interrupt(q);
-        case Opcode::init:
-            return init(q);
-        case Opcode::destroy:
-            return 0;
-        case Opcode::donate:
-            return donate(q);
-        case Opcode::reclaim:
-            return reclaim(q);
-        case Opcode::lease_return:
-            return lease_return(q);
-        case Opcode::resume:
-            return come_back(q);
-    }
-    return ENOSYS;
+    if (q.operation == nullptr) return ENOSYS;
+    if (q.client.attachment.read_only && q.operation->needs_write(q.args)) return EROFS;
+    return (this->*q.operation->handler)(q);
 }
 
 }  // namespace xenfs::server

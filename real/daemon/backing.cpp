@@ -13,9 +13,9 @@ namespace {
 std::size_t pool_pages(const DaemonConfig& config) {
     const auto pages =
         static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
-    // What the server keeps for a successor (directory.h): a page needs 24 B and its file, at worst,
-    // 144 B, together a 24th; a grant entry 8 B.
-    constexpr std::int64_t default_grant_frames = 64;  // Xen's
+    // The pool needs these bytes for what the server keeps for a successor (directory.h): 24 B a
+    // page and, at worst, 144 B for its file, together a 24th of a page; a grant entry needs 8 B.
+    constexpr std::int64_t default_grant_frames = 64;  // Xen's own default
     const auto entries =
         static_cast<std::size_t>(std::max(config.grant_frames, default_grant_frames));
     return pages + pages / 16 + entries + 256;

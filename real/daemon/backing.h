@@ -1,5 +1,5 @@
 #pragma once
-// The host that the daemon was configured for.
+// A backing is the host that the daemon was configured for.
 
 #include <functional>
 #include <memory>
@@ -12,22 +12,23 @@
 
 namespace xenfs::real::daemon {
 
-/// The daemon cannot begin or go on: one sentence with what to do.
+/// Thrown where the daemon cannot begin or continue; one sentence that says what to do.
 class DaemonError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
 
-/// A host in the server's role, with what the seam does not name.
+/// A host in the server's role, with the calls that the seam does not name.
 class Backing {
   public:
     virtual ~Backing() = default;
     virtual host::Host& host() = 0;
     virtual Monitor& monitor() = 0;
-    /// The path whose watch fires when domains come and go.
+    /// Returns the path whose watch fires when domains come and go.
     virtual std::string domains_watch() const = 0;
     virtual void wait_for_tasks() = 0;
-    /// Unwinds all tasks where they wait, and waits for their end: the daemon cannot go on.
+    /// Unwinds every task where it waits, and returns when all have ended. The daemon calls it when
+    /// it cannot continue.
     void abandon() {
         monitor().end();
         wait_for_tasks();

@@ -23,7 +23,7 @@ spdlog::logger& logger() {
     return *made;
 }
 
-/// As logfmt writes it: bare where nothing in it needs quotes.
+/// Writes a value as logfmt does: without quotes where nothing in it needs them.
 std::string value_text(std::string_view text) {
     const bool bare = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
         return c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f;
@@ -39,7 +39,7 @@ void line(spdlog::level::level_enum level, std::string_view message, Fields fiel
         nlohmann::ordered_json object{{"msg", message}};
         for (const auto& [key, value] : fields) object[std::string(key)] = value;
         text = object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-        text[0] = ',';  // goes on after time and level, see the pattern
+        text[0] = ',';  // the text continues after time and level, see the pattern
     } else {
         text = fmt::format("msg={}", value_text(message));
         for (const auto& [key, value] : fields)

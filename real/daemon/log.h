@@ -1,5 +1,6 @@
 #pragma once
-// Structured lines on standard error: logfmt ('level=info msg="guest attached" guest=web') or JSON.
+// The log writes structured lines on standard error: logfmt ('level=info msg="guest attached"
+// guest=web') or JSON.
 
 #include <initializer_list>
 #include <string>
@@ -8,11 +9,12 @@
 
 namespace xenfs::real::daemon {
 
-/// A key and its value, already text. Keys are plain words.
+/// A key and its value, which is text already. Keys are plain words.
 using Field = std::pair<std::string_view, std::string>;
 using Fields = std::initializer_list<Field>;
 
-/// Before that, logfmt from info on. `format` and `level` as xenfsd.toml has them.
+/// Sets format and level as xenfsd.toml names them. Before this call, the format is logfmt and the
+/// level info.
 void set_up_log(std::string_view format, std::string_view level);
 
 void log_debug(std::string_view message, Fields fields = {});

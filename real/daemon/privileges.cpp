@@ -47,7 +47,8 @@ std::string drop_privileges(bool xen, bool devices) {
                             (kept[i].when == Kept::devices_only && devices);
         had[i] = wanted && capng_have_capability(CAPNG_PERMITTED, kept[i].capability) != 0;
     }
-    // The bounding set can be lowered with SETPCAP only; without it, no_new_privs has to do.
+    // The bounding set can only be lowered with SETPCAP; where that is missing, no_new_privs must
+    // do.
     const bool bounding = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
     capng_clear(CAPNG_SELECT_CAPS);
     if (bounding) capng_clear(CAPNG_SELECT_BOUNDS);

@@ -3,9 +3,9 @@
 
 namespace xenfs::real::daemon {
 
-/// Gives up every capability but those that serving needs, for good, for this thread and those it
-/// starts afterwards; forbids new ones (no_new_privs). Where the process has none, nothing happens.
-/// What is kept, as a list for the log.
+/// Gives up every capability that serving does not need, for this thread and those that it starts
+/// afterwards, and forbids new ones (no_new_privs). Nothing happens where the process has none.
+/// Returns a list of what is kept, for the log.
 ///
 /// Kept, and why:
 /// - DAC_OVERRIDE, DAC_READ_SEARCH: files of all users; files are found again by their handle

@@ -9,7 +9,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Label values as the text format escapes them.
+/// Escapes label values as the text format asks.
 std::string label(const Json& value) {
     if (!value.is_string()) return value.dump();
     std::string out;
@@ -20,7 +20,7 @@ std::string label(const Json& value) {
     return out;
 }
 
-/// A size of so many pages as bytes, as Prometheus has it.
+/// Writes a number of pages as bytes, since Prometheus' sizes are bytes.
 std::string metric(const std::string& key, const Json& value, double& number) {
     number = value.is_boolean() ? (value.get<bool>() ? 1.0 : 0.0) : value.get<double>();
     const std::string pages = "_pages";

@@ -15,7 +15,8 @@ namespace xenfs::real::daemon {
 
 namespace {
 
-/// What this process may have open, less what it needs besides the files that guests have open.
+/// Returns how many files this process may open, less those that it needs besides the guests'
+/// files.
 std::size_t open_files() {
     constexpr rlim_t others = 1024;
     rlimit files{};
@@ -27,7 +28,7 @@ std::size_t open_files() {
 
 Service::Service(const DaemonConfig& config)
     : config_(config), gone_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    // What can be refused comes first, and the pool after all that: so nothing is half made.
+    // Whatever can be refused comes first and the pool last, so that nothing is left half made.
     const ExportConfig& one = config_.exports.front();
     Descriptor root;
     try {
@@ -54,7 +55,7 @@ Service::Service(const DaemonConfig& config)
 }
 
 Service::~Service() {
-    // Callers first, then the tasks with their host, then what those used.
+    // The callers end first, then the tasks with their host, then what those used.
     if (control_) control_->stop();
     if (metrics_) metrics_->stop();
     if (!stopping_) backing_->abandon();
@@ -103,14 +104,14 @@ void Service::look_at_export() {
 }
 
 void Service::watch_domains() {
-    /// Whichever way this task ends before it was asked to, there is no host any more.
+    /// Where this task ends before it was asked to, for whatever reason, the host is gone.
     struct Farewell {
         Service& service;
         ~Farewell() {
             if (!service.stopping_) eventfd_write(service.gone_.get(), 1);
         }
     } farewell{*this};
-    // The server takes over what a predecessor left for the domains that it is told of by then.
+    // The server takes over what a predecessor left for the domains that it knows by then.
     domains_changed_ = false;
     look_at_domains();
     server_->start();
@@ -135,13 +136,13 @@ void Service::look_at_domains() {
         if (error != std::errc{} || end != text.data() + text.size()) continue;
         if (domain == backing_->host().self() || domain == backing_->host().granter()) continue;
         const auto name = store.read("/local/domain/" + text + "/name");
-        if (!name) continue;  // being built: the watch fires again
-        if (store.read(protocol::pool_mark_path(domain))) continue;  // another daemon's
+        if (!name) continue;  // the domain is being built; the watch fires again
+        if (store.read(protocol::pool_mark_path(domain))) continue;  // the pool of another daemon
         present.insert(domain);
         const auto unique = store.read("/local/domain/" + text + "/vm");
         const std::string vm = unique ? *unique : "";
         const auto known = domains_.find(domain);
-        // Gone and come again under its number between two looks.
+        // The domain has gone and another has come under its number between two looks.
         if (known != domains_.end() && (known->second.name != *name || known->second.vm != vm)) {
             detach(known);
         }
@@ -177,7 +178,8 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
                                  .quota_pages = static_cast<std::uint64_t>(guest.quota) / page_size,
                                  .trust_group = static_cast<std::uint32_t>(guest.trust_group),
                                  .read_only = one.read_only || guest.access == "ro"});
-            if (error == EEXIST) continue;  // named, and "*" too: the first counts
+            // an export may be offered by name and by "*"; the first counts
+            if (error == EEXIST) continue;
             if (error != 0) {
                 log_warn("cannot offer an export: 64 mounts are served already",
                          {{"export", one.name}, {"domain", name}});

@@ -1,6 +1,6 @@
 #pragma once
-// What the daemon does between start and stop: serves the exports to the domains that are named,
-// as these come and go.
+// A Service is what the daemon does between start and stop: it offers the exports to the named
+// domains as these come and go.
 
 #include <chrono>
 #include <map>
@@ -19,16 +19,17 @@ namespace xenfs::real::daemon {
 
 class Service {
   public:
-    /// Nothing is offered yet. Throws DaemonError.
+    /// Makes the host and the server. Nothing is offered yet. Throws DaemonError.
     explicit Service(const DaemonConfig& config);
     ~Service();
 
     void start();
-    /// Writes back what is dirty, takes the offers back. From outside the host's domain.
+    /// Writes back what is dirty and withdraws the offers. Called from outside the host's domain.
     void stop();
-    /// Readable when the host is gone (its broker ended): nothing can be served any more.
+    /// Returns a descriptor that is readable when the host is gone (its broker ended) and nothing
+    /// can be served any more.
     int gone() const { return gone_.get(); }
-    /// Says so, once, where the exported directory was removed under the daemon.
+    /// Logs once where the exported directory was removed under the daemon.
     void look_at_export();
 
   private:
@@ -37,8 +38,8 @@ class Service {
         std::string export_name, access;
     };
     struct Domain {
-        std::string name, vm;         ///< vm: another for another domain of that number
-        std::vector<Device> devices;  ///< attached
+        std::string name, vm;  ///< `vm` differs when another domain has come under the number
+        std::vector<Device> devices;  ///< devices that are attached
     };
     std::string answer(const std::string& question);
     void watch_domains();
@@ -48,7 +49,8 @@ class Service {
 
     const DaemonConfig& config_;
     std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-    std::unique_ptr<TextSocket> control_, metrics_;  ///< first, so that they are there last
+    /// declared first, so that they are destroyed last
+    std::unique_ptr<TextSocket> control_, metrics_;
     std::unique_ptr<Backing> backing_;
     Descriptor gone_;
     std::unique_ptr<storage::TreeStorage> storage_;
@@ -56,7 +58,7 @@ class Service {
     std::unique_ptr<host::Gate> domains_gate_;
     std::uint64_t watch_ = 0;
     bool domains_changed_ = true, stopping_ = false, vanished_ = false;
-    std::map<DomainId, Domain> domains_;  ///< those that are served
+    std::map<DomainId, Domain> domains_;  ///< the domains that are served
 };
 
 }  // namespace xenfs::real::daemon

@@ -1,5 +1,5 @@
 #pragma once
-// What a running daemon tells of itself.
+// Status is what a running daemon tells of itself.
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -26,11 +26,11 @@ struct StatusSource {
     double uptime_s = 0;
 };
 
-/// All of it, for xenfsctl. Units are in the names; what is counted counts since the start. In the
-/// host's monitor.
+/// Returns the whole status, for xenfsctl. Units are in the names; counters count since the start.
+/// Called in the host's monitor.
 nlohmann::ordered_json status_json(StatusSource& source);
 
-/// The same in Prometheus' text format.
+/// Returns the same in Prometheus' text format.
 std::string prometheus_text(const nlohmann::ordered_json& status);
 
 }  // namespace xenfs::real::daemon

@@ -15,7 +15,7 @@
 namespace xenfs::real::daemon {
 namespace {
 
-constexpr std::size_t longest_question = 8192;  ///< bytes, HTTP headers included
+constexpr std::size_t longest_question = 8192;  ///< bytes, including HTTP headers
 
 std::string why(const std::string& path, int error) {
     std::string text = fmt::format("cannot listen on '{}': {}", path, std::strerror(error));
@@ -70,7 +70,7 @@ TextSocket::TextSocket(const std::string& path, Kind kind)
                             "first, or name another socket",
                             path));
         }
-        unlink(path.c_str());  // its owner died
+        unlink(path.c_str());  // the owner of this socket file has died
         failed = bind(listener_.get(), name, sizeof address) != 0 ? errno : 0;
     }
     if (failed != 0) throw DaemonError(why(path, failed));
@@ -106,7 +106,8 @@ void TextSocket::serve() {
         if (caller) {
             serve_one(caller.get());
         } else if (errno == EMFILE || errno == ENFILE) {
-            poll(&waits[1], 1, 100);  // it stays readable: no busy loop
+            // the descriptor stays readable, so this pause avoids a busy loop
+            poll(&waits[1], 1, 100);
         }
     }
 }

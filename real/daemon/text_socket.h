@@ -1,5 +1,5 @@
 #pragma once
-// Small questions and answers over a unix socket: what xenfsctl and Prometheus ask.
+// A TextSocket answers short questions over a unix socket; xenfsctl and Prometheus ask them.
 
 #include <functional>
 #include <string>
@@ -9,16 +9,17 @@
 
 namespace xenfs::real::daemon {
 
-/// Listens from the constructor on, answers from start() on, one caller at a time; a caller that
-/// says nothing or does not listen is hung up on after a second. The socket's file is its own: a
-/// dead predecessor's is replaced, a living one's is an error, and it goes with this.
+/// It listens from the constructor on and answers from start() on, one caller at a time. A caller
+/// that sends nothing or reads nothing is disconnected after a second. The socket's file is owned:
+/// that of a dead predecessor is replaced, that of a living one is an error, and the destructor
+/// removes it.
 class TextSocket {
   public:
     enum class Kind : std::uint8_t {
-        line,  ///< the question is a line
-        http   ///< a request for HTTP/1; the answer gets a header
+        line,  ///< the question is one line
+        http   ///< the question is a request of HTTP/1, and the answer gets a header
     };
-    /// The whole answer to a question.
+    /// Returns the whole answer to a question.
     using Answer = std::function<std::string(const std::string& question)>;
 
     /// Throws DaemonError.
@@ -37,7 +38,7 @@ class TextSocket {
     std::string path_;
     Kind kind_;
     Descriptor listener_, stop_;
-    std::uint64_t inode_ = 0;  ///< of the socket's file, so that only our own is removed
+    std::uint64_t inode_ = 0;  ///< inode of the socket's file, so that only our own is removed
     Answer answer_;
     std::thread thread_;
 };

@@ -1,10 +1,12 @@
-// xenfsctl: what a running xenfsd tells of itself.
+// xenfsctl shows what a running xenfsd tells of itself.
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -93,7 +95,7 @@ void print_cache(const Json& status) {
     const auto count = [&](const char* key) { return counters.value(key, std::uint64_t{0}); };
     const std::uint64_t back = count("resumed"), away = count("not_resumed");
     if (count("recovered_pages") + count("recovery_lost_pages") + back + away == 0) return;
-    fmt::print(  // it took over from one that died
+    fmt::print(  // this daemon took over from one that died
         "restart {} taken over ({} dirty), {} lost, {} stale; mounts back: {} of {}\n",
         size_text(count("recovered_pages")), size_text(count("recovered_dirty_pages")),
         size_text(count("recovery_lost_pages")), size_text(count("recovery_stale_pages")), back,

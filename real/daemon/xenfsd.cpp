@@ -1,4 +1,4 @@
-// xenfsd: serves directories of this machine to Xen domains, from one shared page cache.
+// xenfsd serves directories of this machine to Xen domains from one shared page cache.
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int look_at_export_ms = 10'000;
 
-/// Before any thread exists, so that all inherit it.
+/// The signals are blocked before any thread exists, so that all threads inherit the mask.
 Descriptor take_signals() {
     sigset_t signals;
     sigemptyset(&signals);
@@ -34,9 +34,10 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/// Until a signal says stop. SIGHUP changes nothing: the configuration is read once.
+/// Waits until a signal asks for the end. SIGHUP changes nothing, since the configuration is read
+/// once.
 void serve(const DaemonConfig& config, const Descriptor& signals) {
-    // First of all, so that every thread is without what it does not need.
+    // Privileges are dropped first, so that no thread has what it does not need.
     const std::string kept = drop_privileges(config.host == "xen", config.exports.front().devices);
     Service service(config);
     service.start();

@@ -1,4 +1,4 @@
-// The C interface of xenfs.h.
+// This file implements the C interface of xenfs.h.
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -27,7 +27,8 @@ struct xenfs_file {
 
 namespace {
 
-/// By the kernel's list, which asks no file system.
+/// The answer comes from the kernel's list of mounts, because a question to a file system may
+/// block.
 bool is_xenfs(dev_t device) {
     FILE* const list = std::fopen("/proc/self/mountinfo", "re");
     if (list == nullptr) return false;
@@ -44,7 +45,7 @@ bool is_xenfs(dev_t device) {
     return found;
 }
 
-/// What is wrong with a mount, or with a file of it. 0 or -1.
+/// Sets the sentence that says what is wrong with a mount, or with a file of it. Returns 0 or -1.
 int meet(int fd, const char* name) {
     struct stat stat;
     if (fstat(fd, &stat) != 0) {
@@ -96,7 +97,7 @@ xenfs_mount* xenfs_connect(const char* path) {
         errno = error;
         return nullptr;
     }
-    return new (std::nothrow)xenfs_mount{root};
+    return new (std::nothrow) xenfs_mount{root};
 }
 
 void xenfs_disconnect(xenfs_mount* fs) {

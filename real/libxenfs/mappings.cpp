@@ -64,7 +64,8 @@ void Windows::replace(std::unique_ptr<Table> table) {
 
 void Windows::add(Window window) {
     auto table = std::make_unique<Table>();
-    table->push_back(std::move(window));  // first: the newest is the one that is read
+    // the newest window comes first because reads use the first match
+    table->push_back(std::move(window));
     if (const Table* const now = table_.load())
         table->insert(table->end(), now->begin(), now->end());
     replace(std::move(table));
@@ -82,7 +83,7 @@ void Windows::remove(std::uintptr_t from, std::uintptr_t to) {
 }
 
 Mappings& Mappings::instance() {
-    // Never destroyed: programs unmap after main has returned.
+    // The registry is never destroyed, because programs unmap after main has returned.
     static Mappings* const one = new Mappings;
     return *one;
 }
@@ -155,7 +156,7 @@ int Mappings::open(Region& region, const char* address, int fd) {
     return 0;
 }
 
-/// A region of the process that forked us becomes our own.
+/// Makes a region that was inherited through fork this process's own.
 int Mappings::adopt(Region& region) {
     if (!region.session->foreign()) return 0;
     const auto before = region.session;
@@ -166,7 +167,7 @@ int Mappings::adopt(Region& region) {
     return 0;
 }
 
-/// Maps the piece's pages as the file has them now.
+/// Maps the piece's pages at the places where the file has them now.
 int Mappings::fill(std::uintptr_t at, const Piece& piece) {
     const std::size_t pages = piece.length / page_size;
     for (std::size_t i = 0; i < pages;) {
@@ -236,7 +237,8 @@ void* Mappings::map(int fd, void* hint, std::size_t length, int prot, bool fixed
     return at;
 }
 
-/// A piece begins at `at`, if one lies there at all; the first that begins there or behind.
+/// Makes a piece begin at `at` if a piece covers that address. Returns the first piece that begins
+/// at `at` or behind it.
 Mappings::Pieces::iterator Mappings::cut(std::uintptr_t at) {
     const auto next = pieces_.lower_bound(at);
     if (next == pieces_.begin()) return next;
@@ -250,15 +252,17 @@ Mappings::Pieces::iterator Mappings::cut(std::uintptr_t at) {
     return pieces_.emplace_hint(next, at, std::move(tail));
 }
 
-/// After it was unmapped, so that what the mount gives back is out of our reach.
+/// The pages are unmapped before they are returned, so that this process cannot reach what the
+/// mount gives back.
 void Mappings::forget(std::uintptr_t from, std::uintptr_t to) {
     const auto first = cut(from), last = cut(to);
-    std::vector<std::shared_ptr<Region>> regions;  // they end behind this
+    std::vector<std::shared_ptr<Region>> regions;  // these regions end once the lock is released
     for (auto at = first; at != last; ++at) {
         const Piece& piece = at->second;
         regions.push_back(piece.region);
         if (piece.region->session->foreign()) continue;
-        if (piece.region.use_count() == 2) continue;  // the last piece: the region goes as a whole
+        // no other piece uses this region, so it is closed as a whole
+        if (piece.region.use_count() == 2) continue;
         for (std::uint64_t done = 0; done < piece.length;) {
             const std::uint64_t pages =
                 std::min<std::uint64_t>((piece.length - done) / page_size, UINT32_MAX);
@@ -382,7 +386,7 @@ void* Mappings::remap(void* at, std::size_t length, std::size_t wanted, int flag
     }
     for (Windows* const each : windows_) each->remove(from, from + length);
     sys_munmap(at, length);
-    pieces_.erase(from);  // its pages are the new piece's
+    pieces_.erase(from);  // the new piece has its pages now
     pieces_[number(there)] = piece;
     count_ = pieces_.size();
     return there;
@@ -400,7 +404,8 @@ void Mappings::remove(Windows* windows) {
     std::erase(windows_, windows);
 }
 
-/// In the child, with the lock. What Xen mapped for a PV guest's process is not there any more.
+/// Runs in the child of a fork, with the lock held. In a PV guest the child has lost the mappings
+/// that Xen made for its parent.
 void Mappings::forked() {
     const Inside inside;
     for (const auto& [at, piece] : pieces_) {

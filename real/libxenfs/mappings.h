@@ -1,6 +1,6 @@
 #pragma once
-// What this process has mapped through a mount: pieces of address space, each of a region, which is
-// what the mount keeps on loan for it.
+// The registry records what this process has mapped through a mount. A piece is a range of address
+// space; it belongs to a region, and a region is what the mount keeps on loan for this process.
 
 #include <atomic>
 #include <cstdint>
@@ -24,27 +24,29 @@ struct Region {
 
 struct Piece {
     std::size_t length = 0;
-    std::uint64_t offset = 0;  ///< in the file, bytes
+    std::uint64_t offset = 0;  ///< offset in the file, in bytes
     bool write = false;        ///< its pages are mapped for writing
     std::shared_ptr<Region> region;
 };
 
-/// Mapped bytes of a file that can be read without a system call.
+/// A window is a mapped range of a file that can be read without a system call.
 struct Window {
-    std::uint64_t begin = 0, end = 0;  ///< of the file, below its end when that was looked at
+    /// range of the file in bytes, below the file's end when that was last checked
+    std::uint64_t begin = 0, end = 0;
     const char* address = nullptr;
     const std::uint32_t* state = nullptr;
-    std::uint32_t expected = 0;  ///< what *state is while nothing was lost
+    std::uint32_t expected = 0;  ///< value of *state for as long as no page was lost
     std::shared_ptr<Session> session;
 };
 
-/// Readers take no lock: they count themselves, and whoever takes a window away waits for them.
+/// Readers take no lock. They count themselves, and whoever removes a window waits until the count
+/// is 0.
 class Windows {
   public:
     ~Windows();
-    /// Bytes copied; 0 where [offset, + length) does not lie in a window that is good.
+    /// Returns the bytes copied; 0 where [offset, offset + length) does not lie in a valid window.
     std::size_t read(void* into, std::size_t length, std::uint64_t offset) const;
-    // Under the library's lock
+    // The members below are used with the library's lock held.
     void add(Window window);
     void remove(std::uintptr_t from, std::uintptr_t to);
 
@@ -55,21 +57,24 @@ class Windows {
     mutable std::atomic<std::uint32_t> readers_{0};
 };
 
-/// The process's one registry. -1, MAP_FAILED: errno and the sentence.
+/// Returns the process's one registry. Failures are -1 or MAP_FAILED, with errno and the sentence
+/// set.
 class Mappings {
   public:
     static Mappings& instance();
 
-    /// Some of [at, + length) is ours. Cheap where nothing is mapped at all.
+    /// Returns whether any part of [at, at + length) belongs to the registry. It is cheap where
+    /// nothing is mapped.
     bool touches(const void* at, std::size_t length);
-    /// ENOTTY: the file lies on no xenfs mount. `windows`: gets the pages, if not null.
+    /// Maps the file. ENOTTY: the file does not lie on a xenfs mount. `windows`, where not null,
+    /// receives the pages.
     void* map(int fd, void* hint, std::size_t length, int prot, bool fixed, std::int64_t offset,
               Windows* windows = nullptr);
     int unmap(void* at, std::size_t length);
     int protect(void* at, std::size_t length, int prot);
     int msync(void* at, std::size_t length, int flags);
     void* remap(void* at, std::size_t length, std::size_t wanted, int flags, void* target);
-    /// Something else lies there now.
+    /// Forgets the range, because something else is mapped there now.
     void replaced(void* at, std::size_t length);
     void add(Windows* windows);
     void remove(Windows* windows);

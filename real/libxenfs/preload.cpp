@@ -1,5 +1,5 @@
-// LD_PRELOAD=libxenfs-preload.so: MAP_SHARED of a file that lies on a xenfs mount maps the shared
-// frames; everything else is the system call that it was.
+// LD_PRELOAD=libxenfs-preload.so: MAP_SHARED of a file on a xenfs mount maps the shared frames.
+// Every other call becomes the system call that it was.
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -29,7 +29,8 @@ bool is_shared_file(int flags, int fd) {
     return may;
 }
 
-/// Once a process: a program that runs on without sharing should not do so unheard.
+/// The warning is printed once a process, since a program that runs on without sharing should say
+/// so.
 void say_once() {
     static bool said = false;
     if (said || std::getenv("XENFS_PRELOAD_QUIET") != nullptr) return;
@@ -52,7 +53,8 @@ void* plain(void* hint, std::size_t length, int prot, int flags, int fd, off64_t
 void* map(void* hint, std::size_t length, int prot, int flags, int fd, off64_t offset) {
     if (!is_shared_file(flags, fd)) return plain(hint, length, prot, flags, fd, offset);
     if ((prot & PROT_EXEC) != 0) {
-        // Text cannot run from granted pages; what is only read and run gets the guest's own copy.
+        // Text cannot be executed from granted pages, so a mapping that is read and executed gets
+        // the guest's own copy.
         if ((prot & PROT_WRITE) == 0) {
             return plain(hint, length, prot, (flags & ~MAP_TYPE) | MAP_PRIVATE, fd, offset);
         }
@@ -60,16 +62,16 @@ void* map(void* hint, std::size_t length, int prot, int flags, int fd, off64_t o
         return MAP_FAILED;
     }
     const bool fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED;
-    if ((flags & MAP_FIXED_NOREPLACE) != 0) hint = nullptr;  // wherever there is room
+    if ((flags & MAP_FIXED_NOREPLACE) != 0) hint = nullptr;  // any free address will do
     void* const at = Mappings::instance().map(fd, hint, length, prot, fixed, offset);
     if (at != MAP_FAILED) return at;
     switch (errno) {
         case EACCES:
         case EINVAL:
         case ENOMEM:
-            return MAP_FAILED;  // what mmap would have said
+            return MAP_FAILED;  // mmap would have returned this
         case ENOTTY:
-            break;  // another FUSE file system
+            break;  // the file lies on another FUSE file system
         default:
             say_once();
     }

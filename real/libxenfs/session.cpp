@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-// Linux's own header leaves these two to Xen's.
+// Linux's own header leaves these two definitions to Xen's.
 using grant_ref_t = std::uint32_t;
 using domid_t = std::uint16_t;
 #include <xen/gntdev.h>
@@ -19,7 +19,7 @@ namespace {
 
 thread_local char words[512] = "";
 
-/// A file without pages: what is mapped of it raises SIGBUS.
+/// Creates a file without pages: an access to a mapping of it raises SIGBUS.
 int empty_file() {
     static const int file = memfd_create("xenfs-beyond-the-end", MFD_CLOEXEC);
     return file;
@@ -36,7 +36,7 @@ int gntdev() {
                 strerror(error));
 }
 
-/// A run of entries as one mapping at a fixed place.
+/// Maps a run of grant entries at a fixed address in one call.
 int place_entries(char* at, const Places& places, std::size_t first, std::size_t count,
                   int protection) {
     const int device = gntdev();
@@ -57,7 +57,7 @@ int place_entries(char* at, const Places& places, std::size_t first, std::size_t
         sys_mmap(at, count * channel::page_size, protection, MAP_SHARED | MAP_FIXED, device,
                  static_cast<std::int64_t>(map->index));
     const int error = errno;
-    // The kernel keeps its record until the last page is unmapped.
+    // The kernel keeps its record of the mapping until the last page is unmapped.
     ioctl_gntdev_unmap_grant_ref gone{map->index, map->count, 0};
     ioctl(device, IOCTL_GNTDEV_UNMAP_GRANT_REF, &gone);
     if (there != MAP_FAILED) return 0;
@@ -96,8 +96,8 @@ std::shared_ptr<Session> Session::connect(const char* address, int fd) {
     session->socket_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     char path[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    // O_PATH: closing it drops none of the program's locks on the file, and it still keeps the
-    // mount in place while pages of it are mapped.
+    // O_PATH is used because closing such a descriptor drops none of the program's locks on the
+    // file, while it still keeps the mount busy as long as pages of it are mapped.
     session->anchor_ = open(path, O_PATH | O_CLOEXEC);
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
@@ -195,7 +195,7 @@ int Session::ask(channel::Kind kind, std::uint64_t region, std::uint64_t first, 
     return fail(reply.error, "xenfs-mount refuses: %s", strerror(reply.error));
 }
 
-/// In runs of what one system call can map.
+/// The pages are mapped in runs that one system call can take.
 int place_pages(void* address, const Places& places, bool write) {
     const int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
     const bool local = places.domain == channel::no_domain;

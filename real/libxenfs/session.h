@@ -1,5 +1,6 @@
 #pragma once
-// One connection to a guest's xenfs-mount, and how pages that it names get into this process.
+// A session is one connection to a guest's xenfs-mount. It also maps the pages that the mount names
+// into this process.
 
 #include <cstdint>
 #include <memory>
@@ -10,21 +11,22 @@
 
 namespace xenfs::lib {
 
-/// Pages where the mount says they lie.
+/// A range of pages and the places that the mount named for it.
 struct Places {
     std::vector<std::uint64_t> at;
-    std::uint32_t domain = channel::no_domain;  ///< no_domain: a local host
-    int file = -1;                              ///< local host: owned
+    std::uint32_t domain = channel::no_domain;  ///< granting domain; no_domain on a local host
+    int file = -1;                              ///< descriptor of the local host's segment; owned
     ~Places();
     Places() = default;
     Places(const Places&) = delete;
     Places& operator=(const Places&) = delete;
 };
 
-/// All calls under the library's lock. Failures: -1, errno and the sentence.
+/// All calls are made with the library's lock held. A failure returns -1 and sets errno and the
+/// sentence.
 class Session {
   public:
-    /// `fd`: a file of the mount, which is kept from being unmounted meanwhile.
+    /// `fd` is a file of the mount; the session keeps the mount from being unmounted.
     static std::shared_ptr<Session> connect(const char* address, int fd);
     ~Session();
     Session(const Session&) = delete;
@@ -32,11 +34,12 @@ class Session {
 
     int ask(channel::Kind kind, std::uint64_t region, std::uint64_t first, std::uint32_t count,
             std::uint32_t flags, std::uint64_t* value = nullptr, Places* places = nullptr);
-    /// Another than before: the region may have lost pages. Any thread, without the lock.
+    /// Returns the region's state word. A value that differs from an earlier one says that the
+    /// region may have lost pages. Any thread may call this, without the lock.
     const std::uint32_t* state(std::uint32_t region) const { return states_ + region; }
     const std::string& address() const { return address_; }
-    /// Made by a process that we were forked from: kept, for what it holds for both, but not
-    /// spoken through.
+    /// Returns whether the session was made by the process from which this one was forked. Such a
+    /// session is kept for the mappings that both share, and no message is sent through it.
     bool foreign() const { return process_ != getpid_now(); }
     int anchor() const { return anchor_; }
 
@@ -48,7 +51,7 @@ class Session {
     const std::uint32_t* states_ = nullptr;
 };
 
-/// Lets [address, + places) show the pages, whatever lay there before. 0 or -1.
+/// Maps the pages at [address, address + places), over whatever is mapped there. Returns 0 or -1.
 int place_pages(void* address, const Places& places, bool write);
 
 }  // namespace xenfs::lib

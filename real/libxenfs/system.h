@@ -1,7 +1,7 @@
 #pragma once
-// The system calls that the preload library stands in front of, and the thread's sentence. No
-// exception leaves this library, and nothing here calls mmap and its family by name: in the preload
-// library those names are ours.
+// This header declares the system calls that the preload library replaces, and the thread's
+// sentence for the last error. No exception leaves this library, and nothing here calls mmap and
+// its family by name, since in the preload library those names are the replacements.
 
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -28,11 +28,11 @@ inline int sys_msync(void* at, std::size_t length, int flags) {
     return static_cast<int>(syscall(SYS_msync, at, length, flags));
 }
 
-/// Sets errno and the thread's sentence; returns -1.
+/// Sets errno and the thread's sentence. Returns -1.
 __attribute__((format(printf, 2, 3))) int fail(int error, const char* format, ...);
 const char* last_words();
-/// While it lives, calls that this thread makes are the library's own: memory that an allocator
-/// maps under it is not looked at.
+/// While an object of this type lives, the calls of this thread belong to the library itself:
+/// memory that an allocator maps below it is not examined.
 class Inside {
   public:
     Inside() : before_(depth) { depth = true; }

@@ -25,7 +25,7 @@ extern "C" {
 #define XENFS_API __attribute__((visibility("default")))
 
 typedef struct xenfs_mount xenfs_mount; /* a mount */
-typedef struct xenfs_file xenfs_file; /* an open file of one */
+typedef struct xenfs_file xenfs_file;   /* an open file of one */
 
 /* The mount that `path`, any file or directory of it, lies on. ENODEV: no xenfs mount lies there.
  * ENOTCONN: its xenfs-mount is gone. EPROTONOSUPPORT: that is of another release. */

@@ -11,7 +11,7 @@
 namespace xenfs::real::mount {
 namespace {
 
-constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44; older headers lack it
+constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44, which older headers lack
 
 }  // namespace
 
@@ -48,7 +48,8 @@ std::uint32_t KernelCache::version(NodeId node) const {
     return found == inodes_.end() ? 0 : found->second.version;
 }
 
-/// Without the monitor: a page that is to go may be locked by a read which a task of ours answers.
+/// The monitor is released here, because a page that must go may be locked by a read that a task of
+/// this process answers.
 void KernelCache::invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length) {
     if (session_ == nullptr) return;
     ++stats_.inodes_invalidated;
@@ -60,7 +61,7 @@ void KernelCache::invalidate(NodeId node, bool pages, std::uint64_t offset, std:
             return fuse_lowlevel_notify_inval_inode(
                 session, node, pages ? static_cast<off_t>(offset) : -1, length);
         });
-        // An inode that the kernel was told of and does not know: either its FORGET is on its way,
+        // The kernel was told of this inode and does not know it: either its FORGET is on its way,
         // or a process has the answer and has not made the inode yet.
         if (result != -ENOENT || !known(node) || session_ == nullptr) return;
         clock_.sleep(pause);
@@ -86,7 +87,8 @@ void KernelCache::on_notice(const protocol::Notice& notice) {
     ++found->second.version;
     const bool names = kind == NoticeKind::inval_entry ||
                        (kind == NoticeKind::inval_node && found->second.directory);
-    // A lease's recall changes nothing that the kernel has, but it ends the client's knowledge.
+    // The recall of a lease changes nothing that the kernel keeps, but it ends the client's
+    // knowledge.
     const bool pages = found->second.pages && kind != NoticeKind::recall_lease;
     if (pages && kind == NoticeKind::inval_node) found->second.pages = false;
     if (names) next_epoch();

@@ -1,10 +1,10 @@
 #pragma once
-// What the guest's kernel keeps above the client, and how it is made to forget.
+// KernelCache records what the guest's kernel keeps above the client, and makes the kernel forget
+// it.
 //
-// The promise must hold as programs see it, and between them and the client stands their kernel
-// with attributes, names and pages of its own. Whatever it is given to keep, it is given only while
-// the server would tell the client of a change; and a notice is counted as done only when the
-// kernel has forgotten too:
+// Programs see the promise through their kernel, which has attributes, names and pages of its own.
+// The kernel is given something to keep only while the server would tell the client of a change,
+// and a notice counts as done only when the kernel has forgotten too:
 //
 // - Attributes: FUSE_NOTIFY_INVAL_INODE, which takes no lock that a request may hold. A GETATTR or
 //   LOOKUP under way is no danger, since the kernel compares versions (since Linux 5.8); an answer
@@ -35,39 +35,40 @@ namespace xenfs::real::mount {
 
 struct KernelCacheStats {
     std::uint64_t inodes_invalidated = 0, pages_invalidated = 0, epochs = 0;
-    std::uint64_t page_bytes_given = 0;  ///< answered into the guest's page cache
+    std::uint64_t page_bytes_given = 0;  ///< bytes that were answered into the guest's page cache
 };
 
-/// All calls in the guest's monitor.
+/// All calls are made in the guest's monitor.
 class KernelCache {
   public:
     static constexpr double forever_s = 86400.0 * 365;
 
-    /// `stale_names_s`: without epochs names are kept that long, whatever happens to them.
+    /// `stale_names_s`: where the kernel has no epochs, names are kept that long, whatever changes.
     KernelCache(Monitor& monitor, host::Clock& clock, double stale_names_s)
         : monitor_(monitor), clock_(clock), stale_names_s_(stale_names_s) {}
-    /// When the session lives; `epochs`: the kernel knows FUSE_NOTIFY_INC_EPOCH.
+    /// Called when the session lives; `epochs` says that the kernel knows FUSE_NOTIFY_INC_EPOCH.
     void start(fuse_session* session, bool epochs);
     void stop() { session_ = nullptr; }
-    /// Seconds that the kernel may keep a name, which the client `holds` or not.
-    double name_timeout(bool holds) const {
-        return epochs_ && holds ? forever_s : stale_names_s_;
-    }
+    /// Returns how many seconds the kernel may keep a name; `holds` says whether the client holds
+    /// it.
+    double name_timeout(bool holds) const { return epochs_ && holds ? forever_s : stale_names_s_; }
 
-    // What the kernel knows of an inode: counted as FUSE counts it.
+    // These calls count what the kernel knows of an inode, as FUSE counts it.
     void told_of(NodeId node, bool directory);
     void forgot(NodeId node, std::uint64_t times);
-    /// A read that fills the guest's page cache, not a program's buffer.
+    /// Notes a read that fills the guest's page cache rather than a program's buffer.
     void filled(NodeId node, std::size_t bytes);
-    /// Counts up with every notice about the node: an answer that was put together across a change
-    /// is put together again.
+    /// Returns a number that every notice about the node increments. An answer that was assembled
+    /// while a notice came is assembled again.
     std::uint32_t version(NodeId node) const;
 
-    /// After the client has handled it. Yields.
+    /// Passes a notice on to the kernel, after the client has handled it. Yields.
     void on_notice(const protocol::Notice& notice);
-    /// This guest wrote past its kernel's copies (direct I/O, libxenfs). Yields.
+    /// Drops the kernel's copies after this guest has written past them (direct I/O, libxenfs).
+    /// Yields.
     void on_own_write(NodeId node, std::uint64_t offset, std::size_t length);
-    /// Everything: the server that would have told of changes is gone. Yields.
+    /// Makes the kernel forget everything, because the server that would have told of changes is
+    /// gone. Yields.
     void forget_all();
 
     const KernelCacheStats& stats() const { return stats_; }
@@ -77,7 +78,7 @@ class KernelCache {
         std::uint64_t lookups = 0;
         std::uint32_t version = 0;
         bool directory = false;
-        bool pages = false;  ///< it may have some
+        bool pages = false;  ///< the kernel may have pages of it
     };
     bool known(NodeId node) const { return inodes_.contains(node); }
     void invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length);

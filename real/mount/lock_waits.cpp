@@ -44,7 +44,7 @@ void LockWaits::stop() {
 
 void LockWaits::serve() {
     while (!waiting_.empty()) {
-        // Requests may join at the end while one is asked for; only this task takes any away.
+        // Requests may be appended while one is being sent; only this task removes any.
         for (auto each = waiting_.begin(); each != waiting_.end();) {
             int error = EINTR;
             if (!stopping_ && fuse_req_interrupted(each->request) == 0) {

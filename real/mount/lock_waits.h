@@ -1,5 +1,5 @@
 #pragma once
-// Locks that a process waits for (F_SETLKW, flock without LOCK_NB).
+// LockWaits keeps the locks that a process waits for (F_SETLKW, flock without LOCK_NB).
 
 #include <list>
 #include <memory>
@@ -11,22 +11,23 @@
 
 namespace xenfs::real::mount {
 
-/// A wait must not occupy one of FUSE's threads, which could all come to wait for the one request
-/// that unlocks; and a signal must end it, which a request at the server does not. So one task asks
-/// again for all that wait, in the order of their coming: at once when this guest unlocks
-/// something, else after 1 ms, then ever less often to 20 ms. All calls in the monitor.
+/// A waiting request must not occupy one of FUSE's threads, since all of them could come to wait
+/// for the one request that unlocks, and a signal must end the wait, which a request at the server
+/// does not allow. So one task asks the server again for every waiter, in the order of arrival: at
+/// once when this guest unlocks something, otherwise after 1 ms and then at growing intervals of up
+/// to 20 ms. All calls are made in the monitor.
 class LockWaits {
   public:
     LockWaits(client::Client& client, host::Host& host);
-    /// The answer goes to the kernel from here: 0, EINTR or the server's error.
+    /// Sends the answer to the kernel: 0, EINTR or the server's error.
     void wait(fuse_req_t request, NodeId node, files::Handle handle, const files::FileLock& lock);
-    void unlocked();  ///< something may be free now
+    void unlocked();  ///< tells the task that a lock may be free now
 
-    /// fcntl locks end with any close by their owner; most files never have one.
+    /// Any close by the owner ends its fcntl locks; most files never have one.
     void took(NodeId node, const files::FileLock& lock);
     bool end_of(NodeId node, std::uint64_t owner) { return owners_.erase({node, owner}) != 0; }
 
-    void stop();  ///< answers all with EINTR; the task ends
+    void stop();  ///< answers every waiter with EINTR and ends the task
 
   private:
     struct Waiting {

@@ -1,4 +1,4 @@
-// xenfs-mount: a FUSE file system over the XenFS client. See xenfs-mount(8).
+// xenfs-mount mounts a FUSE file system over the XenFS client. See xenfs-mount(8).
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -19,11 +19,11 @@ int fail(const std::string& sentence, int code) {
     return code;
 }
 
-/// Becomes a daemon at once, so that threads are made in the process that stays; the caller's
-/// process waits for the word that the mount stands, and exits with that.
+/// Daemon forks at once, so that threads are made in the process that stays. The caller's process
+/// waits until it is told that the mount stands, and exits with the code that it is told.
 class Background {
   public:
-    /// In the caller's process this does not return.
+    /// Does not return in the caller's process.
     Background() {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0) throw MountError(std::strerror(errno));
@@ -31,7 +31,7 @@ class Background {
         if (child < 0) throw MountError(std::strerror(errno));
         if (child > 0) {
             close(ends[1]);
-            unsigned char code = 1;  // died without a word
+            unsigned char code = 1;  // the code where the child dies before it reports
             while (read(ends[0], &code, 1) < 0 && errno == EINTR) {
             }
             _exit(code);
@@ -60,7 +60,7 @@ class Background {
     int word_ = -1;
 };
 
-/// Signals that end the mount come to the main thread only.
+/// Blocks the signals that end the mount in every thread but the main one.
 sigset_t ending_signals() {
     sigset_t set;
     sigemptyset(&set);
@@ -86,8 +86,8 @@ int main(int argc, char** argv) {
     } catch (const MountError& error) {
         return fail(error.what(), 2);
     }
-    // systemd's convention for what an initrd starts and the root file system hangs on: not to be
-    // killed with all other processes at the end.
+    // This is systemd's convention for a program of the initrd on which the root file system
+    // depends: it is not killed with the others at the end.
     if (access("/etc/initrd-release", F_OK) == 0) argv[0][0] = '@';
     rlimit files{};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdarg>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 
@@ -14,10 +15,10 @@
 namespace xenfs::real::mount {
 namespace {
 
-constexpr unsigned first_minor_with_epochs = 44;  // of FUSE 7; Linux 6.16
+constexpr unsigned first_minor_with_epochs = 44;  // minor version of FUSE 7, since Linux 6.16
 constexpr unsigned most_threads = 32;
 
-/// What libfuse says while it mounts, to be part of the one sentence.
+/// Collects what libfuse prints while it mounts, for the one sentence of an error.
 std::string* fuse_words = nullptr;
 
 void take_words(fuse_log_level, const char* format, va_list arguments) {
@@ -70,7 +71,7 @@ fuse_lowlevel_ops operations() {
     return table;
 }
 
-/// libfuse's arguments, owned.
+/// Owns libfuse's arguments.
 class Arguments {
   public:
     explicit Arguments(const Options& options) {
@@ -83,7 +84,7 @@ class Arguments {
             others = others || word == "allow_root" || word == "allow_other";
             words += "," + word;
         }
-        if (!others) words += ",allow_other";  // a file system for the whole guest
+        if (!others) words += ",allow_other";  // the file system serves the whole guest
         if (!named) words += ",fsname=" + escaped(options.device);
         add("-o");
         add(words);
@@ -181,10 +182,11 @@ void Mount::mount_session() {
 }
 
 void Mount::kernel_said(fuse_conn_info& connection) {
-    // The kernel itself strips set-user-ID on a write, and asks us for what it needs to.
+    // The kernel strips set-user-ID on a write by itself, and sends the requests that it needs for
+    // that.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
-    // Starting a program walks a dozen of them (lib -> usr/lib, libc.so.6 -> ...).
+    // The start of a program follows a dozen symbolic links (lib -> usr/lib, libc.so.6 -> ...).
     connection.want |= connection.capable & FUSE_CAP_CACHE_SYMLINKS;
     connection.max_background = 64;
     const bool epochs =

@@ -1,7 +1,7 @@
 #pragma once
-// A FUSE mount over a client: programs' requests come in on libfuse's threads, each of which enters
-// the guest's monitor as a task, and leaves it only where the client yields and while data is
-// handed to the kernel.
+// A Mount is a FUSE mount over a client. Programs' requests arrive on libfuse's threads. Each of
+// these enters the guest's monitor as a task and leaves it only where the client yields and while
+// data is copied to the kernel.
 
 #include <memory>
 
@@ -17,15 +17,15 @@ namespace xenfs::real::mount {
 
 class Mount {
   public:
-    /// Connects, then mounts. MountError, with nothing left behind.
+    /// Connects, then mounts. Throws MountError and leaves nothing behind where that fails.
     explicit Mount(const Options& options);
     ~Mount();
 
-    /// Serves until the file system is unmounted or a signal comes; then unmounts and writes back.
-    /// 0, or 1 with a sentence on stderr where data could not be written back.
+    /// Serves until the file system is unmounted or a signal arrives, then unmounts and writes
+    /// back. Returns 0, or 1 with a sentence on stderr where data could not be written back.
     int run();
 
-    // For the operations (operations.h), in a task.
+    // The members below serve the operations (operations.h), in a task.
     client::Client& client() { return *client_; }
     host::Host& host() { return seat_->host(); }
     Monitor& monitor() { return seat_->monitor(); }
@@ -33,7 +33,7 @@ class Mount {
     LockWaits& locks() { return *locks_; }
     Shares& shares() { return *shares_; }
     const Options& options() const { return options_; }
-    void kernel_said(fuse_conn_info& connection);  ///< FUSE_INIT
+    void kernel_said(fuse_conn_info& connection);  ///< handles FUSE_INIT
     Seat& seat() { return *seat_; }
 
   private:

@@ -1,5 +1,6 @@
 #pragma once
-// FUSE's requests in the client's words. One file a family; all hang in one table.
+// The operations translate FUSE's requests into the client's calls. Each file has one family; one
+// table holds them all.
 
 #include "real/mount/mount.h"
 
@@ -9,7 +10,7 @@ inline Mount& mount_of(fuse_req_t request) {
     return *static_cast<Mount*>(fuse_req_userdata(request));
 }
 
-/// An operation's body that has answered by itself returns this.
+/// An operation returns this value where its body has answered already.
 inline constexpr int answered = -1;
 
 /// Runs `body` in the guest's monitor and answers with the errno that it returns.
@@ -28,21 +29,21 @@ void serve(fuse_req_t request, Body body) {
     if (error != answered) fuse_reply_err(request, error);
 }
 
-// operations_names.cpp
-/// Answers with an inode's entry, which the kernel then knows. `changed`: the answer to a change,
-/// whose attributes the kernel would keep unconditionally.
+// Defined in operations_names.cpp:
+/// Answers with an inode's entry, which the kernel knows from then on. `changed` marks the answer
+/// to a change, whose attributes the kernel would otherwise keep unconditionally.
 int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const files::Name& name,
                  NodeId node, bool changed);
 files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory);
 void add_name_operations(fuse_lowlevel_ops& table);
-// operations_attributes.cpp
+// Defined in operations_attributes.cpp:
 struct stat stat_of(const host::Attr& attr);
 void add_attribute_operations(fuse_lowlevel_ops& table);
-// operations_files.cpp
+// Defined in operations_files.cpp:
 void add_file_operations(fuse_lowlevel_ops& table);
-// operations_shares.cpp
+// Defined in operations_shares.cpp:
 void add_share_operations(fuse_lowlevel_ops& table);
-// operations_locks.cpp
+// Defined in operations_locks.cpp:
 void add_lock_operations(fuse_lowlevel_ops& table);
 
 }  // namespace xenfs::real::mount

@@ -1,4 +1,4 @@
-// Attributes, extended attributes, the file system's own figures.
+// These operations serve attributes, extended attributes and the file system's own figures.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -68,7 +68,7 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         if (!attr) return attr.error();
         if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
         const struct stat stat = stat_of(*attr);
-        fuse_reply_attr(request, &stat, 0);  // never kept: see kernel_cache.h
+        fuse_reply_attr(request, &stat, 0);  // the kernel never keeps these: see kernel_cache.h
         return answered;
     });
 }

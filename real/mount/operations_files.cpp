@@ -1,4 +1,4 @@
-// Open files: reading from mapped frames, writing, syncing.
+// These operations serve open files: they read from mapped frames, write and sync.
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -25,7 +25,7 @@ files::OpenFlags flags_of(int flags) {
     return open;
 }
 
-/// A program or a shared object: what processes map executable.
+/// Returns whether the file is a program or a shared object, which processes map executable.
 bool is_text(Mount& mount, Handle handle) {
     std::vector<Piece> pieces;
     const auto got = mount.client().borrow(handle, 0, sizeof(Elf64_Ehdr), pieces);
@@ -41,7 +41,7 @@ bool is_text(Mount& mount, Handle handle) {
     return text;
 }
 
-/// Whether the guest's kernel reads this opening through copies of its own.
+/// Returns whether the guest's kernel reads this opening through copies of its own.
 void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_only) {
     const KernelPages keep = mount.options().kernel_pages;
     bool cached = keep == KernelPages::all;
@@ -51,7 +51,7 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
                  attr->size >= sizeof(Elf64_Ehdr) && is_text(mount, info->fh);
     }
     info->direct_io = !cached;
-    info->keep_cache = cached;  // notices take from it what is old
+    info->keep_cache = cached;  // notices remove the pages that are out of date
 }
 
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
@@ -106,7 +106,7 @@ void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
     });
 }
 
-/// Mapped frames, lent for the length of one call to the kernel.
+/// Holds mapped frames that are lent for the length of one call to the kernel.
 class Loan {
   public:
     Loan(Mount& mount, Handle handle, std::uint64_t offset)
@@ -115,7 +115,7 @@ class Loan {
     Loan& operator=(const Loan&) = delete;
     ~Loan() { give_back(); }
 
-    /// 0 or errno. Up to `length` bytes; fewer at the end of the file only.
+    /// Collects up to `length` bytes, fewer only at the end of the file. Returns 0 or an errno.
     int take(std::size_t length) {
         while (bytes_ < length) {
             const auto got =
@@ -137,8 +137,9 @@ class Loan {
         vectors_.clear();
         bytes_ = 0;
     }
-    /// One synchronous writev(2). Nothing that goes on behind our back (splice, io_uring): on real
-    /// Xen a PV guest's kernel is harmed if a mapping goes while something still holds its pages.
+    /// Makes one synchronous writev(2). Calls that continue after they return (splice, io_uring)
+    /// are not used: on real Xen a PV guest's kernel is damaged if a mapping goes while something
+    /// still holds its pages.
     void answer(fuse_req_t request) const {
         fuse_reply_iov(request, vectors_.data(), static_cast<int>(vectors_.size()));
     }
@@ -162,15 +163,16 @@ int read_for_program(fuse_req_t request, Mount& mount, Handle handle, std::size_
     return answered;
 }
 
-/// Into the guest's page cache, where it stays: it must be what the file holds when the answer is
-/// given, so that any notice about it comes after. Hence in the monitor, and again if one came
-/// while the pages were gathered.
+/// Answers a read into the guest's page cache, where the data stays. The data must be what the file
+/// holds when the answer is given, so that any notice about it comes after. The monitor is
+/// therefore held, and the pages are gathered again if a notice came meanwhile.
 int read_for_kernel(fuse_req_t request, Mount& mount, NodeId node, Handle handle, std::size_t size,
                     std::uint64_t offset) {
     constexpr int patience = 16;
     Loan loan(mount, handle, offset);
     for (int attempt = 0;; ++attempt) {
-        const auto attr = mount.client().getattr(node);  // from here on we are told of changes
+        // from this call on, the server tells us of changes
+        const auto attr = mount.client().getattr(node);
         if (!attr) return attr.error();
         mount.kernel().filled(node, 0);
         const std::uint32_t version = mount.kernel().version(node);
@@ -192,7 +194,8 @@ void read(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset,
           fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         const auto at = static_cast<std::uint64_t>(offset);
-        // The kernel names a lock owner when it reads for a program, none when it fills its cache.
+        // The kernel names a lock owner when it reads for a program, and none when it fills its
+        // cache.
         const bool for_program = info->lock_owner != 0;
         return for_program ? read_for_program(request, mount, info->fh, size, at)
                            : read_for_kernel(request, mount, node, info->fh, size, at);
@@ -202,14 +205,14 @@ void read(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset,
 void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t size, off_t offset,
            fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
-        // The client only reads from it.
+        // The client only reads from this buffer.
         auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
         const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
                                                   {bytes, nullptr, size});
         if (!written) return written.error();
         mount.shares().on_own_change(node, false);
-        // Past the guest's page cache. A write through it (cache=all) is in the kernel's own pages,
-        // which it holds locked until we answer.
+        // Drops the guest's page cache of the range. A write through that cache (cache=all) lies in
+        // the kernel's own pages, which the kernel holds locked until we answer.
         if (mount.options().kernel_pages != KernelPages::all) {
             mount.kernel().on_own_write(node, static_cast<std::uint64_t>(offset), *written);
         }

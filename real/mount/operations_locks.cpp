@@ -1,4 +1,4 @@
-// Locks between processes of all guests.
+// These operations serve locks between processes of all guests.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -31,7 +31,7 @@ void set(fuse_req_t request, NodeId node, files::Handle handle, const FileLock& 
         const int error = mount.client().set_lock(handle, lock, false);
         if (error == 0) {
             mount.locks().took(node, lock);
-            mount.locks().unlocked();  // a lock may also have become weaker
+            mount.locks().unlocked();  // the lock may also have been weakened
         }
         if (error != EAGAIN || !wait) return error;
         mount.locks().wait(request, node, handle, lock);
@@ -73,7 +73,7 @@ void flock(fuse_req_t request, fuse_ino_t node, fuse_file_info* info, int operat
     set(request, node, info->fh, lock, (operation & LOCK_NB) == 0);
 }
 
-/// close(2) of any descriptor ends all of the process's fcntl locks on the file, on whichever
+/// A close(2) of any descriptor ends all of the process's fcntl locks on the file, on whichever
 /// descriptor they were taken.
 void flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {

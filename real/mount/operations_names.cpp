@@ -1,4 +1,4 @@
-// Names: looked up, made, moved and removed; directories read.
+// These operations look up, make, move and remove names, and read directories.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* text) {
             const auto node = mount.client().lookup(parent, name);
             if (node) {
                 const int error = answer_entry(request, mount, parent, name, *node, false);
-                // It went between the two looks.
+                // The entry went between the two look-ups.
                 if ((error == ENOENT || error == ESTALE) && attempt < 8) continue;
                 return error == ESTALE ? ENOENT : error;
             }
@@ -110,7 +110,8 @@ void rename(fuse_req_t request, fuse_ino_t old_parent, const char* old_name, fus
     });
 }
 
-/// The kernel keeps the target. It is the node's for good: ids are not given again (NodeTable).
+/// The kernel keeps the target. A node never gets another one, since ids are not reused
+/// (NodeTable).
 void readlink(fuse_req_t request, fuse_ino_t node) {
     serve(request, [&](Mount& mount) -> int {
         const auto target = mount.client().readlink(node);
@@ -120,8 +121,8 @@ void readlink(fuse_req_t request, fuse_ino_t node) {
     });
 }
 
-/// Where reading goes on behind "." and "..", which the storage does not list: beyond what file
-/// systems use as offsets.
+/// Offset at which reading continues behind "." and "..", which the storage does not list. It lies
+/// beyond what file systems use as offsets.
 constexpr off_t behind_self = 0x7ffffffffffffff1, behind_parent = 0x7ffffffffffffff2;
 
 class DirectoryBuffer {
@@ -152,7 +153,7 @@ class DirectoryBuffer {
 void readdir(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t offset,
              fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
-        constexpr std::size_t common_entry = 40;  // 24 B and a name of up to 16
+        constexpr std::size_t common_entry = 40;  // 24 B and a name of up to 16 B
         DirectoryBuffer buffer(request, size);
         bool full = false;
         if (offset == 0) {
@@ -192,13 +193,15 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
         entry.attr_timeout = KernelCache::forever_s;
     }
     entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
-    // Before the answer: a notice that comes right behind it must find the inode in our books.
+    // The inode is counted before the answer, since a notice that follows the answer at once must
+    // find it.
     mount.kernel().told_of(node, attr->type == files::FileType::directory);
     if (fuse_reply_entry(request, &entry) != 0) mount.kernel().forgot(node, 1);
     return answered;
 }
 
-/// Whose a new file is: the asker's, but in a set-group-ID directory the directory's group.
+/// Returns the owner of a new file: the asking user, but in a set-group-ID directory the
+/// directory's group.
 files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory) {
     const fuse_ctx* const asker = fuse_req_ctx(request);
     files::Owner who{asker->uid, asker->gid};

@@ -1,4 +1,4 @@
-// What libxenfs asks of the mount through a file that a program has open.
+// These operations serve what libxenfs asks of the mount through a file that a program has open.
 #include "real/mount/operations.h"
 
 namespace xenfs::real::mount {
@@ -10,7 +10,8 @@ void ioctl(fuse_req_t request, fuse_ino_t, unsigned command, void*, fuse_file_in
         if (command != static_cast<unsigned>(channel::get_pass)) return ENOTTY;
         channel::Pass pass{};
         if (room < sizeof pass) return EINVAL;
-        const bool directory = (flags & FUSE_IOCTL_DIR) != 0;  // only whether we fit together
+        // a directory only asks whether the versions fit
+        const bool directory = (flags & FUSE_IOCTL_DIR) != 0;
         pass.version = channel::version;
         if (int error = directory ? 0 : mount.shares().pass(info->fh, pass)) return error;
         fuse_reply_ioctl(request, 0, &pass, sizeof pass);

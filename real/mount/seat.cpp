@@ -32,8 +32,8 @@ class LocalSeat final : public Seat {
     std::unique_ptr<local::LocalHost> host_;
 };
 
-/// umount(8) returns before the mount that had our place has sent what is dirty and ended: tries
-/// for 10 s, and gives what the last attempt gave.
+/// Mounts, and tries again for up to 10 s: umount(8) returns before the previous mount of this
+/// device has sent its dirty data and ended. Returns the result of the last attempt.
 template <class Attempt>
 auto while_the_last_mount_ends(Attempt attempt) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -57,9 +57,10 @@ std::unique_ptr<local::LocalHost> join(const std::string& socket,
 }
 
 #ifdef XENFS_HAVE_XEN
-/// Until it is closed nobody else mounts the device in this guest: the server takes whoever comes
-/// for the one who follows. A byte of the device node, since that is one inode in every root and
-/// namespace, and only who may mount can open it.
+/// Holds the lock that keeps others in this guest from mounting the device, since the server would
+/// take a second mount for the successor of the first. The lock is on a byte of the device node,
+/// because that is one inode in every root and namespace, and only a process that may mount can
+/// open it.
 Descriptor lock_device(std::uint32_t number) {
     constexpr const char* node = "/dev/xen/gntalloc";
     Descriptor lock(open(node, O_RDWR | O_CLOEXEC));

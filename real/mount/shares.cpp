@@ -15,7 +15,7 @@
 namespace xenfs::real::mount {
 namespace {
 
-constexpr std::size_t most_tickets = 4096;  ///< that nobody has presented yet
+constexpr std::size_t most_tickets = 4096;  ///< tickets that nobody has presented yet
 
 std::uint64_t drawn() {
     std::uint64_t number = 0;
@@ -24,7 +24,8 @@ std::uint64_t drawn() {
     return number;
 }
 
-/// The same file, of which no writable mapping can be made. -1 with errno.
+/// Opens the same file so that no writable mapping of it can be made. Returns -1 with errno on
+/// failure.
 int opened_read_only(int file) {
     return ::open(fmt::format("/proc/self/fd/{}", file).c_str(), O_RDONLY | O_CLOEXEC);
 }
@@ -74,7 +75,7 @@ int Shares::pass(files::Handle handle, channel::Pass& out) {
     bool read = false, write = false;
     const NodeId node = client_.opened_as(handle, read, write);
     if (node == 0) return EBADF;
-    if (!read) return EACCES;  // as mmap of a file that is open for writing only
+    if (!read) return EACCES;  // mmap also refuses a file that is open for writing only
     if (stopping_) return ENOTCONN;
     if (int error = listen()) return error;
     forget_tickets();
@@ -87,7 +88,8 @@ int Shares::pass(files::Handle handle, channel::Pass& out) {
     return 0;
 }
 
-/// The oldest that nobody presented: a program takes its ticket to the socket at once.
+/// Drops the oldest ticket that nobody has presented; a program takes its ticket to the socket at
+/// once.
 void Shares::forget_tickets() {
     if (tickets_.size() < 2 * most_tickets) return;
     std::erase_if(tickets_, [&](const auto& each) {
@@ -100,7 +102,8 @@ void Shares::accept_programs() {
         Descriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (stopping_) return;
         if (!socket) {
-            if (errno != EINTR && errno != ECONNABORTED) usleep(10'000);  // no descriptors left
+            // the process is out of descriptors
+            if (errno != EINTR && errno != ECONNABORTED) usleep(10'000);
             continue;
         }
         ucred who{};
@@ -248,7 +251,8 @@ int Shares::take(Region& region, const channel::Request& request, Answer& answer
         if (error == EFAULT) {
             answer.places.push_back(channel::beyond_end);
         } else if (error != 0) {
-            // What came is kept: the program gives the region back, or takes what is there.
+            // The pages that came are kept: the program either gives the region back or takes what
+            // is there.
             answer.places.clear();
             answer.file = {};
             return error;
@@ -258,26 +262,26 @@ int Shares::take(Region& region, const channel::Request& request, Answer& answer
     return 0;
 }
 
-/// Where the page lies, on loan to the region.
+/// Lends the page to the region and returns its place.
 int Shares::place(Region& region, std::uint64_t page, std::size_t ahead, bool write,
                   Answer& answer) {
     const auto held = region.pages.find(page);
     const bool there = held != region.pages.end();
     auto shared = client_.share_page(region.handle, page, ahead, write);
-    // Overtaken by a change while it was fetched; from here on we would be told.
+    // A change overtook the page while it was fetched. From this call on, the server would tell us.
     for (int i = 0; i < 16 && shared && !client_.shows(region.node, page, *shared); ++i) {
         client_.give_back(*shared);
         shared = client_.share_page(region.handle, page, ahead, write);
     }
     if (!shared) {
-        if (there) {  // the file ends before
+        if (there) {  // the file ends before this page
             region.superseded.push_back(held->second);
             region.pages.erase(held);
         }
         return shared.error();
     }
     if (there && held->second.id == shared->id) {
-        client_.give_back(*shared);  // once is enough
+        client_.give_back(*shared);  // the region needs one loan of it only
     } else if (there) {
         region.superseded.push_back(held->second);
         held->second = *shared;
@@ -313,7 +317,7 @@ void Shares::give(Region& region, std::uint64_t first, std::uint64_t count) {
 void Shares::close(Connection& connection, std::uint32_t number) {
     const auto found = connection.regions.find(number);
     Region region = std::move(found->second);
-    connection.regions.erase(found);  // what follows yields
+    connection.regions.erase(found);  // the calls that follow yield
     give(region, 0, UINT64_MAX);
     for (const host::Page page : region.superseded) client_.give_back(page);
     if (region.write) client_.publish(region.handle);
@@ -362,7 +366,7 @@ void Shares::publish(NodeId node) {
         for (auto& [number, region] : connection.regions) {
             if (region.node != node || !region.write) continue;
             client_.publish(region.handle);
-            return;  // yields: the lists may be others now, and once is enough
+            return;  // the call yields, so the lists may have changed, and one revocation is enough
         }
     }
 }

@@ -1,15 +1,14 @@
 #pragma once
-// Frames of the mount for other programs of the guest: the mount's end of libxenfs
+// Shares lends the mount's frames to other programs of the guest. It is the mount's end of libxenfs
 // (real/libxenfs/channel.h).
 //
-// A page that a program has mapped is on loan from the client, as one that is under a writev is:
-// its entry stays, the guest pays for it, and no revocation takes it, until the program says that
-// it has unmapped it or its connection ends, which it does with the program. On Xen the program
-// maps the entry itself through its own gntdev, and Xen counts it until the true end.
+// A page that a program has mapped is on loan from the client, like a page under a writev: its
+// grant entry stays, the guest pays for it, and no revocation takes it until the program says that
+// it has unmapped the page or its connection ends, which it does with the program. On Xen the
+// program maps the entry through its own gntdev, and Xen counts the mapping until its true end.
 //
-// On a local host a program gets a descriptor of the pool's whole segment, which is all the
-// isolation that a local host has (real/local/broker.h); so only the mount's own user and root get
-// it.
+// On a local host a program gets a descriptor of the pool's whole segment, because a local host has
+// no finer isolation (real/local/broker.h); so only the mount's own user and root get it.
 
 #include <atomic>
 #include <cstdint>
@@ -34,16 +33,17 @@ class Shares {
     Shares(client::Client& client, Seat& seat) : client_(client), seat_(seat) {}
     ~Shares() { stop(); }
 
-    // In the guest's monitor.
-    /// For the file behind `handle`. 0 or errno. Opens the socket at the first one.
+    // The members below are used in the guest's monitor.
+    /// Issues a ticket for the file behind `handle`. Returns 0 or an errno. The first call opens
+    /// the socket.
     int pass(files::Handle handle, channel::Pass& out);
     void on_notice(const protocol::Notice& notice);
-    /// This guest wrote to the file, or changed its size.
+    /// Notes that this guest wrote to the file or changed its size.
     void on_own_change(NodeId node, bool resized);
-    /// Before an fsync of the file: what programs stored through mappings.
+    /// Publishes what programs have stored through mappings; called before an fsync of the file.
     void publish(NodeId node);
 
-    /// Outside the monitor: no program is served from here on, and all loans come back.
+    /// Called outside the monitor: stops serving programs and takes all loans back.
     void stop();
 
   private:
@@ -58,14 +58,16 @@ class Shares {
         NodeId node = 0;
         files::Handle handle = 0;
         bool write = false;
-        std::map<std::uint64_t, host::Page> pages;  ///< on loan, by page of the file
-        std::vector<host::Page> superseded;         ///< on loan, till the region ends
+        std::map<std::uint64_t, host::Page> pages;  ///< pages on loan, by page of the file
+        /// pages that have left their place and are on loan until the region ends
+        std::vector<host::Page> superseded;
     };
     struct Connection {
         Descriptor socket;
         std::uint32_t user = 0;
         bool greeted = false;
-        std::atomic<std::uint32_t>* states = nullptr;  ///< channel::states_bytes
+        /// the mapped state words, channel::states_bytes long
+        std::atomic<std::uint32_t>* states = nullptr;
         Descriptor states_file;
         std::map<std::uint32_t, Region> regions;
         std::thread thread;
@@ -95,11 +97,11 @@ class Shares {
     Descriptor listener_;
     std::thread acceptor_;
     std::atomic<bool> stopping_{false};
-    // In the monitor
+    // The members below are used in the monitor.
     std::unordered_map<std::uint64_t, Ticket> tickets_;
     std::uint64_t tickets_made_ = 0;
     std::list<Connection> connections_;
-    std::unordered_map<NodeId, std::uint32_t> shared_;  ///< regions of each file
+    std::unordered_map<NodeId, std::uint32_t> shared_;  ///< number of regions of each file
 };
 
 }  // namespace xenfs::real::mount

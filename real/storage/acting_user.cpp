@@ -8,7 +8,7 @@
 namespace xenfs::real::storage {
 namespace {
 
-/// Credentials are a thread's own, so each thread asks once.
+/// Credentials belong to a thread, so each thread checks once.
 bool keeps_capabilities() {
     thread_local const bool kept = [] {
         const int now = prctl(PR_GET_SECUREBITS);
@@ -22,7 +22,7 @@ bool keeps_capabilities() {
 
 ActingUser::ActingUser(uid_t user, gid_t group) {
     if (!keeps_capabilities()) return;
-    // Each answers with what was before, also where it refuses.
+    // Each call returns the previous value, also where it refuses.
     group_before_ = static_cast<gid_t>(setfsgid(group));
     user_before_ = static_cast<uid_t>(setfsuid(user));
     acting_ = true;

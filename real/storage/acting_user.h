@@ -3,9 +3,10 @@
 
 namespace xenfs::real::storage {
 
-/// For its life, files that this thread makes belong to that user and group, with the thread's own
-/// capabilities kept (SECBIT_NO_SETUID_FIXUP). Where the process may not, nothing happens. So a
-/// file has its owner from its first moment, and nothing is chowned by name.
+/// While an ActingUser lives, files that this thread makes belong to its user and group; the thread
+/// keeps its capabilities (SECBIT_NO_SETUID_FIXUP). A file thus has its owner from its first
+/// moment, and nothing is chowned by name. Where the process may not do this, the object has no
+/// effect.
 class ActingUser {
   public:
     ActingUser(uid_t user, gid_t group);
@@ -13,7 +14,7 @@ class ActingUser {
     ActingUser(const ActingUser&) = delete;
     ActingUser& operator=(const ActingUser&) = delete;
 
-    /// Whether this process may act so at all.
+    /// Returns whether this process may act as another user.
     static bool possible();
 
   private:

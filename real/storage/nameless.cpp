@@ -36,7 +36,7 @@ Nameless::Nameless(int root) : root_(root) {
     closedir(listing);
 }
 
-/// Under mutex_.
+/// Called with mutex_ held.
 bool Nameless::open_directory() {
     if (directory_) return true;
     if (mkdirat(root_, path, 0700) != 0 && errno != EEXIST) return false;
@@ -61,7 +61,8 @@ void Nameless::drop(NodeId node) {
     unlinkat(directory_.get(), text_of(node).c_str(), 0);
     if (!nodes_.empty()) return;
     directory_ = {};
-    unlinkat(root_, path, AT_REMOVEDIR);  // stays where somebody put something else into it
+    // fails, and may, where somebody else has put something into it
+    unlinkat(root_, path, AT_REMOVEDIR);
 }
 
 bool Nameless::has(NodeId node) const {

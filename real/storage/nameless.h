@@ -1,6 +1,6 @@
 #pragma once
-// Files whose last name was taken away while somebody has them open: they get a name in a hidden
-// directory of the tree, so that they outlive the server's process, should it be killed.
+// A file whose last name is removed while somebody has it open gets a name in a hidden directory of
+// the tree, so that it outlives a server that is killed.
 
 #include <mutex>
 #include <set>
@@ -12,18 +12,18 @@
 
 namespace xenfs::real::storage {
 
-/// Thread-safe. Nothing is done where the tree cannot have such a directory (read-only, no hard
-/// links): then those files end with the server.
+/// Thread-safe. Where the tree cannot have such a directory (read-only, no hard links) nothing is
+/// done, and those files end with the server.
 class Nameless {
   public:
-    /// In the root of the tree; no client may name it.
+    /// Name of the directory, in the root of the tree. No client may name it.
     static constexpr std::string_view directory_name = ".xenfs-nameless";
 
-    /// Takes over what a predecessor left there.
+    /// Takes over the files that a predecessor left there.
     explicit Nameless(int root);
-    /// Before the name goes: gives the file another one. True: it has it.
+    /// Gives the file its hidden name before the last name goes. Returns whether it has one.
     bool keep(int directory, std::string_view name, NodeId node);
-    /// It is needed no more, or was not unlinked after all.
+    /// Removes the hidden name, because the file is needed no more or was not unlinked after all.
     void drop(NodeId node);
     bool has(NodeId node) const;
     std::vector<NodeId> all() const;

@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned inode_bits = 40;
 constexpr std::size_t dead_remembered = 65536;
 constexpr int most_looks = 4;
-/// Kept also where those that must stay fill the budget.
+/// So many descriptors are kept even where those that must stay fill the budget.
 constexpr std::size_t least_recent = 16;
 /// First byte of an identity that is no handle; file handle types are small numbers.
 constexpr char by_birth_time = '\xff';
@@ -108,8 +108,8 @@ NodeId NodeTable::id_of(int parent_descriptor, const char* name, std::uint64_t i
     return id_for(*identity, inode);
 }
 
-/// Calls `open` (a descriptor or -1 and errno); where the process has no more of them, closes some
-/// and calls again.
+/// Calls `open`, which returns a descriptor, or -1 and errno. Where the process has no descriptor
+/// left, it closes some and calls again.
 template <class Open>
 Descriptor NodeTable::with_room(Open open) {
     Descriptor descriptor(open());
@@ -130,7 +130,7 @@ Result<FoundFile> NodeTable::find(NodeId parent, int parent_descriptor, std::str
         int opened = -1;
         for (int tries = 0; tries < 8; ++tries) {
             opened = open_below(parent_descriptor, text.c_str(), O_PATH);
-            if (opened >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename raced with it
+            if (opened >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename raced with the look-up
         }
         return opened;
     });
@@ -142,7 +142,8 @@ Result<FoundFile> NodeTable::adopt(NodeId parent, std::string_view name, Descrip
                                    OpenMode mode) {
     FoundFile found;
     if (fstat(descriptor.get(), &found.status) != 0) return Errno{errno};
-    // A mount point is refused by openat2; a btrfs subvolume is another device without being one.
+    // openat2 refuses mount points; a btrfs subvolume is another device without being a mount
+    // point.
     if (found.status.st_dev != device_) return Errno{EXDEV};
     const auto identity = identify(descriptor.get(), "", found.status.st_ino);
     if (!identity) return Errno{identity.error()};
@@ -179,7 +180,8 @@ Result<OpenFile> NodeTable::get(NodeId node) {
         const auto known = records_.find(node);
         if (known == records_.end()) return Errno{ESTALE};
         if (known->second.file.descriptor != nullptr) {
-            const OpenFile file = known->second.file;  // placing may close what is not in use
+            // the insertion may close descriptors that nobody uses
+            const OpenFile file = known->second.file;
             place(node, known->second);
             return file;
         }
@@ -204,7 +206,7 @@ Result<OpenFile> NodeTable::open_again(NodeId node) {
         if (descriptor.error() == ESTALE) {
             std::lock_guard hold(mutex_);
             const auto known = records_.find(node);
-            // It went behind our back: what holds its id is told so from now on.
+            // Somebody else removed the file: whoever uses its id is told so from now on.
             if (by_handle_ && known != records_.end() && !known->second.dead &&
                 known->second.file.descriptor == nullptr) {
                 bury(node, known->second);
@@ -234,7 +236,7 @@ Result<Descriptor> NodeTable::open_identity(const std::string& identity, NodeId 
     struct stat status {};
     if (fstat(opened.get(), &status) != 0) return Errno{errno};
     const auto now = identify(opened.get(), "", status.st_ino);
-    if (!now || *now != identity) return Errno{ESTALE};  // another file has that name now
+    if (!now || *now != identity) return Errno{ESTALE};  // the name belongs to another file now
     return opened;
 }
 
@@ -250,12 +252,12 @@ Result<OpenFile> NodeTable::get(NodeId node, OpenMode mode) {
     } else if (S_ISREG(status.st_mode)) {
         flags |= mode == OpenMode::write ? O_RDWR : O_RDONLY | O_NOATIME;
     } else {
-        return Errno{EINVAL};  // a device or fifo is never opened here
+        return Errno{EINVAL};  // devices and fifos are never opened here
     }
     const std::string number = std::to_string(file->get());
     Descriptor opened = with_room([&] {
         int result = openat(by_number(), number.c_str(), flags);
-        // Another's file, and no CAP_FOWNER: then its atime moves.
+        // The file is another user's and CAP_FOWNER is missing, so this open moves its atime.
         if (result < 0 && errno == EPERM) {
             result = openat(by_number(), number.c_str(), flags & ~O_NOATIME);
         }
@@ -265,13 +267,14 @@ Result<OpenFile> NodeTable::get(NodeId node, OpenMode mode) {
     return kept(node, {std::make_shared<const Descriptor>(std::move(opened)), mode});
 }
 
-/// Keeps the descriptor in place of a lesser one; what is kept.
+/// Keeps the descriptor in place of one with fewer rights. Returns what is kept.
 Result<OpenFile> NodeTable::kept(NodeId node, OpenFile file) {
     std::lock_guard hold(mutex_);
     const auto known = records_.find(node);
     if (known == records_.end()) return Errno{ESTALE};
     Record& record = known->second;
-    if (record.dead && record.opens == 0) return file;  // it died meanwhile: for this one call
+    // the node died meanwhile, so the descriptor serves this one call
+    if (record.dead && record.opens == 0) return file;
     if (record.file.descriptor == nullptr) ++descriptors_;
     if (record.file.descriptor == nullptr || record.file.mode < file.mode) record.file = file;
     const OpenFile now = record.file;
@@ -297,8 +300,9 @@ int NodeTable::restore(NodeId node, std::string_view identity) {
     return look_for(node) ? 0 : ESTALE;
 }
 
-/// Looks through the whole tree for a node that a server before this one gave its id to. That is
-/// done once, or again where something moved meanwhile, but not for whoever asks for nonsense.
+/// Searches the whole tree for a node to which an earlier server gave its id. The tree is searched
+/// once, and again only where something has moved since, so that requests for ids that never
+/// existed cost nothing.
 bool NodeTable::look_for(NodeId node) {
     std::lock_guard one(look_mutex_);
     if (!looked_through_) {
@@ -347,7 +351,7 @@ void NodeTable::lost_name(NodeId node, const OpenFile& file, std::uint64_t links
     if (known == records_.end()) return;
     Record& record = known->second;
     if (links != 0) {
-        record.nameless = !by_handle_;  // it has another name, which we do not know
+        record.nameless = !by_handle_;  // the file has another name, which is not known here
         if (record.nameless && record.file.descriptor == nullptr) {
             record.file = file;
             ++descriptors_;
@@ -397,8 +401,8 @@ bool NodeTable::opened(NodeId node) const {
     return known != records_.end() && known->second.opens != 0;
 }
 
-/// Lists the node as the most recently used one, or takes it off the list where its descriptor must
-/// stay.
+/// Lists the node as the most recently used one, or removes it from the list where its descriptor
+/// must stay.
 void NodeTable::place(NodeId node, Record& record) {
     const bool may_go = record.file.descriptor != nullptr && record.opens == 0 && !record.nameless;
     if (may_go && record.listed) {

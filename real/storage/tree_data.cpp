@@ -1,4 +1,4 @@
-// Contents and extended attributes.
+// This file reads and writes contents and extended attributes.
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/uio.h>
@@ -12,7 +12,7 @@
 namespace xenfs::real::storage {
 namespace {
 
-/// Memory of `length` bytes over pages, neighbours joined.
+/// Describes `length` bytes of memory over pages, with neighbours joined.
 std::vector<iovec> parts_of(host::Memory& memory, std::span<const Page> pages,
                             std::uint64_t length) {
     std::vector<iovec> parts;
@@ -31,8 +31,8 @@ std::vector<iovec> parts_of(host::Memory& memory, std::span<const Page> pages,
     return parts;
 }
 
-/// Moves the parts through `call(parts, count, offset)` until all is done or it says 0; bytes, or
-/// -1 and errno. What is left stays in `parts` from `first` on.
+/// Moves the parts through `call(parts, count, offset)` until all are done or it returns 0. Returns
+/// the bytes moved, or -1 and errno. What is left stays in `parts` from `first` on.
 template <class Call>
 ssize_t transfer(std::vector<iovec>& parts, std::size_t& first, off_t offset, Call call) {
     ssize_t done = 0;
@@ -55,8 +55,9 @@ ssize_t transfer(std::vector<iovec>& parts, std::size_t& first, off_t offset, Ca
     return done;
 }
 
-/// A guest's root may set what its own kernel acts on, and what this kernel holds harmless: no
-/// overlay's, SELinux's or other trusted marks.
+/// Returns whether a guest's root may set the attribute: those on which its own kernel acts and
+/// which do no harm to this kernel. Marks of overlayfs, of SELinux and other trusted ones are
+/// refused.
 bool served(std::string_view name) {
     return name.starts_with("user.") || name == "system.posix_acl_access" ||
            name == "system.posix_acl_default" || name == "security.capability";
@@ -109,7 +110,7 @@ int TreeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<co
 int TreeStorage::sync(NodeId node, bool data_only) {
     return outside([&]() -> int {
         auto file = nodes_.get(node, OpenMode::read);
-        if (file.error() == EINVAL) return 0;  // a fifo or device has nothing here
+        if (file.error() == EINVAL) return 0;  // fifos and devices have no such attributes
         if (!file) return file.error();
         return (data_only ? fdatasync(file->get()) : fsync(file->get())) != 0 ? errno : 0;
     });

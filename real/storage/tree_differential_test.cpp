@@ -1,8 +1,10 @@
 // The storage against a naive tree: seeded random operations, every answer and the whole tree
 // compared, with few descriptors, so that files are closed and found again all the time, and with
 // servers that end and begin again.
-#include "real/storage/test_tree.h"
+#include <algorithm>
+
 #include "model/conformance/naive_tree.h"
+#include "real/storage/test_tree.h"
 
 namespace xenfs::real::storage {
 namespace {

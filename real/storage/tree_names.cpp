@@ -1,4 +1,4 @@
-// Names: made, linked, taken away, moved, listed.
+// This file makes, links, removes, moves and lists names.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -89,7 +89,7 @@ Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name
     });
 }
 
-/// Before a name goes: whether the file lives on without one.
+/// Returns, before a name goes, whether the file lives on without a name.
 bool TreeStorage::keep_nameless(int directory, std::string_view name, const FoundFile& file) {
     return S_ISREG(file.status.st_mode) && file.status.st_nlink == 1 && nodes_.opened(file.node) &&
            nameless_.keep(directory, name, file.node);
@@ -133,7 +133,7 @@ int TreeStorage::rmdir(NodeId parent, std::string_view name) {
 int TreeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                         std::string_view new_name, std::uint32_t flags) {
     if (options_.read_only) return EROFS;
-    if (flags > RENAME_EXCHANGE) return EINVAL;  // no whiteouts
+    if (flags > RENAME_EXCHANGE) return EINVAL;  // whiteouts are not supported
     return outside([&] { return move(old_parent, old_name, new_parent, new_name, flags); });
 }
 
@@ -154,7 +154,8 @@ int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_p
         if (kept) nameless_.drop(replaced->node);
         return error;
     }
-    if (replaced && replaced->node == moved->node) return 0;  // two names of one file: nothing done
+    // both names are one file's, so nothing is to be done
+    if (replaced && replaced->node == moved->node) return 0;
     nodes_.moved(moved->node, new_parent, new_name);
     if (!replaced) return 0;
     if (flags == RENAME_EXCHANGE) {
@@ -174,7 +175,7 @@ Result<std::string> TreeStorage::readlink(NodeId node) {
         if (!file) return Errno{file.error()};
         std::string target(PATH_MAX, '\0');
         const ssize_t length = readlinkat(file->get(), "", target.data(), target.size());
-        // On what is no symbolic link the kernel says ENOENT, for an empty path.
+        // For an empty path, the kernel answers ENOENT where the file is no symbolic link.
         if (length < 0) return Errno{errno == ENOENT ? EINVAL : errno};
         target.resize(static_cast<std::size_t>(length));
         return target;
@@ -186,7 +187,7 @@ Result<std::vector<DirEntry>> TreeStorage::readdir(NodeId node, std::uint64_t of
     return outside([&]() -> Result<std::vector<DirEntry>> {
         const auto known = nodes_.get(node);
         if (!known) return Errno{known.error()};
-        // An opening of its own: the position is one call's.
+        // Each call opens the directory anew, since the position belongs to the open file.
         const Descriptor directory(openat(known->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!directory) return Errno{errno};
         if (offset != 0 && lseek(directory.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
@@ -206,7 +207,7 @@ Result<std::vector<DirEntry>> TreeStorage::readdir(NodeId node, std::uint64_t of
                 if (name == "." || name == "..") continue;
                 if (node == root_node && name == Nameless::directory_name) continue;
                 const NodeId id = nodes_.id_of(directory.get(), entry->d_name, entry->d_ino);
-                if (id == 0) continue;  // it went, or cannot be asked
+                if (id == 0) continue;  // the entry is gone, or cannot be looked at
                 std::uint32_t type = DTTOIF(entry->d_type);
                 if (entry->d_type == DT_UNKNOWN) {
                     struct stat status {};

@@ -98,7 +98,7 @@ bool TreeStorage::vanished() const {
     return fstat(nodes_.root(), &status) != 0 || status.st_nlink == 0;
 }
 
-/// A directory in which `name` is to be looked for or changed.
+/// Returns the directory in which `name` is looked up or changed.
 Result<OpenFile> TreeStorage::directory(NodeId node, std::string_view name) {
     if (const int error = protocol::check_name(name)) return Errno{error};
     if (node == root_node && name == Nameless::directory_name) return Errno{ENOENT};
@@ -150,7 +150,8 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
     }
     struct stat status {};
     const std::string number = std::to_string(file->get());
-    if ((valid & SetAttr::mode_) != 0) {  // after the owner, whose change clears set-id bits
+    // the mode follows the owner, since a change of owner clears set-id bits
+    if ((valid & SetAttr::mode_) != 0) {
         if (fstat(file->get(), &status) != 0) return Errno{errno};
         if (S_ISLNK(status.st_mode)) return Errno{EOPNOTSUPP};
         if (fchmodat(nodes_.by_number(), number.c_str(), value.mode & 07777, 0) != 0) {

@@ -1,5 +1,5 @@
 #pragma once
-// A directory of this machine as the server's storage.
+// TreeStorage is a directory of this machine as the server's storage.
 
 #include <functional>
 #include <stdexcept>
@@ -23,39 +23,41 @@ using host::StatFs;
 
 struct TreeOptions {
     bool read_only = false;
-    /// Guests may make device nodes. They mean dom0's devices to who opens them in dom0.
+    /// Guests may make device nodes. Whoever opens one in dom0 opens dom0's device.
     bool devices = false;
-    /// What was read into the shared cache need not stay in this kernel's page cache too.
+    /// Pages that were read into the shared cache need not stay in this kernel's page cache too.
     bool drop_page_cache = true;
-    std::size_t descriptors = 4096;  ///< kept open at most, as long as clients have fewer open
-    std::size_t open_files = 0;      ///< that clients may have open; 0: as many as `descriptors`
+    /// descriptors kept open at most, unless clients have more files open
+    std::size_t descriptors = 4096;
+    std::size_t open_files = 0;  ///< files that clients may have open; 0: as many as `descriptors`
     FindAgain find_again = FindAgain::by_handle;
 };
 
-/// The tree cannot be served: one sentence with what to do.
+/// Thrown where the tree cannot be served; one sentence that says what to do.
 class TreeError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
 
-/// Serves the tree at a directory: whatever a client names, it stays beneath. Each step is one
-/// name below a descriptor (openat2: beneath, no link followed, no mount point crossed), and node
-/// ids lead to descriptors, never to paths. A directory that somebody on this machine moves out of
-/// the tree while it is in use goes on being served to those who have it, as with an open one.
+/// TreeStorage serves the tree below a directory. Whatever a client names stays beneath it: each
+/// step is one name below a descriptor (openat2: beneath, following no link, crossing no mount
+/// point), and node ids lead to descriptors, never to paths. A directory that somebody on this
+/// machine moves out of the tree while it is in use is still served to those who have it, as an
+/// open one would be.
 ///
-/// Files belong to the guest's user that made them where the process may (CAP_SETUID, CAP_SETGID
-/// and their kind), else to the process's. Permissions are the guest's kernel's business. Of
-/// extended attributes, user.*, POSIX ACLs and file capabilities are served.
+/// Files belong to the guest's user who made them where the process may set that (CAP_SETUID,
+/// CAP_SETGID and the like), else to the process's user. The guest's kernel checks permissions. Of
+/// the extended attributes, user.*, POSIX ACLs and file capabilities are served.
 ///
-/// A file that is open when its last name goes gets another one in a hidden directory of the root
-/// (nameless.h), until it is closed: it outlives a server that is killed.
+/// A file that is open when its last name goes gets a name in a hidden directory of the root
+/// (nameless.h) until it is closed, so that it outlives a server that is killed.
 ///
-/// Every call lets go of the monitor while the kernel works. The process's umask is set to 0, since
-/// the mode is the client's.
+/// Every call releases the monitor while the kernel works. The process's umask is set to 0, since
+/// the client decides the mode.
 class TreeStorage : public host::Storage {
   public:
-    /// Memory (of the pages that are filled and written) and monitor outlive it. `root`: from
-    /// open_root().
+    /// The memory (of the pages that are filled and written) and the monitor outlive the storage.
+    /// `root` comes from open_root().
     TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root, TreeOptions options);
 
     Result<Attr> lookup(NodeId parent, std::string_view name) override;
@@ -87,7 +89,7 @@ class TreeStorage : public host::Storage {
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 
-    /// The exported directory itself was removed: nothing can be made in it any more.
+    /// The exported directory itself was removed, so nothing can be made in it any more.
     bool vanished() const;
     const NodeTable& nodes() const { return nodes_; }
     const TreeOptions& options() const { return options_; }
@@ -113,7 +115,7 @@ class TreeStorage : public host::Storage {
     Nameless nameless_;
 };
 
-/// The directory to export. Throws TreeError.
+/// Opens the directory that is to be exported. Throws TreeError.
 Descriptor open_root(const std::string& directory);
 
 Attr attributes_of(const struct stat& status, NodeId node);

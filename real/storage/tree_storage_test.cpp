@@ -1,5 +1,6 @@
 // What the storage promises beyond the seam: ids that outlive the server, owners, what it refuses;
 // and that no name, link or race leads out of the tree.
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>

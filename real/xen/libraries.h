@@ -1,7 +1,9 @@
 #pragma once
 // Xen's C libraries as owned handles. Nobody else includes their headers.
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -43,6 +45,15 @@ template <class Owned, class Opened>
 Owned opened(Opened* handle, const std::string& what, const std::string& remedy) {
     if (handle == nullptr) throw XenError("cannot open " + what + ": " + remedy);
     return Owned(handle);
+}
+
+/// What Xen tells of a domain; nothing if it does not exist. xc_domain_getinfo, which older
+/// programs call, is gone from Xen 4.18's library; this call is in all of them, and may answer with
+/// the next domain that there is.
+inline std::optional<xc_domaininfo_t> domain_info(xc_interface* control, std::uint32_t domain) {
+    xc_domaininfo_t info{};
+    if (xc_domain_getinfolist(control, domain, 1, &info) != 1 || info.domain != domain) return {};
+    return info;
 }
 
 /// The libraries log each refusal on stderr by default; a refusal is an ordinary answer here.

@@ -56,11 +56,10 @@ Pool::~Pool() {
 /// The predecessor's domain, if it is still the one that was recorded.
 bool Pool::find() {
     const PoolRecord::Domain known = record_.domain();
-    xc_dominfo_t info{};
-    if (known.id == 0 ||
-        xc_domain_getinfo(control_.get(), static_cast<std::uint32_t>(known.id), 1, &info) != 1 ||
-        info.domid != known.id || info.dying != 0 ||
-        std::memcmp(info.handle, known.handle, sizeof known.handle) != 0) {
+    if (known.id == 0) return false;
+    const auto info = domain_info(control_.get(), static_cast<std::uint32_t>(known.id));
+    if (!info || (info->flags & XEN_DOMINF_dying) != 0 ||
+        std::memcmp(info->handle, known.handle, sizeof known.handle) != 0) {
         return false;
     }
     domain_ = static_cast<std::uint32_t>(known.id);

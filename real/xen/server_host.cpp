@@ -18,13 +18,13 @@ std::size_t ServerFrames::donated_by(DomainId domain) const {
     auto [found, fresh] = donors_.try_emplace(domain);
     Donor& donor = found->second;
     if (!fresh && now - donor.looked < std::chrono::milliseconds(10)) return donor.donated;
-    xc_dominfo_t info{};
-    if (xc_domain_getinfo(control_.get(), domain, 1, &info) != 1 || info.domid != domain) {
+    const auto info = domain_info(control_.get(), domain);
+    if (!info) {
         donors_.erase(found);  // it is gone, and another of its number starts anew
         return 0;
     }
-    if (fresh) donor.at_first = info.nr_pages;
-    donor.donated = donor.at_first - std::min<std::size_t>(donor.at_first, info.nr_pages);
+    if (fresh) donor.at_first = info->tot_pages;
+    donor.donated = donor.at_first - std::min<std::size_t>(donor.at_first, info->tot_pages);
     donor.looked = now;
     return donor.donated;
 }

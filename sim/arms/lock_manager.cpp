@@ -1,5 +1,6 @@
 #include "sim/arms/lock_manager.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace xenfs::sim {

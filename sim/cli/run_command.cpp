@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 
 #include "sim/cli/commands.h"

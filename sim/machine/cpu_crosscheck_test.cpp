@@ -3,6 +3,7 @@
 // each turn that a task may have to wait.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <random>
 #include <simgrid/s4u.hpp>

@@ -1,5 +1,6 @@
 #include "sim/machine/frame_table.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 #include <new>

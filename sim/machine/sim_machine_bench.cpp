@@ -1,6 +1,7 @@
 // Real time of the simulator's basic operations. Simulated figures are not measured here.
 #include <benchmark/benchmark.h>
 
+#include <chrono>
 #include <vector>
 
 #include "sim/machine/child.h"

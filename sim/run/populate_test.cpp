@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sim/scenario/error.h"
 #include "workloads/capture/builder.h"
 

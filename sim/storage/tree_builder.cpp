@@ -1,5 +1,6 @@
 #include "sim/storage/tree_builder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <string>

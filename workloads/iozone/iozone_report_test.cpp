@@ -1,6 +1,7 @@
 // The command line, and the report's layout as parsers of iozone's output rely on it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <iterator>
 #include <regex>
 #include <sstream>

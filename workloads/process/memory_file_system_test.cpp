@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "workloads/process/virtual_tasks.h"
 
 namespace xenfs::workloads {

@@ -1,7 +1,9 @@
 // The daemon as a process, guests as domains of a local host: what is promised to whoever mounts
 // an export, and to whoever runs the daemon.
+#include <sys/stat.h>
+
 #include "model/protocol/handshake.h"
-#include "real/daemon/daemon_rig.h"
+#include "real/daemon/tests/daemon_rig.h"
 
 namespace xenfs::real::daemon {
 namespace {

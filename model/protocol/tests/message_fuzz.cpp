@@ -1,6 +1,7 @@
 // One entry point for libFuzzer (clang, -DXENFS_FUZZ=ON) and for message_fuzz_test: what a peer can
 // write, through everything that reads it. The first byte of an input says what the rest is: a
 // message, a history of a ring's pages, or the text of a handshake. A broken promise aborts.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -1,7 +1,7 @@
 // What the daemon says when it cannot begin or go on, and that it leaves nothing then.
-#include "real/daemon/config.h"
-#include "real/daemon/daemon_rig.h"
 #include "model/settings/toml_value.h"
+#include "real/daemon/config.h"
+#include "real/daemon/tests/daemon_rig.h"
 
 namespace xenfs::real::daemon {
 namespace {
