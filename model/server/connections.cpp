@@ -54,6 +54,7 @@ void ServerState::control() {
                 look_ = true;
                 room_made();
             }
+            sweep_flux();
             io_gate_->wake_all();
         }
         recovery_.end_if_due();
@@ -205,6 +206,7 @@ void ServerState::withdraw(Connection& c) {
 /// Everything that the client held: entries, opens, locks, leases, donation, what it believed.
 void ServerState::release_client(Connection& c) {
     book_.end_all(c.account);
+    sweep_flux();
     ledger_.close(c.account);
     adjust_capacity();
     for (const Replay& r : c.replays) journal_->end_change(r.record);
