@@ -138,19 +138,19 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
         if (file == no_file) return 0;
         cache::Slot slot = cache_.find({file, last});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
-        cache_.pin(slot);
+        residency_.pin(slot);
         begin_io(inode);
         bool moved = false;
         const bool done = make_private(w, nullptr, inode, slot, moved);
         if (done) {
-            unindex(cache_.frame(slot));
+            residency_.forget_content(cache_.frame(slot));
             host_.memory().zero(page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
             dirtied(inode, inodes_.find(inode.node), slot);
         }
-        cache_.unpin(slot);
+        residency_.unpin(slot);
         end_io(inode);
         return done ? 0 : ENOMEM;
     };

@@ -50,11 +50,7 @@ void ServerState::control() {
             }
         }
         if (book_.aside() != 0) {
-            if (book_.retry_aside() != 0) {
-                look_ = true;
-                room_made();
-            }
-            sweep_flux();
+            if (residency_.retry_busy() != 0) look_ = true;
             io_gate_->wake_all();
         }
         recovery_.end_if_due();
@@ -205,8 +201,7 @@ void ServerState::withdraw(Connection& c) {
 
 /// Everything that the client held: entries, opens, locks, leases, donation, what it believed.
 void ServerState::release_client(Connection& c) {
-    book_.end_all(c.account);
-    sweep_flux();
+    residency_.end_all(c.account);
     ledger_.close(c.account);
     adjust_capacity();
     for (const Replay& r : c.replays) journal_->end_change(r.record);

@@ -33,6 +33,7 @@
 #include "model/server/locks.h"
 #include "model/server/operations.h"
 #include "model/server/recovery.h"
+#include "model/server/residency.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
 
@@ -47,7 +48,7 @@ struct Worker {
     std::array<pages::FrameIndex, max_pages_per_request> frames;
     std::array<GrantRef, max_pages_per_request> refs;
     std::array<std::uint8_t, max_pages_per_request> entry_flags;
-    std::vector<cache::Evicted> evicted;
+    std::vector<cache::PageKey> evicted;
     bool queues = false;  ///< for frames, behind those who wait for room
     std::vector<GrantRef> given;
     std::uint32_t number = 0;        ///< its place among the directory's intents
@@ -76,25 +77,12 @@ struct Earlier {
 /// A handler's answer instead of an errno: somebody else will reply.
 inline constexpr int reply_later = -1;
 
-/// Flags of a cached page (PageRecord::flags).
-enum PageFlags : std::uint8_t {
-    page_writing = 1,    ///< its write-back is under way
-    page_redirtied = 2,  ///< and it was written to meanwhile
-    page_flux = 4        ///< zeros that a client is about to overwrite: not the file's content yet
-};
-
 /// Notices posted on behalf of one request.
 struct Acks {
     std::uint64_t clients = 0;  ///< mask
     std::array<std::uint64_t, 64> sequence;
     std::array<std::uint32_t, 64> generation;
 };
-
-/// Contents of different trust groups never meet: not even the time of a look-up tells.
-inline std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
-    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
-    return key == 0 ? 1 : key;
-}
 
 class ServerState;
 
@@ -239,12 +227,10 @@ class ServerState {
     std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
-    void entry_ended(GrantRef reference, const pages::GrantRecord& record);
     pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
     std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
     /// A request that comes again: entries that its first life gave and the client never saw end.
     void end_unseen(Request& q);
-    void sweep_flux();
 
     // --- page_fill.cpp: making pages resident
     struct FillWish {
@@ -258,8 +244,6 @@ class ServerState {
                        const FillWish& wish, int& error);
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
-    void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
-    void drop_slot(cache::Slot slot);
     void release_unused(cache::Slot slot);
     bool wait_for_loading(Inode& inode, std::span<const cache::Slot> slots);
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
@@ -271,18 +255,12 @@ class ServerState {
     void begin_io(Inode& inode);
     void end_io(Inode& inode);
     void drain_io(Inode& inode);
-    KeptPage kept(const Inode& inode, cache::Slot slot) const {
-        const pages::FrameIndex frame = cache_.frame(slot);
-        return {frame, pool_[frame].frame, inode.node, cache_.key(slot).page};
-    }
     host::Page page_of(cache::Slot slot) {
         return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
     }
 
     // --- sharing.cpp: content dedup and copy-on-write
     void share_content(Connection& c, std::span<const cache::Slot> slots);
-    void unindex(pages::FrameIndex frame);
-    void index_content(pages::FrameIndex frame, std::uint64_t key);
     bool join_content(cache::Slot slot, std::uint64_t key);
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
     bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
@@ -332,12 +310,6 @@ class ServerState {
     int reclaim(Request& q);
     bool donation_stands(Connection& c);
     void adjust_capacity();
-    /// Where contents are shared there are more cached pages than frames; frames then are the
-    /// limit.
-    std::uint32_t cache_slots(std::uint64_t frames) const {
-        return static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(frames * (by_content_ ? 8 : 1), cache::kMaxPages));
-    }
 
     // --- lock_requests.cpp
     int getlk(Request& q);
@@ -383,9 +355,12 @@ class ServerState {
     std::unique_ptr<policies::ChargingPolicy> charging_;
     const bool by_name_, by_content_;
     pages::Ledger ledger_;
-    pages::FramePool pool_;
-    pages::GrantBook book_;
-    cache::PageCache cache_;
+    std::unique_ptr<Journal> journal_ = std::make_unique<Journal>();
+    Residency residency_;
+    // Views of it, for what only reads.
+    const cache::PageCache& cache_ = residency_.pages();
+    const pages::FramePool& pool_ = residency_.pool();
+    const pages::GrantBook& book_ = residency_.book();
     InodeTable inodes_;
 
     std::array<std::unique_ptr<Connection>, 64> connections_;
@@ -403,10 +378,7 @@ class ServerState {
         InodeTable::Index inode;
         Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
     };
-    std::deque<Dirty> dirty_queue_;                                  ///< oldest first
-    std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
-    std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
-    std::vector<cache::Slot> flux_left_;           ///< given back without a commit: to be dropped
+    std::deque<Dirty> dirty_queue_;                ///< oldest first
     std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
@@ -415,7 +387,6 @@ class ServerState {
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
-    std::unique_ptr<Journal> journal_ = std::make_unique<Journal>();
     Recovery recovery_{*this};
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };

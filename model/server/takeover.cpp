@@ -38,9 +38,7 @@ void Takeover::run() {
     restore_frames();
     recover_files();
     recover_entries();
-    for (pages::FrameIndex i = 0; i < server_.pool_.indices(); ++i) {
-        if (!server_.pool_.vacant(i)) server_.pool_.recycle(i);
-    }
+    server_.residency_.end_restore();
     recover_changes();
 }
 
@@ -120,14 +118,13 @@ void Takeover::restore_frames() {
         if (by_index.size() <= index) by_index.resize(index + 1, no_frame);
         by_index[index] = frame;
     }
-    server_.pool_.restore(by_index);
+    server_.residency_.restore_frames(by_index);
     for (const Frame frame : plain_) {
         if (!arrived_.contains(frame) && !index_.contains(frame)) {
-            index_[frame] = server_.pool_.restore(frame);
+            index_[frame] = server_.residency_.restore_frame(frame);
         }
     }
-    server_.cache_.set_capacity(std::max<std::uint32_t>(
-        server_.cache_.capacity(), static_cast<std::uint32_t>(newest_.size())));
+    server_.residency_.make_slots(static_cast<std::uint32_t>(newest_.size()));
 }
 
 void Takeover::recover_files() {
@@ -223,16 +220,10 @@ void Takeover::recover_page(Inode& inode, InodeTable::Index index, std::uint32_t
         return;
     }
     if (inode.file == no_file) inode.file = server_.inodes_.make_file(index);
-    const Slot slot = server_.cache_.insert({inode.file, record.page}, at, PageState::clean);
-    server_.pool_.add_user(at);
+    const Slot slot = server_.residency_.restore_page({inode.file, record.page}, at, flux);
     slot_[record.frame] = slot;
     ++server_.stats_.recovered_pages;
-    if (flux) {
-        // As insert_page leaves it: loading, until it is committed or given back.
-        server_.cache_.set_state(slot, PageState::loading);
-        server_.cache_.set_flags(slot, page_flux);
-        return;
-    }
+    if (flux) return;
     // A client may have written to it and not said so yet.
     if (record.state == static_cast<std::uint32_t>(PageKept::dirty) || (writable && !beyond)) {
         server_.dirtied(inode, index, slot);

@@ -18,14 +18,15 @@ void Takeover::recover_entries() {
             return status == GrantStatus::okay;
         };
         if (entry.accepts) {
-            const bool kept = client != nullptr && given.known &&
-                              server_.book_.adopt(client->account, entry.reference, pages::no_index,
-                                                  pages::no_tag, pages::EntryKind::accept, false);
+            const bool kept =
+                client != nullptr && given.known &&
+                server_.residency_.adopt_entry(client->account, entry.reference, pages::no_index,
+                                               pages::no_tag, pages::EntryKind::accept, false);
             if (kept) {
                 ++server_.stats_.recovered_entries;
             } else if (!end()) {  // a frame came that nobody owns now
                 const Frame came = server_.host_.grants().take_transferred(entry.reference);
-                if (came != no_frame) (void)server_.pool_.restore(came);
+                if (came != no_frame) (void)server_.residency_.restore_frame(came);
             }
             continue;
         }
@@ -40,12 +41,12 @@ void Takeover::recover_entries() {
         if ((client == nullptr || !given.known) && !entry.revoked && end()) continue;
         const auto slot = entry.revoked ? slot_.end() : slot_.find(entry.frame);
         const std::uint32_t tag = slot == slot_.end() ? pages::no_tag : slot->second;
-        if (client == nullptr || !server_.book_.adopt(client->account, entry.reference,
-                                                      frame->second, tag, kind, entry.revoked)) {
-            server_.book_.adopt_orphan(entry.domain, entry.reference, frame->second, kind);
+        if (client == nullptr ||
+            !server_.residency_.adopt_entry(client->account, entry.reference, frame->second, tag,
+                                            kind, entry.revoked)) {
+            server_.residency_.adopt_orphan(entry.domain, entry.reference, frame->second, kind);
             continue;
         }
-        if (tag != pages::no_tag) server_.cache_.pin(tag);
         ++server_.stats_.recovered_entries;
     }
 }
