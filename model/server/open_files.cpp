@@ -45,7 +45,7 @@ int ServerState::pin_storage(Request& q, Inode& inode) {
 /// nobody uses there comes back; where others have the same files open, they are told too. False:
 /// the asker has the most itself, and sees to it when it hears ENFILE.
 bool ServerState::ask_opens_back(Connection& asker) {
-    if (recovering_) return false;  // who has come back is not served yet
+    if (recovery_.under_way()) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
     Connection* rich = &asker;
     for (const auto& c : connections_) {
@@ -195,7 +195,7 @@ int ServerState::prepare_open(Request& q, InodeTable::Index index, std::uint32_t
         if (!changed) return changed.error();
         if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
         learn(inode, *changed);
-        keep_size(inode);
+        journal_->keep_size(inode);
         all_changed(q.acks, inode, &c);
     }
     if (inode.lease != c.index) out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};

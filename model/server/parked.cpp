@@ -36,9 +36,9 @@ bool ServerState::page_settled(const Request& q) {
            may_detach(q, slot);
 }
 
-std::uint8_t ServerState::flux_flags() const {
+std::uint8_t ServerState::flux_age() const {
     const auto age = static_cast<std::uint64_t>(host_.clock().now() / age_unit());
-    return static_cast<std::uint8_t>(page_flux | (age << 3 & page_age));
+    return static_cast<std::uint8_t>(age << 3 & page_age);
 }
 
 /// A client has ack_timeout to overwrite a page, from when it got it. A request that always finds
@@ -46,7 +46,7 @@ std::uint8_t ServerState::flux_flags() const {
 bool ServerState::may_detach(const Request& q, Slot slot) const {
     const std::uint8_t flags = cache_.flags(slot);
     if ((flags & page_flux) == 0) return false;
-    const auto age = static_cast<std::uint8_t>((flux_flags() & page_age) - (flags & page_age));
+    const auto age = static_cast<std::uint8_t>(flux_age() - (flags & page_age));
     const Nanoseconds end = q.first_parked + 8 * config_.ack_timeout;
     return (age & page_age) >> 3 > 4 || (q.first_parked != 0 && host_.clock().now() >= end);
 }
@@ -141,8 +141,8 @@ void ServerState::drop_requests(Connection& c) {
         if (&room_queue_[i].request->client == &c) leave_room_queue(i);
     }
     for (const auto& q : c.requests) {
-        if (q == nullptr || q->intent == nullptr || !directory_) continue;
-        publish(q->intent->state, std::uint32_t{IntentRecord::none});
+        if (q == nullptr) continue;
+        journal_->end_change(q->intent);
         q->intent = nullptr;
     }
 }

@@ -8,16 +8,6 @@
 
 namespace xenfs::server {
 
-bool ServerState::waits_for_recovery(const Request& q) const {
-    if (!recovering_) return false;
-    // Urgent: sent again by a client that a predecessor had asked for something. It handles no
-    // further notice before it has its answer.
-    if (telling_ && (q.header.flags & protocol::request_urgent) != 0) return false;
-    const auto when = q.operation == nullptr ? DuringRecovery::waits : q.operation->during_recovery;
-    return when == DuringRecovery::waits ||
-           (when == DuringRecovery::served_while_resuming && !q.client.resuming);
-}
-
 int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
     if (in.count > protocol::max_resume_per_request) return EINVAL;
@@ -80,41 +70,8 @@ bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std:
 void ServerState::not_coming_back(Connection& c) {
     c.returning = c.resuming = false;
     ++stats_.not_resumed;
-    if (directory_) directory_->drop_client(c.index);
+    journal_->drop_client(c.index);
     release_client(c);
-}
-
-void ServerState::end_recovery_if_due() {
-    if (!recovering_) return;
-    const bool over = host_.clock().now() >= recovery_deadline_;
-    bool missing = false;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        missing = missing || c->returning || (c->resuming && c->alive());
-    }
-    if (missing && !over) return;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        if (c->resuming) doom(*c);
-        if (!c->returning) continue;
-        not_coming_back(*c);
-        write_offer(*c);  // of another session, which tells it
-    }
-    // Cached pages of files that have neither a name nor anybody at them are nobody's.
-    std::vector<InodeTable::Index> all;
-    inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers == 0) all.push_back(i);
-    });
-    for (const InodeTable::Index i : all) {
-        if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        lost_name(*inode, 0);
-    }
-    storage_.drop_nameless();
-    tell_changed_while_away();
-    recovering_ = false;
-    parking_.look(Wait::recovery, [](const Request&) { return true; });
-    work_gate_->wake_all();
 }
 
 const Replay* ServerState::replay(Request& q) {
@@ -128,44 +85,21 @@ const Replay* ServerState::replay(Request& q) {
     return nullptr;
 }
 
-void ServerState::intend(Request& q, const Names& what) {
-    if (!directory_) return;
-    // Others' records may stand at its number: of changes that a predecessor made, whose requests
-    // have not come again yet.
-    IntentRecord* record = nullptr;
-    std::uint32_t at = q.worker->number;
-    do {
-        record = directory_->intent(at++);
-        if (record == nullptr) return;
-    } while (record->state != IntentRecord::none);
-    record->unique = q.header.unique;
-    record->parent = q.header.nodeid;
-    record->new_parent = what.new_parent;
-    record->node = what.node;
-    record->replaced = what.replaced;
-    record->size = what.size;
-    record->opcode = q.header.opcode;
-    record->flags = what.flags;
-    record->client = q.client.index;
-    const auto put = [](char* to, std::string_view name) {
-        std::copy(name.begin(), name.end(), to);
-        to[name.size()] = 0;
-    };
-    put(record->name, what.name);
-    put(record->new_name, what.new_name);
-    publish(record->state, std::uint32_t{IntentRecord::started});
-    q.intent = record;
+void ServerState::intend(Request& q, Change what) {
+    what.unique = q.header.unique;
+    what.opcode = q.header.opcode;
+    what.client = q.client.index;
+    what.parent = q.header.nodeid;
+    q.intent = journal_->begin_change(q.worker->number, what);
 }
 
 void ServerState::intend_new(Request& q, std::string_view name, NodeId node) {
-    if (!directory_ || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
+    if (!journal_->outlives() || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
     intend(q, {.name = name, .node = node});
 }
 
 void ServerState::done(Request& q, NodeId node) {
-    if (!directory_ || q.intent == nullptr) return;
-    q.intent->node = node;
-    publish(q.intent->state, std::uint32_t{IntentRecord::done});
+    journal_->complete_change(q.intent, node);
 }
 
 }  // namespace xenfs::server

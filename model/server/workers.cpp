@@ -121,7 +121,7 @@ void ServerState::serve(Worker& worker, Request& q) {
     Connection& c = q.client;
     if (!c.alive()) return;  // its connection forgets it
     if (q.wait == Wait::acks) return finish(q);
-    if (waits_for_recovery(q)) {
+    if (recovery_.holds_back(q)) {
         return park(q, Wait::recovery);
     }
     host_.clock().charge(host_.core_costs().request_serve);
@@ -179,9 +179,7 @@ void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
         q.wait = Wait::none;
         if (c.ring.reply(q.slot)) host_.events().notify(c.port);  // the slot may be used again
     }
-    if (intent != nullptr && directory_) {
-        publish(intent->state, std::uint32_t{IntentRecord::none});
-    }
+    journal_->end_change(intent);
     leave(c);
 }
 
