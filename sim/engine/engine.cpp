@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <simgrid/s4u.hpp>
 #include <utility>
 
@@ -119,6 +120,8 @@ struct Engine::Courier {
 struct Engine::State {
     s4u::Engine& simgrid = make_simgrid();
     std::vector<s4u::Host*> hosts;
+    bool built_in_code = false;
+    std::set<std::pair<HostIndex, HostIndex>> routes;  ///< of a platform that was
     std::vector<std::unique_ptr<EngineActor>> actors;
     std::vector<std::unique_ptr<Courier>> couriers;
     std::vector<Courier*> idle;
@@ -136,6 +139,10 @@ Engine::Engine(const Platform& platform) : state_(std::make_unique<State>()) {
         }
     }
     state_->hosts = state_->simgrid.get_all_hosts();
+    state_->built_in_code = platform.file.empty();
+    for (const Platform::Route& route : platform.routes) {
+        state_->routes.emplace(host(route.from), host(route.to));
+    }
 }
 
 Engine::~Engine() = default;
@@ -150,9 +157,14 @@ HostIndex Engine::host(const std::string& name) {
 }
 
 Nanoseconds Engine::latency(HostIndex from, HostIndex to) {
+    const State& own = *state_;
+    if (own.built_in_code && own.routes.count({from, to}) == 0) {
+        throw PlatformError("the platform has no route from '" + own.hosts[from]->get_name() +
+                            "' to '" + own.hosts[to]->get_name() + "'");
+    }
     std::vector<s4u::Link*> links;
     double sum = 0;
-    state_->hosts[from]->route_to(state_->hosts[to], links, &sum);
+    own.hosts[from]->route_to(own.hosts[to], links, &sum);
     return static_cast<Nanoseconds>(std::floor(sum * 1e9));
 }
 

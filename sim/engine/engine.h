@@ -57,7 +57,8 @@ class Engine {
     Engine& operator=(const Engine&) = delete;
 
     HostIndex host(const std::string& name);  ///< throws PlatformError where there is none
-    /// Sum of the latencies of the route. Throws PlatformError where there is no route.
+    /// Sum of the latencies of the route. Throws PlatformError where a platform that was built in
+    /// code has no route; SimGrid itself ends the process where a platform file has none.
     Nanoseconds latency(HostIndex from, HostIndex to);
 
     /// Adds an actor on a host, before run(). No exception may leave `body`.

@@ -202,6 +202,24 @@ TEST(Machines, AFailureOnOneEndsTheOthers) {
     EXPECT_TRUE(unwound);
 }
 
+TEST(Machines, ATransferWithoutARouteFailsTheRun) {
+    Simulation simulation;
+    Machine left(simulation, {.name = "left"});
+    Post one(left);
+    Machine far(simulation, {.name = "far"});
+    Post other(far);
+    one.domain.spawn("sends", [&] {
+        send(one, other, 1'000, 1);
+        one.gate->wait();
+    });
+    try {
+        simulation.run();
+        FAIL();
+    } catch (const SimulationError& error) {
+        EXPECT_STREQ(error.what(), "the platform has no route from 'left' to 'far'");
+    }
+}
+
 TEST(Machines, EachHasAHostOfItsOwn) {
     Simulation simulation;
     Machine one(simulation, {.name = "host"});

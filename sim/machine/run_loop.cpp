@@ -181,7 +181,11 @@ void Scheduler::start_transfers() {
         const HostIndex to = shared_.sites[transfer.to].index;
         Scheduler* const receiver = shared_.sites[transfer.to].machine;
         transfer.number = ++shared_.sent;
-        transfer.earliest = now_ + shared_.engine->latency(from, to);
+        try {
+            transfer.earliest = now_ + shared_.engine->latency(from, to);
+        } catch (const PlatformError& error) {
+            return fail(error.what());
+        }
         shared_.under_way.push_back(std::move(starting));
         shared_.engine->transfer(from, to, transfer.bytes,
                                  [receiver, &transfer] { receiver->note_arrival(transfer); });
