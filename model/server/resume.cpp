@@ -8,7 +8,6 @@
 
 namespace xenfs::server {
 
-
 int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
     if (in.count > protocol::max_resume_per_request) return EINVAL;
@@ -40,13 +39,18 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
+        if (pin_storage(*inode, c) != 0) return true;
+        // The place is looked up after the yield, in which another request of the client may have
+        // taken it, or moved the table.
         while (c.files.size() <= place) {
             c.free_files.push_back(static_cast<std::uint32_t>(c.files.size()));
             c.files.emplace_back();
         }
         OpenFile& file = c.files[place];
-        if (file.inode != InodeTable::none) return false;
-        if (pin_storage(*inode, c) != 0) return true;
+        if (file.inode != InodeTable::none) {
+            unpin_storage(*inode);
+            return false;
+        }
         std::erase(c.free_files, place);
         file.inode = inode.index();
         file.generation = static_cast<std::uint32_t>(item.fh >> 32);
