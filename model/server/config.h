@@ -90,4 +90,14 @@ struct Stats {
     std::uint64_t replayed = 0;  ///< requests that the predecessor had done and not answered
 };
 
+/// Where the pool's frames are: free + cached + loading + detached + in_hand = owned.
+struct FrameAccount {
+    std::uint32_t owned = 0;
+    std::uint32_t free = 0;
+    std::uint32_t cached = 0;    ///< shown by one page or more, filled
+    std::uint32_t loading = 0;   ///< shown by a page that is being read or is in flux
+    std::uint32_t detached = 0;  ///< shown by no page; clients still have entries on it
+    std::uint32_t in_hand = 0;   ///< taken by a task that has not shown it yet
+};
+
 }  // namespace xenfs::server

@@ -5,20 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <random>
 
+#include "model/conformance/seed.h"
+
 namespace xenfs::server {
 namespace {
-
-std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 1;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
 
 /// Shared frames with bytes behind them, up to a limit.
 class TestMemory final : public host::Memory {

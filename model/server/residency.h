@@ -29,16 +29,6 @@ enum PageFlags : std::uint8_t {
     page_age = 0xf8      ///< of such a page: when it was handed out, by a coarse clock
 };
 
-/// Where the pool's frames are: free + cached + loading + detached + in_hand = owned.
-struct FrameAccount {
-    std::uint32_t owned = 0;
-    std::uint32_t free = 0;
-    std::uint32_t cached = 0;    ///< shown by one page or more, filled
-    std::uint32_t loading = 0;   ///< shown by a page that is being read or is in flux
-    std::uint32_t detached = 0;  ///< shown by no page; clients still have entries on it
-    std::uint32_t in_hand = 0;   ///< taken by a task that has not shown it yet
-};
-
 /// Invariants, after every call:
 ///  - The frames' account adds up (FrameAccount).
 ///  - Each entry that carries a slot as its tag pins that slot, and the slot is in use.

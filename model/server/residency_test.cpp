@@ -5,12 +5,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <random>
 #include <set>
 
+#include "model/conformance/seed.h"
 #include "model/policies/eviction/registry.h"
 
 namespace xenfs::server {
@@ -21,13 +21,6 @@ using cache::PageState;
 using cache::Slot;
 using pages::FrameIndex;
 using pages::no_index;
-
-std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 1;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
 
 class TestFrames final : public host::Frames {
   public:

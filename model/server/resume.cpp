@@ -44,6 +44,8 @@ bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std:
             remove_opener(*inode, c);
             return true;
         }
+        // The place is looked up after the yield, in which another request of the client may have
+        // taken it, or moved the table.
         while (c.files.size() <= place) {
             c.free_files.push_back(static_cast<std::uint32_t>(c.files.size()));
             c.files.emplace_back();

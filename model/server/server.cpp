@@ -197,6 +197,9 @@ Server::Pool Server::pool() const {
     const pages::FramePool& pool = state_->pool_;
     return {pool.owned(), pool.free(), pool.most_owned()};
 }
+FrameAccount Server::frames() const {
+    return state_->residency_.frames();
+}
 void Server::check() const {
     state_->check();
 }

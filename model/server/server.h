@@ -49,6 +49,7 @@ class Server {
         std::uint32_t frames = 0, free = 0, most_frames = 0;
     };
     Pool pool() const;
+    FrameAccount frames() const;
     std::uint32_t connected() const;
     /// Of a client, as its account in the ledger says; zeros where it is not connected.
     struct Charges {
