@@ -20,7 +20,7 @@ Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool ur
     state_->any_node = false;
     state_->parent = {};
     state_->hash = {};
-    state_->entry_doomed = state_->node_doomed = false;
+    state_->entry_outdated = state_->node_outdated = false;
     state_->done = state_->detached = state_->given_up = false;
     state_->life = 0;
     state_->length = 0;
