@@ -146,7 +146,7 @@ int PageExchange::commit(Node& node, const PageCommit& what) {
         connection_.outdate_node(node.id);
         // A commit by itself does not bring about that we are told of changes to the size.
         if (!node.state.leased()) node.state.committed(out.file_size, outdated);
-        return 0;
+        return static_cast<int>(out.sync_error);
     }
 }
 
