@@ -35,7 +35,17 @@ class Call {
 
     /// Sends and waits. 0, or a positive errno: the server's; EIO where the connection is gone or
     /// the reply cannot be; ENAMETOOLONG/E2BIG where the request does not fit.
-    int send() MAY_YIELD;
+    int send() MAY_YIELD {
+        const int error = submit();
+        return error != 0 ? error : wait();
+    }
+    /// The two halves of send(), for a caller that has several requests under way.
+    int submit() MAY_YIELD;
+    int wait() MAY_YIELD;
+    bool answered() const { return state_->done; }
+    /// Begins another request in the slot of one that was answered: who has several slots in hand
+    /// must not wait for one more.
+    void begin_next(protocol::Opcode opcode);
     /// Sends and goes on; the reply is not looked at. The slot is no longer this object's.
     void post() MAY_YIELD;
 
@@ -52,9 +62,12 @@ class Call {
     bool entry_outdated() const { return state_->entry_outdated; }
 
   private:
+    void begin(protocol::Opcode opcode);
     bool prepare();
 
     Connection& connection_;
+    const NodeId node_;
+    const bool urgent_;
     std::uint16_t slot_;
     InFlight* state_ = nullptr;
     protocol::Writer writer_;

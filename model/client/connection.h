@@ -54,6 +54,12 @@ class Connection {
     void close() MAY_YIELD;
 
     bool usable() const { return usable_; }
+    /// A request begun now would not wait for a slot, nor take one from those who do or who
+    /// urgently need one.
+    bool slot_to_spare() const {
+        return usable_ && open_ && !overdue_ && slot_waiters_ == 0 &&
+               ring_.free_slots() > reserved_slots_;
+    }
 
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-#include "model/client/call.h"
+#include "model/client/flush_pipeline.h"
 
 namespace xenfs::client {
 
 using protocol::PageMode;
 
-std::vector<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest) {
-    std::vector<PageRun> runs;
+std::deque<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest) {
+    std::deque<PageRun> runs;
     for (const std::uint32_t page : pages) {
         if (runs.empty() || runs.back().count == longest ||
             runs.back().first + runs.back().count != page) {
@@ -19,16 +19,6 @@ std::vector<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t
     }
     return runs;
 }
-
-/// Pages on their way: entries that came for them, and the frames that go into those.
-struct Flusher::Sending {
-    PageRequest request;
-    bool flip = false;        ///< the frames themselves go
-    bool keep = false;        ///< the pages stay here as well
-    std::uint32_t ready = 0;  ///< were dirty still when the entries had come
-    std::uint32_t good = 0;   ///< of them, arrived in the cache's frames
-    std::array<Frame, PageRequest::most> frames;
-};
 
 class Flusher::InProgress {
   public:
@@ -53,9 +43,37 @@ class Flusher::InProgress {
 Flusher::Flusher(const Shared& shared, TransferChoice& choice, PageExchange& exchange)
     : Part(shared), choice_(choice), exchange_(exchange), dirty_gate_(host_.tasks().make_gate()) {}
 
-int Flusher::flush(Node& node, std::uint32_t most) {
-    NodeUse use(node);
+int Flusher::send(Node& node, std::uint32_t most, std::uint16_t sync_flag, bool& synced) {
+    const NodeUse use(node);
     int error = 0;
+    if (auto runs = due_runs(node, most); !runs.empty()) {
+        const InProgress in_progress(*this, node);
+        Pipeline pipeline(*this, node, std::move(runs), sync_flag);
+        error = pipeline.run();
+        synced = pipeline.synced();
+    }
+    while (node.flushes > 0 && connection_.usable()) exchange_.wait_for_page();
+    return error;
+}
+
+int Flusher::flush(Node& node, std::uint32_t most) {
+    bool synced = false;
+    return send(node, most, 0, synced);
+}
+
+int Flusher::sync(Node& node, bool data_only) {
+    bool synced = false;
+    const auto flag = data_only ? protocol::commit_sync : protocol::commit_sync_all;
+    if (int error = send(node, UINT32_MAX, flag, synced)) return error;
+    if (synced) return 0;
+    return with_open(node, [&](std::uint64_t fh) MAY_YIELD {
+        Call call(connection_, protocol::Opcode::fsync, node.id);
+        call.put(protocol::FsyncIn{fh, data_only ? protocol::fsync_data_only : 0, 0});
+        return call.send();
+    });
+}
+
+std::deque<PageRun> Flusher::due_runs(const Node& node, std::uint32_t most) const {
     std::vector<Slot> slots;
     std::vector<std::uint32_t> pages;
     pages_.cache().dirty_of(node.file(), slots);
@@ -63,12 +81,7 @@ int Flusher::flush(Node& node, std::uint32_t most) {
         if (!pages_.has(slot, page_writing)) pages.push_back(pages_.cache().key(slot).page);
     }
     if (pages.size() > most) pages.resize(most);
-    for (const PageRun run : runs_of(pages, protocol::max_pages_per_request)) {
-        const int failed = flush_run(node, run);
-        if (error == 0) error = failed;
-    }
-    while (node.flushes > 0 && connection_.usable()) exchange_.wait_for_page();
-    return error;
+    return runs_of(pages, protocol::max_pages_per_request);
 }
 
 /// The page, if it is to be sent: dirty, and on nobody's way.
@@ -79,44 +92,22 @@ Slot Flusher::due(const Node& node, std::uint64_t page) const {
     return dirty && !pages_.has(slot, page_writing) ? slot : kNoSlot;
 }
 
-/// Sends the pages of a run, as far as they are dirty still when the entries have come.
-int Flusher::flush_run(Node& node, PageRun run) {
-    const InProgress in_progress(*this, node);
-    Sending sending;
-    int error = 0;
-    for (std::uint32_t done = 0; done < run.count && error == 0;) {
-        if (due(node, run.first + done) == kNoSlot) {
-            ++done;
-            continue;
-        }
-        prepare(node, sending, run.first + done, run.count - done);
-        error = exchange_.get(node, sending.request);
-        if (error != 0) break;
-        deposit(node, sending);
-        error = commit(node, sending);
-        conclude(node, sending, error);
-        done += std::max(sending.good, 1u);
-    }
-    return error;
-}
-
-void Flusher::prepare(const Node& node, Sending& sending, std::uint64_t first,
-                      std::uint32_t count) {
+void Flusher::prepare(const Node& node, Sending& sending, PageRun run) {
     const policies::TransferDecision decision =
-        choice_.decide(node, TransferChoice::Use::write, count);
+        choice_.decide(node, TransferChoice::Use::write, run.count);
     sending.flip = decision.mechanism == policies::Mechanism::flip;
     // A guest that copies by policy keeps what it wrote, as any other copy; else one frame in the
     // host is enough, and that is the server's.
     sending.keep =
         decision.mechanism == policies::Mechanism::copy && decision.keep == policies::Keep::kept;
-    sending.request.first = first;
-    sending.request.count = count;
+    sending.request.first = run.first;
+    sending.request.count = run.count;
     sending.request.mode = sending.flip ? PageMode::flip_in : PageMode::copy_in;
     sending.request.urgent = true;
 }
 
-/// Into the entries that came goes what is dirty now. No yield until the commit is under way, so
-/// that nothing is stored into the pages in between that would be taken for sent.
+/// Into the entries that came goes what is dirty now. Does not yield. What is stored into a page
+/// afterwards makes it dirty again.
 void Flusher::deposit(Node& node, Sending& sending) {
     const std::uint64_t first = sending.request.first;
     const auto entries = sending.request.entries();
@@ -148,24 +139,24 @@ void Flusher::deposit(Node& node, Sending& sending) {
     for (const GrantRef entry : entries.subspan(sending.good)) pages_.release_later(entry);
 }
 
-int Flusher::commit(Node& node, const Sending& sending) {
-    if (sending.good == 0) return 0;
-    const std::uint64_t begin = sending.request.first << page_shift;
-    const std::uint64_t end =
-        std::min((sending.request.first + sending.good) << page_shift, node.state.size());
+/// Fills in the commit; false: there is nothing to commit.
+bool Flusher::describe(const Node& node, Sending& sending, std::uint16_t sync_flag) {
+    if (sending.good == 0) return false;
     const auto entries = sending.request.entries().first(sending.good);
-    if (end <= begin) {  // the file ends before by now
+    PageCommit& what = sending.commit;
+    what.offset = sending.request.first << page_shift;
+    const std::uint64_t end = std::min(what.offset + entries.size() * page_size, node.state.size());
+    if (end <= what.offset) {  // the file ends before by now
         for (const GrantRef entry : entries) pages_.release_later(entry);
-        return 0;
+        return false;
     }
-    PageCommit what;
-    what.offset = begin;
-    what.length = end - begin;
+    what.length = end - what.offset;
     what.mode = sending.request.mode;
     what.refs = entries;
-    what.flags = node.state.changed() ? protocol::commit_mtime : 0;
+    what.flags =
+        static_cast<std::uint16_t>((node.state.changed() ? protocol::commit_mtime : 0) | sync_flag);
     what.urgent = true;
-    return exchange_.commit(node, what);
+    return true;
 }
 
 /// The commit was answered, or will not be.
@@ -251,15 +242,6 @@ void Flusher::write_behind() {
 void Flusher::stop() {
     stopping_ = true;
     dirty_gate_->wake_all();
-}
-
-int Flusher::sync(Node& node, bool data_only) {
-    if (int error = flush(node)) return error;
-    return with_open(node, [&](std::uint64_t fh) MAY_YIELD {
-        Call call(connection_, protocol::Opcode::fsync, node.id);
-        call.put(protocol::FsyncIn{fh, data_only ? protocol::fsync_data_only : 0, 0});
-        return call.send();
-    });
 }
 
 int Flusher::flush_all() {

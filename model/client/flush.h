@@ -2,6 +2,7 @@
 // Writing back what is dirty: on request, on a recall, with age, for want of frames.
 
 #include <array>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct PageRun {
     std::uint32_t count = 0;
 };
 /// The runs of ascending page numbers, none longer than `longest`.
-std::vector<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest);
+std::deque<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest);
 
 /// Invariant: a page that is on its way to the server is page_writing, and so pinned or, flipped,
 /// loading; Node::flushes counts the tasks that have such pages of a file. A page that could not be
@@ -41,11 +42,13 @@ class Flusher : Part {
     };
 
     /// Sends the file's dirty pages, at most `most` or thereabouts, and waits for those already on
-    /// their way. What becomes dirty meanwhile may or may not go along. The first error met.
+    /// their way. What becomes dirty meanwhile may or may not go along. The first error met; a run
+    /// that fails keeps none of the others from going.
     int flush(Node& node, std::uint32_t most = UINT32_MAX) MAY_YIELD;
     /// The same for all files.
     int flush_all() MAY_YIELD;
-    /// flush(), then on the disk.
+    /// flush(), and on the disk: the last commit makes durable what was committed before, so that
+    /// one dirty page takes two round trips.
     int sync(Node& node, bool data_only) MAY_YIELD;
     /// Frees frames of our own by writing back a good part of what has been dirty longest, or waits
     /// for those that other tasks have on their way. 0: look again. ENOMEM where all are in use for
@@ -63,12 +66,14 @@ class Flusher : Part {
   private:
     struct Sending;
     class InProgress;
+    class Pipeline;
     Slot due(const Node& node, std::uint64_t page) const;
-    int flush_run(Node& node, PageRun run) MAY_YIELD;
-    void prepare(const Node& node, Sending& sending, std::uint64_t first, std::uint32_t count);
+    std::deque<PageRun> due_runs(const Node& node, std::uint32_t most) const;
+    void prepare(const Node& node, Sending& sending, PageRun run);
     void deposit(Node& node, Sending& sending);
-    int commit(Node& node, const Sending& sending) MAY_YIELD;
+    bool describe(const Node& node, Sending& sending, std::uint16_t sync_flag);
     void conclude(Node& node, const Sending& sending, int error);
+    int send(Node& node, std::uint32_t most, std::uint16_t sync_flag, bool& synced) MAY_YIELD;
     Node* oldest();
     TransferChoice& choice_;
     PageExchange& exchange_;

@@ -53,12 +53,19 @@ int PageExchange::get(Node& node, PageRequest& request) {
     return get(node, request, entries);
 }
 
-/// One PAGES_GET. What there is to release goes along.
 int PageExchange::ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t count,
                       PageRequest& request) {
     request.granted = 0;
     request.reply_flags = 0;
     Call call(connection_, Opcode::pages_get, node.id, request.urgent);
+    put_get(call, fh, wait, count, request);
+    const int error = call.send();
+    return error != 0 ? error : take_entries(call, count, request);
+}
+
+/// What there is to release goes along.
+void PageExchange::put_get(Call& call, std::uint64_t fh, bool wait, std::uint32_t count,
+                           const PageRequest& request) {
     std::array<GrantRef, protocol::max_release_per_request> released;
     const bool flip = request.mode == PageMode::flip_out;
     const std::size_t most = flip ? protocol::max_pages_per_request : released.size();
@@ -79,7 +86,9 @@ int PageExchange::ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t cou
     call.put(in);
     call.put_refs(std::span<const GrantRef>(released).first(in.release_count));
     if (flip) call.put_refs(request.accept.first(count));
-    if (int error = call.send()) return error;
+}
+
+int PageExchange::take_entries(Call& call, std::uint32_t count, PageRequest& request) {
     const auto out = call.get<protocol::PagesGetOut>();
     const auto got = call.reader().get_array<protocol::PageEntry>(std::min(out.granted, count));
     if (!call.ok() || out.granted > count) return EIO;
@@ -90,6 +99,18 @@ int PageExchange::ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t cou
         request.entry_flags[i] = got[i].flags;
     }
     return 0;
+}
+
+int PageExchange::submit_get(Call& call, const Node& node, PageRequest& request) {
+    request.granted = 0;
+    request.reply_flags = 0;
+    put_get(call, node.open.fh(), false, request.count, request);
+    return call.submit();
+}
+
+int PageExchange::finish_get(Call& call, PageRequest& request) {
+    const int error = call.wait();
+    return error != 0 ? error : take_entries(call, request.count, request);
 }
 
 /// Nothing came. 0: it may be asked again at once; what was given up for it goes along with the
@@ -117,37 +138,47 @@ int PageExchange::make_room(std::uint16_t reply_flags, std::uint32_t pages, int 
     return 0;
 }
 
-int PageExchange::commit(Node& node, const PageCommit& what) {
+int PageExchange::commit(Node& node, const PageCommit& what, int& sync_error) {
     for (int attempt = 0;; ++attempt) {
-        Call call(connection_, Opcode::pages_commit, node.id, what.urgent);
-        protocol::PagesCommitIn in{};
-        in.fh = node.open.fh();
-        in.offset = what.offset;
-        in.length = what.length;
-        in.mode = static_cast<std::uint16_t>(what.mode);
-        in.flags = what.flags;
-        in.ref_count = static_cast<std::uint32_t>(what.refs.size());
-        if ((what.flags & protocol::commit_mtime) != 0) {
-            const Nanoseconds mtime = node.state.attr().mtime;
-            in.mtime = static_cast<std::uint64_t>(mtime / second);
-            in.mtimensec = static_cast<std::uint32_t>(mtime % second);
+        const std::uint64_t fh = node.open.fh();
+        int error;
+        {
+            Call call(connection_, Opcode::pages_commit, node.id, what.urgent);
+            error = submit_commit(call, node, what);
+            if (error == 0) error = finish_commit(call, node, sync_error);
         }
-        call.put(in);
-        call.put_refs(what.refs);
-        const int error = call.send();
-        if (error == EBADF && attempt < most_reopens) {
-            call.finish();
-            if (reopener_.reopen(node, in.fh)) continue;
-        }
-        if (error != 0) return error;
-        const auto out = call.get<protocol::PagesCommitOut>();
-        if (!call.ok()) return EIO;
-        const bool outdated = call.node_outdated();
-        connection_.outdate_node(node.id);
-        // A commit by itself does not bring about that we are told of changes to the size.
-        if (!node.state.leased()) node.state.committed(out.file_size, outdated);
-        return static_cast<int>(out.sync_error);
+        if (error != EBADF || attempt == most_reopens || !reopener_.reopen(node, fh)) return error;
     }
+}
+
+int PageExchange::submit_commit(Call& call, const Node& node, const PageCommit& what) {
+    protocol::PagesCommitIn in{};
+    in.fh = node.open.fh();
+    in.offset = what.offset;
+    in.length = what.length;
+    in.mode = static_cast<std::uint16_t>(what.mode);
+    in.flags = what.flags;
+    in.ref_count = static_cast<std::uint32_t>(what.refs.size());
+    if ((what.flags & protocol::commit_mtime) != 0) {
+        const Nanoseconds mtime = node.state.attr().mtime;
+        in.mtime = static_cast<std::uint64_t>(mtime / second);
+        in.mtimensec = static_cast<std::uint32_t>(mtime % second);
+    }
+    call.put(in);
+    call.put_refs(what.refs);
+    return call.submit();
+}
+
+int PageExchange::finish_commit(Call& call, Node& node, int& sync_error) {
+    if (int error = call.wait()) return error;
+    const auto out = call.get<protocol::PagesCommitOut>();
+    if (!call.ok()) return EIO;
+    const bool outdated = call.node_outdated();
+    connection_.outdate_node(node.id);
+    // A commit by itself does not bring about that we are told of changes to the size.
+    if (!node.state.leased()) node.state.committed(out.file_size, outdated);
+    sync_error = static_cast<int>(out.sync_error);
+    return 0;
 }
 
 std::uint32_t PageExchange::copy_in(std::span<const Frame> frames, std::span<const GrantRef> refs) {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "model/client/balloon.h"
+#include "model/client/call.h"
 #include "model/client/nodes.h"
 #include "model/client/page_store.h"
 #include "model/client/part.h"
@@ -93,7 +94,23 @@ class PageExchange : Part {
     /// it has done with what came. 0 with nothing granted: the file ends before.
     int get(Node& node, PageRequest& request, PageReceiver& receiver) MAY_YIELD;
     int get(Node& node, PageRequest& request) MAY_YIELD;
-    int commit(Node& node, const PageCommit& what) MAY_YIELD;
+    /// Until it is answered. EBADF after all means that the file cannot be opened again.
+    int commit(Node& node, const PageCommit& what) MAY_YIELD {
+        int sync_error = 0;
+        const int error = commit(node, what, sync_error);
+        return error != 0 ? error : sync_error;
+    }
+    /// `sync_error`: the errno of making it durable, where that was asked for; it is committed all
+    /// the same.
+    int commit(Node& node, const PageCommit& what, int& sync_error) MAY_YIELD;
+
+    /// The halves of one attempt of get() and commit(), for a task that has several under way. What
+    /// comes of it other than entries, or the commit's answer, is for get() and commit() to solve.
+    int submit_get(Call& call, const Node& node, PageRequest& request) MAY_YIELD;
+    int finish_get(Call& call, PageRequest& request) MAY_YIELD;
+    int submit_commit(Call& call, const Node& node, const PageCommit& what) MAY_YIELD;
+    int finish_commit(Call& call, Node& node, int& sync_error) MAY_YIELD;
+
     /// Copies frames of ours into the cache's; how many went well, from the first.
     std::uint32_t copy_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
     /// Gives frames of ours away; how many arrived, from the first. All are lost to us.
@@ -111,6 +128,9 @@ class PageExchange : Part {
   private:
     int ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t count,
             PageRequest& request) MAY_YIELD;
+    void put_get(Call& call, std::uint64_t fh, bool wait, std::uint32_t count,
+                 const PageRequest& request);
+    int take_entries(Call& call, std::uint32_t count, PageRequest& request);
     int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt,
                   bool& wait) MAY_YIELD;
     void send_released(bool urgent) MAY_YIELD;
