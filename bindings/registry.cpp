@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/costs/cost_model.h"
 #include "model/settings/units.h"
+#include "sim/costs/cost_model.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 #include "workloads/capture/io.h"

@@ -56,7 +56,7 @@ def check(table, claims):
 
 
 def draw(plt, table):
-    fewest, most = table.vcpus.min(), table.vcpus.max()
+    fewest = table.vcpus.min()
     figure, axes = plt.subplots(1, 3, figsize=(12, 4.2))
     for axis, temperature in zip(axes, ("warm", "cold")):
         by_mode = cost(table, temperature, fewest)

@@ -34,16 +34,16 @@ void Attributes::forget(NodeId id) {
 
 Result<Attr> Attributes::getattr(NodeId id) {
     clock_.charge(costs_.syscall);
-    Node* node = nodes_.find(id);
-    if (node == nullptr) {
+    Node* known = nodes_.find(id);
+    if (known == nullptr) {
         opens_.make_room();
-        node = &nodes_.find_or_add(id);
+        known = &nodes_.find_or_add(id);
     }
+    const NodeUse node(*known);
     if (node->state.valid()) {
         ++stats_.attr_hits;
         return node->state.attr();
     }
-    NodeUse use(*node);
     if (int error = refresh(*node)) return Errno{error};
     return node->state.attr();
 }
@@ -120,10 +120,9 @@ int Attributes::change(Node& node, const SetAttr& what) {
 
 Result<Attr> Attributes::setattr(NodeId id, const SetAttr& what) {
     clock_.charge(costs_.syscall);
-    Node& node = nodes_.find_or_add(id);
-    NodeUse use(node);
-    if (int error = change(node, what)) return Errno{error};
-    return node.state.attr();
+    const NodeUse node(nodes_.find_or_add(id));
+    if (int error = change(*node, what)) return Errno{error};
+    return node->state.attr();
 }
 
 Result<StatFs> Attributes::statfs() {

@@ -45,6 +45,7 @@ void Connection::release(std::uint16_t slot) {
 }
 
 void Connection::submit(std::uint16_t slot) {
+    // survives yields: an array, and the slot is the caller's until it has the reply
     InFlight& request = in_flight_[slot];
     if (requests_) {
         // The slot is the server's once it is submitted: a successor needs the request as it was.
@@ -67,6 +68,7 @@ void Connection::submit_now(std::uint16_t slot) {
 }
 
 void Connection::wait(std::uint16_t slot) {
+    // survives yields: as in submit()
     InFlight& request = in_flight_[slot];
     const Nanoseconds since = recoverable() ? clock_.now() : 0;
     Nanoseconds timeout = config_.event_timeout;

@@ -97,7 +97,7 @@ int PageFetch::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::u
     if (first >= end || first > protocol::max_file_pages) return ENODATA;
 
     Plan plan;
-    PageRequest& request = plan.request;
+    PageRequest& request = plan.request;  // survives yields: a local's
     plan.whole_range = whole_range;
     request.first = first;
     request.count = missing_from(

@@ -233,9 +233,9 @@ void Flusher::write_behind() {
             continue;
         }
         if (!connection_.usable()) break;
-        NodeUse use(*node);
-        if (flush(*node) != 0 && !stopping_) clock_.sleep(config_.write_behind);
-        node->dirty_since = clock_.now();
+        const NodeUse use(*node);
+        if (flush(*use) != 0 && !stopping_) clock_.sleep(config_.write_behind);
+        use->dirty_since = clock_.now();
     }
 }
 

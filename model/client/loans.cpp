@@ -147,8 +147,8 @@ int Loans::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t coun
     clock_.charge(costs_.syscall);
     OpenFile* file = handles_.find(handle);
     if (file == nullptr) return EBADF;
-    Node& node = *file->node;
-    NodeUse use(node);
+    const NodeUse use(*file->node);
+    Node& node = *use;
     const bool copied = copies(kind);
     std::vector<std::uint64_t> taken;
     const bool was_writable = unpin(node, copied, first_page, count, &taken);

@@ -38,7 +38,7 @@ struct Node {
 };
 
 /// Keeps a node in the table, so that a reference to it may be held across a yield.
-class NodeUse {
+class YIELD_GUARD NodeUse {
   public:
     explicit NodeUse(Node& node) : node_(&node) { ++node.users; }
     NodeUse(NodeUse&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}

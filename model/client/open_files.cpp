@@ -79,8 +79,8 @@ Result<Opened> OpenFiles::create(NodeId parent, const Name& name, std::uint32_t 
 Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     clock_.charge(costs_.syscall);
     opens_.make_room();
-    Node& node = nodes_.find_or_add(id);
-    NodeUse use(node);
+    const NodeUse use(nodes_.find_or_add(id));
+    Node& node = *use;
     // To write, the lease is worth asking for where somebody else had it or nobody.
     const bool writes = node.open.writes() && node.state.leased();
     if (node.open.valid() && (!flags.write || writes)) {
@@ -114,8 +114,8 @@ int OpenFiles::close(Handle handle) {
     clock_.charge(costs_.syscall);
     const OpenFile* const file = handles_.find(handle);
     if (file == nullptr) return EBADF;
-    Node& node = *file->node;
-    NodeUse use(node);
+    const NodeUse use(*file->node);
+    Node& node = *use;
     locks_.release_all(handle);
     if (handles_.find(handle) == nullptr) return EBADF;
     handles_.remove(handle);

@@ -77,9 +77,9 @@ Result<std::size_t> FileReader::read(Handle handle, std::uint64_t offset, Buffer
     if (readable && read_one(*file->node, *file, offset, into)) return into.length;
     clock_.charge(costs_.syscall);
     if (!readable) return Errno{EBADF};
-    Node& node = *file->node;
+    const NodeUse use(*file->node);
+    Node& node = *use;
     if (node.state.attr().type == FileType::directory) return Errno{EISDIR};
-    const NodeUse use(node);
     if (int error = attributes_.need_size(node)) return Errno{error};
     if (offset >= node.state.size()) return std::size_t{0};
     const auto length =

@@ -46,7 +46,7 @@ bool Connection::encode_own(protocol::Opcode opcode, NodeId node,
 int Connection::ask_directly(protocol::Opcode opcode, NodeId node,
                              std::span<const std::byte> arguments, protocol::Reader& reply) {
     if (!encode_own(opcode, node, arguments)) return E2BIG;
-    InFlight& own = in_flight_[own_slot_];
+    InFlight& own = in_flight_[own_slot_];  // survives yields: an array, one request at a time
     clock_.charge(host_.core_costs().request_encode);
     clock_.flush();
     if (!ring_up_) return server_gone;

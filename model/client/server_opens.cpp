@@ -111,6 +111,7 @@ void ServerOpens::make_room() {
     for (int step = 0; step < 64; ++step) {
         const bool crowded = nodes_.size() >= config_.node_limit;
         if (!crowded && kept_ <= config_.open_limit) return;
+        // survives yields: release() holds it while it yields
         Node* const node = nodes_.next_idle();
         if (node == nullptr) return;
         if (node->users > 0 || !idle(*node)) continue;
@@ -159,9 +160,9 @@ bool ServerOpens::give_back() {
 void ServerOpens::recall(NodeId id) {
     ++stats_.leases_recalled;
     connection_.outdate_node(id);
-    Node* const node = nodes_.find(id);
-    if (node == nullptr || !node->state.leased()) return;
-    const NodeUse use(*node);
+    Node* const known = nodes_.find(id);
+    if (known == nullptr || !known->state.leased()) return;
+    const NodeUse node(*known);
     while (node->append_lease && connection_.usable()) exchange_.wait_for_page();
     if (!node->state.leased()) return;
     node->state.begin_recall();

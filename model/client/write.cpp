@@ -102,10 +102,10 @@ Result<std::size_t> FileWriter::write(Handle handle, std::uint64_t offset, Buffe
     clock_.charge(costs_.syscall);
     const OpenFile* const file = handles_.find(handle);
     if (file == nullptr || !file->write) return Errno{EBADF};
-    Node& node = *file->node;
-    const bool sync = file->synchronous;
-    const NodeUse use(node);
-    const auto done = file->append ? append(node, from, sync) : write_at(node, offset, from, sync);
+    const bool sync = file->synchronous, appends = file->append;
+    const NodeUse use(*file->node);
+    Node& node = *use;
+    const auto done = appends ? append(node, from, sync) : write_at(node, offset, from, sync);
     if (sync && done && *done > 0 && node.state.leased()) {
         clock_.charge(costs_.syscall);
         if (int error = flusher_.sync(node, false)) return Errno{error};

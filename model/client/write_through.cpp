@@ -109,7 +109,7 @@ int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
                               std::size_t buffer_offset, bool sync, std::size_t& stored) {
     stored = 0;
     Through step(offset, from.length - buffer_offset, buffer_offset);
-    PageRequest& request = step.request;
+    PageRequest& request = step.request;  // survives yields: a local's
     // Part of a page is stored in place: copied in from a frame of ours it would carry old bytes
     // over what another guest writes beside it.
     const Mechanism mechanism =

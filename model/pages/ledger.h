@@ -67,7 +67,6 @@ class Ledger {
     bool set_donated(AccountId id, std::uint64_t pages);
 
     const Account& account(AccountId id) const { return accounts_[id]; }
-    std::uint64_t total_pinned() const { return total_pinned_; }  ///< of open accounts
     std::uint64_t total_donated() const { return total_donated_; }
     std::uint64_t limbo() const { return limbo_; }
     /// What closed accounts of a domain have left in limbo.
@@ -90,7 +89,8 @@ class Ledger {
 
     policies::Rebate rebates_;
     std::vector<Account> accounts_;
-    std::uint64_t total_pinned_ = 0, total_donated_ = 0, limbo_ = 0;
+    std::uint64_t total_pinned_ = 0;  ///< of open accounts, for check_all()
+    std::uint64_t total_donated_ = 0, limbo_ = 0;
     std::unordered_map<DomainId, std::uint64_t> limbo_of_;  ///< without zeros
 };
 

@@ -45,8 +45,8 @@ struct Attachment {
     std::uint32_t number = 0;
     std::string export_name = "/";
     std::uint64_t quota_pages = 8192;
-    /// Charging "entitlement": the guest's own pages that the host may take at once. No host of
-    /// ours can take them yet: the ledger counts them.
+    /// Charging "entitlement": the guest's own pages that the host may take at once. The ledger
+    /// counts what it takes of them; no host can take them, so only the simulator sets this.
     std::uint64_t collateral_pages = 0;
     std::uint32_t trust_group = 0;  ///< content is shared within a group only
     bool read_only = false;         ///< whatever changes something is refused with EROFS

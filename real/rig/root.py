@@ -1,5 +1,4 @@
 """The root file system that guests boot from: Debian's packages with a compiler, unpacked and never installed."""
-import pathlib
 import shutil
 import subprocess
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "model/conformance/seed.h"
 #include "real/tests/local_world.h"
 
 namespace xenfs::real::tests {
@@ -248,8 +249,9 @@ class Load {
     std::map<std::string, std::string> files_;
 };
 
-/// Guests at work, `steps` at the least, while the server is killed again and again; then everything is
-/// compared. A fast machine works on until a successor has taken pages over, so that this has been tested.
+/// Guests at work, `steps` at the least, while the server is killed again and again; then
+/// everything is compared. A fast machine works on until a successor has taken pages over, so that
+/// this has been tested.
 inline void kill_under_load(std::size_t steps, const char* transfer) {
     constexpr std::size_t guests = 3, tasks_each = 2;
     const std::uint64_t seed = test_seed();

@@ -42,8 +42,8 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(NfsProcedure::
 struct NfsReply {
     int error = 0;
     bool has_attr = false, has_directory = false;
-    files::Attr attr;                 ///< of the file, after the call
-    files::Attr directory;            ///< of the directory, after the call
+    files::Attr attr;                  ///< of the file, after the call
+    files::Attr directory;             ///< of the directory, after the call
     Nanoseconds directory_before = 0;  ///< its mtime before the call (weak cache consistency)
     std::vector<Fingerprint> pages;
     std::string text;

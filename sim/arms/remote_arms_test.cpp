@@ -1,6 +1,7 @@
 // 9p and virtiofs: answers against a reference in every caching, what is counted, what goes stale.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 #include "sim/machine/child.h"
@@ -238,9 +239,9 @@ TEST(Dax, AWindowSmallerThanTheFileIsKeptFourFifthsFullByReclaim) {
         std::uint64_t at = 1;
         for (int i = 0; i < 4000; ++i) {
             at = at * 6364136223846793005u + 1442695040888963407u;
-            ASSERT_EQ(fs.map_pages(handle, (at >> 33) % file_pages, 1, files::MapKind::shared,
-                                   false, {}),
-                      0);
+            ASSERT_EQ(
+                fs.map_pages(handle, (at >> 33) % file_pages, 1, files::MapKind::shared, false, {}),
+                0);
         }
     });
     rig.simulation.run();

@@ -51,7 +51,7 @@ class Vfs final : public files::FileSystem {
                std::uint32_t flags) override;
 
     Result<files::Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
-                                  files::OpenFlags flags) override;
+                                 files::OpenFlags flags) override;
     Result<Handle> open(NodeId node, files::OpenFlags flags) override;
     int close(Handle handle) override;
     Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) override;

@@ -24,7 +24,7 @@ Vfs::OpenFile* Vfs::find(Handle handle) {
 }
 
 Result<files::Opened> Vfs::create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
-                                   OpenFlags flags) {
+                                  OpenFlags flags) {
     enter();
     clock_.charge(costs_.lookup);
     files::Opened opened;

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <exception>
 
+#include "model/settings/units.h"
 #include "sim/cli/commands.h"
 #include "sim/costs/cost_model.h"
-#include "model/settings/units.h"
 #include "sim/run/build_info.h"
 #include "sim/scenario/error.h"
 #include "workloads/capture/io.h"

@@ -60,7 +60,8 @@ std::unique_ptr<HostFixture> contended() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Pinned, HostConformance, all_cases({"pinned", pinned}), case_name);
-INSTANTIATE_TEST_SUITE_P(Contended, HostConformance, all_cases({"contended", contended}), case_name);
+INSTANTIATE_TEST_SUITE_P(Contended, HostConformance, all_cases({"contended", contended}),
+                         case_name);
 
 }  // namespace
 }  // namespace xenfs::conformance

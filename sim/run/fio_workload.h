@@ -20,8 +20,9 @@ inline constexpr const char* fio_file = "/fio.data";
 /// read(), write() or a mapping of the file ("map": a fault, and the load of the page), and costs
 /// workload.op_cpu of the program's own. At random each block comes once before any comes again.
 /// With workload.warm a sequential pass fills the host's cache and what the guest kept is dropped;
-/// then workload.warm_operations come that are not counted. One row: bytes (the file), operations, elapsed_ns, iops.
-/// To be called from a task of the guest. Throws std::runtime_error where an operation fails.
+/// then workload.warm_operations come that are not counted. One row: bytes (the file), operations,
+/// elapsed_ns, iops. To be called from a task of the guest. Throws std::runtime_error where an
+/// operation fails.
 [[nodiscard]] Table run_fio(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
                             const WorkloadSpec& spec, const CostModel& costs, std::uint64_t seed);
 

@@ -24,8 +24,8 @@ class Toucher {
 
     void touch(std::uint64_t first, std::size_t count) {
         if (access_ == "map") {
-            if (int error = fs_.map_pages(handle_, first, count, files::MapKind::private_data,
-                                          false, {})) {
+            if (int error =
+                    fs_.map_pages(handle_, first, count, files::MapKind::private_data, false, {})) {
                 fail("mapping", error);
             }
             if (int error = fs_.unmap_pages(handle_, first, count, files::MapKind::private_data)) {

@@ -70,7 +70,7 @@ int TracedFileSystem::rename(NodeId old_parent, const Name& old_name, NodeId new
                   [&] { return below_.rename(old_parent, old_name, new_parent, new_name, flags); });
 }
 Result<files::Opened> TracedFileSystem::create(NodeId parent, const Name& name, std::uint32_t mode,
-                                                Owner who, files::OpenFlags flags) {
+                                               Owner who, files::OpenFlags flags) {
     return traced("create", name, [&] { return below_.create(parent, name, mode, who, flags); });
 }
 Result<TracedFileSystem::Handle> TracedFileSystem::open(NodeId node, files::OpenFlags flags) {
@@ -91,8 +91,8 @@ int TracedFileSystem::fsync(Handle handle, bool data_only) {
     return traced("fsync", [&] { return below_.fsync(handle, data_only); });
 }
 Result<std::vector<files::DirEntry>> TracedFileSystem::readdir(NodeId directory,
-                                                                std::uint64_t offset,
-                                                                std::size_t max_entries) {
+                                                               std::uint64_t offset,
+                                                               std::size_t max_entries) {
     return traced("readdir", [&] { return below_.readdir(directory, offset, max_entries); });
 }
 Result<files::StatFs> TracedFileSystem::statfs() {

@@ -45,14 +45,14 @@ class TracedFileSystem final : public files::FileSystem {
     int rename(NodeId old_parent, const Name& old_name, NodeId new_parent, const Name& new_name,
                std::uint32_t flags) override;
     Result<files::Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
-                                  files::OpenFlags flags) override;
+                                 files::OpenFlags flags) override;
     Result<Handle> open(NodeId node, files::OpenFlags flags) override;
     int close(Handle handle) override;
     Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) override;
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) override;
     int fsync(Handle handle, bool data_only) override;
     Result<std::vector<files::DirEntry>> readdir(NodeId directory, std::uint64_t offset,
-                                                  std::size_t max_entries) override;
+                                                 std::size_t max_entries) override;
     Result<files::StatFs> statfs() override;
     int sync() override;
     Result<std::string> getxattr(NodeId node, std::string_view name) override;

@@ -7,8 +7,8 @@
 #include <random>
 #include <unordered_map>
 
-#include "sim/machine/host_view.h"
 #include "model/conformance/naive_tree.h"
+#include "sim/machine/host_view.h"
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {

@@ -24,22 +24,14 @@
 
 namespace xenfs::sim::tests {
 
-using files::Buffer;
 using client::Client;
 using client::ClientConfig;
+using files::Buffer;
 using files::Handle;
 using files::Name;
 using files::OpenFlags;
 
 inline constexpr Nanoseconds us = 1000, ms = 1'000'000, s = 1'000'000'000;
-
-/// From the environment where it is set, so that a failure can be replayed; printed either way.
-inline std::uint64_t test_seed(std::uint64_t otherwise = 20261122) {
-    const char* given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : otherwise;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
 
 inline OpenFlags reading() {
     return {};
@@ -265,7 +257,7 @@ class Script {
 // Shorthands for programs. They expect success.
 
 inline files::Opened create(Client& client, NodeId parent, const Name& name,
-                             OpenFlags flags = writing()) {
+                            OpenFlags flags = writing()) {
     const auto made = client.create(parent, name, 0644, {}, flags);
     EXPECT_TRUE(made) << "create " << name.text << ": errno " << made.error();
     return *made;

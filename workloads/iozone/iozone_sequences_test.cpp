@@ -24,7 +24,7 @@ class Recorder : public MemoryFileSystem {
     explicit Recorder(host::Clock& clock) : clock_(clock) {}
 
     Result<files::Opened> create(NodeId parent, const files::Name& name, std::uint32_t mode,
-                                  host::Owner who, files::OpenFlags flags) override {
+                                 host::Owner who, files::OpenFlags flags) override {
         note("create");
         return MemoryFileSystem::create(parent, name, mode, who, flags);
     }
@@ -64,8 +64,8 @@ class Recorder : public MemoryFileSystem {
         note("sync");
         return 0;
     }
-    int map_pages(files::Handle handle, std::uint64_t first, std::size_t count,
-                  files::MapKind kind, bool write, std::span<Fingerprint> into) override {
+    int map_pages(files::Handle handle, std::uint64_t first, std::size_t count, files::MapKind kind,
+                  bool write, std::span<Fingerprint> into) override {
         note(write ? "map_write" : "map_read", first, count);
         return MemoryFileSystem::map_pages(handle, first, count, kind, write, into);
     }

@@ -109,8 +109,7 @@ class Crew {
 
 }  // namespace
 
-void run_throughput(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock,
-                    Report& report) {
+void run_throughput(files::FileSystem& fs, host::Tasks& tasks, host::Clock& clock, Report& report) {
     struct Phase {
         TestNumber number;
         Test test;

@@ -17,7 +17,7 @@ class Instant : public MemoryFileSystem {
     Result<host::Attr> getattr(NodeId) override { return host::Attr{}; }
     Result<std::string> readlink(NodeId) override { return std::string(); }
     Result<files::Opened> create(NodeId, const files::Name& name, std::uint32_t, host::Owner,
-                                  files::OpenFlags) override {
+                                 files::OpenFlags) override {
         return files::Opened{name.hash, 1, true};
     }
     Result<files::Handle> open(NodeId, files::OpenFlags) override { return files::Handle{1}; }

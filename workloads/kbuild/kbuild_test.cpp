@@ -223,8 +223,8 @@ TEST(Kbuild, AMissingFileIsADivergenceAndTheBuildGoesOn) {
 class ShortOfMemory final : public MemoryFileSystem {
   public:
     explicit ShortOfMemory(VirtualTasks& tasks) : tasks_(tasks) {}
-    int map_pages(files::Handle handle, std::uint64_t first, std::size_t count,
-                  files::MapKind kind, bool write, std::span<Fingerprint> contents) override {
+    int map_pages(files::Handle handle, std::uint64_t first, std::size_t count, files::MapKind kind,
+                  bool write, std::span<Fingerprint> contents) override {
         tasks_.sleep(30'000'000);  // others come to the same pages meanwhile
         if (++calls_ % 3 != 0) {
             ++refused;

@@ -37,8 +37,8 @@ void MemoryFileSystem::resize(Node& node, std::uint64_t size) {
 }
 
 Result<files::Opened> MemoryFileSystem::create(NodeId parent, const files::Name& name,
-                                                std::uint32_t mode, host::Owner who,
-                                                files::OpenFlags flags) {
+                                               std::uint32_t mode, host::Owner who,
+                                               files::OpenFlags flags) {
     files::Opened opened;
     const auto existing = lookup(parent, name);
     if (existing) {

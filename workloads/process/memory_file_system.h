@@ -37,7 +37,7 @@ class MemoryFileSystem : public files::FileSystem {
                const files::Name& new_name, std::uint32_t flags) override;
 
     Result<files::Opened> create(NodeId parent, const files::Name& name, std::uint32_t mode,
-                                  host::Owner who, files::OpenFlags flags) override;
+                                 host::Owner who, files::OpenFlags flags) override;
     Result<files::Handle> open(NodeId node, files::OpenFlags flags) override;
     int close(files::Handle handle) override;
     Result<std::size_t> read(files::Handle handle, std::uint64_t offset,

@@ -18,7 +18,8 @@ enum class Rebate : std::uint8_t {
     /// having paid for it is owed: it gets nothing more until it has given as much back.
     unsecured,
     /// As much of it as the account has listed pages of its own that may be taken at once
-    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed.
+    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed. The
+    /// ledger only counts what is taken: no host here can take a page from a guest.
     secured
 };
 
@@ -28,7 +29,8 @@ enum class Rebate : std::uint8_t {
 /// - first: the first on a frame; others on it are free, and so is who is left when it has gone.
 /// - none: none, so nothing bounds what a domain holds.
 /// - proportional: 1/n of each of a frame's n; what others' leaving adds is owed, not pinned.
-/// - entitlement: as proportional, so far as it can be taken back at once, else as each.
+/// - entitlement: as proportional, so far as it can be taken back at once, else as each. Simulated
+///   only: on a real host nothing can be taken back, so it is as each.
 class ChargingPolicy {
   public:
     virtual ~ChargingPolicy() = default;
