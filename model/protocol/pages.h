@@ -97,17 +97,19 @@ struct PagesCommitIn {
 static_assert(sizeof(PagesCommitIn) == 48 && offsetof(PagesCommitIn, mode) == 36);
 
 enum PagesCommitFlags : std::uint16_t {
-    commit_sync = 1,   ///< on the disk before the reply (O_SYNC)
-    commit_mtime = 2,  ///< the time of the write as the lease's holder knows it
-    commit_keep = 4    ///< copy_in: the entries stay valid for another copy and commit
+    commit_sync = 1,     ///< the file's data is on the disk before the reply (O_SYNC, fdatasync)
+    commit_mtime = 2,    ///< the time of the write as the lease's holder knows it
+    commit_keep = 4,     ///< copy_in: the entries stay valid for another copy and commit
+    commit_sync_all = 8  ///< as commit_sync, and all attributes with it (fsync)
 };
 
 struct PagesCommitOut {
     std::uint64_t file_size;
-    std::uint32_t committed;  ///< pages taken
-    std::uint32_t padding;
+    std::uint32_t committed;   ///< pages taken
+    std::uint32_t sync_error;  ///< errno of making it durable, or 0: it is committed all the same
 };
-static_assert(sizeof(PagesCommitOut) == 16);
+static_assert(sizeof(PagesCommitOut) == 16 && offsetof(PagesCommitOut, sync_error) == 12);
+static_assert(commit_sync_all == 8);
 
 struct PagesReleaseIn {
     std::uint32_t count, padding;  ///< ≤ max_release_per_request

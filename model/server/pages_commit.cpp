@@ -74,11 +74,13 @@ int ServerState::pages_commit(Request& q) {
     list_dirty(*inode, index);  // also where only size or time changed
     if (touched != 0) pages_changed(q.acks, *inode, first, touched, &q.client);
     node_changed(q.acks, *inode, &q.client);
-    if ((in.flags & protocol::commit_sync) != 0) {
-        if (int e = write_back(*inode)) return e;
-        if (int e = storage_.sync(inode->node, true)) return e;
-    }
     protocol::PagesCommitOut out{};
+    if ((in.flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0) {
+        const bool data_only = (in.flags & protocol::commit_sync_all) == 0;
+        int unsafe = write_back(*inode);
+        if (unsafe == 0) unsafe = storage_.sync(inode->node, data_only);
+        out.sync_error = static_cast<std::uint32_t>(unsafe);
+    }
     out.file_size = inode->attr.size;
     out.committed = static_cast<std::uint32_t>(refs.size());
     q.reply.put(out);
