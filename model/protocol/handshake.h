@@ -36,11 +36,11 @@ std::string frontend_path(const Device& device);
 /// /local/domain/<server>/backend/xenfs/<guest>/<n>
 std::string backend_path(const Device& device);
 
-/// /local/domain/<id>/xenfs-pool: a domain that only owns a server's frames has this node, before it
-/// has a name, so that no other server offers it an export.
+/// /local/domain/<id>/xenfs-pool: a domain that only owns a server's frames has this node, before
+/// it has a name, so that no other server offers it an export.
 std::string pool_mark_path(DomainId domain);
 
-/// What the server offers, before the client comes.
+/// The server offers this before the client comes.
 struct BackendOffer {
     std::uint32_t version = protocol_version;  ///< after agreement: the one to be used
     std::uint32_t max_slots = protocol::max_slots;
@@ -51,7 +51,7 @@ struct BackendOffer {
     std::uint64_t session = 0;
 };
 
-/// What the client answers.
+/// The client answers with this.
 struct FrontendOffer {
     std::uint32_t version = protocol_version;
     std::uint32_t slots = 0;                          ///< a power of two, ≤ max_slots
