@@ -70,9 +70,12 @@ check_build() {
 }
 
 check_core() {
-    local room failed=0
+    local room log failed=0
     for room in model sim/tests; do
-        ctest_in "build/release/$room" -L '^fast' -E '^yields$' --quiet || failed=1
+        log=build/check-${room/\//-}.log
+        ctest_in "build/release/$room" -L '^fast' -E '^yields$' >"$log" 2>&1 && continue
+        grep -vE '^ +Start |  Passed +[0-9]' "$log"
+        failed=1
     done
     return $failed
 }

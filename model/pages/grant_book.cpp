@@ -97,7 +97,7 @@ void GrantBook::unlink(GrantRef reference) {
         if (rebates()) share_out(r.frame, f.grants + 1u);
         f.writers = static_cast<std::uint16_t>(f.writers - (r.kind == EntryKind::write));
         if (ended_) ended_(reference, r);
-        pool_.recycle(r.frame);
+        pool_.grant_ended(r.frame);
     }
     r = {};
     --entries_;

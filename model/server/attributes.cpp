@@ -104,7 +104,7 @@ int ServerState::setattr(Request& q) {
     if (resize && before == nullptr && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
-    keep_size(*inode);
+    journal_->keep_size(*inode);
     if (resize) {
         all_changed(*inode, &q.client);
     } else {
@@ -124,17 +124,13 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     inode.attr.size = size;
     if (size >= old) return 0;
     // A successor must not find the pages gone and the old size; the storage is told last.
-    const auto keep = [&](NodeRecord::State state) {
-        if (!directory_ || inode.record == Directory::no_node) return;
-        directory_->keep_size(inode.record, size, inode.attr.mtime, state);
-    };
-    keep(NodeRecord::cutting);
+    journal_->keep_cut(inode, size, true);
     drain_io(inode);
     drop_pages(inode, (size + page_size - 1) >> page_shift);
     io_gate_->wake_all();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
     if (in_page == 0) {
-        keep(NodeRecord::ahead);
+        journal_->keep_cut(inode, size, false);
         return 0;
     }
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
@@ -142,19 +138,19 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
         if (file == no_file) return 0;
         cache::Slot slot = cache_.find({file, last});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
-        cache_.pin(slot);
+        residency_.pin(slot);
         begin_io(inode);
         bool moved = false;
         const bool done = make_private(w, nullptr, inode, slot, moved);
         if (done) {
-            unindex(cache_.frame(slot));
+            residency_.forget_content(cache_.frame(slot));
             host_.memory().zero(page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
             dirtied(inode, inodes_.find(inode.node), slot);
         }
-        cache_.unpin(slot);
+        residency_.unpin(slot);
         end_io(inode);
         return done ? 0 : ENOMEM;
     };
@@ -162,7 +158,7 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (int e = zero_tail(inode.files[i])) return e;
     }
-    keep(NodeRecord::ahead);
+    journal_->keep_cut(inode, size, false);
     return 0;
 }
 

@@ -154,7 +154,7 @@ void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     if (pages_cached(inode) != 0) drop_pages(inode, 0);
     stats_.dropped_unwritten += dirty - cache_.dirty_count();
     inode.size_ahead = false;
-    keep_size(inode);
+    journal_->keep_size(inode);
     unpin_storage(inode);
     forget_holders(inode);
 }
@@ -182,7 +182,7 @@ int ServerState::unlink(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     const Replay* const before = replay(q);
-    if (directory_ && before == nullptr) {
+    if (journal_->outlives() && before == nullptr) {
         const auto there = storage_.lookup(q.header.nodeid, name);
         if (there) intend(q, {.name = name, .node = there->node});
     }

@@ -43,7 +43,7 @@ int ServerState::pin_storage(Inode& inode, Connection& asker) {
 /// nobody uses there comes back; where others have the same files open, they are told too. False:
 /// the asker has the most itself, and sees to it when it hears ENFILE.
 bool ServerState::ask_opens_back(Connection& asker) {
-    if (recovering_) return false;  // who has come back is not served yet
+    if (recovery_.under_way()) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
     Connection* rich = &asker;
     for (const auto& c : connections_) {
@@ -157,7 +157,7 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
             if (changed) {
                 if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
                 learn(inode, *changed);
-                keep_size(inode);
+                journal_->keep_size(inode);
                 all_changed(inode, &c);
             }
         }

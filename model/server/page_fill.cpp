@@ -42,33 +42,13 @@ std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, co
     return file;
 }
 
-void ServerState::put_frame(pages::FrameIndex frame) {
-    if (by_content_ && pool_[frame].users == 1) unindex(frame);
-    if (directory_) directory_->drop_page(frame);
-    if (pool_.drop_user(frame)) room_made();
-}
-
 /// A frame with one user, by eviction if it must be. no_index where that gives none, or where
 /// others wait for what there is.
 pages::FrameIndex ServerState::take_frame(Worker& w) {
     if (w.queues && waits_for(Lack::frames)) return pages::no_index;
-    const auto take = [&] {
-        const pages::FrameIndex frame = pool_.take();
-        if (frame == pages::no_index || !directory_ || directory_->reach_page(frame)) return frame;
-        pool_.drop_user(frame);
-        return pages::no_index;
-    };
-    if (const pages::FrameIndex frame = take(); frame != pages::no_index) return frame;
+    if (const auto frame = residency_.take_frame(); frame != pages::no_index) return frame;
     evict_clean(w, 1);
-    return take();
-}
-
-/// Out of the cache by name, pinned or not.
-void ServerState::drop_slot(Slot slot) {
-    const pages::FrameIndex frame = cache_.frame(slot);
-    book_.untag(frame, slot, [](const pages::GrantRecord&) {});
-    cache_.drop(slot);
-    put_frame(frame);
+    return residency_.take_frame();
 }
 
 void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
@@ -77,7 +57,7 @@ void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
         std::vector<Slot> slots;
         cache_.pages_of(file, slots);
         for (const Slot slot : slots) {
-            if (cache_.key(slot).page >= first_page) drop_slot(slot);
+            if (cache_.key(slot).page >= first_page) residency_.drop(slot);
         }
     };
     drop(inode.file);
@@ -95,11 +75,11 @@ bool ServerState::load_run(Worker&, Connection& c, Inode& inode, std::span<const
     error = storage_.read_pages(inode.node, first, std::span(pages).first(slots.size()));
     for (const Slot slot : slots) {
         if (error == 0) {
-            cache_.mark_clean(slot);
-            keep_page(slot, PageKept::clean);
+            residency_.mark_clean(slot);
+            residency_.journal(inode, slot, PageKept::clean);
         } else {
-            cache_.unpin(slot);
-            drop_slot(slot);
+            residency_.unpin(slot);
+            residency_.drop(slot);
         }
     }
     if (error == 0 && by_content_) share_content(c, slots);
@@ -132,7 +112,7 @@ bool ServerState::wait_for_loading(Inode& inode, std::span<const Slot> slots) {
             drain_io(inode);  // the request that made the page may not be over
             if (still()) {
                 ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
-                drop_slot(slot);
+                residency_.drop(slot);
                 io_gate_->wake_all();
             }
         }
@@ -149,23 +129,17 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
     if (frame == pages::no_index) return kNoSlot;
     // Beyond the end there is nothing to read: zeros are the right content, also uncommitted.
     const bool fresh = key.page >= (inode.attr.size + page_size - 1) >> page_shift;
-    w.evicted.clear();
-    const Slot slot = cache_.admit(key, frame, fresh ? PageState::clean : PageState::loading,
-                                   cache::DirtyPages::keep, &w.evicted);
-    stats_.evicted += w.evicted.size();
-    for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+    const Slot slot = residency_.admit(key, frame, fresh ? PageState::clean : PageState::loading);
     if (slot == kNoSlot) {
-        put_frame(frame);
+        residency_.put_back(frame);
         return kNoSlot;
     }
-    cache_.pin(slot);
-    cache_.set_flags(slot, 0);
     to_read = false;
     if (fresh || overwrite) {
         // The frame may hold another guest's data, and a writable entry can be read.
         host_.memory().zero(page_of(slot), 0, page_size);
-        if (!fresh) cache_.set_flags(slot, page_flux);
-        keep_page(slot, fresh ? PageKept::clean : PageKept::flux);
+        if (!fresh) residency_.begin_flux(slot);
+        residency_.journal(inode, slot, fresh ? PageKept::clean : PageKept::flux);
     } else if (by_name_ || !copy_variant(inode, key, slot)) {
         to_read = true;
     }
@@ -179,7 +153,7 @@ bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
         const Slot other = cache_.find({file, key.page});
         if (other == kNoSlot || cache_.state(other) != PageState::dirty) continue;
         host_.memory().copy(page_of(other), page_of(slot));
-        cache_.mark_clean(slot);
+        residency_.mark_clean(slot);
         return true;
     }
     return false;
@@ -188,7 +162,7 @@ bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
 std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
                                 const FillWish& wish, int& error) {
     error = 0;
-    if (!keep_node(inode)) return 0;
+    if (!journal_->keep_node(inode)) return 0;
     const std::uint32_t file = file_number(inode, index, c);
     const auto slots = std::span(w.slots).first(wish.count);
     std::uint32_t hits = cache_.find_run(file, wish.first, slots);
@@ -198,17 +172,17 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
     }
     while (wait_for_loading(inode, slots)) hits = cache_.find_run(file, wish.first, slots);
     if (hits == wish.count) {
-        cache_.pin(slots);
+        residency_.pin(slots);
         return hits;
     }
     std::bitset<max_pages_per_request> pinned, to_read;
     // Hits first: nothing may evict them while frames are sought for the rest.
     for (std::uint32_t i = 0; i < wish.count; ++i) {
         if (slots[i] == kNoSlot) continue;
-        cache_.pin(slots[i]);
+        residency_.pin(slots[i]);
         pinned.set(i);
     }
-    pool_.prepare(wish.count - hits);
+    residency_.prepare(wish.count - hits);
     std::uint32_t good = wish.count;
     for (std::uint32_t i = 0; i < good; ++i) {
         if (pinned[i]) continue;
@@ -247,9 +221,9 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
 
 /// A page that was pinned for a request and is not handed out after all.
 void ServerState::release_unused(Slot slot) {
-    cache_.unpin(slot);
+    residency_.unpin(slot);
     if ((cache_.flags(slot) & page_flux) != 0) {
-        drop_slot(slot);
+        residency_.drop(slot);
         io_gate_->wake_all();
     }
 }

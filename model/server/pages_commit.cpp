@@ -32,7 +32,7 @@ int ServerState::pages_commit(Request& q) {
     recall(*inode, q.client);
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
-    keep_node(*inode);
+    journal_->keep_node(*inode);
     const Replay* const before = replay(q);
     begin_io(*inode);
     int error = 0;
@@ -57,7 +57,7 @@ int ServerState::pages_commit(Request& q) {
                                                     ? time_from_wire(in.mtime, in.mtimensec)
                                                     : host_.clock().now();
         inode->size_ahead = true;
-        keep_size(*inode);
+        journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.
         intend(q, {.node = inode->node});
         done(q, inode->node);
@@ -99,10 +99,7 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     }
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
-        if ((cache_.flags(slot) & page_flux) != 0) {
-            cache_.set_flags(slot, cache_.flags(slot) & static_cast<std::uint8_t>(~page_flux));
-            io_gate_->wake_all();
-        }
+        if (residency_.end_flux(slot)) io_gate_->wake_all();
         dirtied(inode, index, slot);
     }
     return 0;
@@ -115,11 +112,11 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
         if (r != nullptr && r->tag != pages::no_tag) q.worker.slots[count++] = r->tag;
     }
     const auto slots = std::span(q.worker.slots).first(count);
-    cache_.pin(slots);
+    residency_.pin(slots);
     end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
     if (by_content_) share_content(q.client, slots);
-    cache_.unpin(slots);
+    residency_.unpin(slots);
 }
 
 /// Dedup "none": what other clients' frames of these pages hold is not to be written back any more.
@@ -133,7 +130,7 @@ void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint3
         for (std::uint32_t page = first; page < first + count; ++page) {
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) != cache::PageState::dirty) continue;
-            if ((cache_.flags(slot) & page_writing) == 0) cache_.mark_clean(slot);
+            if ((cache_.flags(slot) & page_writing) == 0) residency_.mark_clean(slot);
         }
     }
 }
@@ -152,7 +149,7 @@ void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::ui
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
             if ((cache_.flags(slot) & page_writing) != 0) continue;
-            drop_slot(slot);
+            residency_.drop(slot);
             stale |= bit(i);
         }
     }

@@ -8,14 +8,6 @@
 
 namespace xenfs::server {
 
-bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& message) const {
-    if (!recovering_) return false;
-    if (telling_ && message.urgent()) return false;
-    const Operation* const operation = find_operation(message.header().opcode);
-    const auto when = operation == nullptr ? DuringRecovery::waits : operation->during_recovery;
-    return when == DuringRecovery::waits ||
-           (when == DuringRecovery::served_while_resuming && !c.resuming);
-}
 
 int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
@@ -76,43 +68,8 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
 void ServerState::not_coming_back(Connection& c) {
     c.returning = c.resuming = false;
     ++stats_.not_resumed;
-    if (directory_) directory_->drop_client(c.index);
+    journal_->drop_client(c.index);
     release_client(c);
-}
-
-void ServerState::end_recovery_if_due() {
-    if (!recovering_) return;
-    const bool over = host_.clock().now() >= recovery_deadline_;
-    bool missing = false;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        missing = missing || c->returning || (c->resuming && c->alive());
-    }
-    if (missing && !over) return;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        if (c->resuming) doom(*c);
-        if (!c->returning) continue;
-        not_coming_back(*c);
-        write_offer(*c);  // of another session, which tells it
-    }
-    // Cached pages of files that have neither a name nor anybody at them are nobody's.
-    std::vector<InodeTable::Index> all;
-    inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers == 0) all.push_back(i);
-    });
-    for (const InodeTable::Index i : all) {
-        if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        lost_name(*inode, 0);
-    }
-    storage_.drop_nameless();
-    tell_changed_while_away();
-    recovering_ = false;
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && !c->parked.empty()) ready_ |= bit(c->index);
-    }
-    work_gate_->wake_all();
 }
 
 const Replay* ServerState::replay(const Request& q) {
@@ -126,44 +83,21 @@ const Replay* ServerState::replay(const Request& q) {
     return nullptr;
 }
 
-void ServerState::intend(Request& q, const Names& what) {
-    if (!directory_) return;
-    // Others' records may stand at its number: of changes that a predecessor made, whose requests
-    // have not come again yet.
-    IntentRecord* record = nullptr;
-    std::uint32_t at = q.worker.number;
-    do {
-        record = directory_->intent(at++);
-        if (record == nullptr) return;
-    } while (record->state != IntentRecord::none);
-    record->unique = q.header.unique;
-    record->parent = q.header.nodeid;
-    record->new_parent = what.new_parent;
-    record->node = what.node;
-    record->replaced = what.replaced;
-    record->size = what.size;
-    record->opcode = q.header.opcode;
-    record->flags = what.flags;
-    record->client = q.client.index;
-    const auto put = [](char* to, std::string_view name) {
-        std::copy(name.begin(), name.end(), to);
-        to[name.size()] = 0;
-    };
-    put(record->name, what.name);
-    put(record->new_name, what.new_name);
-    publish(record->state, std::uint32_t{IntentRecord::started});
-    q.worker.intent = record;
+void ServerState::intend(Request& q, Change what) {
+    what.unique = q.header.unique;
+    what.opcode = q.header.opcode;
+    what.client = q.client.index;
+    what.parent = q.header.nodeid;
+    q.worker.intent = journal_->begin_change(q.worker.number, what);
 }
 
 void ServerState::intend_new(Request& q, std::string_view name, NodeId node) {
-    if (!directory_ || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
+    if (!journal_->outlives() || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
     intend(q, {.name = name, .node = node});
 }
 
 void ServerState::done(Request& q, NodeId node) {
-    if (!directory_ || q.worker.intent == nullptr) return;
-    q.worker.intent->node = node;
-    publish(q.worker.intent->state, std::uint32_t{IntentRecord::done});
+    journal_->complete_change(q.worker.intent, node);
 }
 
 }  // namespace xenfs::server

@@ -161,12 +161,10 @@ std::uint32_t ServerState::evict_clean(Worker& w, std::uint32_t frames) {
     };
     while (free() < frames) {
         w.evicted.clear();
-        const std::uint32_t out = cache_.evict(std::max(frames - free(), good_batch),
-                                               cache::DirtyPages::keep, &w.evicted);
-        stats_.evicted += out;
-        for (const cache::Evicted& page : w.evicted) {
-            put_frame(page.frame);
-            const InodeTable::Index owner = inodes_.owner_of(page.key.file);
+        const std::uint32_t out =
+            residency_.evict(std::max(frames - free(), good_batch), &w.evicted);
+        for (const cache::PageKey& page : w.evicted) {
+            const InodeTable::Index owner = inodes_.owner_of(page.file);
             if (owner != InodeTable::none && inodes_[owner].refs == 0) reap(owner);
         }
         if (out == 0) break;
@@ -278,7 +276,7 @@ void ServerState::ask_for_frames(std::uint32_t frames) {
         if (found >= frames) break;
         const pages::PoolFrame& frame = pool_[cache_.frame(slot)];
         if (cache_.state(slot) == cache::PageState::loading || frame.grants == 0) continue;
-        cache_.pass_over(slot);
+        residency_.pass_over(slot);
         std::uint64_t holders = 0;
         bool hopeless = (cache_.flags(slot) & page_flux) != 0;
         book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {

@@ -18,16 +18,14 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       by_name_(dedup_->shares_by_name()),
       by_content_(dedup_->shares_by_content()),
       ledger_(charging_->rebate()),
-      pool_(host.frames(), config_.cache_pages),
-      book_(host.grants(), pool_, ledger_, *charging_),
-      cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
+      residency_({host.frames(), host.grants(), ledger_, *charging_, journal_, stats_,
+                  [this] { room_made(); }, [this] { io_gate_->wake_all(); }},
+                 policies::make_eviction_policy(config_.eviction), config_.cache_pages,
+                 by_content_ ? 8 : 1) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
     }
-    book_.on_ended([this](GrantRef reference, const pages::GrantRecord& record) {
-        entry_ended(reference, record);
-    });
     work_gate_ = host_.tasks().make_gate();
     ack_gate_ = host_.tasks().make_gate();
     io_gate_ = host_.tasks().make_gate();
@@ -142,7 +140,7 @@ void ServerState::reap(InodeTable::Index index) {
         pages_cached(inode) != 0) {
         return;
     }
-    if (inode.record != Directory::no_node && directory_) directory_->drop_node(inode.record);
+    journal_->drop_node(inode);
     inodes_.erase(index);
 }
 
@@ -167,7 +165,7 @@ InodeUse::~InodeUse() {
 
 void ServerState::check() const {
     ledger_.check_all();
-    book_.check_all();
+    residency_.check();
 }
 
 Server::Server(host::Host& host, host::Storage& storage, Config config)
@@ -186,8 +184,8 @@ void Server::stop() {
     state_->stop();
 }
 void Server::abandon() {
-    state_->directory_.reset();
-    state_->pool_.abandon();
+    state_->journal_ = std::make_unique<Journal>();
+    state_->residency_.abandon();
 }
 const Stats& Server::stats() const {
     return state_->stats_;

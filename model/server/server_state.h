@@ -28,10 +28,12 @@
 #include "model/policies/dedup/policy.h"
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
-#include "model/server/directory.h"
+#include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/operations.h"
+#include "model/server/recovery.h"
+#include "model/server/residency.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
 
@@ -46,7 +48,7 @@ struct Worker {
     std::array<pages::FrameIndex, max_pages_per_request> frames;
     std::array<GrantRef, max_pages_per_request> refs;
     std::array<std::uint8_t, max_pages_per_request> entry_flags;
-    std::vector<cache::Evicted> evicted;
+    std::vector<cache::PageKey> evicted;
     bool queues = false;  ///< for frames, behind those who wait for room
     std::vector<GrantRef> given;
     std::uint32_t number = 0;        ///< its place among the directory's intents
@@ -75,25 +77,12 @@ struct Earlier {
 /// A handler's answer instead of an errno: somebody else will reply.
 inline constexpr int reply_later = -1;
 
-/// Flags of a cached page (PageRecord::flags).
-enum PageFlags : std::uint8_t {
-    page_writing = 1,    ///< its write-back is under way
-    page_redirtied = 2,  ///< and it was written to meanwhile
-    page_flux = 4        ///< zeros that a client is about to overwrite: not the file's content yet
-};
-
 /// Notices posted on behalf of one request.
 struct Acks {
     std::uint64_t clients = 0;  ///< mask
     std::array<std::uint64_t, 64> sequence;
     std::array<std::uint32_t, 64> generation;
 };
-
-/// Contents of different trust groups never meet: not even the time of a look-up tells.
-inline std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
-    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
-    return key == 0 ? 1 : key;
-}
 
 class ServerState;
 
@@ -238,12 +227,10 @@ class ServerState {
     std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
-    void entry_ended(GrantRef reference, const pages::GrantRecord& record);
     pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
     std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
     /// A request that comes again: entries that its first life gave and the client never saw end.
     void end_unseen(Request& q);
-    void sweep_flux();
 
     // --- page_fill.cpp: making pages resident
     struct FillWish {
@@ -257,8 +244,6 @@ class ServerState {
                        const FillWish& wish, int& error);
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
-    void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
-    void drop_slot(cache::Slot slot);
     void release_unused(cache::Slot slot);
     bool wait_for_loading(Inode& inode, std::span<const cache::Slot> slots);
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
@@ -276,8 +261,6 @@ class ServerState {
 
     // --- sharing.cpp: content dedup and copy-on-write
     void share_content(Connection& c, std::span<const cache::Slot> slots);
-    void unindex(pages::FrameIndex frame);
-    void index_content(pages::FrameIndex frame, std::uint64_t key);
     bool join_content(cache::Slot slot, std::uint64_t key);
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
     bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
@@ -327,12 +310,6 @@ class ServerState {
     int reclaim(Request& q);
     bool donation_stands(Connection& c);
     void adjust_capacity();
-    /// Where contents are shared there are more cached pages than frames; frames then are the
-    /// limit.
-    std::uint32_t cache_slots(std::uint64_t frames) const {
-        return static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(frames * (by_content_ ? 8 : 1), cache::kMaxPages));
-    }
 
     // --- lock_requests.cpp
     int getlk(Request& q);
@@ -346,44 +323,15 @@ class ServerState {
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
     class LockCount;
 
-    // --- recovery.cpp: over a predecessor's pool
-    void recover();
-    struct Found;
-    void recover_clients();
-    void recover_pages(Found& found);
-    std::unordered_set<NodeId> nodes_being_removed() const;
-    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at,
-                      bool changed);
-    void finish_cut(Inode& inode);
-    void recover_entries(Found& found);
-    void recover_intents();
-    bool took_effect(const IntentRecord& intent, Replay& replay);
-    /// Notes in the directory: a record for the file (false: no frame to spare), its size.
-    bool keep_node(Inode& inode);
-    void recycle_records();
-    void keep_size(Inode& inode);
-    void keep_stored(const Inode& inode);
-    void tell_changed_while_away();
-    void keep_page(cache::Slot slot, PageKept state);
-
     // --- resume.cpp: clients of a predecessor come back
     int come_back(Request& q);
     bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
-    /// During the recovery only what brings clients back is served.
-    bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;
-    void end_recovery_if_due();
     void not_coming_back(Connection& c);
     /// Null: the request was not done before.
     const Replay* replay(const Request& q);
-    /// What a request is about to do, for a successor; done() as soon as it is.
-    struct Names {
-        std::string_view name = {}, new_name = {};
-        NodeId new_parent = 0, node = 0, replaced = 0;
-        std::uint64_t size = 0;
-        std::uint32_t flags = 0;
-    };
-    void intend(Request& q, const Names& what);
-    /// The same where the name must be absent before, which it then finds out.
+    /// Reports to the journal what a request is about to do, and done() as soon as it is done.
+    void intend(Request& q, Change what);
+    /// Does so for a change that needs the name to be absent, after a look-up; only then.
     void intend_new(Request& q, std::string_view name, NodeId node = 0);
     void done(Request& q, NodeId node);
 
@@ -407,9 +355,12 @@ class ServerState {
     std::unique_ptr<policies::ChargingPolicy> charging_;
     const bool by_name_, by_content_;
     pages::Ledger ledger_;
-    pages::FramePool pool_;
-    pages::GrantBook book_;
-    cache::PageCache cache_;
+    std::unique_ptr<Journal> journal_ = std::make_unique<Journal>();
+    Residency residency_;
+    // Views of it, for what only reads.
+    const cache::PageCache& cache_ = residency_.pages();
+    const pages::FramePool& pool_ = residency_.pool();
+    const pages::GrantBook& book_ = residency_.book();
     InodeTable inodes_;
 
     std::array<std::unique_ptr<Connection>, 64> connections_;
@@ -427,10 +378,7 @@ class ServerState {
         InodeTable::Index inode;
         Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
     };
-    std::deque<Dirty> dirty_queue_;                                  ///< oldest first
-    std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
-    std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
-    std::vector<cache::Slot> flux_left_;           ///< given back without a commit: to be dropped
+    std::deque<Dirty> dirty_queue_;                ///< oldest first
     std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
@@ -439,11 +387,7 @@ class ServerState {
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
-    std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
-    std::uint32_t record_hand_ = 0;         ///< over its nodes: where recycle_records() goes on
-    bool recovering_ = false;
-    bool telling_ = false;  ///< at its end: what clients need to do as they are told is served
-    Nanoseconds recovery_deadline_ = 0;
+    Recovery recovery_{*this};
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 

@@ -60,7 +60,7 @@ void ServerState::work(Worker& worker) {
             ready_ &= ~bit(index);
             continue;
         }
-        if (!c->parked.empty() && !recovering_) {
+        if (!c->parked.empty() && !recovery_.under_way()) {
             Connection::Parked parked = std::move(c->parked.front());
             c->parked.pop_front();
             go_on(worker, *c, std::move(parked));
@@ -77,7 +77,7 @@ void ServerState::work(Worker& worker) {
                 break;
             case protocol::RingBack::Take::request:
                 if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
-                if (waits_for_recovery(*c, worker.request)) {
+                if (recovery_.holds_back(*c, worker.request)) {
                     // Urgent: sent again by a client that a predecessor had asked for something. It
                     // handles no further notice before it has its answer.
                     c->parked.push_back({slot, worker.request.urgent(), false, 0,
@@ -145,7 +145,7 @@ void ServerState::work_relief() {
     while (!stopping_) {
         bool served = false;
         for (ConnectionIndex index = 0; index < connections_.size(); ++index) {
-            if (idle_ != 0 || recovering_ || stopping_) break;
+            if (idle_ != 0 || recovery_.under_way() || stopping_) break;
             Connection* c = connection(index);
             if (c == nullptr || !c->alive() || c->acks_awaited == 0) continue;
             const auto read =
@@ -197,9 +197,7 @@ void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earli
                           : E2BIG,
                error == 0 && fits ? q.reply.size() : 0);
     }
-    if (worker.intent != nullptr && directory_) {
-        publish(worker.intent->state, std::uint32_t{IntentRecord::none});
-    }
+    journal_->end_change(worker.intent);
     leave(c);
 }
 

@@ -56,7 +56,8 @@ void ServerGrants::copy(std::span<host::CopyOperation> operations) {
         lend(operation.source, Access::read);
         lend(operation.destination, Access::read_write);
     }
-    // A frame that could not be lent (there is none, or no entry is left) is refused as a bad page.
+    // A frame that could not be lent (there is none, or no entry is left) is refused as a bad
+    // page.
     grant_copy(maps_.handle(), lent, [](Frame) -> std::byte* { return nullptr; });
     for (const GrantRef entry : entries) (void)pool_.revoke(entry);
     for (std::size_t i = 0; i < lent.size(); ++i) operations[i].status = lent[i].status;

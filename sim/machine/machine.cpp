@@ -46,7 +46,7 @@ Nanoseconds DomainState::wake_cost(bool by_event) {
 
 MachineState::MachineState(Simulation& in, MachineConfig with)
     : simulation(in),
-      scheduler(in.scheduler()),
+      scheduler(in.add_machine(with.name)),
       config(std::move(with)),
       prices(config.costs),
       frames(config.memory_pages, prices.llc_pages, config.count_unique),
@@ -210,6 +210,9 @@ void Machine::sample_memory(Nanoseconds interval_ns,
     });
 }
 
+Endpoint Machine::endpoint(const std::string& host) {
+    return state_->simulation.endpoint(host, state_->scheduler);
+}
 Simulation& Machine::simulation() {
     return state_->simulation;
 }
