@@ -1,4 +1,4 @@
-// The same comparison as cache_differential_test, longer and from a new seed each time.
+// Makes the comparison of cache_differential_test for longer.
 #include <gtest/gtest.h>
 
 #include <random>

@@ -87,6 +87,17 @@ class Table {
         gate_.wait();
         entry.value = 1;
     }
+    void guarded_later() MAY_YIELD {
+        auto& entry = entries_[0];
+        const EntryUse use(entry);
+        gate_.wait();
+        entry.value = 1;
+    }
+    void guarded_too_late() MAY_YIELD {
+        auto& entry = entries_[0];  // wrong
+        gate_.wait();
+        const EntryUse use(entry);
+    }
     void explained() MAY_YIELD {
         // survives yields: entries_ has its size from the beginning, and its entries are never
         // erased

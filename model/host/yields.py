@@ -4,8 +4,8 @@ clang's thread-safety analysis checks that every caller of a marked function is 
 call that may yield (XENFS_LIST_YIELDS makes every mark a warning at its calls), and this program checks on the text:
 
  1. A local reference, pointer or iterator to what a container holds is not used after a call that may yield, nor in the
-    next round of a loop around one, unless it was assigned anew, or comes from a guard: an object of a class that is
-    declared YIELD_GUARD. A range-for over a member does not yield in its body.
+    next round of a loop around one, unless it was assigned anew, or a guard holds it (it comes from the guard, or the
+    guard is made from it): an object of a class that is declared YIELD_GUARD. A range-for over a member does not yield in its body.
  2. A constructor or destructor that yields is marked.
  3. A marked override overrides a marked function.
  4. A marked lambda becomes a std::function only as the body of a task.
@@ -177,8 +177,10 @@ def check_locals(text, yields, guards):
             between = text.code[text.close.get(start, m.start()) + 1:body]
             end = text.close.get(body, end) if between.strip() == "" else text.code.find(";", m.end())
         for name in re.findall(r"\w+", names):
+            # A guard that is made from it holds it from there on.
+            held = re.search(rf"\b(?:{'|'.join(guards)})\b\s+\w+\s*[({{]\s*\*?{name}\s*[)}}]", text.code[m.end():end]) if guards else None
             for y in yields:
-                if not m.end() <= y < end:
+                if not m.end() <= y < end or held and m.end() + held.start() < y:
                     continue
                 uses = uses_after(text, name, m.end(), end, y)
                 if uses:

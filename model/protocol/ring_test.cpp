@@ -189,7 +189,7 @@ TEST(Ring, NoticeCounterThatLiesIsNotBelieved) {
 }
 
 TEST(Ring, RandomNonsenseNeverLeavesThePages) {
-    std::mt19937_64 random(test_seed());
+    std::mt19937_64 random(xenfs::test_seed());
     alignas(8) std::byte copy[4096];
     for (int round = 0; round < 200; ++round) {
         Pages pages(8);
