@@ -84,7 +84,8 @@ class FramePool {
     void restore(std::span<const Frame> by_index);
     /// One more, at an index of our choice.
     FrameIndex restore(Frame frame) { return place(frame); }
-    /// The frame, which may have lost its last user, is detached or free if it has none. True: free.
+    /// The frame, which may have lost its last user, is detached or free if it has none. True:
+    /// free.
     bool settle(FrameIndex index) {
         const PoolFrame& f = records_[index];
         if (f.users != 0) return false;

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "model/settings/value_text.h"
 #include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
-#include "model/settings/value_text.h"
 
 namespace xenfs::sim {
 namespace {

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "model/settings/value_text.h"
 #include "sim/scenario/load.h"
 #include "sim/scenario/schema.h"
-#include "model/settings/value_text.h"
 
 namespace xenfs::sim {
 namespace {
