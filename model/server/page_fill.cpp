@@ -21,8 +21,10 @@ void ServerState::begin_io(Inode& inode) {
 
 /// Waits until nobody holds slots of the file; the caller drops pages before it yields again.
 void ServerState::drain_io(Inode& inode) {
-    inode.draining = true;
-    while (inode.io != 0) io_gate_->wait();
+    while (inode.io != 0) {
+        inode.draining = true;  // another that drained the file may have ended that
+        io_gate_->wait();
+    }
     inode.draining = false;
     io_gate_->wake_all();
 }

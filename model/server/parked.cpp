@@ -56,7 +56,9 @@ void ServerState::leases_settled() {
     parking_.look(Wait::lease, [this](const Request& q) {
         Inode& inode = inodes_[q.inode];
         settle_recall(inode);
-        return inode.lease == no_connection || inode.lease == q.client.index;
+        // Without a recall under way the request begins one.
+        return inode.lease == no_connection || inode.lease == q.client.index ||
+               inode.recall.sequence == 0;
     });
 }
 
