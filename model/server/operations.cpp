@@ -23,6 +23,11 @@ bool get_writes(Reader args) {
     return mode != PageMode::map_read && mode != PageMode::copy_out && mode != PageMode::flip_out;
 }
 
+bool commit_syncs(Reader args) {
+    const auto flags = args.get<protocol::PagesCommitIn>().flags;
+    return (flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0;
+}
+
 constexpr auto waits = DuringRecovery::waits;
 constexpr bool may_be_urgent = true, takes_frames = true;
 
@@ -76,7 +81,7 @@ constexpr std::array table{
     Operation{Opcode::pages_get,    "pages_get",    &S::pages_get,    K::read,       Right::by_request, O::repeatable,
               waits, may_be_urgent, takes_frames, get_writes},
     Operation{Opcode::pages_commit, "pages_commit", &S::pages_commit, K::write,      Right::write, O::recorded,
-              waits, may_be_urgent},
+              waits, may_be_urgent, false, nullptr, commit_syncs},
     Operation{Opcode::pages_release, "pages_release", &S::pages_release, K::other,   Right::none,  O::repeatable,
               waits, may_be_urgent},
     Operation{Opcode::donate,       "donate",       &S::donate,       K::other,      Right::none,  O::repeatable},

@@ -51,7 +51,13 @@ struct Operation {
     bool takes_frames = false;
     /// For Right::by_request; the reader stands at the first argument.
     bool (*writes)(protocol::Reader args) = nullptr;
+    /// Whether the arguments also ask for what the file holds to be durable: then the request
+    /// counts as RequestKind::sync. Null: never.
+    bool (*syncs)(protocol::Reader args) = nullptr;
 
+    RequestKind kind_of(protocol::Reader args) const {
+        return syncs != nullptr && syncs(args) ? RequestKind::sync : kind;
+    }
     bool needs_write(protocol::Reader args) const {
         return right == Right::write || (right == Right::by_request && writes(args));
     }

@@ -90,5 +90,20 @@ TEST(Operations, OpensAndPageRequestsNeedWhatTheyAskFor) {
     }
 }
 
+TEST(Operations, ACommitThatIsAnFsyncCountsAsOne) {
+    const auto kind = [](std::uint32_t flags) {
+        protocol::PagesCommitIn in{};
+        in.flags = static_cast<decltype(in.flags)>(flags);
+        std::byte message[sizeof in];
+        std::memcpy(message, &in, sizeof in);
+        return find_operation(static_cast<std::uint32_t>(Opcode::pages_commit))
+            ->kind_of(protocol::Reader(message, sizeof message));
+    };
+    EXPECT_EQ(kind(0), RequestKind::write);
+    EXPECT_EQ(kind(protocol::commit_keep), RequestKind::write);
+    EXPECT_EQ(kind(protocol::commit_sync), RequestKind::sync);
+    EXPECT_EQ(kind(protocol::commit_sync_all | protocol::commit_mtime), RequestKind::sync);
+}
+
 }  // namespace
 }  // namespace xenfs::server

@@ -159,7 +159,8 @@ void ServerState::finish(Request& q, int error, std::size_t result_bytes) {
 
 void ServerState::finish(Request& q) {
     if (q.took_lease) recheck_lease(q);
-    const RequestKind kind = q.operation == nullptr ? RequestKind::other : q.operation->kind;
+    const RequestKind kind =
+        q.operation == nullptr ? RequestKind::other : q.operation->kind_of(q.message.args());
     latencies_[static_cast<std::size_t>(kind)].add(host_.clock().now() - q.came);
     answer(q, q.error, q.reply_bytes);
 }
