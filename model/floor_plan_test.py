@@ -3,7 +3,8 @@
 A room is a folder with a row in the table. It may include from itself, from the rooms in its third column (a name
 without a slash is a neighbour in the same part: `host` in model/ is model/host), and the libraries in its fourth.
 Test code is the conformance suite, what lies in a folder tests/, what the build makes a test or a benchmark, and what
-includes gtest or benchmark. It may use the suite and every room that the rooms of its part may use. No production code includes test code. The plan has no circles.
+includes gtest or benchmark. It may use the suite and every room that the rooms of its part
+may use. No production code includes test code. The plan has no circles.
 """
 import functools
 import pathlib

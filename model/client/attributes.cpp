@@ -27,7 +27,7 @@ int Attributes::refresh(Node& node) {
     return 0;
 }
 
-/// Of a file that may not be known here.
+/// The file may not be known here.
 void Attributes::forget(NodeId id) {
     if (Node* const known = nodes_.find(id)) known->state.forget();
 }

@@ -144,7 +144,7 @@ bool Connection::next_notice(protocol::Notice& out) {
 void Connection::finish_notices(std::uint32_t count) {
     if (!usable_) return;
     clock_.flush();
-    // Of a server that is gone nobody counts.
+    // Notices sent by a server that has exited are not acknowledged.
     std::uint32_t due = 0;
     for (; count > 0; --count) {
         due += taken_life_[taken_tail_++ % taken_life_.size()] == life_ ? 1 : 0;

@@ -153,7 +153,7 @@ class Connection {
     bool pinged_ = false;
     std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for ask_directly()
     std::uint32_t life_ = 0;                                 ///< counts the servers met
-    /// Of notices taken and not counted.
+    /// The server's life in which each notice came that is taken and not counted as done.
     std::array<std::uint32_t, 2 * protocol::notice_count> taken_life_{};
     std::uint32_t taken_head_ = 0, taken_tail_ = 0;
     Nanoseconds heard_ = 0;  ///< when the server last gave a sign of life

@@ -196,7 +196,7 @@ Node* Flusher::oldest() {
 int Flusher::flush_oldest() {
     Node* const node = oldest();
     if (node == nullptr) {
-        // Who has frames under way waits for the server alone, so that this wait ends.
+        // A task that has frames under way waits for the server alone, so this wait ends.
         if (frames_moving_ == 0) return pages_.make_frame() ? 0 : ENOMEM;
         exchange_.wait_for_page();
         return connection_.usable() ? 0 : EIO;

@@ -45,7 +45,7 @@ class Flusher : Part {
     /// their way. What becomes dirty meanwhile may or may not go along. The first error met; a run
     /// that fails keeps none of the others from going.
     int flush(Node& node, std::uint32_t most = UINT32_MAX) MAY_YIELD;
-    /// The same for all files.
+    /// Does so for all files.
     int flush_all() MAY_YIELD;
     /// flush(), and on the disk: the last commit makes durable what was committed before, so that
     /// one dirty page takes two round trips.

@@ -185,9 +185,9 @@ int Connection::wait_for_backend(XenbusState wanted, bool anew) {
         if (state == wanted) error = 0;
         Nanoseconds left = deadline - clock_.now();
         const bool closed = state == XenbusState::closing || state == XenbusState::closed;
-        // Of the last client of this domain, most often: the server offers again when that is gone,
-        // one that it turned out must begin anew first, and of one that ended without a word
-        // (connected still) only we can tell.
+        // This state is most often the last client's of this domain. The server offers again when
+        // that client is gone; one that the server ended must begin anew first, and of one that
+        // ended without a word (connected still) only this client can tell.
         if (anew && !begun && (closed || state == XenbusState::connected)) {
             begun = true;
             (void)protocol::write_frontend_state(host_.store(), device(),

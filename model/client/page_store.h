@@ -114,7 +114,7 @@ class PageStore {
             drop(slot);
         }
     }
-    /// The same for own frames, clean ones only; false: write dirty pages back first.
+    /// Makes room for own frames by dropping clean ones; false: write dirty pages back first.
     bool room_for_own(std::uint32_t count);
     /// A frame for one page more: within the budget, and of a clean page where the domain has no
     /// other.

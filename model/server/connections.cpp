@@ -19,7 +19,7 @@ void ServerState::control() {
                 continue;
             }
             if (c.watch == 0) {  // attached, not offered yet
-                // Who left with pages mapped has no second quota beside them.
+                // A guest that left with pages mapped gets no second quota beside them.
                 if (!c.returning && ledger_.limbo_of(c.device.guest) != 0) continue;
                 write_offer(c);
                 const ConnectionIndex index = c.index;

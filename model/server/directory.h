@@ -73,7 +73,7 @@ struct PageRecord {
 };
 static_assert(sizeof(PageRecord) == 24);
 
-/// Of a file with cached pages, or whose size here is newer than the storage's.
+/// Record of a file that has cached pages, or whose size here is newer than the storage's.
 struct NodeRecord {
     enum State : std::uint32_t {
         vacant = 0,
@@ -94,7 +94,7 @@ struct NodeRecord {
 };
 static_assert(sizeof(NodeRecord) == 144);
 
-/// Who was connected, by connection index.
+/// Record of a client that was connected; its place is the connection's index.
 struct ClientRecord {
     std::uint64_t session;  ///< 0: nobody; stored last
     std::uint32_t number;

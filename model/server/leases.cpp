@@ -1,4 +1,4 @@
-// Who believes what about a file, and how it is told that it changed.
+// Coherence: which client believes what about a file, and how it is told that this changed.
 #include <algorithm>
 #include <bit>
 #include <cassert>

@@ -7,7 +7,7 @@
 
 namespace xenfs::server {
 
-/// Who holds a lock: a client and what it calls an owner.
+/// The holder of a lock: a client, and what that client calls an owner.
 struct LockOwner {
     std::uint32_t client = 0;
     std::uint64_t owner = 0;

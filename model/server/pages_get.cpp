@@ -198,7 +198,7 @@ int ServerState::pages_get(Request& q) {
                        (in.flags & protocol::get_wait) == 0);
     }
     if (q.had_room) room_progress_ = host_.clock().now();
-    // Who has copies hears of the writer before the writer has its entries.
+    // Clients that have copies hear of the writer before the writer has its entries.
     if (mode == PageMode::map_write && granted != 0) {
         pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
     }

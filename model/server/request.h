@@ -79,7 +79,7 @@ struct Request {
     bool urgent = false;  ///< sent to carry out a notice: served before what is not
     Nanoseconds came = 0;
 
-    // Of the current attempt to serve it.
+    // These belong to the current attempt to serve it.
     protocol::Reader args{nullptr, 0};
     protocol::Writer reply{nullptr, 0};
     Worker* worker = nullptr;

@@ -66,7 +66,7 @@ int ServerState::park_for_room(Request& q, Lack lack, std::uint32_t pages, std::
     waiter.seen = room_made_;
     if (q.urgent) ++q.client.urgent_waiting;
     if (!q.had_room) ++stats_.room_waits;
-    // Who only queues behind others has not found the table full.
+    // A request that only queues behind others has not found the table full.
     if (lack == Lack::entries && (q.had_room || !waits_for(lack))) table_size_ = book_.entries();
     q.wait = Wait::room;
     ++room_waiters_[static_cast<std::size_t>(lack)];
@@ -164,7 +164,8 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
             parking_.remove(*leave_room_queue(i).request);
             continue;
         }
-        // Who found too little after all does not try again before something has changed.
+        // A request that found too little after all does not try again before something has
+        // changed.
         const bool ready = !waiter.again || waiter.seen != room_made_ || now - waiter.parked > poll;
         const auto enough = [&](std::uint32_t have, std::uint32_t& promised) {
             const std::uint32_t left = have - std::min(have, promised);

@@ -51,7 +51,7 @@ class Server {
     Pool pool() const;
     FrameAccount frames() const;
     std::uint32_t connected() const;
-    /// Of a client, as its account in the ledger says; zeros where it is not connected.
+    /// A client's account as the ledger has it; zeros where the client is not connected.
     struct Charges {
         std::uint64_t pinned = 0, donated = 0, quota = 0;
         std::uint64_t held = 0;  ///< entries, whatever they cost

@@ -210,7 +210,7 @@ class ServerState {
     /// Whether no other client knows the file better than the server; false: its lease is being
     /// recalled.
     bool recalled(Inode& inode, const Connection& asker);
-    /// The same for a request, which is parked where that is not so: 0 or `parked`.
+    /// Does so for a request, which is parked where that is not so: 0 or `parked`.
     int recall(Request& q, InodeTable::Index index);
     void begin_recall(Inode& inode);
     void settle_recall(Inode& inode);

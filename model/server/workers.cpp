@@ -49,8 +49,8 @@ Request* ServerState::take_request(Connection& c) {
     return &q;
 }
 
-/// Of clients that have notices to carry out, all requests are taken, so that the urgent ones among
-/// them wait for nothing.
+/// Takes all requests of clients that have notices to carry out, so that the urgent ones among them
+/// wait for nothing.
 void ServerState::take_urgent() {
     for (std::uint64_t left = owing_ & ready_; left != 0; left &= left - 1) {
         const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));

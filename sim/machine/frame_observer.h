@@ -3,7 +3,7 @@
 
 namespace xenfs::sim {
 
-/// Who puts a content into a frame.
+/// Names what puts a content into a frame.
 enum class Writer : std::uint8_t {
     program,  ///< a CPU: a shared page faults first
     device    ///< DMA: the page is replaced as a whole

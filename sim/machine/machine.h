@@ -63,8 +63,8 @@ struct DomainConfig {
     /// core.user_space_wake on top of the context switch. What Simulation::at wakes is its kernel's
     /// (a driver's thread, a task that waited for a disk) and pays the switch only.
     bool user_space = false;
-    /// Of memory_pages, those that hold no file data where that is known (take_memory); 0: it is
-    /// not, and arms assume kernel.reserved.
+    /// Those of memory_pages that hold no file data, where their number is known (take_memory); 0:
+    /// it is not known, and arms assume kernel.reserved.
     std::size_t other_pages = 0;
 };
 

@@ -210,7 +210,7 @@ void Scheduler::note_arrival(Transfer& transfer) {
     actor_->interrupt();
 }
 
-/// Of those that arrive at one instant, the one that was sent first is first.
+/// Transfers that arrive at one instant are delivered in the order in which they were sent.
 void Scheduler::take_arrivals() {
     auto arrivals = std::exchange(arrived_, {});
     std::sort(arrivals.begin(), arrivals.end(), [](const Transfer* one, const Transfer* other) {

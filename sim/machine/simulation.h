@@ -92,7 +92,7 @@ class Simulation {
         std::uint64_t spawned = 0;   ///< tasks
         std::uint64_t stacks = 0;    ///< made for tasks, which use them one after another
     };
-    /// Of one machine: of the one whose code runs.
+    /// Counters of the machine whose code runs.
     const Counters& counters() const;
 
     /// For Machine: puts a new machine on the platform's host of that name.
@@ -100,7 +100,8 @@ class Simulation {
     /// For Machine, before run(): the host of this name, which belongs to that machine. Throws
     /// SimulationError where another machine has it.
     Endpoint endpoint(const std::string& host, Scheduler& machine);
-    /// Of the machine whose code runs. One exists from the start; add_machine() gives it out first.
+    /// Scheduler of the machine whose code runs. One exists from the start; add_machine() gives it
+    /// out first.
     Scheduler& scheduler();
 
   private:
