@@ -299,10 +299,13 @@ class ScriptedServer {
         seen.push_back(request);
         if (int error = fail(request)) return error;
         switch (opcode) {
-            case Opcode::init:
-                out.put(protocol::InitOut{.major = protocol::fuse_major,
-                                          .minor = protocol::fuse_minor});
+            case Opcode::init: {
+                protocol::InitOut agreed{};
+                agreed.major = protocol::fuse_major;
+                agreed.minor = protocol::fuse_minor;
+                out.put(agreed);
                 return 0;
+            }
             case Opcode::create:
                 put_created(out);
                 return 0;
