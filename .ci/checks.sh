@@ -58,10 +58,10 @@ check_yields() {
     run_ninja release yields
 }
 
-# Everything at most ten minutes a run in continuous integration, and what changed first; elsewhere what changed.
+# What changed, for 20 s; in continuous integration the rooms held to it as well, for at most ten minutes.
 check_lint() {
     local extent=(--seconds 20)
-    [ "${CI:-}" = true ] && extent=(--all --seconds 600)
+    [ "${CI:-}" = true ] && extent=(--held --seconds 600)
     /usr/bin/python3 .ci/lint.py "${extent[@]}"
 }
 
@@ -70,9 +70,12 @@ check_build() {
 }
 
 check_core() {
-    local room failed=0
+    local room log failed=0
     for room in model sim/tests; do
-        ctest_in "build/release/$room" -L '^fast' -E '^yields$' --quiet || failed=1
+        log=build/check-${room/\//-}.log
+        ctest_in "build/release/$room" -L '^fast' -E '^yields$' >"$log" 2>&1 && continue
+        grep -vE '^ +Start |  Passed +[0-9]' "$log"
+        failed=1
     done
     return $failed
 }

@@ -41,7 +41,7 @@ def test_programs(build):
     for entry in json.loads((build / "compile_commands.json").read_text()):
         program = re.search(r" -o \S*CMakeFiles/(\w+)\.dir/", entry["command"])
         source = pathlib.Path(entry["file"])
-        if program and source.stem == program[1] and source.stem.endswith("_test"):
+        if program and source.stem == program[1] and source.stem.endswith("_test") and source.is_file():
             yield program[1], source
 
 

@@ -44,6 +44,8 @@ PYBIND11_MODULE(_core, module) {
     module.doc() = "The simulator, from Python. Use xenfs_lab instead.";
     static py::exception<sim::InputError> input_error(module, "InputError", PyExc_ValueError);
     static py::exception<sim::SimulationError> run_error(module, "RunError", PyExc_RuntimeError);
+    // The translator is a pointer to a function, so its parameter's type is pybind11's.
+    // NOLINTNEXTLINE(performance-unnecessary-value-param)
     py::register_exception_translator([](std::exception_ptr thrown) {
         try {
             if (thrown) std::rethrow_exception(thrown);
@@ -71,6 +73,7 @@ PYBIND11_MODULE(_core, module) {
         "cli",
         [](const std::vector<std::string>& words) {
             std::vector<const char*> arguments;
+            arguments.reserve(words.size());
             for (const std::string& word : words) arguments.push_back(word.c_str());
             return sim::cli::run_cli(static_cast<int>(arguments.size()), arguments.data());
         },

@@ -17,14 +17,14 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 ROW = re.compile(r"^\| `([a-z0-9_/]+)/` \|([^|]*)\|([^|]*)\|([^|]*)\|$", re.M)
 NONE = "—"
 
-# Libraries by the headers that belong to them. What a POSIX system or Linux brings is "system"; what has no dot and no
+# Libraries by the headers that belong to them. What a POSIX system, Linux or a sanitizer brings is "system"; what has no dot and no
 # slash is the standard library's.
 LIBRARIES = {
     "benchmark": r"benchmark/", "boost": r"boost/", "cap-ng": r"cap-ng\.h", "CLI11": r"CLI/", "fmt": r"fmt/",
     "fuse": r"fuse3/", "gtest": r"(gtest|gmock)/", "json": r"nlohmann/", "pybind11": r"pybind11/",
     "simgrid": r"(simgrid|xbt)/", "spdlog": r"spdlog/", "toml++": r"toml\+\+/", "xen": r"xen", "xxhash": r"xxhash\.h",
     "zstd": r"zstd\.h",
-    "system": r"(sys/|linux/|[a-z]+\.h$)",
+    "system": r"(sys/|linux/|sanitizer/|[a-z]+\.h$)",
 }
 TEST_LIBRARIES = {"benchmark", "gtest"}
 # A host has files and threads; what of the core needs them says so.
@@ -167,7 +167,7 @@ def test_rooms_include_the_libraries_that_the_plan_says(part):
 
 
 @pytest.mark.parametrize("library_name, only", [
-    ("simgrid", "sim/"), ("xen", "real/"), ("fuse", "real/mount")])
+    ("simgrid", "sim/engine"), ("xen", "real/"), ("fuse", "real/mount")])
 def test_a_system_is_reached_through_one_room(library_name, only):
     rooms = [room.name for room in plan().values() if library_name in room.libraries]
     assert rooms and all(name.startswith(only) for name in rooms), rooms

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/cache/cache_differential_test.h"
+#include "model/conformance/seed.h"
 
 namespace xenfs::cache {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 class EachPolicy : public testing::TestWithParam<std::string> {};
 
 TEST_P(EachPolicy, AgreesWithTheNaiveCacheWhenSmall) {
-    const std::uint64_t seed = seed_or(1);
+    const std::uint64_t seed = test_seed();
     for (std::uint64_t i = 0; i < 10; ++i) {
         Comparison run(GetParam(), {.files = 4, .pages = 12, .capacity = 20}, seed + i);
         run.steps(5000);
@@ -19,7 +20,7 @@ TEST_P(EachPolicy, AgreesWithTheNaiveCacheWhenSmall) {
 }
 
 TEST_P(EachPolicy, AgreesWithTheNaiveCacheWhenSparse) {
-    const std::uint64_t seed = seed_or(2);
+    const std::uint64_t seed = test_seed();
     Comparison run(GetParam(), {.files = 300, .pages = 50, .capacity = 1000}, seed);
     run.steps(30000);
 }

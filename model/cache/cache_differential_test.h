@@ -16,14 +16,6 @@
 
 namespace xenfs::cache {
 
-/// XENFS_SEED if set; printed either way, before anything random happens.
-inline std::uint64_t seed_or(std::uint64_t otherwise) {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
-
 struct Shape {
     std::uint32_t files, pages, capacity;
 };

@@ -1,9 +1,10 @@
-// The same comparison as cache_differential_test, longer and from a new seed each time.
+// Makes the comparison of cache_differential_test for longer.
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "model/cache/cache_differential_test.h"
+#include "model/conformance/seed.h"
 
 namespace xenfs::cache {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 class CacheFuzz : public testing::TestWithParam<std::string> {};
 
 TEST_P(CacheFuzz, AgreesWithTheNaiveCache) {
-    const std::uint64_t seed = seed_or(std::random_device{}());
+    const std::uint64_t seed = test_seed();
     for (std::uint64_t i = 0; i < 40; ++i) {
         std::mt19937_64 random(seed + i);
         const Shape shape{.files = 1 + static_cast<std::uint32_t>(random() % 20),

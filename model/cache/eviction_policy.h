@@ -1,4 +1,4 @@
-// What the page cache asks of an eviction policy.
+// The page cache asks an eviction policy which page should leave.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// What is done to the pages of a file, and states.
+// This part of PageCache handles the pages of one file, and the states of pages.
 #include <algorithm>
 
 #include "model/cache/page_cache.h"

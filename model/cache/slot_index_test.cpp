@@ -1,5 +1,6 @@
 // The index against std::unordered_map, through growth, long runs of probes and wrap-around.
 #include "model/cache/slot_index.h"
+#include "model/conformance/seed.h"
 
 #include <gtest/gtest.h>
 
@@ -54,9 +55,7 @@ void compare(std::uint32_t slots, std::uint32_t keys, int steps, std::uint64_t s
 }
 
 TEST(SlotIndex, AgreesWithUnorderedMap) {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : 1;
-    std::cout << "XENFS_SEED=" << seed << std::endl;
+    const std::uint64_t seed = test_seed();
     compare(1, 2, 1000, seed);
     compare(7, 8, 20000, seed);
     compare(100, 70, 50000, seed);  // always near full

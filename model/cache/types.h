@@ -10,7 +10,7 @@ namespace xenfs::cache {
 /// Bytes of a page of a file.
 inline constexpr std::uint32_t kPageSizeBytes = 4096;
 
-/// Where a cached page lies: the index of its node. Stable while the page is cached.
+/// The index of a cached page's node. It does not change while the page is cached.
 using Slot = std::uint32_t;
 
 /// Links between nodes have 30 bits; the highest value means "none".
@@ -34,7 +34,7 @@ struct PageKey {
 /// `clean`: equal to what storage holds. `dirty`: newer than storage.
 enum class PageState : std::uint8_t { loading, clean, dirty };
 
-/// What a page that left the cache leaves behind; the caller now owns `frame`.
+/// Describes a page that has left the cache; the caller now owns `frame`.
 /// `pins` is nonzero only for pages dropped by name (truncate, unlink) while somebody held them.
 struct Evicted {
     PageKey key;
@@ -44,7 +44,7 @@ struct Evicted {
     std::uint8_t flags = 0;
     Slot slot = kNoSlot;  ///< where it lay, for whatever its owner keeps by slot
 
-    /// Of what left, wherever it lay.
+    /// Compares all but the slot.
     friend constexpr bool operator==(const Evicted& a, const Evicted& b) {
         return a.key == b.key && a.frame == b.frame && a.pins == b.pins && a.state == b.state &&
                a.flags == b.flags;

@@ -1,34 +1,21 @@
-// Attributes: what is known, what is asked, what is changed; and extended attributes.
-#include <algorithm>
+#include "model/client/attributes.h"
 
-#include "model/client/client.h"
+#include "model/client/call.h"
 #include "model/client/convert.h"
 
 namespace xenfs::client {
 
 using protocol::Opcode;
 
-/// Takes in what a reply says of a file. Under the lease the server's size and time are old.
-Node& Client::learn(const protocol::Attr& wire, bool doomed) {
-    Node* known = nodes_.find(wire.ino);
-    if (known == nullptr) {
-        limit_nodes();
-        known = &nodes_.find_or_add(wire.ino);
-    }
-    Node& node = *known;
-    Attr attr = attr_of(wire);
-    if (node.lease) {
-        attr.size = std::max(attr.size, node.attr.size);
-        if (node.changed) attr.mtime = node.attr.mtime;
-    }
-    node.attr = attr;
-    node.attr_valid = node.size_valid = !doomed || node.lease;
-    if (attr.links > 0) node.unlinked = false;
-    if (doomed) ++stats_.doomed_replies;
+Node& Attributes::learn(const protocol::Attr& wire, bool outdated) {
+    Node& node = nodes_.find_or_add(wire.ino);
+    node.state.learn(attr_of(wire), outdated);
+    if (wire.nlink > 0) node.unlinked = false;
+    if (outdated) ++stats_.outdated_replies;
     return node;
 }
 
-int Client::refresh(Node& node) {
+int Attributes::refresh(Node& node) {
     NodeUse use(node);
     ++stats_.attr_misses;
     Call call(connection_, Opcode::getattr, node.id);
@@ -36,33 +23,32 @@ int Client::refresh(Node& node) {
     if (int error = call.send()) return error;
     const auto out = call.get<protocol::AttrOut>();
     if (!call.ok() || out.attr.ino != node.id) return EIO;
-    learn(out.attr, call.node_doomed());
+    learn(out.attr, call.node_outdated());
     return 0;
 }
 
-void Client::forget_attributes(Node& node) {
-    node.attr_valid = false;
-    if (!node.lease) node.size_valid = false;
-    if (node.attr.type == FileType::symlink) links_.erase(node.id);
+/// Of a file that may not be known here.
+void Attributes::forget(NodeId id) {
+    if (Node* const known = nodes_.find(id)) known->state.forget();
 }
 
-Result<Attr> Client::getattr(NodeId id) {
+Result<Attr> Attributes::getattr(NodeId id) {
     clock_.charge(costs_.syscall);
-    Node* node = nodes_.find(id);
-    if (node == nullptr) {
-        limit_nodes();
-        node = &nodes_.find_or_add(id);
+    Node* known = nodes_.find(id);
+    if (known == nullptr) {
+        opens_.make_room();
+        known = &nodes_.find_or_add(id);
     }
-    if (node->attr_valid) {
+    const NodeUse node(*known);
+    if (node->state.valid()) {
         ++stats_.attr_hits;
-        return node->attr;
+        return node->state.attr();
     }
-    NodeUse use(*node);
     if (int error = refresh(*node)) return Errno{error};
-    return node->attr;
+    return node->state.attr();
 }
 
-int Client::send_setattr(Node& node, const SetAttr& change) {
+int Attributes::send(Node& node, const SetAttr& change) {
     Call call(connection_, Opcode::setattr, node.id);
     protocol::SetattrIn in{};
     const auto copy_time = [](Nanoseconds time, std::uint64_t& seconds, std::uint32_t& rest) {
@@ -85,17 +71,16 @@ int Client::send_setattr(Node& node, const SetAttr& change) {
     if (int error = call.send()) return error;
     const auto out = call.get<protocol::AttrOut>();
     if (!call.ok() || out.attr.ino != node.id) return EIO;
-    const bool doomed = call.node_doomed();
-    connection_.doom_node(node.id);
-    if ((change.valid & SetAttr::mtime_) != 0) node.changed = false;
-    learn(out.attr, doomed);
+    const bool outdated = call.node_outdated();
+    connection_.outdate_node(node.id);
+    if ((change.valid & SetAttr::mtime_) != 0) node.state.mtime_was_set();
+    learn(out.attr, outdated);
     return 0;
 }
 
-/// What lies beyond the new end goes from here before the server hears of it: our mappings would
+/// What lies behind the new end goes from here before the server hears of it: our mappings would
 /// make its frames busy.
-int Client::truncate(Node& node, std::uint64_t size) {
-    while (node.flushes > 0) wait_for_page();  // a late commit would make the file long again
+void Attributes::drop_behind(Node& node, std::uint64_t size) {
     const std::uint64_t keep = pages_of(size);
     const std::uint32_t dirty = pages_.dirty_pages(node.file());
     pages_.drop_range(node.file(), keep, UINT32_MAX);
@@ -106,11 +91,11 @@ int Client::truncate(Node& node, std::uint64_t size) {
         // ours is newer and is ours to zero, else it is a copy that gets old.
         const Slot slot = pages_.find(node.file(), keep - 1);
         if (slot != kNoSlot && pages_.loading(slot)) {
-            pages_.set_flag(slot, page_doomed);
+            pages_.set_flag(slot, page_outdated);
         } else if (slot != kNoSlot && pages_.has(slot, page_own)) {
-            if (!node.lease) {
+            if (!node.state.leased()) {
                 pages_.drop(slot);
-            } else if (size < node.attr.size) {
+            } else if (size < node.state.size()) {
                 const auto in_page = static_cast<std::uint16_t>(size % page_size);
                 memory_.zero(pages_.page(slot), in_page,
                              static_cast<std::uint16_t>(page_size - in_page));
@@ -119,28 +104,28 @@ int Client::truncate(Node& node, std::uint64_t size) {
         pages_.drop_range(node.kernel_file(), keep - 1, keep - 1);
     }
     pages_.settle();
-    if (node.lease) {
-        node.attr.size = size;
-        node.attr.mtime = node.attr.ctime = wall_clock();
-    }
-    return 0;
 }
 
-Result<Attr> Client::setattr(NodeId id, const SetAttr& change) {
+int Attributes::change(Node& node, const SetAttr& what) {
+    if ((what.valid & SetAttr::size_) != 0) {
+        // A late commit would make the file long again.
+        while (node.flushes > 0) exchange_.wait_for_page();
+        drop_behind(node, what.value.size);
+        if (node.state.leased()) node.state.truncated(what.value.size, wall_clock());
+    }
+    const int error = send(node, what);
+    if (error != 0) node.state.forget();
+    return error;
+}
+
+Result<Attr> Attributes::setattr(NodeId id, const SetAttr& what) {
     clock_.charge(costs_.syscall);
-    Node& node = nodes_.find_or_add(id);
-    NodeUse use(node);
-    if ((change.valid & SetAttr::size_) != 0) {
-        if (int error = truncate(node, change.value.size)) return Errno{error};
-    }
-    if (int error = send_setattr(node, change)) {
-        forget_attributes(node);
-        return Errno{error};
-    }
-    return node.attr;
+    const NodeUse node(nodes_.find_or_add(id));
+    if (int error = change(*node, what)) return Errno{error};
+    return node->state.attr();
 }
 
-Result<StatFs> Client::statfs() {
+Result<StatFs> Attributes::statfs() {
     clock_.charge(costs_.syscall);
     Call call(connection_, Opcode::statfs, root_node);
     if (int error = call.send()) return Errno{error};
@@ -149,7 +134,7 @@ Result<StatFs> Client::statfs() {
     return StatFs{out.blocks, out.bfree, out.bavail, out.files, out.ffree, out.bsize, out.namelen};
 }
 
-Result<std::string> Client::getxattr(NodeId node, std::string_view name) {
+Result<std::string> Attributes::getxattr(NodeId node, std::string_view name) {
     clock_.charge(costs_.syscall);
     Call call(connection_, Opcode::getxattr, node);
     call.put(protocol::GetxattrIn{protocol::max_message_bytes - sizeof(protocol::OutHeader), 0});
@@ -158,7 +143,7 @@ Result<std::string> Client::getxattr(NodeId node, std::string_view name) {
     return std::string(call.reader().get_bytes(call.reader().left()));
 }
 
-int Client::setxattr(NodeId node, std::string_view name, std::string_view value, int flags) {
+int Attributes::setxattr(NodeId node, std::string_view name, std::string_view value, int flags) {
     clock_.charge(costs_.syscall);
     Call call(connection_, Opcode::setxattr, node);
     call.put(protocol::SetxattrIn{static_cast<std::uint32_t>(value.size()),
@@ -166,11 +151,11 @@ int Client::setxattr(NodeId node, std::string_view name, std::string_view value,
     call.put_name(name);
     call.put_bytes(value);
     const int error = call.send();
-    if (Node* known = nodes_.find(node)) forget_attributes(*known);  // its ctime
+    forget(node);  // its ctime
     return error == ENAMETOOLONG && name.size() <= protocol::max_name_bytes ? E2BIG : error;
 }
 
-Result<std::vector<std::string>> Client::listxattr(NodeId node) {
+Result<std::vector<std::string>> Attributes::listxattr(NodeId node) {
     clock_.charge(costs_.syscall);
     Call call(connection_, Opcode::listxattr, node);
     call.put(protocol::GetxattrIn{protocol::max_message_bytes - sizeof(protocol::OutHeader), 0});
@@ -181,12 +166,12 @@ Result<std::vector<std::string>> Client::listxattr(NodeId node) {
     return names;
 }
 
-int Client::removexattr(NodeId node, std::string_view name) {
+int Attributes::removexattr(NodeId node, std::string_view name) {
     clock_.charge(costs_.syscall);
     Call call(connection_, Opcode::removexattr, node);
     call.put_name(name);
     const int error = call.send();
-    if (Node* known = nodes_.find(node)) forget_attributes(*known);
+    forget(node);
     return error;
 }
 

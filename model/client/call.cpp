@@ -1,5 +1,6 @@
 #include "model/client/call.h"
 
+#include <cassert>
 #include <cstring>
 
 namespace xenfs::client {
@@ -8,29 +9,53 @@ using protocol::InHeader;
 using protocol::OutHeader;
 using protocol::RingFront;
 
+namespace {
+
+/// Requests that others wait for, at the server or here: they may take the slots that are kept for
+/// urgent ones, lest all slots are held by requests that wait for them.
+bool ends_waits(protocol::Opcode opcode) {
+    return opcode == protocol::Opcode::pages_commit || opcode == protocol::Opcode::pages_release ||
+           opcode == protocol::Opcode::release || opcode == protocol::Opcode::lease_return;
+}
+
+}  // namespace
+
 Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent)
     : connection_(connection),
-      slot_(connection.acquire(urgent)),
-      writer_(slot_ == RingFront::no_slot ? nullptr : connection.ring_.slot(slot_),
-              slot_ == RingFront::no_slot ? 0 : protocol::max_message_bytes),
+      node_(node),
+      urgent_(urgent),
+      slot_(connection.acquire(urgent || ends_waits(opcode))),
+      writer_(nullptr, 0),
       reader_(nullptr, 0) {
-    // Without a slot (the connection is gone) the call is made anyway, and send() answers EIO.
-    state_ = slot_ == RingFront::no_slot ? &connection.nowhere_ : &connection.in_flight_[slot_];
-    state_->node = node;
+    begin(opcode);
+}
+
+/// Without a slot (the connection is gone) the call is made anyway, and submit() answers EIO.
+void Call::begin(protocol::Opcode opcode) {
+    const bool nowhere = slot_ == RingFront::no_slot;
+    writer_ =
+        nowhere ? protocol::Writer(nullptr, 0) : protocol::Writer(connection_.ring_.slot(slot_));
+    state_ = nowhere ? &connection_.nowhere_ : &connection_.in_flight_[slot_];
+    state_->node = node_;
     state_->any_node = false;
     state_->parent = {};
     state_->hash = {};
-    state_->entry_doomed = state_->node_doomed = false;
+    state_->entry_outdated = state_->node_outdated = false;
     state_->done = state_->detached = state_->given_up = false;
     state_->life = 0;
     state_->length = 0;
-    state_->unique = ++connection.unique_;
+    state_->unique = ++connection_.unique_;
     InHeader header{};
     header.opcode = static_cast<std::uint32_t>(opcode);
     header.unique = state_->unique;
-    header.nodeid = node;
-    header.flags = urgent ? protocol::request_urgent : 0;
+    header.nodeid = node_;
+    header.flags = urgent_ ? protocol::request_urgent : 0;
     writer_.put(header);
+}
+
+void Call::begin_next(protocol::Opcode opcode) {
+    assert(slot_ == RingFront::no_slot || state_->done);
+    begin(opcode);
 }
 
 Call::~Call() {
@@ -65,10 +90,14 @@ bool Call::prepare() {
     return true;
 }
 
-int Call::send() {
+int Call::submit() {
     if (slot_ == RingFront::no_slot) return EIO;
     if (!prepare()) return ENAMETOOLONG;
     connection_.submit(slot_);
+    return 0;
+}
+
+int Call::wait() {
     connection_.wait(slot_);
     if (!state_->done) {
         // The connection broke with the request out; nobody may use the slot again.

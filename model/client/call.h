@@ -14,7 +14,8 @@ namespace xenfs::client {
 ///     auto out = call.get<protocol::AttrOut>();
 class Call {
   public:
-    Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent = false);
+    Call(Connection& connection, protocol::Opcode opcode, NodeId node,
+         bool urgent = false) MAY_YIELD;
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     ~Call();
@@ -34,9 +35,19 @@ class Call {
 
     /// Sends and waits. 0, or a positive errno: the server's; EIO where the connection is gone or
     /// the reply cannot be; ENAMETOOLONG/E2BIG where the request does not fit.
-    int send();
+    int send() MAY_YIELD {
+        const int error = submit();
+        return error != 0 ? error : wait();
+    }
+    /// The two halves of send(), for a caller that has several requests under way.
+    int submit() MAY_YIELD;
+    int wait() MAY_YIELD;
+    bool answered() const { return state_->done; }
+    /// Begins another request in the slot of one that was answered: who has several slots in hand
+    /// must not wait for one more.
+    void begin_next(protocol::Opcode opcode);
     /// Sends and goes on; the reply is not looked at. The slot is no longer this object's.
-    void post();
+    void post() MAY_YIELD;
 
     template <class T>
     T get() {
@@ -47,13 +58,16 @@ class Call {
     bool ok() const { return reader_.ok(); }
 
     /// A notice came for the node or name while the request was in flight: do not cache.
-    bool node_doomed() const { return state_->node_doomed; }
-    bool entry_doomed() const { return state_->entry_doomed; }
+    bool node_outdated() const { return state_->node_outdated; }
+    bool entry_outdated() const { return state_->entry_outdated; }
 
   private:
+    void begin(protocol::Opcode opcode);
     bool prepare();
 
     Connection& connection_;
+    const NodeId node_;
+    const bool urgent_;
     std::uint16_t slot_;
     InFlight* state_ = nullptr;
     protocol::Writer writer_;

@@ -45,6 +45,7 @@ void Connection::release(std::uint16_t slot) {
 }
 
 void Connection::submit(std::uint16_t slot) {
+    // survives yields: an array, and the slot is the caller's until it has the reply
     InFlight& request = in_flight_[slot];
     if (requests_) {
         // The slot is the server's once it is submitted: a successor needs the request as it was.
@@ -54,7 +55,7 @@ void Connection::submit(std::uint16_t slot) {
     }
     request.life = encoded;
     clock_.flush();
-    // Without a server, or where one has come meanwhile, go_on() has it submitted.
+    // Without a server, or where one has come meanwhile, submit_again() has it submitted.
     if (open_ && request.life == encoded) submit_now(slot);
 }
 
@@ -67,6 +68,7 @@ void Connection::submit_now(std::uint16_t slot) {
 }
 
 void Connection::wait(std::uint16_t slot) {
+    // survives yields: as in submit()
     InFlight& request = in_flight_[slot];
     const Nanoseconds since = recoverable() ? clock_.now() : 0;
     Nanoseconds timeout = config_.event_timeout;
@@ -152,20 +154,20 @@ void Connection::finish_notices(std::uint32_t count) {
     host_.events().notify(port_);
 }
 
-void Connection::doom_node(NodeId node, bool names_too) {
+void Connection::outdate_node(NodeId node, bool names_too) {
     for (InFlight& request : in_flight_) {
-        if (request.any_node || request.node == node) request.node_doomed = true;
+        if (request.any_node || request.node == node) request.node_outdated = true;
         if (names_too && (request.parent[0] == node || request.parent[1] == node)) {
-            request.entry_doomed = true;
+            request.entry_outdated = true;
         }
     }
 }
 
-void Connection::doom_entry(NodeId parent, std::uint64_t name_hash) {
+void Connection::outdate_entry(NodeId parent, std::uint64_t name_hash) {
     for (InFlight& request : in_flight_) {
         for (std::size_t i = 0; i < request.parent.size(); ++i) {
             if (request.parent[i] == parent && request.hash[i] == name_hash) {
-                request.entry_doomed = true;
+                request.entry_outdated = true;
             }
         }
     }

@@ -24,7 +24,7 @@ struct InFlight {
     bool any_node = false;  ///< the reply names a node not known yet
     std::array<NodeId, 2> parent{};
     std::array<std::uint64_t, 2> hash{};
-    bool entry_doomed = false, node_doomed = false;
+    bool entry_outdated = false, node_outdated = false;
 
     bool done = false;
     bool detached = false;  ///< nobody waits for the reply
@@ -49,11 +49,17 @@ class Connection {
     /// Shares the ring pages, meets the server in the store, agrees on a version. 0 or errno:
     /// EPROTONOSUPPORT (no version in common), ETIMEDOUT (no server), EPROTO, ENOMEM, ENOSPC (no
     /// grant entries). On failure nothing is left behind.
-    int open();
+    int open() MAY_YIELD;
     /// Tells the peer, waits a bounded time for it to let go, takes the ring pages back.
-    void close();
+    void close() MAY_YIELD;
 
     bool usable() const { return usable_; }
+    /// A request begun now would not wait for a slot, nor take one from those who do or who
+    /// urgently need one.
+    bool slot_to_spare() const {
+        return usable_ && open_ && !overdue_ && slot_waiters_ == 0 &&
+               ring_.free_slots() > reserved_slots_;
+    }
 
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
@@ -61,41 +67,41 @@ class Connection {
     // A server that died and its successor (reconnect.cpp). While there is none, requests wait.
     /// Waits until the server is gone and another offers to go on, or this connection is closed.
     /// False: it is closed, or there is no going on (then it is unusable, too).
-    bool wait_for_successor();
+    bool wait_for_successor() MAY_YIELD;
     /// Takes what the old server has still said; no request is submitted from then on.
     void leave_server();
     /// Meets the successor, up to INIT. server_gone: there is none yet, or that one went, too: once
     /// more. ESTALE: it does not know us.
-    int join_successor();
+    int join_successor() MAY_YIELD;
     void give_up() { fail(); }
     /// Requests that nobody has answered go out again, others may follow.
-    void go_on();
-    /// A request of whoever speaks with the successor before go_on(). One at a time. As
+    void submit_again() MAY_YIELD;
+    /// A request of whoever speaks with the successor before submit_again(). One at a time. As
     /// Call::send(), or server_gone.
-    int speak(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
-              protocol::Reader& reply);
+    int ask_directly(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
+                     protocol::Reader& reply) MAY_YIELD;
     /// Replies that came from the old server say nothing of what the new one will tell us.
-    void doom_answered();
+    void outdate_answered();
     void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
 
     /// Notices that came, in order. finish_notices() for each, after what it asks for is done.
     bool next_notice(protocol::Notice& out);
-    void finish_notices(std::uint32_t count);
+    void finish_notices(std::uint32_t count) MAY_YIELD;
     host::Gate& notice_gate() { return *notice_gate_; }
 
     /// Marks requests in flight that concern a node (and the names in it), or a name in a
     /// directory.
-    void doom_node(NodeId node, bool names_too = false);
-    void doom_entry(NodeId parent, std::uint64_t name_hash);
+    void outdate_node(NodeId node, bool names_too = false);
+    void outdate_entry(NodeId parent, std::uint64_t name_hash);
 
   private:
     friend class Call;
     static constexpr std::uint32_t encoded = ~0u;  ///< InFlight::life before it is submitted
 
-    int share_ring();
-    void unshare_ring();
-    int agree(std::uint64_t resume);
+    int share_ring() MAY_YIELD;
+    void unshare_ring() MAY_YIELD;
+    int agree(std::uint64_t resume) MAY_YIELD;
     int grant_ring();
     bool revoke_ring();
     bool server_changed();
@@ -106,15 +112,15 @@ class Connection {
         overdue_ = false;
     }
     /// Asks for one where there was none for long, and in the end stops waiting for it.
-    void sign_of_life(Nanoseconds since);
+    void sign_of_life(Nanoseconds since) MAY_YIELD;
     /// `anew`: with nothing that the server should know us by.
-    int wait_for_backend(protocol::XenbusState wanted, bool anew = false);
-    int take_ring_back();
-    std::uint16_t acquire(bool urgent);
+    int wait_for_backend(protocol::XenbusState wanted, bool anew = false) MAY_YIELD;
+    int take_ring_back() MAY_YIELD;
+    std::uint16_t acquire(bool urgent) MAY_YIELD;
     void release(std::uint16_t slot);
-    void submit(std::uint16_t slot);
-    void submit_now(std::uint16_t slot);
-    void wait(std::uint16_t slot);
+    void submit(std::uint16_t slot) MAY_YIELD;
+    void submit_now(std::uint16_t slot) MAY_YIELD;
+    void wait(std::uint16_t slot) MAY_YIELD;
     void fail();  ///< the peer broke the protocol, or is gone
     protocol::Device device() const { return {host_.self(), config_.server, config_.device}; }
 
@@ -141,11 +147,11 @@ class Connection {
     bool usable_ = false;
     bool bound_ = false;
     bool ring_up_ = false;  ///< a server is at the ring
-    bool open_ = false;     ///< for requests of everybody; else for speak() only
+    bool open_ = false;     ///< for requests of everybody; else for ask_directly() only
     bool overdue_ = false;  ///< no sign of life for so long that operations fail
     bool changed_ = false;  ///< something below the server's directory
     bool pinged_ = false;
-    std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for speak()
+    std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for ask_directly()
     std::uint32_t life_ = 0;                                 ///< counts the servers met
     /// Of notices taken and not counted.
     std::array<std::uint32_t, 2 * protocol::notice_count> taken_life_{};

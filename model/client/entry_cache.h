@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/client/vocabulary.h"
 #include "model/client/hash_index.h"
+#include "model/client/vocabulary.h"
 
 namespace xenfs::client {
 

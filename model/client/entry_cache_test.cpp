@@ -10,19 +10,13 @@
 #include <string>
 
 #include "model/client/nodes.h"
+#include "model/conformance/seed.h"
 
 namespace xenfs::client {
 namespace {
 
-std::uint64_t seed() {
-    const char* given = std::getenv("XENFS_SEED");
-    const std::uint64_t value = given != nullptr ? std::strtoull(given, nullptr, 0) : 20261122;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
-}
-
 TEST(EntryCache, AgreesWithAMapWhileNothingIsEvicted) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     EntryCache cache(1u << 20);
     std::map<std::pair<NodeId, std::string>, NodeId> model;
     for (int step = 0; step < 200'000; ++step) {
@@ -91,7 +85,7 @@ TEST(EntryCache, KeepsWhatIsAskedForWhenItIsFull) {
 }
 
 TEST(NodeTable, FindsWhatItHoldsAndReusesRecords) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     NodeTable table;
     std::map<NodeId, Node*> model;
     for (int step = 0; step < 100'000; ++step) {

@@ -1,40 +1,82 @@
 #pragma once
 // Open files of a client's programs.
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <utility>
 #include <vector>
 
-#include "model/client/vocabulary.h"
 #include "model/client/nodes.h"
+#include "model/client/vocabulary.h"
 
 namespace xenfs::client {
 
-struct OpenFile {
-    Node* node = nullptr;         ///< null: free
-    std::uint64_t next_page = 0;  ///< where a sequential reader would go on
-    std::uint32_t window = 0;     ///< read-ahead, in pages
-    std::uint32_t generation = 0;
-    bool read = false, write = false, append = false, synchronous = false;
-    /// Owners that took locks through this handle, and whether flock(2): they go when it closes.
-    std::vector<std::pair<std::uint64_t, bool>> lock_owners;
-    /// What was done to locks through it, in order, as far as it has not been undone: for a
-    /// successor of the server.
-    std::vector<FileLock> locks;
-
-    void remember(const FileLock& lock) {
-        if (lock.start == 0 && lock.length == 0) {  // all that its owner had before is replaced
-            std::erase_if(locks, [&](const FileLock& before) {
-                return before.owner == lock.owner && before.whole_file == lock.whole_file;
-            });
-            if (lock.type == FileLock::Type::unlock) return;
+/// How a handle is read, for read-ahead: in order, or anyhow. Pages of 4 KiB.
+class ReadOrder {
+  public:
+    /// Pages to fetch beyond those wanted from `page` on: doubling, up to `largest`, while the file
+    /// is read in order; at most `room`.
+    std::uint32_t window(std::uint64_t page, std::uint32_t largest, std::uint64_t room) {
+        if (largest == 0 || page != next_) {
+            window_ = 0;
+            return 0;
         }
-        locks.push_back(lock);
+        window_ = std::min(std::max(4u, 2 * window_), largest);
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(window_, room));
     }
+    void expect(std::uint64_t page) { next_ = page; }  ///< where a sequential reader continues
+
+  private:
+    std::uint64_t next_ = 0;
+    std::uint32_t window_ = 0;
 };
 
-/// Handles are an index and a generation, so that one used after its close is EBADF.
+/// The locks that were taken through one handle and not undone.
+class HeldLocks {
+  public:
+    using Owner = std::pair<std::uint64_t, bool>;  ///< number, and whether flock(2)'s
+
+    /// The server has carried out `lock`, which may be an unlock.
+    void remember(const FileLock& lock) {
+        const Owner owner{lock.owner, lock.whole_file};
+        const bool unlocks = lock.type == FileLock::Type::unlock;
+        if (!unlocks && std::find(owners_.begin(), owners_.end(), owner) == owners_.end()) {
+            owners_.push_back(owner);
+        }
+        if (lock.start == 0 && lock.length == 0) {  // all that its owner had before is replaced
+            std::erase_if(history_, [&](const FileLock& before) {
+                return Owner{before.owner, before.whole_file} == owner;
+            });
+            if (unlocks) return;
+        }
+        history_.push_back(lock);
+    }
+    /// What a successor of the server must be told, in order.
+    const std::vector<FileLock>& history() const { return history_; }
+    /// An owner whose locks end with the handle, the last first; false: there is none left.
+    bool take_owner(Owner& owner) {
+        if (owners_.empty()) return false;
+        owner = owners_.back();
+        owners_.pop_back();
+        return true;
+    }
+
+  private:
+    std::vector<Owner> owners_;
+    std::vector<FileLock> history_;
+};
+
+struct OpenFile {
+    Node* node = nullptr;  ///< null: free
+    std::uint32_t generation = 0;
+    bool read = false, write = false, append = false, synchronous = false;
+    ReadOrder order;
+    HeldLocks locks;
+};
+
+/// Handles are an index and a generation, so that one used after its close is EBADF. An open file
+/// may be closed while its task yields: find() it again afterwards. Its node stays (NodeUse).
 class HandleTable {
   public:
     Handle add(Node& node, const OpenFlags& flags) {
@@ -48,18 +90,16 @@ class HandleTable {
         }
         OpenFile& file = files_[i];
         file.node = &node;
-        file.next_page = 0;
-        file.window = 0;
+        file.order = {};
+        file.locks = {};
         file.read = flags.read;
         file.write = flags.write;
         file.append = flags.append;
         file.synchronous = flags.synchronous;
-        file.lock_owners.clear();
-        file.locks.clear();
-        ++node.opens;
+        ++node.handles;
         return std::uint64_t{file.generation} << 32 | (i + 1);
     }
-    /// Null where the handle is not open. The address stays until remove().
+    /// Null where the handle is not open.
     OpenFile* find(Handle handle) {
         const auto i = static_cast<std::uint32_t>(handle) - 1;
         if (i >= files_.size()) return nullptr;
@@ -75,7 +115,7 @@ class HandleTable {
     }
     void remove(Handle handle) {
         OpenFile& file = *find(handle);
-        --file.node->opens;
+        --file.node->handles;
         file.node = nullptr;
         ++file.generation;
         free_.push_back(static_cast<std::uint32_t>(handle) - 1);

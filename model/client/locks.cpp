@@ -1,15 +1,16 @@
-// Locks lie at the server: fcntl's by byte range, flock's by file.
+#include "model/client/locks.h"
+
 #include <algorithm>
 
-#include "model/client/client.h"
-
 namespace xenfs::client {
+
+using protocol::Opcode;
 
 namespace {
 
 protocol::LkIn lock_request(const Node& node, const FileLock& lock) {
     protocol::LkIn in{};
-    in.fh = node.fh_valid ? node.fh : 0;
+    in.fh = node.open.fh();
     in.owner = lock.owner;
     in.lk.start = lock.start;
     in.lk.end = lock.length == 0 ? protocol::lock_to_end : lock.start + lock.length - 1;
@@ -21,85 +22,121 @@ protocol::LkIn lock_request(const Node& node, const FileLock& lock) {
     return in;
 }
 
+FileLock lock_found(const FileLock& asked, const protocol::LkOut& out) {
+    FileLock found = asked;
+    found.type = out.lk.type == protocol::lock_read    ? FileLock::Type::shared
+                 : out.lk.type == protocol::lock_write ? FileLock::Type::exclusive
+                                                       : FileLock::Type::unlock;
+    found.owner = 0;  // not told
+    found.pid = out.lk.pid;
+    found.start = out.lk.start;
+    found.length = out.lk.end >= protocol::lock_to_end ? 0 : out.lk.end - out.lk.start + 1;
+    return found;
+}
+
 }  // namespace
 
-/// Takes a lock again that the successor of a server cannot know.
-int Client::present_lock(const Node& node, const FileLock& lock) {
+int Locks::present(const Node& node, const FileLock& lock) {
     const protocol::LkIn in = lock_request(node, lock);
     protocol::Reader reply(nullptr, 0);
-    return connection_.speak(protocol::Opcode::setlk, node.id, std::as_bytes(std::span(&in, 1)),
-                             reply);
+    return connection_.ask_directly(Opcode::setlk, node.id, std::as_bytes(std::span(&in, 1)),
+                                    reply);
 }
 
-int Client::lock_node(Node& node, const FileLock& lock, bool wait) {
+int Locks::set(Node& node, const FileLock& lock, bool wait) {
     Nanoseconds pause = 1'000'000;
     for (;;) {
-        // A wait occupies a slot at the server until the lock is free; half of them may be so used.
-        const bool park = wait && 2 * waiting_locks_ < config_.slots;
-        const auto opcode = park ? protocol::Opcode::setlkw : protocol::Opcode::setlk;
-        int error;
-        const std::uint64_t fh = node.fh;
-        {
-            Call call(connection_, opcode, node.id);
+        // A wait occupies a slot until the lock is free; half of them may be so used.
+        const bool waits = wait && 2 * waiting_ < config_.slots;
+        const int error = with_open(node, [&](std::uint64_t) MAY_YIELD {
+            Call call(connection_, waits ? Opcode::setlkw : Opcode::setlk, node.id);
             call.put(lock_request(node, lock));
-            waiting_locks_ += park ? 1 : 0;
-            error = call.send();
-            waiting_locks_ -= park ? 1 : 0;
-        }
-        // Another task's open has replaced the one at the server meanwhile.
-        if (error == EBADF && node.fh_valid && node.fh != fh) continue;
-        if (error == EAGAIN && wait && !park) {
-            clock_.sleep(pause);
-            pause = std::min<Nanoseconds>(2 * pause, 100'000'000);
-            continue;
-        }
-        return error;
+            waiting_ += waits ? 1 : 0;
+            const int answer = call.send();
+            waiting_ -= waits ? 1 : 0;
+            return answer;
+        });
+        if (error != EAGAIN || !wait || waits) return error;
+        clock_.sleep(pause);
+        pause = std::min<Nanoseconds>(2 * pause, 100'000'000);
     }
 }
 
-int Client::set_lock(Handle handle, const FileLock& lock, bool wait) {
+int Locks::set(Handle handle, const FileLock& lock, bool wait) {
     clock_.charge(costs_.syscall);
-    OpenFile* file = handles_.find(handle);
+    const OpenFile* const file = handles_.find(handle);
     if (file == nullptr) return EBADF;
-    Node& node = *file->node;
-    NodeUse use(node);
-    const int error = lock_node(node, lock, wait);
-    if (file = handles_.find(handle); error == 0 && file != nullptr) file->remember(lock);
-    if (error == 0 && lock.type != FileLock::Type::unlock) {
-        const std::pair<std::uint64_t, bool> owner{lock.owner, lock.whole_file};
-        if (file != nullptr && std::find(file->lock_owners.begin(), file->lock_owners.end(),
-                                         owner) == file->lock_owners.end()) {
-            file->lock_owners.push_back(owner);
-        }
+    const NodeUse node(*file->node);
+    const int error = set(*node, lock, wait);
+    if (error != 0) return error;
+    if (OpenFile* const still = handles_.find(handle)) {
+        still->locks.remember(lock);
+        return 0;
     }
+    // Closed meanwhile: nothing would end the lock.
+    if (lock.type == FileLock::Type::unlock) return 0;
+    FileLock undo = lock;
+    undo.type = FileLock::Type::unlock;
+    set(*node, undo, false);
+    return EBADF;
+}
+
+void Locks::release_all(Handle handle) {
+    HeldLocks::Owner owner;
+    for (;;) {
+        OpenFile* const file = handles_.find(handle);
+        if (file == nullptr || !file->locks.take_owner(owner)) return;
+        FileLock all;
+        all.type = FileLock::Type::unlock;
+        all.owner = owner.first;
+        all.whole_file = owner.second;
+        set(handle, all, false);
+    }
+}
+
+Result<FileLock> Locks::get(Handle handle, const FileLock& lock) {
+    clock_.charge(costs_.syscall);
+    const OpenFile* const file = handles_.find(handle);
+    if (file == nullptr) return Errno{EBADF};
+    const NodeUse node(*file->node);
+    FileLock found;
+    const int error = with_open(*node, [&](std::uint64_t) MAY_YIELD {
+        Call call(connection_, Opcode::getlk, node->id);
+        call.put(lock_request(*node, lock));
+        if (int answer = call.send()) return answer;
+        found = lock_found(lock, call.get<protocol::LkOut>());
+        return call.ok() ? 0 : EIO;
+    });
+    if (error != 0) return Errno{error};
+    return found;
+}
+
+int AppendTurn::begin(std::uint64_t number) {
+    while ((node_.appending || node_.state.recalled()) && connection_.usable()) {
+        exchange_.wait_for_page();
+    }
+    node_.appending = mine_ = true;
+    node_.append_lease = node_.state.leased();
+    if (node_.append_lease) return 0;
+    lock_.start = protocol::append_byte;
+    lock_.length = 1;
+    lock_.type = FileLock::Type::exclusive;
+    lock_.owner = number | std::uint64_t{1} << 63;
+    const int error = locks_.set(node_, lock_, true);
+    locked_ = error == 0;
     return error;
 }
 
-Result<FileLock> Client::get_lock(Handle handle, const FileLock& lock) {
-    clock_.charge(costs_.syscall);
-    OpenFile* file = handles_.find(handle);
-    if (file == nullptr) return Errno{EBADF};
-    Node& node = *file->node;
-    NodeUse use(node);
-    for (;;) {
-        const std::uint64_t fh = node.fh;
-        Call call(connection_, protocol::Opcode::getlk, node.id);
-        call.put(lock_request(node, lock));
-        const int error = call.send();
-        if (error == EBADF && node.fh_valid && node.fh != fh) continue;
-        if (error != 0) return Errno{error};
-        const auto out = call.get<protocol::LkOut>();
-        if (!call.ok()) return Errno{EIO};
-        FileLock found = lock;
-        found.type = out.lk.type == protocol::lock_read    ? FileLock::Type::shared
-                     : out.lk.type == protocol::lock_write ? FileLock::Type::exclusive
-                                                           : FileLock::Type::unlock;
-        found.owner = 0;  // not told
-        found.pid = out.lk.pid;
-        found.start = out.lk.start;
-        found.length = out.lk.end >= protocol::lock_to_end ? 0 : out.lk.end - out.lk.start + 1;
-        return found;
-    }
+int AppendTurn::end() {
+    if (!locked_) return 0;
+    lock_.type = FileLock::Type::unlock;
+    return locks_.set(node_, lock_, false);
+}
+
+AppendTurn::~AppendTurn() {
+    if (!mine_) return;
+    node_.appending = node_.append_lease = false;
+    exchange_.page_changed();
 }
 
 }  // namespace xenfs::client

@@ -160,7 +160,8 @@ int Connection::agree(std::uint64_t resume) {
     in.major = protocol::fuse_major;
     in.minor = protocol::fuse_minor;
     protocol::Reader reply(nullptr, 0);
-    if (int error = speak(protocol::Opcode::init, 0, std::as_bytes(std::span(&in, 1)), reply)) {
+    if (int error =
+            ask_directly(protocol::Opcode::init, 0, std::as_bytes(std::span(&in, 1)), reply)) {
         return error;
     }
     const auto out = reply.get<protocol::InitOut>();

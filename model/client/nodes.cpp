@@ -21,9 +21,10 @@ Node& NodeTable::add(NodeId id) {
 }
 
 void NodeTable::remove(Node& node) {
-    assert(node.used && node.users == 0 && node.opens == 0);
+    assert(node.used && node.users == 0 && node.handles == 0);
     index_.erase(mix_hash(node.id, 1), node.index);
     node.used = false;
+    node.state = {};
     free_.push_back(node.index);
 }
 

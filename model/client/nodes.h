@@ -1,11 +1,12 @@
 #pragma once
-// What a client knows of files: attributes, the lease, the open at the server.
+// The files that a client knows, by node id.
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
-#include "model/client/vocabulary.h"
+#include "model/client/file_state.h"
 #include "model/client/file_use.h"
 #include "model/client/hash_index.h"
 
@@ -14,48 +15,54 @@ namespace xenfs::client {
 /// One file. Its address is stable while it is in the table.
 struct Node {
     NodeId id = 0;
-    Attr attr;                    ///< what getattr answers while `attr_valid`
-    std::uint64_t fh = 0;         ///< the one open at the server that all handles share
+    FileState state;
+    ServerOpen open;
     std::uint32_t index = 0;      ///< in the table
-    std::uint32_t opens = 0;      ///< handles of this client
-    std::uint32_t users = 0;      ///< operations in progress: the record must stay
+    std::uint32_t handles = 0;    ///< of this client
+    std::uint32_t users = 0;      ///< operations in progress (NodeUse): the record must stay
     std::uint32_t flushes = 0;    ///< write-backs of its pages in flight
     Nanoseconds dirty_since = 0;  ///< of its longest dirty page, while there is one
     bool used = false;
-    bool referenced = false;  ///< CLOCK
-    bool attr_valid = false;
-    bool size_valid = false;  ///< attr.size alone may be right when the times are not
-    bool fh_valid = false;
-    bool fh_write = false;
-    bool lease = false;         ///< exclusive: size and pages here are newer than the server's
-    bool recalled = false;      ///< the lease is being given up: nothing may become dirty
-    bool changed = false;       ///< under the lease: attr.mtime is our own stamp
+    bool referenced = false;    ///< CLOCK
     bool appending = false;     ///< a task appends; others that would, wait
     bool append_lease = false;  ///< it does so under the lease: a recall waits for it
     bool unlinked = false;      ///< its last name went; what is dirty need not be kept
 
     FileUse uses;  ///< of its pages
-    std::uint64_t pages_now() const { return (attr.size + page_size - 1) / page_size; }
 
     /// Its number in the page cache, and that of the guest kernel's copies
     /// (MmapMode::private_copy).
     std::uint32_t file() const { return 2 * index; }
     std::uint32_t kernel_file() const { return 2 * index + 1; }
+    static std::uint32_t index_of(std::uint32_t file) { return file / 2; }
 };
 
-/// Keeps a node in the table across yields.
-class NodeUse {
+/// Keeps a node in the table, so that a reference to it may be held across a yield.
+class YIELD_GUARD NodeUse {
   public:
     explicit NodeUse(Node& node) : node_(&node) { ++node.users; }
-    NodeUse(const NodeUse&) = delete;
-    NodeUse& operator=(const NodeUse&) = delete;
-    ~NodeUse() { --node_->users; }
+    NodeUse(NodeUse&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    NodeUse& operator=(NodeUse&&) = delete;
+    ~NodeUse() {
+        if (node_ != nullptr) --node_->users;
+    }
     Node& operator*() const { return *node_; }
     Node* operator->() const { return node_; }
 
   private:
     Node* node_;
 };
+
+/// Repeats a request that carries the file's open, `ask(fh)`, where another task's open has
+/// replaced that one at the server meanwhile.
+template <class Ask>
+int with_open(const Node& node, Ask&& ask) MAY_YIELD {
+    for (;;) {
+        const std::uint64_t fh = node.open.fh();
+        const int error = ask(fh);
+        if (error != EBADF || !node.open.valid() || node.open.fh() == fh) return error;
+    }
+}
 
 /// Nodes by id. Indices are dense and reused; whoever removes a node has dropped its pages.
 class NodeTable {
@@ -73,6 +80,13 @@ class NodeTable {
     }
     Node& at(std::uint32_t index) { return chunks_[index / chunk][index % chunk]; }
     void remove(Node& node);
+    /// `each` must not yield.
+    template <class Each>
+    void for_each(Each&& each) {
+        for (std::uint32_t i = 0; i < records_; ++i) {
+            if (at(i).used) each(at(i));
+        }
+    }
     std::uint32_t size() const { return index_.size(); }
     std::uint32_t records() const { return records_; }  ///< at(0 … records() - 1); see Node::used
 

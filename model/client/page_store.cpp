@@ -171,7 +171,7 @@ std::uint32_t PageStore::drop_range(std::uint32_t file, std::uint64_t first, std
     std::uint32_t dropped = 0;
     for (const Slot slot : slots_) {
         if (loading(slot)) {
-            set_flag(slot, page_doomed);
+            set_flag(slot, page_outdated);
         } else if (!keep_pinned || cache_.pins(slot) == 0) {
             forget(cache_.drop(slot));
             ++dropped;

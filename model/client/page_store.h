@@ -25,16 +25,16 @@ using cache::Slot;
 enum PageFlag : std::uint8_t {
     page_own = 1,       ///< its frame is this domain's; else it is a mapping
     page_writable = 2,  ///< mapped for writing (PageMode::map_write)
-    page_doomed = 4,    ///< loading, and a notice has overtaken it: use once, do not keep
+    page_outdated = 4,  ///< loading, and a notice has overtaken it: use once, do not keep
     page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
     page_once = 16,     ///< goes when it has been read to its end (policies::Keep::once)
     page_locked = 32    ///< a process has it locked into memory: no revocation takes it
 };
 
 /// One cache over both kinds, so that one order decides what goes. A page is *loading* from the
-/// moment a task asks for it until that task has it; only that task ends the state, others doom it.
-/// Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B and 6 B of
-/// index, 8 B of dirty links, 4 B here.
+/// moment a task asks for it until that task has it; only that task ends the state, others mark it
+/// page_outdated. Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B
+/// and 6 B of index, 8 B of dirty links, 4 B here.
 class PageStore {
   public:
     PageStore(host::Host& host, const ClientConfig& config, ClientStats& stats);
@@ -47,6 +47,7 @@ class PageStore {
     /// Present with its data.
     bool ready(Slot slot) const { return cache_.state(slot) != PageState::loading; }
     bool loading(Slot slot) const { return cache_.state(slot) == PageState::loading; }
+    bool dirty(Slot slot) const { return cache_.state(slot) == PageState::dirty; }
     bool has(Slot slot, PageFlag flag) const { return (cache_.flags(slot) & flag) != 0; }
     void set_flag(Slot slot, PageFlag flag) {
         cache_.set_flags(slot, static_cast<std::uint8_t>(cache_.flags(slot) | flag));
@@ -87,7 +88,7 @@ class PageStore {
     void drop_loading(Slot slot);
     /// Takes an own frame out of the store without freeing it (it is flipped away).
     Frame take_frame(Slot slot);
-    /// Drops the pages of [first, last] that are there, dooms those that are loading.
+    /// Drops the pages of [first, last] that are there, marks those that are loading page_outdated.
     /// `keep_pinned`: pages in use by a process stay.
     std::uint32_t drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
                              bool keep_pinned = false);

@@ -43,10 +43,10 @@ bool Connection::encode_own(protocol::Opcode opcode, NodeId node,
     return writer.ok();
 }
 
-int Connection::speak(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
-                      protocol::Reader& reply) {
+int Connection::ask_directly(protocol::Opcode opcode, NodeId node,
+                             std::span<const std::byte> arguments, protocol::Reader& reply) {
     if (!encode_own(opcode, node, arguments)) return E2BIG;
-    InFlight& own = in_flight_[own_slot_];
+    InFlight& own = in_flight_[own_slot_];  // survives yields: an array, one request at a time
     clock_.charge(host_.core_costs().request_encode);
     clock_.flush();
     if (!ring_up_) return server_gone;
@@ -127,13 +127,13 @@ int Connection::join_successor() {
     return usable_ && passing ? server_gone : error;
 }
 
-void Connection::doom_answered() {
+void Connection::outdate_answered() {
     for (InFlight& request : in_flight_) {
-        if (request.done) request.entry_doomed = request.node_doomed = true;
+        if (request.done) request.entry_outdated = request.node_outdated = true;
     }
 }
 
-void Connection::go_on() {
+void Connection::submit_again() {
     open_ = true;
     heard();
     ++stats_.reconnects;

@@ -28,7 +28,7 @@ struct ClientStats {
     std::uint64_t notices = 0, entries_invalidated = 0, nodes_invalidated = 0;
     std::uint64_t pages_invalidated = 0, pages_revoked = 0, leases_recalled = 0;
     std::uint64_t leases_granted = 0;
-    std::uint64_t doomed_replies = 0;  ///< used once, not cached: a notice had overtaken them
+    std::uint64_t outdated_replies = 0;  ///< used once, not cached: a notice had overtaken them
     std::uint64_t credit_refusals = 0, release_refusals = 0, pages_donated = 0;
     // gauges
     std::uint64_t mapped_now = 0, own_now = 0, kernel_copies_now = 0, own_peak = 0;

@@ -1,32 +1,23 @@
-// Writing. Under the file's exclusive lease, into frames of our own that go to the server later
-// (flush.cpp); without it, through to the server before the write returns (write_through.cpp).
+#include "model/client/write.h"
+
 #include <algorithm>
 #include <array>
 
-#include "model/client/client.h"
 #include "model/client/convert.h"
+#include "model/client/read.h"
 
 namespace xenfs::client {
 
-int Client::own_frame(Frame& frame) {
-    for (;;) {
-        if (pages_.room_for_own(1) && pages_.take_frames(std::span<Frame>(&frame, 1)) == 1) {
-            return 0;
-        }
-        if (int error = flush_oldest()) return error;
-    }
-}
-
 /// The page as a frame of our own that may be stored into at once, or kNoSlot where that takes
 /// something that yields. `whole`: its old content does not matter.
-Slot Client::writable_slot(Node& node, std::uint64_t page, bool whole) {
+Slot FileWriter::writable_slot(Node& node, std::uint64_t page, bool whole) {
     const Slot slot = pages_.find(node.file(), page);
     const bool there = slot != kNoSlot;
     if (there && !pages_.ready(slot)) return kNoSlot;
     if (there && pages_.has(slot, page_own)) return slot;
     // Processes that have the shared frame mapped must see the write there.
     if (there && (pages_.has(slot, page_writable) || pages_.cache().pins(slot) > 0)) return kNoSlot;
-    const bool fresh = page >= pages_of(node.attr.size);
+    const bool fresh = page >= node.state.pages();
     if (!there && !whole && !fresh) return kNoSlot;
 
     Frame frame;
@@ -50,8 +41,8 @@ Slot Client::writable_slot(Node& node, std::uint64_t page, bool whole) {
 }
 
 /// Stores as much as it can without a yield; the bytes stored.
-std::size_t Client::store_leased(Node& node, std::uint64_t offset, Buffer from,
-                                 std::size_t buffer_offset) {
+std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer from,
+                                     std::size_t buffer_offset) {
     std::array<host::Piece, chunk_pages> pieces;
     std::array<Slot, chunk_pages> slots;
     std::size_t count = 0, bytes = 0;
@@ -73,7 +64,8 @@ std::size_t Client::store_leased(Node& node, std::uint64_t offset, Buffer from,
     if (count == 0) return 0;
     memory_.store(std::span<const host::Piece>(pieces).first(count), from);
     pages_.drop_range(node.kernel_file(), offset >> page_shift, (offset + bytes - 1) >> page_shift);
-    dirtied(node, offset + bytes);
+    flusher_.will_dirty(node);
+    node.state.wrote(offset + bytes, attributes_.wall_clock());
     for (std::size_t i = 0; i < count; ++i) {
         pages_.mark_dirty(slots[i]);
         pages_.cache().unpin(slots[i]);
@@ -84,25 +76,14 @@ std::size_t Client::store_leased(Node& node, std::uint64_t offset, Buffer from,
     return bytes;
 }
 
-/// Called before pages are marked dirty.
-void Client::dirtied(Node& node, std::uint64_t end) {
-    if (pages_.dirty_pages(node.file()) == 0) {
-        node.dirty_since = clock_.now();
-        if (pages_.cache().dirty_count() == 0) dirty_gate_->wake_all();
-    }
-    node.attr.size = std::max(node.attr.size, end);
-    node.attr.mtime = node.attr.ctime = wall_clock();
-    node.changed = true;
-}
-
 /// Removes what kept writable_slot() from succeeding; the caller tries again. `through`: this page
 /// can only be written in the shared frame.
-int Client::prepare_page(Node& node, std::uint64_t page, bool whole, bool& through) {
+int FileWriter::prepare_page(Node& node, std::uint64_t page, bool whole, bool& through) {
     through = false;
     const Slot slot = pages_.find(node.file(), page);
     if (slot != kNoSlot && !pages_.ready(slot)) {
         ++stats_.waits_for_page;
-        wait_for_page();
+        exchange_.wait_for_page();
         return 0;
     }
     if (slot != kNoSlot && !pages_.has(slot, page_own) &&
@@ -110,40 +91,52 @@ int Client::prepare_page(Node& node, std::uint64_t page, bool whole, bool& throu
         through = true;
         return 0;
     }
-    if (slot == kNoSlot && !whole && page < pages_of(node.attr.size)) {
-        const int error = fetch(node, page, 1, 0, policies::TransferRequest::Use::read);
+    if (slot == kNoSlot && !whole && page < node.state.pages()) {
+        const int error = fetch_.fetch(node, page, 1, 0, PageFetch::Use::read);
         return error == ENODATA ? 0 : error;
     }
-    return flush_oldest();
+    return flusher_.flush_oldest();
 }
 
-Result<std::size_t> Client::write(Handle handle, std::uint64_t offset, Buffer from) {
+Result<std::size_t> FileWriter::write(Handle handle, std::uint64_t offset, Buffer from) {
     clock_.charge(costs_.syscall);
-    OpenFile* file = handles_.find(handle);
+    const OpenFile* const file = handles_.find(handle);
     if (file == nullptr || !file->write) return Errno{EBADF};
-    Node& node = *file->node;
-    const bool sync = file->synchronous;
-    NodeUse use(node);
-    const auto done = file->append ? append(node, from, sync) : write_at(node, offset, from, sync);
-    if (sync && done && *done > 0 && node.lease) {
-        if (int error = fsync(handle, false)) return Errno{error};
+    const bool sync = file->synchronous, appends = file->append;
+    const NodeUse use(*file->node);
+    Node& node = *use;
+    const auto done = appends ? append(node, from, sync) : write_at(node, offset, from, sync);
+    if (sync && done && *done > 0 && node.state.leased()) {
+        clock_.charge(costs_.syscall);
+        if (int error = flusher_.sync(node, false)) return Errno{error};
     }
     return done;
 }
 
+Result<std::size_t> FileWriter::append(Node& node, Buffer from, bool sync) {
+    AppendTurn turn(shared_, exchange_, locks_, node);
+    if (int error = turn.begin(++appends_)) return Errno{error};
+    int error = attributes_.need_size(node);
+    const Result<std::size_t> done = error != 0 ? Result<std::size_t>(Errno{error})
+                                                : write_at(node, node.state.size(), from, sync);
+    error = turn.end();
+    if (error != 0 && !done) return Errno{error};
+    return done;
+}
+
 /// `sync`: what goes through is on the disk when it returns; what stays under the lease is not.
-Result<std::size_t> Client::write_at(Node& node, std::uint64_t offset, Buffer from, bool sync) {
+Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffer from, bool sync) {
     if (pages_of(offset + from.length) > protocol::max_file_pages) return Errno{EFBIG};
 
     std::size_t done = 0;
     int error = 0;
     while (done < from.length && error == 0) {
-        bool through = !node.lease;
-        if (node.lease && node.recalled) {
-            wait_for_page();
+        bool through = !node.state.leased();
+        if (node.state.recalled()) {
+            exchange_.wait_for_page();
             continue;
         }
-        if (node.lease) {
+        if (!through) {
             done += store_leased(node, offset + done, from, done);
             if (done == from.length) break;
             const std::uint64_t at = offset + done;
@@ -151,8 +144,9 @@ Result<std::size_t> Client::write_at(Node& node, std::uint64_t offset, Buffer fr
             error = prepare_page(node, at >> page_shift, whole, through);
         }
         if (!through || error != 0) continue;
-        if (!node.lease && (pages_.dirty_pages(node.file()) > 0 || node.flushes > 0)) {
-            error = flush(node);  // what we wrote before, while we had the lease, goes first
+        if (!node.state.leased() && (pages_.dirty_pages(node.file()) > 0 || node.flushes > 0)) {
+            error =
+                flusher_.flush(node);  // what we wrote before, while we had the lease, goes first
             continue;
         }
         std::size_t stored = 0;

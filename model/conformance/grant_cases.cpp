@@ -171,8 +171,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace wrong_reference
 
-/// A mapped page cannot be taken back by force: busy, until the peer unmaps; then it is gone. Not
-/// asked: whether the same peer may map once more while it has a mapping (real Xen lets it).
+/// A mapped page cannot be taken back by force: the answer is busy until the peer unmaps, and then
+/// the page is gone.
 namespace revoke_busy {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -208,6 +208,51 @@ void guest(Side& side, std::size_t) {
     side.tell(side.others.server, "tried");
 }
 }  // namespace revoke_busy
+
+/// Xen looks at an entry's type only for the first mapping: a peer that still has one gets more of
+/// them after the revocation, and none once its last has gone.
+namespace map_again_while_revoked {
+void server(Side& side) {
+    const auto frames = side.frames(1);
+    side.fill(Page::of_frame(frames[0]), 6);
+    const GrantRef reference = side.grant(side.guest(0), frames[0], Access::read);
+    for (const std::size_t i : {0u, 1u}) side.tell(side.guest(i), "ref", {&reference, 1});
+    side.hear(side.guest(0), "mapped");
+    EXPECT_EQ(side.revoke(reference), GrantStatus::busy);
+    for (const std::size_t i : {0u, 1u}) side.tell(side.guest(i), "revoked");
+    side.hear(side.guest(1), "refused");
+    side.hear(side.guest(0), "again");
+    EXPECT_EQ(side.revoke(reference), GrantStatus::busy) << "the second mapping keeps it";
+    side.tell(side.guest(0), "asked");
+    side.hear(side.guest(0), "unmapped");
+    EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
+    side.host.frames().release(frames);
+}
+void guest(Side& side, std::size_t index) {
+    const DomainId pool = side.others.pool, server = side.others.server;
+    const auto reference = side.hear_numbers(server, "ref");
+    MapHandle handle = no_handle;
+    if (index == 1) {
+        side.hear(server, "revoked");
+        EXPECT_NE(side.try_map(pool, reference[0], Access::read, handle), GrantStatus::okay);
+        side.tell(server, "refused");
+        return;
+    }
+    const auto first = side.map(pool, reference, Access::read);
+    side.tell(server, "mapped");
+    side.hear(server, "revoked");
+    const auto second = side.map(pool, reference, Access::read);
+    side.unmap(first[0]);
+    EXPECT_TRUE(side.holds(Page::of_mapping(second[0]), 6));
+    EXPECT_NE(side.try_map(pool, reference[0], Access::read_write, handle), GrantStatus::okay);
+    side.tell(server, "again");
+    side.hear(server, "asked");
+    side.unmap(second[0]);
+    EXPECT_NE(side.try_map(pool, reference[0], Access::read, handle), GrantStatus::okay);
+    EXPECT_EQ(handle, no_handle);
+    side.tell(server, "unmapped");
+}
+}  // namespace map_again_while_revoked
 
 /// Memory with bytes behind it, shared both ways: what rings are made of. Zeroed.
 namespace shared_bytes {
@@ -251,6 +296,8 @@ std::vector<Case> grant_cases() {
             {"wrong_domain", 2, wrong_domain::server, wrong_domain::guest},
             {"wrong_reference", 1, wrong_reference::server, wrong_reference::guest},
             {"revoke_busy", 1, revoke_busy::server, revoke_busy::guest},
+            {"map_again_while_revoked", 2, map_again_while_revoked::server,
+             map_again_while_revoked::guest},
             {"shared_bytes", 1, shared_bytes::server, shared_bytes::guest}};
 }
 

@@ -107,12 +107,82 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_watches
 
+/// What is not there is removed already where its parent exists; what others have made below a node
+/// goes with it.
+namespace store_removal {
+void server(Side& side) {
+    const std::string top = side.hear(side.guest(0), "made");
+    EXPECT_EQ(side.host.store().write(top + "/a/by-the-server", "x"), 0);
+    side.tell(side.guest(0), "written");
+}
+void guest(Side& side, std::size_t) {
+    host::Store& store = side.host.store();
+    const std::string top = home(side);
+    EXPECT_EQ(store.write(top + "/a/own", "x"), 0);
+    side.tell(side.others.server, "made", top);
+    side.hear(side.others.server, "written");
+    EXPECT_EQ(store.remove(top + "/none"), 0);
+    EXPECT_EQ(store.remove(top + "/none/none"), ENOENT);
+    EXPECT_EQ(store.remove(top + "/a"), 0);
+    EXPECT_EQ(store.read(top + "/a/by-the-server").error(), ENOENT);
+    EXPECT_EQ(store.remove(top), 0);
+}
+}  // namespace store_removal
+
+/// xenstored bounds what a guest keeps in it: its nodes, the size of each, and one message.
+namespace store_quotas {
+void guest(Side& side, std::size_t) {
+    host::Store& store = side.host.store();
+    const std::string top = home(side);
+    EXPECT_EQ(store.write(top + "/value", std::string(1900, 'x')), 0);
+    EXPECT_EQ(store.write(top + "/value", std::string(2040, 'x')), ENOSPC);
+    EXPECT_EQ(store.read(top + "/value")->size(), 1900u);
+    EXPECT_EQ(store.write(top + "/value", std::string(4100, 'x')), E2BIG);
+    std::size_t made = 0;
+    int error = 0;
+    for (int i = 0; i < 40 && error == 0; ++i) {
+        for (int j = 0; j < 40 && error == 0; ++j) {
+            error = store.write(top + "/" + std::to_string(i) + "/" + std::to_string(j), "x");
+            made += error == 0;
+        }
+    }
+    EXPECT_EQ(error, ENOSPC);
+    EXPECT_GT(made, 800u) << "the quota is 1000 nodes, and some are in use";
+    EXPECT_LT(made, 1000u);
+    EXPECT_EQ(store.write(top + "/0/0", "y"), 0) << "changing a node makes none";
+    EXPECT_EQ(store.remove(top + "/0"), 0);
+    EXPECT_EQ(store.write(top + "/room", "z"), 0);
+    EXPECT_EQ(store.remove(top), 0);
+}
+}  // namespace store_quotas
+
+/// Allowing a reader twice changes nothing: a node has few places for readers.
+namespace store_allowed_twice {
+void server(Side& side) {
+    const std::string top = side.hear(side.guest(0), "made");
+    EXPECT_EQ(*side.host.store().read(top), "x");
+    side.tell(side.guest(0), "read");
+}
+void guest(Side& side, std::size_t) {
+    host::Store& store = side.host.store();
+    const std::string top = home(side);
+    EXPECT_EQ(store.write(top, "x"), 0);
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(store.allow(top, side.others.server), 0) << i;
+    side.tell(side.others.server, "made", top);
+    side.hear(side.others.server, "read");
+    EXPECT_EQ(store.remove(top), 0);
+}
+}  // namespace store_allowed_twice
+
 }  // namespace
 
 std::vector<Case> store_cases() {
     return {{"store_values", 1, no_server, store_values::guest},
             {"store_permissions", 1, store_permissions::server, store_permissions::guest},
-            {"store_watches", 1, no_server, store_watches::guest}};
+            {"store_watches", 1, no_server, store_watches::guest},
+            {"store_removal", 1, store_removal::server, store_removal::guest},
+            {"store_quotas", 1, no_server, store_quotas::guest},
+            {"store_allowed_twice", 1, store_allowed_twice::server, store_allowed_twice::guest}};
 }
 
 }  // namespace xenfs::conformance

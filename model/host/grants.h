@@ -6,7 +6,7 @@
 
 namespace xenfs::host {
 
-/// One side of a grant copy: a local frame, or a reference that a peer granted to us.
+/// One side of a grant copy: a local frame, or a reference that a peer has granted to this domain.
 struct CopySide {
     DomainId domain = 0;  ///< who granted `reference`; unused for a local frame
     GrantRef reference = no_grant;
@@ -22,8 +22,8 @@ struct CopyOperation {
 };
 
 /// A page flip (GNTTABOP_transfer): `frame` leaves this domain and becomes the page that `domain`
-/// offered under `reference` (an accept-transfer entry). As in Xen the page is lost even on error,
-/// except for bad_page.
+/// offered under `reference` (an accept-transfer entry). As in Xen, the page is lost even on an
+/// error, except for bad_page.
 struct TransferOperation {
     Frame frame = no_frame;
     DomainId domain = 0;
@@ -31,7 +31,7 @@ struct TransferOperation {
     GrantStatus status = GrantStatus::okay;
 };
 
-/// An entry of this domain's table as a successor finds it.
+/// An entry of this domain's table as a successor of the server finds it.
 struct FoundEntry {
     GrantRef reference = no_grant;
     DomainId domain = 0;     ///< to whom
@@ -42,32 +42,35 @@ struct FoundEntry {
 };
 
 /// Grant tables, version 1. All calls take batches: a call is one hypercall (or none, where the
-/// entry is only memory), and an implementation charges for it as such. Spans that belong
-/// together have the same length.
+/// entry is only memory), and an implementation charges for it as such. Spans that belong together
+/// have the same length.
 class Grants {
   public:
     virtual ~Grants() = default;
 
-    // As the domain that grants
-    /// Writes one entry a frame for `to`; returns how many fitted (the table is finite).
+    // Calls of the domain that grants:
+    /// Writes one entry for each frame, for `to`, and returns how many fitted (the table is
+    /// finite).
     virtual std::size_t grant(DomainId to, std::span<const Frame> frames, Access access,
                               std::span<GrantRef> out) = 0;
-    /// Offers `out.size()` empty slots to which `from` may transfer a frame; returns how many.
+    /// Offers out.size() empty slots to which `from` may transfer a frame, and returns how many
+    /// fitted.
     virtual std::size_t accept_transfer(DomainId from, std::span<GrantRef> out) = 0;
-    /// Ends entries. `busy`: still mapped or being copied; the entry stays, later maps are refused
-    /// (soft revoke), and the caller asks again later. Never forced, as in Xen.
+    /// Ends entries. `busy` says that an entry is still mapped or being copied: it stays, later
+    /// maps are refused (soft revoke), and the caller asks again later. As in Xen, the end is never
+    /// forced.
     virtual void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) = 0;
-    /// For an accept entry: the frame that arrived, or no_frame while none has. Ends the entry if
-    /// so.
+    /// For an accept entry: returns the frame that arrived and ends the entry, or no_frame while
+    /// none has.
     virtual Frame take_transferred(GrantRef reference) = 0;
-    /// Entries in use and in all (what the table's frames allow).
+    /// Return the number of entries in use, and of all entries that the table's frames hold.
     virtual std::size_t granted() const = 0;
     virtual std::size_t grant_capacity() const = 0;
-    /// All entries in use, for a server that takes over its predecessor's pool. ENOTSUP as
-    /// Frames::all().
+    /// Returns all entries in use, for a server that takes over its predecessor's pool. ENOTSUP as
+    /// for Frames::all().
     virtual Result<std::vector<FoundEntry>> all() const { return Errno{ENOTSUP}; }
 
-    // As the domain that is granted to
+    // Calls of the domain that is granted to:
     virtual void map(DomainId granter, std::span<const GrantRef> references, Access access,
                      std::span<MapHandle> out, std::span<GrantStatus> status) = 0;
     virtual void unmap(std::span<const MapHandle> handles) = 0;

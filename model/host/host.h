@@ -1,6 +1,6 @@
 #pragma once
-// The seam: what a domain asks of the host that it runs on. model/ declares it; sim/ and real/
-// implement it; one conformance suite (model/conformance/) holds over all of them.
+// The seam: what a domain asks of the host that it runs on. model/ declares it, sim/ and real/
+// implement it, and one conformance suite (model/conformance/) holds over all of them.
 
 #include "model/host/events.h"
 #include "model/host/frames.h"
@@ -12,9 +12,9 @@
 
 namespace xenfs::host {
 
-/// Charges for work of the core itself (a look-up, a request decoded), in ns, so that the simulator
-/// can price it from a cost model while the core keeps no number of its own. All zero on real
-/// hosts.
+/// Costs that the core charges for its own work (a look-up, a decoded request), in ns. The
+/// simulator takes them from a cost model, so that the core contains no number of its own; on real
+/// hosts all are zero.
 struct CoreCosts {
     Nanoseconds lookup = 0;          ///< one name looked up in a client's entry cache
     Nanoseconds page_hit = 0;        ///< one page found in a client's cache, LRU touch included
@@ -27,9 +27,9 @@ struct CoreCosts {
     /// Adjacent pages at hand that one such fault makes accessible; at least 1.
     std::uint32_t fault_around_pages = 1;
 
-    /// What a process pays for reaching `pages` adjacent pages of a mapping that are at hand, under
-    /// any file system: it enters the kernel by faults only. The first write to a page of a shared
-    /// mapping is a fault of its own (Linux maps around read faults only). [M]
+    /// Returns what a process pays to reach `pages` adjacent pages of a mapping that are at hand,
+    /// under any file system: it enters the kernel by faults only. The first write to a page of a
+    /// shared mapping is a fault of its own, since Linux maps around read faults only. [M]
     Nanoseconds faults(std::size_t pages, bool shared_write) const {
         const std::size_t around = shared_write ? 1 : fault_around_pages;
         return page_fault * static_cast<Nanoseconds>((pages + around - 1) / around) +
@@ -37,8 +37,9 @@ struct CoreCosts {
     }
 };
 
-/// What the host believes its mechanisms to cost, in ns, so that a policy may choose between them.
-/// Simulated: the cost model's own numbers. Real: what a calibration measured, or zero: unknown.
+/// What the host believes its mechanisms to cost, in ns, so that a policy can choose between them.
+/// A simulated host gives the cost model's numbers, a real one what a calibration measured; zero
+/// means unknown.
 struct MechanismCosts {
     Nanoseconds hypercall = 0;
     Nanoseconds map_page = 0, unmap_page = 0;
@@ -49,20 +50,21 @@ struct MechanismCosts {
     Nanoseconds round_trip = 0;   ///< one request to the server and its reply
 };
 
-/// What a host can do; where it cannot, the call answers GrantStatus::not_supported or ENOTSUP.
+/// What a host can do. Where it cannot, the call returns GrantStatus::not_supported or ENOTSUP.
 struct Capabilities {
     bool transfer = false;  ///< GNTTABOP_transfer is reachable (not from user space on stock Linux)
     bool balloon = false;   ///< donate/reclaim move real memory
     bool real_bytes = false;  ///< pages hold bytes; otherwise fingerprints
 };
 
-/// One domain's view of the host, owned by the host, valid while the domain lives. The server's
-/// view acts for two domains: itself (events, store, tasks) and the pool domain (frames, grants).
+/// One domain's view of the host, owned by the host and valid while the domain lives. The server's
+/// view acts for two domains: its own (events, store, tasks) and the pool domain (frames, grants).
 class Host {
   public:
     virtual ~Host() = default;
     virtual DomainId self() const = 0;
-    /// The domain whose frames and grant entries frames() and grants() handle: self() for a guest.
+    /// Returns the domain whose frames and grant entries frames() and grants() handle: self() for a
+    /// guest.
     virtual DomainId granter() const = 0;
     virtual const Capabilities& capabilities() const = 0;
     virtual const CoreCosts& core_costs() const = 0;

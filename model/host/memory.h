@@ -5,7 +5,7 @@
 
 namespace xenfs::host {
 
-/// A page that this domain can address: a frame of its own, or a mapping of a peer's.
+/// A page that this domain can address: a frame of its own, or a mapping of a peer's frame.
 struct Page {
     enum class Kind : std::uint8_t { none, frame, mapping };
     std::uint32_t id = 0;
@@ -15,17 +15,17 @@ struct Page {
     static Page of_mapping(MapHandle handle) { return {handle, Kind::mapping}; }
 };
 
-/// The data that a program reads or writes, passed through the core unseen. On a real host,
-/// `bytes`. In the simulator, `pages`: one fingerprint for each page of the *file* that the range
-/// touches, in order (so pages[0] belongs to file page offset / page_size). Null where the caller
-/// does not care (a simulated read). Not owned.
+/// The data that a program reads or writes; it passes through the core unseen. A real host uses
+/// `bytes`. The simulator uses `pages`: one fingerprint for each page of the *file* that the range
+/// touches, in order, so that pages[0] belongs to file page offset / page_size. Null where the
+/// caller does not need the data (a simulated read). Not owned.
 struct Buffer {
     std::byte* bytes = nullptr;
     Fingerprint* pages = nullptr;
     std::size_t length = 0;  ///< bytes
 };
 
-/// One piece of a page against one piece of a caller's buffer.
+/// A piece of a page and the piece of a caller's buffer that belongs to it.
 struct Piece {
     Page page;
     std::uint16_t page_offset = 0;
@@ -33,9 +33,9 @@ struct Piece {
     std::size_t buffer_offset = 0;  ///< bytes
 };
 
-/// Page contents. The core says what is to happen to them; the host does it, or charges for it. A
-/// simulated page that is written in part gets a fingerprint mixed from the old one, the new
-/// data's and the range, so that equal histories give equal contents.
+/// Page contents. The core says what shall happen to them; the host does it, or charges for it. A
+/// simulated page that is written in part gets a fingerprint mixed from the old one, the new data's
+/// and the range, so that equal histories give equal contents.
 class Memory {
   public:
     virtual ~Memory() = default;
@@ -45,9 +45,10 @@ class Memory {
     virtual void copy(Page from, Page to) = 0;  ///< a whole page
     virtual void hash(std::span<const Page> pages, std::span<Fingerprint> out) = 0;
     virtual bool equal(Page a, Page b) = 0;
-    /// The bytes themselves, for pages of rings and messages only (those from allocate_shared).
+    /// Returns the bytes themselves, for pages of rings and messages only (those from
+    /// allocate_shared).
     virtual std::byte* bytes(Page page) = 0;
-    /// Frames of this domain with bytes behind them on every host, for rings; zeroed.
+    /// Allocates a zeroed frame of this domain that has bytes behind it on every host, for rings.
     virtual Result<Frame> allocate_shared() = 0;
     virtual void release_shared(Frame frame) = 0;
 };

@@ -12,7 +12,7 @@ namespace xenfs::host {
 
 enum class FileType : std::uint8_t { regular, directory, symlink, fifo, socket, block, character };
 
-/// What stat(2) tells, without the device. Times in ns since the epoch.
+/// What stat(2) tells, without the device. Times are in ns since the epoch.
 struct Attr {
     NodeId node = 0;
     std::uint64_t size = 0;    ///< bytes
@@ -24,7 +24,7 @@ struct Attr {
     FileType type = FileType::regular;
 };
 
-/// Which attributes a setattr changes, and to what. `size` is truncate(2).
+/// Which attributes a setattr changes, and to what values. `size` is truncate(2).
 struct SetAttr {
     enum Field : std::uint32_t {
         mode_ = 1,
@@ -40,7 +40,7 @@ struct SetAttr {
 
 struct DirEntry {
     NodeId node = 0;
-    std::uint64_t next = 0;  ///< the offset with which a later readdir goes on after this entry
+    std::uint64_t next = 0;  ///< the offset with which a later readdir continues after this entry
     std::string name;
     FileType type = FileType::regular;
 };
@@ -54,12 +54,12 @@ struct Owner {
     std::uint32_t uid = 0, gid = 0;
 };
 
-/// The exported tree, on the server's side. Node ids are the storage's own and stable: the same
-/// file has the same id for as long as it exists, also for a server that was started again. Names
-/// are one component each and were checked by the server (no '/', no NUL, not "." or ".."); the
-/// storage must still never leave the exported tree. Every call may block. Errors are errno values.
-/// Namespace changes may stay in memory until sync(): a temporary file that is made and unlinked
-/// in between costs no disk write.
+/// The exported tree, on the server's side. Node ids are the storage's own and stable: a file has
+/// the same id for as long as it exists, also for a restarted server. Names are one component each
+/// and were checked by the server (no '/', no NUL, not "." or ".."); the storage must still never
+/// leave the exported tree. Every call may block. Errors are errno values. Namespace changes may
+/// stay in memory until sync(): a temporary file that is made and unlinked in between costs no disk
+/// write.
 class Storage {
   public:
     virtual ~Storage() = default;
@@ -71,12 +71,12 @@ class Storage {
                                 std::uint32_t mode, Owner owner, std::string_view symlink_target,
                                 std::uint32_t rdev) MAY_YIELD = 0;
     virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// The node lives on, nameless, while it is pinned by open_node().
+    /// Removes a name. The node lives on, nameless, while it is pinned by open_node().
     virtual Result<Attr> unlink(
         NodeId parent,
-        std::string_view name) MAY_YIELD = 0;  ///< what was unlinked, links after
+        std::string_view name) MAY_YIELD = 0;  ///< attributes of what was unlinked, links after it
     virtual int rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// flags as renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
+    /// `flags` as for renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
     virtual int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                        std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
     virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;
@@ -89,25 +89,27 @@ class Storage {
     virtual Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD = 0;
     virtual int removexattr(NodeId node, std::string_view name) MAY_YIELD = 0;
 
-    // For a server that was killed and started again. A storage whose ids say it all need not know.
-    /// What finds the node again in a later life of the server, at most 96 bytes; empty: its id
-    /// will do. Not a yield point.
+    // The three calls below serve a server that was killed and started again. A storage whose ids
+    // are sufficient need not implement them.
+    /// Returns what finds the node again in a later life of the server, at most 96 bytes; empty
+    /// where its id will do. Not a yield point.
     virtual std::string handle(NodeId) { return {}; }
-    /// A predecessor knew this node under this handle: makes it known again. ESTALE: it is gone.
+    /// Makes a node known that a predecessor knew under this handle. ESTALE: the node is gone.
     virtual int restore(NodeId, std::string_view) MAY_YIELD { return 0; }
-    /// Nodes without a name that a predecessor had open are kept for its successor until this: now
-    /// those go that nobody has opened again.
+    /// Nameless nodes that a predecessor had open are kept for its successor until this call, which
+    /// drops those that nobody has opened again.
     virtual void drop_nameless() MAY_YIELD {}
 
-    /// Keeps the node alive while a client has it open or its pages are cached dirty; counted.
+    /// Keeps the node alive while a client has it open or its pages are cached dirty. Calls are
+    /// counted.
     virtual int open_node(NodeId node) MAY_YIELD = 0;
     virtual void close_node(NodeId node) MAY_YIELD = 0;
 
-    /// Fills whole pages from the file, [first_page, +pages.size()); beyond the end they are
-    /// zeroed. One call is one request to the disk as far as the file lies in one piece.
+    /// Fills whole pages from the file, [first_page, first_page + pages.size()); pages beyond the
+    /// end are zeroed. One call is one request to the disk as far as the file lies in one piece.
     virtual int read_pages(NodeId node, std::uint64_t first_page,
                            std::span<const Page> pages) MAY_YIELD = 0;
-    /// Writes pages back. `length` is in bytes from first_page's start; the last page may be
+    /// Writes pages back. `length` is in bytes from the start of first_page; the last page may be
     /// partial.
     virtual int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                             std::uint64_t length) MAY_YIELD = 0;

@@ -11,13 +11,14 @@ namespace xenfs::host {
 
 inline constexpr Nanoseconds forever = std::numeric_limits<Nanoseconds>::max();
 
-/// Where tasks of one domain wait for each other. wait() is a yield point. Wakes are not
-/// remembered: state is in the caller's variables, so a wait stands in a loop over a condition, as
-/// with a condition variable, and no wake is lost because nobody else runs before the wait begins.
+/// A gate is where tasks of one domain wait for each other. wait() is a yield point. Wakes are not
+/// remembered: the state is in the caller's variables, so a wait stands in a loop over a condition,
+/// as with a condition variable. No wake is lost, because no other task runs between the test and
+/// the wait.
 class Gate {
   public:
     virtual ~Gate() = default;
-    /// False on timeout. May return early without cause.
+    /// Returns false on timeout. It may return early without cause.
     virtual bool wait(Nanoseconds timeout = forever) MAY_YIELD = 0;
     virtual void wake_one() = 0;
     virtual void wake_all() = 0;
@@ -25,8 +26,8 @@ class Gate {
 
 /// Tasks of one domain. A domain is a monitor: one of its tasks runs at a time, and control passes
 /// on only in a function that is marked MAY_YIELD (Gate::wait, Clock::sleep, Clock::flush,
-/// Events::notify, Storage's calls). Simulated, a task is a SimGrid actor; real, a thread that
-/// holds the domain's lock.
+/// Events::notify, Storage's calls). A simulated task is a fiber of the simulator; a real one is a
+/// thread that holds the domain's lock.
 class Tasks {
   public:
     virtual ~Tasks() = default;
@@ -40,12 +41,14 @@ class Tasks {
 class Clock {
   public:
     virtual ~Clock() = default;
-    /// Nanoseconds since some start, with the caller's unflushed charges counted in.
+    /// Returns nanoseconds since some start, including the caller's unflushed charges.
     virtual Nanoseconds now() const = 0;
-    /// CPU time that the caller uses. Simulated, it accumulates in the task until it yields;
-    /// real, it is nothing: the time has passed already. Not a yield point.
+    /// Charges CPU time that the caller uses. In the simulator it accumulates in the task until the
+    /// task yields; on a real host the call does nothing, since the time has passed already. Not a
+    /// yield point.
     virtual void charge(Nanoseconds cpu) = 0;
-    /// Makes charged time pass. A yield point. Due before any write that another domain can see.
+    /// Makes charged time pass. A yield point. It is due before any write that another domain can
+    /// see.
     virtual void flush() MAY_YIELD = 0;
     virtual void sleep(Nanoseconds duration) MAY_YIELD = 0;
 };

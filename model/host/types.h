@@ -1,5 +1,5 @@
 #pragma once
-// The words that every room shares: sizes, identifiers, Xen's status codes, and a result type.
+// Types that every room shares: sizes, identifiers, Xen's status codes, and a result type.
 
 #include <cerrno>
 #include <cstddef>
@@ -30,7 +30,7 @@ inline constexpr Frame no_frame = ~Frame{0};
 
 enum class Access : std::uint8_t { read, read_write };
 
-/// Xen's grant-table status codes (xen/include/public/grant_table.h, GNTST_*), then two of ours:
+/// Xen's grant-table status codes (xen/include/public/grant_table.h, GNTST_*), and two of our own.
 /// Xen has no call that revokes, so it has no code for "still mapped".
 enum class GrantStatus : std::int16_t {
     okay = 0,
@@ -49,7 +49,7 @@ enum class GrantStatus : std::int16_t {
     not_supported = -101  ///< this host has no such mechanism (see Capabilities)
 };
 
-/// Either a value or a positive errno. No exceptions cross the seam: an errno goes on the wire as
+/// Either a value or a positive errno. No exceptions cross the seam; an errno goes on the wire as
 /// it is.
 template <class T>
 class [[nodiscard]] Result {
@@ -72,7 +72,7 @@ class [[nodiscard]] Result {
     int error_ = 0;
 };
 
-/// `return Errno{ENOENT};` from any function that returns a Result.
+/// For `return Errno{ENOENT};` from any function that returns a Result.
 struct Errno {
     int value;
     template <class T>

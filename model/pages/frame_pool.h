@@ -51,15 +51,15 @@ class FramePool {
     bool drop_user(FrameIndex index) {
         PoolFrame& f = record(index);
         assert(f.users > 0);
-        --f.users;
-        return recycle(index);
+        if (--f.users != 0) return false;
+        return settle(index);
     }
-    /// After its last grant ended.
-    bool recycle(FrameIndex index) {
+    /// An entry on the frame ended. True: the frame was detached and is free now.
+    bool grant_ended(FrameIndex index) {
         const PoolFrame& f = records_[index];
         if (f.users != 0 || f.grants != 0) return false;
-        frames_.discard(std::span(&f.frame, 1));
-        free_.push_back(index);
+        --detached_;
+        make_free(index);
         return true;
     }
 
@@ -73,15 +73,29 @@ class FramePool {
     std::uint32_t owned() const { return owned_; }            ///< free ones included
     std::uint32_t most_owned() const { return most_owned_; }  ///< at any time
     std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
+    /// Frames without users, with grants.
+    std::uint32_t detached() const { return detached_; }
     /// What take() can give, as far as is known: a host that had no more may have some again.
     std::uint32_t available() const { return free() + (refused_ ? 0 : headroom()); }
 
     // Taking over a predecessor's pool, before anything else is done with this one.
     /// Frames at the indices that they had there; no_frame: vacant. Without users and grants: add
-    /// those, then recycle() each.
+    /// those, then settle() each.
     void restore(std::span<const Frame> by_index);
     /// One more, at an index of our choice.
     FrameIndex restore(Frame frame) { return place(frame); }
+    /// The frame, which may have lost its last user, is detached or free if it has none. True:
+    /// free.
+    bool settle(FrameIndex index) {
+        const PoolFrame& f = records_[index];
+        if (f.users != 0) return false;
+        if (f.grants != 0) {
+            ++detached_;
+            return false;
+        }
+        make_free(index);
+        return true;
+    }
     std::uint32_t indices() const { return static_cast<std::uint32_t>(records_.size()); }
     bool vacant(FrameIndex index) const { return records_[index].frame == no_frame; }
     /// The destructor is to leave all frames as they are, as a killed process does.
@@ -104,11 +118,16 @@ class FramePool {
         return capacity_ > owned_ + reserved_ ? capacity_ - owned_ - reserved_ : 0;
     }
     FrameIndex place(Frame frame);
+    void make_free(FrameIndex index) {
+        frames_.discard(std::span(&records_[index].frame, 1));
+        free_.push_back(index);
+    }
 
     host::Frames& frames_;
     std::uint32_t capacity_;
     std::uint32_t owned_ = 0, most_owned_ = 0;
     std::uint32_t reserved_ = 0;
+    std::uint32_t detached_ = 0;
     bool abandoned_ = false;
     bool refused_ = false;  ///< the host had fewer frames than were asked for last
     std::vector<PoolFrame> records_;

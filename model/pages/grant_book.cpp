@@ -7,7 +7,7 @@ namespace xenfs::pages {
 namespace {
 constexpr std::size_t batch_size = 256;
 
-/// What each of a frame's n entries saves, rounded so that together they never save too much.
+/// Each of a frame's n entries saves so much, rounded so that together they never save too much.
 std::int64_t saved_by_each(std::uint32_t entries) {
     const std::uint64_t share = (Ledger::rebate_unit + entries - 1) / std::max(entries, 1u);
     return static_cast<std::int64_t>(Ledger::rebate_unit - share);
@@ -46,7 +46,7 @@ void GrantBook::link(GrantRef reference, std::uint32_t account, FrameIndex frame
         extra_entries_ += f.grants > 1;
         f.writers = static_cast<std::uint16_t>(f.writers + (kind == EntryKind::write));
         if (rebates()) {
-            // As if the new entry had been there: it joins the others in what each has saved.
+            // The rebates of the other holders are computed as if the new entry existed already.
             if (f.grants > 1 && !orphan) {
                 ledger_.add_rebate(account, saved_by_each(f.grants - 1u));
             }
@@ -97,7 +97,7 @@ void GrantBook::unlink(GrantRef reference) {
         if (rebates()) share_out(r.frame, f.grants + 1u);
         f.writers = static_cast<std::uint16_t>(f.writers - (r.kind == EntryKind::write));
         if (ended_) ended_(reference, r);
-        pool_.recycle(r.frame);
+        pool_.grant_ended(r.frame);
     }
     r = {};
     --entries_;
@@ -267,7 +267,7 @@ bool GrantBook::end_all(AccountId account) {
             r = next;
         }
         end_batch(std::span(batch).first(length));
-        // What stayed busy leaves the account's chain: it is in limbo with the closed account.
+        // Busy entries leave the account's chain: they are in limbo once the account is closed.
         for (const GrantRef reference : std::span(batch).first(length)) {
             GrantRecord& r = records_[reference];
             if (r.kind == EntryKind::none || r.orphaned) continue;

@@ -1,7 +1,7 @@
 #pragma once
-// What the pool domain has granted: one record for each entry of its grant table, in a chain for
-// each account and one for each frame. Knows nothing of files: a record carries the caller's `tag`
-// (the server keeps the cache slot there).
+// The grant book has one record for each entry of the pool domain's grant table, in a chain for
+// each account and one for each frame. It knows nothing of files: a record carries the caller's
+// `tag` (the server keeps the cache slot there).
 
 #include <cassert>
 #include <cstdint>
@@ -49,28 +49,28 @@ class GrantBook {
               const policies::ChargingPolicy& charging)
         : grants_(grants), pool_(pool), ledger_(ledger), charging_(charging) {}
 
-    /// One entry for each of `frames` (each has users), tagged; at most 256. Returns how many were
-    /// written; `credit_short` tells whether the ledger was why it stopped.
+    /// Writes a tagged entry for each of `frames` (each has users), at most 256. Returns how many
+    /// it wrote; `credit_short` tells whether it stopped for want of credit.
     std::size_t grant(AccountId account, std::span<const FrameIndex> frames,
                       std::span<const std::uint32_t> tags, EntryKind kind, std::span<GrantRef> out,
                       bool& credit_short);
-    /// Entries under which `account`'s domain may transfer frames in; at most 256.
+    /// Writes entries under which `account`'s domain may transfer frames in; at most 256.
     std::size_t accept(AccountId account, EntryKind kind, std::span<GrantRef> out,
                        bool& credit_short);
 
-    // Entries of a predecessor, found in the table.
-    /// Takes one over as `account`'s, charged. `aside`: it was revoked there and is still mapped.
-    /// False, and nothing done: the credit does not suffice.
+    // A successor finds the entries of its predecessor in the table.
+    /// Charges one to `account`. `aside`: it was revoked by the predecessor and is still mapped.
+    /// Returns false and does nothing where the credit does not suffice.
     bool adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
                EntryKind kind, bool aside);
-    /// One of a client that does not come back: in the ledger's limbo until it is idle.
+    /// Keeps an entry of a client that does not return in the ledger's limbo until it is idle.
     void adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame, EntryKind kind);
 
     /// Ends payment entries for frames that never went out.
     void cancel(AccountId account, std::span<const GrantRef> references);
 
-    /// The record of an entry if it is `account`'s and alive; null otherwise: references come from
-    /// clients.
+    /// Finds the record of a live entry of `account`. References come from clients: where there is
+    /// no such entry it returns null.
     const GrantRecord* find(AccountId account, GrantRef reference) const {
         if (reference >= records_.size()) return nullptr;
         const GrantRecord& r = records_[reference];
@@ -89,14 +89,15 @@ class GrantBook {
     struct EndResult {
         std::size_t ended = 0, busy = 0, foreign = 0;
     };
-    /// Ends entries that `account` gives back. What is not its own is skipped; twice counts once.
+    /// Ends entries that `account` gives back. Foreign ones are skipped; a repeated one counts
+    /// once.
     EndResult end(AccountId account, std::span<const GrantRef> references);
     /// Takes the frame that arrived under an accept entry and ends it: a frame with one user, or
     /// no_index while none has come.
     FrameIndex take_arrived(AccountId account, GrantRef reference);
 
-    /// The client is gone: ends all, keeps what is busy aside in limbo. The account may be closed
-    /// then. True: nothing is left.
+    /// Ends all entries of a client that is gone and keeps busy ones aside in limbo; the account
+    /// may be closed then. Returns true where none is left.
     bool end_all(AccountId account);
     /// Tries entries that were put aside again. Returns how many ended.
     std::size_t retry_aside();
@@ -128,12 +129,12 @@ class GrantBook {
         }
     }
     std::size_t entries() const { return entries_; }
-    /// Frames with more than one entry, and their entries beyond the first.
+    /// Counts frames with more than one entry, and their entries beyond the first.
     std::uint64_t shared_frames() const { return shared_frames_; }
     std::uint64_t extra_entries() const { return extra_entries_; }
-    /// Entries of an account: O(that many).
+    /// Counts the entries of an account: O(that many).
     std::size_t held(AccountId account) const;
-    /// Chains, counts and charges against each other, for tests: O(entries).
+    /// Checks chains, counts and charges against each other, for tests: O(entries).
     void check_all() const;
 
   private:
@@ -141,7 +142,7 @@ class GrantBook {
     void link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
               EntryKind kind, std::uint8_t charge, bool orphan = false);
     void unlink(GrantRef reference);
-    /// The frame had `before` entries and has another number now: what its holders save by sharing.
+    /// Changes what the frame's holders save by sharing, after it had `before` entries.
     void share_out(FrameIndex frame, std::uint32_t before);
     bool rebates() const { return charging_.rebate() != policies::Rebate::none; }
     EndResult end_batch(std::span<const GrantRef> references);

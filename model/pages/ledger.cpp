@@ -48,7 +48,7 @@ void Ledger::strand(DomainId domain, std::uint64_t pages) {
     if (pages != 0) limbo_of_[domain] += pages;
 }
 
-/// What is held beyond the limit is taken from the collateral where there is one, else owed.
+/// Takes what is held beyond the limit from the collateral where there is one; else it is owed.
 void Ledger::settle(Account& a) {
     if (rebates_ == policies::Rebate::none) return;
     const std::uint64_t limit = a.donated + a.quota + a.seized;

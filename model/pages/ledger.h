@@ -1,7 +1,8 @@
 #pragma once
-// Who has paid for what is pinned. For every account, always: pinned ≤ donated + quota, and with a
-// policy that rebates (model/policies/charging), charged ≤ donated + quota + seized + allowance +
-// owed, where charged, less the allowance and what is owed, is what counts as pinned.
+// The ledger knows who has paid for what is pinned. For every account, always: pinned ≤ donated +
+// quota, and with a policy that rebates (model/policies/charging), charged ≤ donated + quota +
+// seized + allowance + owed, where charged, less the allowance and what is owed, is what counts as
+// pinned.
 
 #include <cstdint>
 #include <unordered_map>
@@ -26,7 +27,7 @@ class Ledger {
         std::uint64_t donated = 0;
         std::uint64_t quota = 0;
         std::uint64_t pinned = 0;  ///< charged, without rebate
-        // Of policies that rebate; else zeros
+        // These are zero unless the policy rebates.
         std::uint64_t rebate = 0;      ///< saved by sharing, in 1/rebate_unit of a page
         std::uint64_t collateral = 0;  ///< pages of its own that may be taken at once
         std::uint64_t seized = 0;      ///< of those, taken
@@ -37,7 +38,7 @@ class Ledger {
     explicit Ledger(policies::Rebate rebates = policies::Rebate::none) : rebates_(rebates) {}
 
     AccountId open(DomainId domain, std::uint64_t quota);
-    /// What is still pinned (entries that a dying peer keeps busy) becomes nobody's: see limbo().
+    /// Pages that are still pinned (a dying peer keeps entries busy) move to limbo().
     /// Returns that many pages; each must be given back by discharge_limbo().
     std::uint64_t close(AccountId id);
 
@@ -46,7 +47,7 @@ class Ledger {
         const std::uint64_t limit = a.donated + a.quota + a.seized + allowance(a);
         return limit > a.pinned ? limit - a.pinned : 0;
     }
-    /// False, and nothing changed: the credit does not suffice.
+    /// Returns false and changes nothing where the credit does not suffice.
     bool charge(AccountId id, std::uint64_t pages) {
         if (pages > credit(id)) return false;
         accounts_[id].pinned += pages;
@@ -55,32 +56,31 @@ class Ledger {
         return true;
     }
     void discharge(AccountId id, std::uint64_t pages);
-    /// Pages that a client of a predecessor keeps busy and nobody pays for.
+    /// Adds pages to the limbo that a client of a predecessor keeps busy and nobody pays for.
     void strand(DomainId domain, std::uint64_t pages);
-    /// What the account saves by sharing has changed by so much (in 1/rebate_unit).
+    /// Changes what the account saves by sharing by so much (in 1/rebate_unit).
     void add_rebate(AccountId id, std::int64_t change);
-    /// Pages of the account's own that the host may take at once, beside those that it has taken.
+    /// Sets how many pages of its own the host may take at once, beside those that it has taken.
     void set_collateral(AccountId id, std::uint64_t pages);
     void discharge_limbo(DomainId domain, std::uint64_t pages);
 
-    /// False, and nothing changed: the invariant would break (only when it is lowered).
+    /// Returns false and changes nothing where a lower value would break the invariant.
     bool set_donated(AccountId id, std::uint64_t pages);
 
     const Account& account(AccountId id) const { return accounts_[id]; }
-    std::uint64_t total_pinned() const { return total_pinned_; }  ///< of open accounts
     std::uint64_t total_donated() const { return total_donated_; }
     std::uint64_t limbo() const { return limbo_; }
-    /// What closed accounts of a domain have left in limbo.
+    /// Returns how many pages closed accounts of a domain have left in limbo.
     std::uint64_t limbo_of(DomainId domain) const {
         const auto found = limbo_of_.find(domain);
         return found == limbo_of_.end() ? 0 : found->second;
     }
-    /// Everything, for tests: O(accounts).
+    /// Checks all accounts, for tests: O(accounts).
     void check_all() const;
 
   private:
     void check(AccountId id) const;
-    /// What it may hold beyond donation and quota.
+    /// Returns how many pages it may hold beyond donation and quota.
     std::uint64_t allowance(const Account& a) const {
         if (rebates_ == policies::Rebate::none) return 0;
         const std::uint64_t saved = a.rebate / rebate_unit;
@@ -90,7 +90,8 @@ class Ledger {
 
     policies::Rebate rebates_;
     std::vector<Account> accounts_;
-    std::uint64_t total_pinned_ = 0, total_donated_ = 0, limbo_ = 0;
+    std::uint64_t total_pinned_ = 0;  ///< of open accounts, for check_all()
+    std::uint64_t total_donated_ = 0, limbo_ = 0;
     std::unordered_map<DomainId, std::uint64_t> limbo_of_;  ///< without zeros
 };
 

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "model/conformance/seed.h"
 #include "model/pages/grant_book.h"
 
 namespace xenfs::pages {
@@ -196,9 +197,7 @@ INSTANTIATE_TEST_SUITE_P(All, Charging,
                          testing::Values("each", "first", "none", "proportional", "entitlement"));
 
 TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : 20261122;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     Room room(48, 32, GetParam());
     std::vector<AccountId> accounts;

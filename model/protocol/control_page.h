@@ -1,6 +1,6 @@
 #pragma once
-// The layout of page 0 of a connection. Indices run freely over 32 bits; an entry's place is index
-// modulo the array's length. Each word has one writer, and words of different writers lie in
+// The layout of page 0 of a connection. Indices run freely over 32 bits; an entry's place is its
+// index modulo the array's length. Each word has one writer, and words of different writers lie in
 // different cache lines.
 
 #include <cstddef>

@@ -1,9 +1,9 @@
 #pragma once
 // FUSE's messages, mirrored from the published interface (<linux/fuse.h>, protocol 7.38) so that
-// the core needs no system header. Field names are those of the original; every size and offset
+// the core needs no system header. Field names are those of the original. Every size and offset
 // that matters is asserted here, and fuse_layout_test.cpp compares all of them with the system's
-// header. Little-endian, naturally aligned, no compiler padding. SPECIFICATION.md says which are
-// served.
+// header. Little-endian, naturally aligned, no compiler padding. SPECIFICATION.md says which
+// messages are served.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@ inline constexpr std::uint32_t fuse_minor = 38;
 
 enum class Opcode : std::uint32_t {
     lookup = 1,
-    forget = 2,  ///< here with a reply, as everything on the ring
+    forget = 2,  ///< has a reply here, like everything on the ring
     getattr = 3,
     setattr = 4,
     readlink = 5,
@@ -49,7 +49,7 @@ enum class Opcode : std::uint32_t {
     batch_forget = 42,
     rename2 = 45,
     syncfs = 50,
-    // ours, in pages.h
+    // our own opcodes, in pages.h
     pages_get = 8192,
     pages_commit = 8193,
     pages_release = 8194,
@@ -59,11 +59,12 @@ enum class Opcode : std::uint32_t {
     resume = 8198
 };
 
-/// InHeader::flags (the original's padding).
+/// Bits of InHeader::flags (the original's padding).
 enum RequestFlags : std::uint16_t {
-    /// Sent while the client handles a notice. Served by a worker that nothing else can occupy.
+    /// The client sends this request while it handles a notice, so it must not wait behind others.
     request_urgent = 1,
-    /// Was sent to a server that died before it answered: what it did must not be done twice.
+    /// The request was sent to a server that died before it answered; a change must not be made
+    /// twice.
     request_again = 2
 };
 
@@ -88,7 +89,7 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16 && offsetof(OutHeader, unique) == 8);
 
-/// FUSE's stat. Here `mode` holds the file type too (S_IFMT), as in stat(2).
+/// FUSE's stat. Here `mode` also holds the file type (S_IFMT), as in stat(2).
 struct Attr {
     std::uint64_t ino, size, blocks;
     std::uint64_t atime, mtime, ctime;  ///< seconds
@@ -106,7 +107,7 @@ struct EntryOut {
 };
 static_assert(sizeof(EntryOut) == 128 && offsetof(EntryOut, attr) == 40);
 
-/// entry_valid and attr_valid of what stays true until a notice says otherwise.
+/// The value of entry_valid and attr_valid for what stays true until a notice says otherwise.
 inline constexpr std::uint64_t valid_until_notice = 0xffff'ffff'ffff'ffffu;
 
 struct AttrOut {
@@ -205,7 +206,8 @@ enum OpenFlagBits : std::uint32_t {
 
 enum OpenReplyFlags : std::uint32_t {
     fopen_keep_cache = 1u << 1,
-    /// Ours: the client holds the node's exclusive lease from now on (SPECIFICATION.md, Leases).
+    /// Our own flag: the client holds the node's exclusive lease from now on (SPECIFICATION.md,
+    /// Leases).
     fopen_lease_exclusive = 1u << 30
 };
 
@@ -233,7 +235,8 @@ inline constexpr std::uint32_t fsync_data_only = 1;
 static_assert(sizeof(ReleaseIn) == 24 && sizeof(FlushIn) == 24 && sizeof(ReadIn) == 40 &&
               sizeof(FsyncIn) == 16);
 
-/// A directory entry in a readdir reply: this, the name without NUL, zeros up to a multiple of 8.
+/// A directory entry in a readdir reply: this header, the name without NUL, zeros up to a multiple
+/// of 8.
 struct Dirent {
     std::uint64_t ino;
     std::uint64_t off;  ///< where a later readdir goes on
@@ -262,7 +265,7 @@ struct GetxattrOut {
 };
 static_assert(sizeof(SetxattrIn) == 16 && sizeof(GetxattrIn) == 8 && sizeof(GetxattrOut) == 8);
 
-/// Whole range inclusive; end = 0x7fff'ffff'ffff'ffff is the end of any file.
+/// The range is inclusive; end = 0x7fff'ffff'ffff'ffff is the end of any file.
 struct FileLock {
     std::uint64_t start, end;
     std::uint32_t type;  ///< LockType
@@ -277,8 +280,8 @@ struct LkIn {
     std::uint32_t padding;
 };
 inline constexpr std::uint32_t lk_flock = 1;
-/// A byte that no file has: who appends without the lease holds it, from before the end of the file
-/// is looked up until the data is committed. Programs' locks end at lock_to_end.
+/// A byte that no file has. A client that appends without the lease locks it, from before it looks
+/// up the end of the file until the data is committed. Programs' locks end at lock_to_end.
 inline constexpr std::uint64_t append_byte = lock_to_end + 1;
 struct LkOut {
     FileLock lk;

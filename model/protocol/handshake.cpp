@@ -15,7 +15,7 @@ int write_number(host::Store& store, const std::string& path, std::uint64_t valu
     return store.write(path, std::to_string(value));
 }
 
-/// A decimal number in [0, limit], nothing before or after it; EPROTO otherwise.
+/// Reads a decimal number in [0, limit] with nothing before or after it; EPROTO otherwise.
 Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t limit) {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -32,13 +32,13 @@ Result<std::uint64_t> read_number(host::Store& store, const std::string& path,
     return parse_number(*text, limit);
 }
 
-/// 0 where it is missing or no number.
+/// Returns 0 where the value is missing or no number.
 std::uint64_t read_optional(host::Store& store, const std::string& path) {
     const auto value = read_number(store, path, std::numeric_limits<std::uint64_t>::max());
     return value ? *value : 0;
 }
 
-/// Whether the comma-separated list holds our version.
+/// Returns whether the comma-separated list contains our version.
 bool lists_our_version(std::string_view versions) {
     while (!versions.empty()) {
         const auto comma = versions.find(',');
@@ -81,7 +81,7 @@ std::string pool_mark_path(DomainId domain) {
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer) {
     if (int e = store.hand_over(frontend_path(device), device.guest)) return e;
     const std::string at = backend_path(device);
-    // Only what is made below a node after allow() may be read.
+    // The reader may read only what is made below a node after allow().
     if (int e = store.write(at, "")) return e;
     if (int e = store.allow(at, device.guest)) return e;
     if (int e = write_backend_state(store, device, XenbusState::initialising)) return e;

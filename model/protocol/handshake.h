@@ -1,6 +1,7 @@
 #pragma once
-// How the two ends find each other through xenstore, XenBus style. Each side writes only below its
-// own directory, which the other may read. States and their order: SPECIFICATION.md.
+// How the two ends find each other through xenstore, in the manner of XenBus. Each side writes only
+// below its own directory, which the other may read. SPECIFICATION.md has the states and their
+// order.
 
 #include <array>
 #include <optional>
@@ -36,18 +37,18 @@ std::string frontend_path(const Device& device);
 /// /local/domain/<server>/backend/xenfs/<guest>/<n>
 std::string backend_path(const Device& device);
 
-/// /local/domain/<id>/xenfs-pool: a domain that only owns a server's frames has this node, before it
-/// has a name, so that no other server offers it an export.
+/// Returns /local/domain/<id>/xenfs-pool. A domain that only owns a server's frames has this node
+/// before it has a name, so that no other server offers it an export.
 std::string pool_mark_path(DomainId domain);
 
-/// What the server offers, before the client comes.
+/// What the server offers before the client comes.
 struct BackendOffer {
     std::uint32_t version = protocol_version;  ///< after agreement: the one to be used
     std::uint32_t max_slots = protocol::max_slots;
     DomainId pool_domain = 0;  ///< whose grant references PAGES_GET gives
     std::string export_name;   ///< which tree
     std::uint64_t quota_pages = 0;
-    /// Names this connection to a successor of the server, should it die; 0: it will have none.
+    /// Names this connection to a successor of the server; 0: the server will have none.
     std::uint64_t session = 0;
 };
 
@@ -57,25 +58,26 @@ struct FrontendOffer {
     std::uint32_t slots = 0;                          ///< a power of two, ≤ max_slots
     std::array<GrantRef, 1 + max_slots> ring_refs{};  ///< of the client: control page, then slots
     Port event_channel = 0;  ///< unbound, allocated by the client for the server
-    /// The session that is to go on; 0: a new one begins. None: the server has no sessions.
+    /// The session that shall continue; 0: a new one begins. Empty: the server has no sessions.
     std::optional<std::uint64_t> resume = {};
 };
 
-/// Writes the offer and lets the peer read it, then the state initialising → init_wait. 0 or errno.
+/// Writes the offer, lets the peer read it, then changes the state initialising → init_wait.
+/// Returns 0 or an errno.
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer);
-/// EPROTO: a value is missing or no number in range. EPROTONOSUPPORT: no version in common.
+/// EPROTO: a value is missing or no number in range. EPROTONOSUPPORT: there is no common version.
 Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device);
 
-/// Writes the answer and lets the peer read it; the state afterwards is initialised.
+/// Writes the answer and lets the peer read it; the state is `initialised` afterwards.
 int write_frontend_offer(host::Store& store, const Device& device, const FrontendOffer& offer);
-/// `limit`: the max_slots that was offered. Nothing in it is believed beyond its range.
+/// `limit` is the max_slots that was offered. No value is believed beyond its range.
 Result<FrontendOffer> read_frontend_offer(host::Store& store, const Device& device,
                                           std::uint32_t limit);
 
-/// The client's `resume`; 0 where there is none.
+/// Returns the client's `resume`; 0 where there is none.
 std::uint64_t read_resume(host::Store& store, const Device& device);
 
-/// unknown where the node is missing or no state.
+/// Returns `unknown` where the node is missing or holds no state.
 XenbusState read_frontend_state(host::Store& store, const Device& device);
 XenbusState read_backend_state(host::Store& store, const Device& device);
 int write_frontend_state(host::Store& store, const Device& device, XenbusState state);

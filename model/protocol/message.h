@@ -13,14 +13,15 @@
 
 namespace xenfs::protocol {
 
-/// Appends to a message of at most `capacity` bytes. What does not fit is not written and ok()
-/// stays false from then on: the caller answers E2BIG / ENAMETOOLONG rather than a short message.
+/// Appends to a message of at most `capacity` bytes. A value that does not fit is not written, and
+/// ok() is false from then on; the caller answers E2BIG or ENAMETOOLONG rather than a short
+/// message.
 class Writer {
   public:
     explicit Writer(std::byte* message, std::size_t capacity = max_message_bytes)
         : message_(message), capacity_(capacity) {}
 
-    /// Room for a T (or a run of them), uninitialised; null when it does not fit.
+    /// Returns space for a T (or a run of them), uninitialised; null where it does not fit.
     std::byte* reserve(std::size_t bytes) {
         if (!ok_ || bytes > capacity_ - size_) {
             ok_ = false;
@@ -42,7 +43,7 @@ class Writer {
             std::memcpy(at, values.data(), values.size_bytes());
         }
     }
-    /// A name with its NUL.
+    /// Appends a name and its NUL.
     void put_name(std::string_view name) {
         put_bytes(name);
         if (std::byte* at = reserve(1)) *at = std::byte{0};
@@ -64,8 +65,8 @@ class Writer {
     bool ok_ = true;
 };
 
-/// Walks over a message in memory that nobody else can change. After the first thing that is not
-/// there, ok() is false and everything reads as zero or empty.
+/// Reads a message in memory that nobody else can change. After the first value that is missing,
+/// ok() is false and every further value reads as zero or empty.
 class Reader {
   public:
     Reader(const std::byte* message, std::size_t size) : at_(message), left_(size) {}
@@ -77,7 +78,7 @@ class Reader {
         if (const std::byte* from = take(sizeof(T))) std::memcpy(&value, from, sizeof(T));
         return value;
     }
-    /// The array itself where it is aligned as T (all arrays of this protocol are).
+    /// Returns the array itself where it is aligned as T (all arrays of this protocol are).
     template <class T>
     std::span<const T> get_array(std::size_t count) {
         static_assert(std::is_trivially_copyable_v<T>);
@@ -94,7 +95,7 @@ class Reader {
         }
         return {reinterpret_cast<const T*>(from), count};
     }
-    /// Bytes up to a NUL that must be there; the NUL is skipped.
+    /// Returns the bytes up to a NUL, which must be there and is skipped.
     std::string_view get_string() {
         const void* nul = left_ == 0 ? nullptr : std::memchr(at_, 0, left_);
         if (!ok_ || nul == nullptr) {
@@ -115,7 +116,7 @@ class Reader {
 
     bool ok() const { return ok_; }
     std::size_t left() const { return left_; }
-    /// Everything was there and nothing is over.
+    /// Returns whether every value was there and nothing is left.
     bool finished() const { return ok_ && left_ == 0; }
 
   private:
@@ -136,8 +137,8 @@ class Reader {
     bool ok_ = true;
 };
 
-/// Whether `name` may stand for one component: 1 … 255 bytes, no '/', no NUL, not "." or "..".
-/// 0, or the errno to answer: EINVAL, ENAMETOOLONG.
+/// Checks whether `name` may stand for one component: 1 … 255 bytes, no '/', no NUL, not "." or
+/// "..". Returns 0 or the errno to answer: EINVAL, ENAMETOOLONG.
 int check_name(std::string_view name);
 
 }  // namespace xenfs::protocol

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "model/protocol/tests/message_seeds.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
@@ -12,9 +13,7 @@ namespace xenfs::protocol {
 namespace {
 
 TEST(MessageFuzz, SeedsAndMutations) {
-    const char* given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     const auto seeds = message_seeds();
     for (const FuzzInput& input : seeds) {

@@ -1,5 +1,5 @@
 #pragma once
-// What the server tells a client unasked. A notice is done when the client has counted notice_done
+// What the server tells a client unasked. A notice is done when the client has advanced notice_done
 // past its sequence, in order. Requests that the client must send before that (a flush on a recall)
 // carry request_urgent.
 
@@ -30,8 +30,8 @@ struct Notice {
 static_assert(sizeof(Notice) == 64 && offsetof(Notice, sequence) == 8 &&
               offsetof(Notice, name_hash) == 40);
 
-/// The hash of a name in inval_entry: FNV-1a, then a fold and a multiply. Part of the protocol;
-/// clients may keep it with the name (files::Name does).
+/// The hash of a name in inval_entry: FNV-1a, then a fold and a multiplication. It is part of the
+/// protocol; clients may keep it with the name (files::Name does).
 constexpr std::uint64_t name_hash(std::string_view component) {
     std::uint64_t h = 0xcbf29ce484222325u;
     for (char c : component) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;

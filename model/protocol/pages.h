@@ -1,6 +1,7 @@
 #pragma once
-// Our operations on pages, beside FUSE's: opcodes from 8192 up. The header's nodeid names the file
-// and `fh` must be an open file of it. Sizes and offsets asserted; diagrams in SPECIFICATION.md.
+// Our operations on pages, beside FUSE's: opcodes from 8192 up. The header's nodeid names the file,
+// and `fh` must be an open file of it. Sizes and offsets are asserted; SPECIFICATION.md has the
+// diagrams.
 
 #include <cstddef>
 #include <cstdint>
@@ -59,7 +60,7 @@ struct PagesGetOut {
 static_assert(sizeof(PagesGetOut) == 16);
 
 enum PagesGetReplyFlags : std::uint16_t {
-    // Where nothing came, the client releases (or donates) and asks again at once.
+    // Where no page came, the client releases (or donates) and asks again at once.
     got_credit = 1,   ///< short because the client's credit is spent
     got_release = 2,  ///< nothing came because what this client holds fills the pool
     got_end = 4       ///< short because the file ends there (reads and map_write only)
@@ -72,11 +73,12 @@ struct PageEntry {
 static_assert(sizeof(PageEntry) == 8);
 
 enum PageEntryFlags : std::uint32_t {
-    /// Some guest may write to the page at any time: a copy of it must not be kept.
+    /// Some guest may write to the page at any time, so a copy of it must not be kept.
     entry_volatile = 1,
     /// A fresh page of zeros (copy_in, flip_in beyond the old end or over whole pages).
     entry_fresh = 2,
-    /// The page has another frame from now on: what the client has mapped of it is stale.
+    /// The page has another frame from now on, so a mapping of it that the client has is out of
+    /// date.
     entry_moved = 4
 };
 
@@ -95,17 +97,19 @@ struct PagesCommitIn {
 static_assert(sizeof(PagesCommitIn) == 48 && offsetof(PagesCommitIn, mode) == 36);
 
 enum PagesCommitFlags : std::uint16_t {
-    commit_sync = 1,   ///< on the disk before the reply (O_SYNC)
-    commit_mtime = 2,  ///< the time of the write as the lease's holder knows it
-    commit_keep = 4    ///< copy_in: the entries stay valid for another copy and commit
+    commit_sync = 1,     ///< the file's data is on the disk before the reply (O_SYNC, fdatasync)
+    commit_mtime = 2,    ///< the time of the write as the lease's holder knows it
+    commit_keep = 4,     ///< copy_in: the entries stay valid for another copy and commit
+    commit_sync_all = 8  ///< as commit_sync, and all attributes with it (fsync)
 };
 
 struct PagesCommitOut {
     std::uint64_t file_size;
-    std::uint32_t committed;  ///< pages taken
-    std::uint32_t padding;
+    std::uint32_t committed;   ///< pages taken
+    std::uint32_t sync_error;  ///< errno of making it durable, or 0: it is committed all the same
 };
-static_assert(sizeof(PagesCommitOut) == 16);
+static_assert(sizeof(PagesCommitOut) == 16 && offsetof(PagesCommitOut, sync_error) == 12);
+static_assert(commit_sync_all == 8);
 
 struct PagesReleaseIn {
     std::uint32_t count, padding;  ///< ≤ max_release_per_request
@@ -118,8 +122,9 @@ struct PagesReleaseOut {
 };
 static_assert(sizeof(PagesReleaseIn) == 8 && sizeof(PagesReleaseOut) == 8);
 
-/// RESUME: after INIT, to the successor of a server that died: what the client holds. Several
-/// requests; locks are taken again by SETLK in between; the last one ends it.
+/// RESUME is sent after INIT to the successor of a dead server and says what the client holds. It
+/// may take several requests; the client takes locks again by SETLK in between, and the last RESUME
+/// ends it.
 struct ResumeIn {
     std::uint32_t count;  ///< ≤ max_resume_per_request
     std::uint32_t flags;  ///< ResumeFlags
@@ -144,8 +149,8 @@ struct ResumeOut {
 };
 static_assert(sizeof(ResumeIn) == 8 && sizeof(ResumeItem) == 24 && sizeof(ResumeOut) == 8);
 
-/// DONATE and RECLAIM: `pages` is what the client ballooned out, or wants back. The reply says what
-/// the server sees (the host's count) and what it let go.
+/// DONATE and RECLAIM: `pages` is what the client ballooned out or wants back. The reply says what
+/// the server sees (the host's count) and what it released.
 struct BalloonIn {
     std::uint64_t pages;
 };

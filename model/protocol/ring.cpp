@@ -31,10 +31,10 @@ std::uint32_t load_length(std::byte* slot) {
     return load_relaxed(*reinterpret_cast<std::uint32_t*>(slot));
 }
 
-/// Publishes `producer` and tells whether the consumer's threshold was passed by this one entry.
-/// Here our index comes before our look at the consumer's threshold, there the threshold before the
-/// last look at our index, and all four are in the one order of sequentially consistent operations:
-/// one of the two always sees the other.
+/// Publishes `producer` and returns whether this one entry passed the consumer's threshold. Here
+/// the index is written before the consumer's threshold is read; there the threshold is written
+/// before the index is read for the last time. All four are in the one order of sequentially
+/// consistent operations, so one of the two sides always sees the other.
 bool publish(std::uint32_t& word, std::uint32_t producer, std::uint32_t& event) {
     std::atomic_ref<std::uint32_t>(word).store(producer, std::memory_order_seq_cst);
     return producer - std::atomic_ref<std::uint32_t>(event).load(std::memory_order_seq_cst) < 1u;
@@ -125,7 +125,8 @@ RingBack::Take RingBack::take_request(std::uint16_t& slot, std::byte* copy) {
     const std::uint32_t length = load_length(slots_[slot]);
     if (length < sizeof(InHeader) || length > max_message_bytes) return Take::violation;
     std::memcpy(copy, slots_[slot], length);
-    std::memcpy(copy, &length, sizeof length);  // the peer may have changed it since we looked
+    // the peer may have changed the length since it was read
+    std::memcpy(copy, &length, sizeof length);
     busy_ |= std::uint64_t{1} << slot;
     ++request_consumer_;
     store_relaxed(control_->request_consumer, request_consumer_);

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "model/conformance/seed.h"
 #include "model/protocol/message.h"
 
 namespace {
@@ -48,13 +49,6 @@ std::uint64_t unique_of(const std::byte* message) {
     std::uint64_t unique;
     std::memcpy(&unique, message + 8, sizeof unique);
     return unique;
-}
-
-std::uint64_t seed() {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t value = text ? std::strtoull(text, nullptr, 0) : 1;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(value));
-    return value;
 }
 
 TEST(Ring, RequestsInOrderRepliesInAny) {
@@ -195,7 +189,7 @@ TEST(Ring, NoticeCounterThatLiesIsNotBelieved) {
 }
 
 TEST(Ring, RandomNonsenseNeverLeavesThePages) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(xenfs::test_seed());
     alignas(8) std::byte copy[4096];
     for (int round = 0; round < 200; ++round) {
         Pages pages(8);

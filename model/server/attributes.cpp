@@ -36,7 +36,7 @@ int ServerState::getattr(Request& q) {
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
     const bool cacheable = hold(*inode, q.client);
-    recall(*inode, q.client);
+    if (recall(q, inode.index()) != 0) return parked;
     const auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);
@@ -76,7 +76,7 @@ int ServerState::setattr(Request& q) {
 
     InodeUse inode(*this, q.header.nodeid);
     const bool cacheable = hold(*inode, q.client);
-    recall(*inode, q.client);
+    if (recall(q, inode.index()) != 0) return parked;
     auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);
@@ -90,8 +90,12 @@ int ServerState::setattr(Request& q) {
     }
     const Replay* const before = replay(q);
     if (resize && before == nullptr) {
+        std::vector<pages::FrameIndex> frames;
+        if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
         intend(q, {.node = inode->node, .size = in.size});
-        if (int e = truncate(q.worker, *inode, in.size)) return e;
+        const int e = truncate(q, *inode, in.size, &frames);
+        for (const pages::FrameIndex frame : frames) residency_.put_back(frame);
+        if (e != 0) return e;
     }
     const auto changed =
         before != nullptr ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
@@ -104,11 +108,11 @@ int ServerState::setattr(Request& q) {
     if (resize && before == nullptr && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
-    keep_size(*inode);
+    journal_->keep_size(*inode);
     if (resize) {
-        all_changed(*inode, &q.client);
+        all_changed(q.acks, *inode, &q.client);
     } else {
-        node_changed(*inode, &q.client);
+        node_changed(q.acks, *inode, &q.client);
     }
     protocol::AttrOut out{};
     out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -117,24 +121,45 @@ int ServerState::setattr(Request& q) {
     return 0;
 }
 
+/// Takes the frames that truncate() needs where the last page shares its frame with others: none
+/// can be waited for when the file has been cut. 0, or `parked` until there are some.
+int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                               std::vector<pages::FrameIndex>& frames) {
+    if (size >= inode.attr.size || size % page_size == 0) return 0;
+    const auto last = static_cast<std::uint32_t>(size >> page_shift);
+    std::uint32_t shared = 0;
+    const auto look = [&](std::uint32_t file) {
+        const cache::Slot slot = file == no_file ? cache::kNoSlot : cache_.find({file, last});
+        if (slot != cache::kNoSlot && pool_[cache_.frame(slot)].users > 1) ++shared;
+    };
+    look(inode.file);
+    for (const std::uint32_t file : inode.files) look(file);
+    while (frames.size() < shared) {
+        const pages::FrameIndex frame = take_frame(*q.worker);
+        if (frame == pages::no_index) {
+            for (const pages::FrameIndex taken : frames) residency_.put_back(taken);
+            return park_for_room(q, Lack::frames, shared, 0, false);
+        }
+        frames.push_back(frame);
+    }
+    return 0;
+}
+
 /// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by the
 /// caller. The size comes first: no page beyond it is filled from then on.
-int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
+int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
+                          std::vector<pages::FrameIndex>* frames) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
     // A successor must not find the pages gone and the old size; the storage is told last.
-    const auto keep = [&](NodeRecord::State state) {
-        if (!directory_ || inode.record == Directory::no_node) return;
-        directory_->keep_size(inode.record, size, inode.attr.mtime, state);
-    };
-    keep(NodeRecord::cutting);
+    journal_->keep_cut(inode, size, true);
     drain_io(inode);
     drop_pages(inode, (size + page_size - 1) >> page_shift);
-    io_gate_->wake_all();
+    io_settled();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
     if (in_page == 0) {
-        keep(NodeRecord::ahead);
+        journal_->keep_cut(inode, size, false);
         return 0;
     }
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
@@ -142,19 +167,19 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
         if (file == no_file) return 0;
         cache::Slot slot = cache_.find({file, last});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
-        cache_.pin(slot);
+        residency_.pin(slot);
         begin_io(inode);
         bool moved = false;
-        const bool done = make_private(w, nullptr, inode, slot, moved);
+        const bool done = make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {
-            unindex(cache_.frame(slot));
+            residency_.forget_content(cache_.frame(slot));
             host_.memory().zero(page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
             dirtied(inode, inodes_.find(inode.node), slot);
         }
-        cache_.unpin(slot);
+        residency_.unpin(slot);
         end_io(inode);
         return done ? 0 : ENOMEM;
     };
@@ -162,7 +187,7 @@ int ServerState::truncate(Worker& w, Inode& inode, std::uint64_t size) {
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (int e = zero_tail(inode.files[i])) return e;
     }
-    keep(NodeRecord::ahead);
+    journal_->keep_cut(inode, size, false);
     return 0;
 }
 

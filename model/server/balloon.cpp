@@ -52,23 +52,8 @@ int ServerState::reclaim(Request& q) {
     return 0;
 }
 
-/// The pool follows the donations. Where it shrinks, clean pages go at once; what is dirty or
-/// pinned goes when it can, since no frame is taken from the host above the capacity.
 void ServerState::adjust_capacity() {
-    const std::uint64_t frames = config_.cache_pages + ledger_.total_donated();
-    const auto capacity =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(frames, cache::kMaxPages));
-    pool_.set_capacity(capacity);
-    cache_.set_capacity(cache_slots(capacity));
-    room_made();
-    if (pool_.owned() <= capacity) return;
-    std::uint32_t excess = pool_.owned() - capacity;
-    if (pool_.free() < excess) {
-        std::vector<cache::Evicted> evicted;
-        stats_.evicted += cache_.evict(excess - pool_.free(), cache::DirtyPages::keep, &evicted);
-        for (const cache::Evicted& page : evicted) put_frame(page.frame);
-    }
-    pool_.shrink(excess);
+    residency_.set_capacity(config_.cache_pages + ledger_.total_donated());
 }
 
 }  // namespace xenfs::server

@@ -20,7 +20,7 @@ struct Config {
     Nanoseconds scan_sleep = 20'000'000;
     std::uint32_t scan_hints = 8192;
     double scan_hint_share = 0.5;
-    unsigned workers = 4;  ///< tasks; each connection has a reserve worker besides
+    unsigned workers = 4;  ///< tasks: as many accesses to the storage may go on at once
     Nanoseconds dirty_expire = 30'000'000'000;  ///< age at which dirty pages are written back
     std::uint32_t dirty_percent = 20;  ///< of the cache: more dirty pages are written at once
     Nanoseconds ack_timeout = 1'000'000'000;  ///< a client that has not handled a notice by then …
@@ -45,8 +45,8 @@ struct Attachment {
     std::uint32_t number = 0;
     std::string export_name = "/";
     std::uint64_t quota_pages = 8192;
-    /// Charging "entitlement": the guest's own pages that the host may take at once. No host of
-    /// ours can take them yet: the ledger counts them.
+    /// Charging "entitlement": the guest's own pages that the host may take at once. The ledger
+    /// counts what it takes of them; no host can take them, so only the simulator sets this.
     std::uint64_t collateral_pages = 0;
     std::uint32_t trust_group = 0;  ///< content is shared within a group only
     bool read_only = false;         ///< whatever changes something is refused with EROFS
@@ -58,8 +58,7 @@ struct Stats {
     std::array<std::uint64_t, 8> page_requests{};  ///< by opcode - 8192
     std::uint64_t errors = 0;               ///< replies with an errno (ENOENT of a lookup is none)
     std::uint64_t protocol_violations = 0;  ///< connections ended for them
-    std::uint64_t urgent = 0;               ///< requests served by a reserve worker
-    std::uint64_t relieved = 0;             ///< reads served by the relief worker
+    std::uint64_t urgent = 0;               ///< requests that were served before others
     std::uint64_t hits = 0, misses = 0;     ///< pages asked for by PAGES_GET
     std::uint64_t disk_read_pages = 0, disk_read_calls = 0;
     std::uint64_t disk_write_pages = 0, disk_write_calls = 0;
@@ -89,6 +88,16 @@ struct Stats {
     Nanoseconds recovery_ns = 0;             ///< from the start to the offers to clients
     std::uint64_t resumed = 0, not_resumed = 0;  ///< clients
     std::uint64_t replayed = 0;  ///< requests that the predecessor had done and not answered
+};
+
+/// Where the pool's frames are: free + cached + loading + detached + in_hand = owned.
+struct FrameAccount {
+    std::uint32_t owned = 0;
+    std::uint32_t free = 0;
+    std::uint32_t cached = 0;    ///< shown by one page or more, filled
+    std::uint32_t loading = 0;   ///< shown by a page that is being read or is in flux
+    std::uint32_t detached = 0;  ///< shown by no page; clients still have entries on it
+    std::uint32_t in_hand = 0;   ///< taken by a task that has not shown it yet
 };
 
 }  // namespace xenfs::server

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -17,24 +16,9 @@
 #include "model/server/config.h"
 #include "model/server/directory.h"
 #include "model/server/inode_table.h"
+#include "model/server/request.h"
 
 namespace xenfs::server {
-
-/// A request in private memory.
-struct alignas(8) RequestBuffer {
-    std::array<std::byte, protocol::max_message_bytes> bytes;
-    protocol::InHeader header() const {
-        protocol::InHeader header;
-        std::memcpy(&header, bytes.data(), sizeof header);
-        return header;
-    }
-    /// At the first argument.
-    protocol::Reader args() const {
-        return {bytes.data() + sizeof(protocol::InHeader),
-                header().len - sizeof(protocol::InHeader)};
-    }
-    bool urgent() const { return (header().flags & protocol::request_urgent) != 0; }
-};
 
 struct OpenFile {
     InodeTable::Index inode = InodeTable::none;  ///< none: the place is free
@@ -69,8 +53,7 @@ struct Connection {
     bool withdrawn = false;          ///< not to be offered (again)
     std::optional<Attachment> next;  ///< attached again meanwhile: offered when this one is gone
     std::uint32_t active = 0;        ///< tasks that use the ring
-    std::uint32_t acks_awaited = 0;
-    Nanoseconds last_urgent = 0;  ///< when it last sent an urgent request
+    Nanoseconds last_urgent = 0;     ///< when it last sent an urgent request
     std::uint64_t watch = 0;
 
     std::uint64_t session = 0;  ///< names the connection to a successor
@@ -90,26 +73,25 @@ struct Connection {
     std::uint32_t held_nodes = 0;
     std::uint32_t locks = 0;  ///< held and waited for, in all files
 
-    /// Requests that any worker may go on with: what the reserve worker took off the ring on its
-    /// way to an urgent one, and what waited for room (room.cpp).
-    struct Parked {
-        std::uint16_t slot = 0;
-        bool urgent = false;
-        bool again = false;       ///< was begun before; its releases are done
-        Nanoseconds waiting = 0;  ///< again: since when
-        std::unique_ptr<RequestBuffer> message;
-    };
-    std::deque<Parked> parked;
+    /// By slot; made at a slot's first use.
+    std::array<std::unique_ptr<Request>, protocol::max_slots> requests;
+    std::deque<Request*> pending;      ///< taken off the ring on the way to urgent ones
     std::uint32_t urgent_waiting = 0;  ///< urgent requests that wait for room
+
+    /// Notices for which the ring has no place yet; `outbox_since`: when it last took one.
+    std::deque<protocol::Notice> outbox;
+    Nanoseconds outbox_since = 0;
 
     // The last revocation that was sent to make room.
     std::uint64_t revoke_sequence = 0;  ///< 0: none
     Nanoseconds revoke_sent = 0;
     std::uint32_t fruitless = 0;  ///< revocations in a row that brought nothing: 2 = deaf
     bool gave_back = false;       ///< something since the last one
-    std::unique_ptr<host::Gate> reserve_gate;
 
     bool alive() const { return state == State::connected && !doomed; }
+    std::uint64_t notices_in_flight() { return ring.notices_in_flight() + outbox.size(); }
+    /// The sequence that the next notice will have.
+    std::uint64_t next_notice() const { return ring.last_notice() + outbox.size() + 1; }
 };
 
 }  // namespace xenfs::server

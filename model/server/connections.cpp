@@ -8,7 +8,7 @@ namespace xenfs::server {
 using protocol::XenbusState;
 
 void ServerState::control() {
-    if (config_.recovery) recover();
+    if (config_.recovery) recovery_.begin();
     while (!stopping_) {
         look_ = false;
         for (auto& slot : connections_) {
@@ -38,36 +38,28 @@ void ServerState::control() {
             if (!c.looked_at) look_at(c);
             if (c.doomed && c.state == Connection::State::connected) {
                 c.state = Connection::State::closing;
-                c.reserve_gate->wake_all();
-                ack_gate_->wake_all();
+                acks_came();
             }
-            if (c.state == Connection::State::closing) {
-                if (c.active == 0) {
-                    disconnect(c);
-                } else {
-                    c.reserve_gate->wake_all();
-                }
-            }
+            if (c.state == Connection::State::closing && c.active == 0) disconnect(c);
         }
         if (book_.aside() != 0) {
-            if (book_.retry_aside() != 0) {
-                look_ = true;
-                room_made();
-            }
-            io_gate_->wake_all();
+            if (residency_.retry_busy() != 0) look_ = true;
+            io_settled();
         }
-        end_recovery_if_due();
+        recovery_.end_if_due();
         if (look_ || stopping_) continue;
         // What stayed mapped is asked again from time to time: Xen sends no event when it ends.
         Nanoseconds most = book_.aside() != 0 ? config_.ack_timeout : host::forever;
-        if (recovering_) most = std::min(most, recovery_deadline_ - host_.clock().now());
+        if (recovery_.under_way()) {
+            most = std::min(most, recovery_.deadline() - host_.clock().now());
+        }
         control_gate_->wait(most);
     }
 }
 
 void ServerState::write_offer(Connection& c) {
     c.refused = false;
-    if (directory_ && !c.returning) c.session = directory_->next_session();
+    if (!c.returning) c.session = journal_->next_session();
     const protocol::BackendOffer offer{.max_slots = config_.max_slots,
                                        .pool_domain = host_.granter(),
                                        .export_name = c.attachment.export_name,
@@ -131,9 +123,7 @@ void ServerState::connect(Connection& c) {
         ledger_.set_collateral(c.account, c.attachment.collateral_pages);
     }
     c.returning = false;
-    if (directory_) {
-        directory_->keep_client(c.index, c.device.guest, c.device.number, c.session);
-    }
+    journal_->keep_client(c.index, c.device.guest, c.device.number, c.session);
     c.state = Connection::State::connected;
     c.doomed = c.vanished = c.initialised = c.unresponsive = false;
     Connection* const self = &c;
@@ -143,8 +133,6 @@ void ServerState::connect(Connection& c) {
         Connection* now = connection(index);
         if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
     });
-    host_.tasks().spawn(
-        "xenfs-reserve", [this, index, generation] { work_reserve(index, generation); }, true);
     ready_ |= bit(c.index);
     protocol::write_backend_state(host_.store(), c.device, XenbusState::connected);
     work_gate_->wake_one();
@@ -156,8 +144,8 @@ void ServerState::doom(Connection& c) {
     c.doomed = true;
     ready_ &= ~bit(c.index);
     look_ = true;
-    ack_gate_->wake_all();
-    io_gate_->wake_all();
+    acks_came();
+    io_settled();
     control_gate_->wake_one();
 }
 
@@ -169,8 +157,9 @@ void ServerState::leave(Connection& c) {
 void ServerState::disconnect(Connection& c) {
     ++(c.vanished ? stats_.clients_died : stats_.clients_closed);
     const ConnectionIndex index = c.index;
+    drop_requests(c);
     release_client(c);
-    if (directory_) directory_->drop_client(index);
+    journal_->drop_client(index);
     host_.events().close(c.port);
     host_.grants().unmap(std::span(c.mapped).first(c.mapped_count));
     host_.store().unwatch(c.watch);
@@ -204,10 +193,10 @@ void ServerState::withdraw(Connection& c) {
 
 /// Everything that the client held: entries, opens, locks, leases, donation, what it believed.
 void ServerState::release_client(Connection& c) {
-    book_.end_all(c.account);
+    residency_.end_all(c.account);
     ledger_.close(c.account);
     adjust_capacity();
-    for (const Replay& r : c.replays) publish(r.record->state, std::uint32_t{IntentRecord::none});
+    for (const Replay& r : c.replays) journal_->end_change(r.record);
     c.replays.clear();
     for (std::uint32_t place = 0; place < c.files.size(); ++place) {
         if (c.files[place].inode != InodeTable::none) close_file(c, place);
@@ -215,7 +204,7 @@ void ServerState::release_client(Connection& c) {
     std::vector<InodeTable::Index> known;
     inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
         const bool lease = inode.lease == c.index;
-        if (lease) inode.lease = no_connection;
+        if (lease) end_lease(inode);
         if (lease || ((inode.holders | inode.copiers) & bit(c.index)) != 0 || inode.locks) {
             known.push_back(i);
         }
@@ -227,7 +216,7 @@ void ServerState::release_client(Connection& c) {
         inode->copiers &= ~bit(c.index);
         if (inode->locks) drop_locks(*inode, c);
     }
-    io_gate_->wake_all();
+    io_settled();
     room_made();
 }
 

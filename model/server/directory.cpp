@@ -73,13 +73,13 @@ void PoolTable::list_frames(std::vector<Frame>& out) const {
     }
 }
 
-Directory::Directory(host::Host& host)
-    : pages(host.memory(), sizeof(PageRecord)),
-      nodes(host.memory(), sizeof(NodeRecord)),
-      entries(host.memory(), sizeof(std::uint64_t)),
-      clients(host.memory(), sizeof(ClientRecord)),
-      intents(host.memory(), sizeof(IntentRecord)),
-      memory_(host.memory()) {}
+Directory::Directory(host::Memory& memory)
+    : pages(memory, sizeof(PageRecord)),
+      nodes(memory, sizeof(NodeRecord)),
+      entries(memory, sizeof(std::uint64_t)),
+      clients(memory, sizeof(ClientRecord)),
+      intents(memory, sizeof(IntentRecord)),
+      memory_(memory) {}
 
 bool Directory::attach(Frame root, std::span<const Frame> shared) {
     root_frame_ = root;
@@ -91,23 +91,23 @@ bool Directory::attach(Frame root, std::span<const Frame> shared) {
     return true;
 }
 
-std::unique_ptr<Directory> Directory::make(host::Host& host) {
+std::unique_ptr<Directory> Directory::make(host::Memory& memory) {
     static_assert(sizeof(Root) <= page_size);
-    const auto root = host.memory().allocate_shared();
+    const auto root = memory.allocate_shared();
     if (!root) return nullptr;
-    auto made = std::make_unique<Directory>(host);
+    auto made = std::make_unique<Directory>(memory);
     made->attach(*root, {});
     made->root_->version = version;
     publish(made->root_->magic, magic);
     return made;
 }
 
-std::unique_ptr<Directory> Directory::open(host::Host& host, Frame root,
+std::unique_ptr<Directory> Directory::open(host::Memory& memory, Frame root,
                                            std::span<const Frame> shared) {
     if (!std::binary_search(shared.begin(), shared.end(), root)) return nullptr;
-    auto made = std::make_unique<Directory>(host);
+    auto made = std::make_unique<Directory>(memory);
     const auto* const page =
-        reinterpret_cast<const Root*>(host.memory().bytes(host::Page::of_frame(root)));
+        reinterpret_cast<const Root*>(memory.bytes(host::Page::of_frame(root)));
     if (page->magic != magic || page->version != version) return nullptr;
     return made->attach(root, shared) ? std::move(made) : nullptr;
 }

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "model/host/host.h"
+#include "model/host/memory.h"
 
 namespace xenfs::server {
 
@@ -118,12 +118,12 @@ static_assert(sizeof(IntentRecord) == 576);
 
 class Directory {
   public:
-    explicit Directory(host::Host& host);
+    explicit Directory(host::Memory& memory);
     /// Null: the pool has no frame to spare.
-    static std::unique_ptr<Directory> make(host::Host& host);
+    static std::unique_ptr<Directory> make(host::Memory& memory);
     /// Null: what is there is no directory of this version. `shared`: the pool's shared frames,
     /// sorted.
-    static std::unique_ptr<Directory> open(host::Host& host, Frame root,
+    static std::unique_ptr<Directory> open(host::Memory& memory, Frame root,
                                            std::span<const Frame> shared);
     Frame root() const { return root_frame_; }
     std::vector<Frame> frames() const;  ///< all that it lies in, sorted
@@ -135,6 +135,9 @@ class Directory {
                    PageKept state);
     void keep_state(std::uint32_t index, PageKept state) {
         publish(page(index).state, static_cast<std::uint32_t>(state));
+    }
+    bool keeps_page(std::uint32_t index) const {
+        return pages.find(index) != nullptr && page(index).state != 0;
     }
     void drop_page(std::uint32_t index) {
         if (pages.find(index) != nullptr) keep_state(index, PageKept::no);

@@ -13,10 +13,10 @@ using cache::Slot;
 /// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
 std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
                                   std::span<const std::uint32_t> accept, Lack& lack) {
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
-    pool_.prepare(static_cast<std::uint32_t>(slots.size()));
+    residency_.prepare(static_cast<std::uint32_t>(slots.size()));
     std::size_t ready = 0;
     while (ready < slots.size()) {
         const pages::FrameIndex frame = take_frame(w);
@@ -31,8 +31,8 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     bool credit_short = false;
     const std::size_t paid = ready == 0
                                  ? 0
-                                 : book_.accept(q.client.account, pages::EntryKind::payment,
-                                                std::span(w.refs).first(ready), credit_short);
+                                 : residency_.accept(q.client.account, pages::EntryKind::payment,
+                                                     std::span(w.refs).first(ready), credit_short);
     if (ready != 0 && paid == 0) lack = credit_short ? Lack::credit : Lack::frames;
     std::array<host::TransferOperation, max_pages_per_request> operations;
     for (std::size_t i = 0; i < paid; ++i) {
@@ -51,18 +51,18 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
         if (i < paid && status != GrantStatus::bad_page) {
             // The frame is the client's now, or lost, as Xen does it.
             ++(status == GrantStatus::okay ? stats_.flipped_out : stats_.flip_lost);
-            pool_.gone(w.frames[i]);
+            residency_.sent_away(w.frames[i]);
         } else {
-            put_frame(w.frames[i]);
+            residency_.put_back(w.frames[i]);
         }
     }
     // Frames that arrived after a failed one are the client's all the same, and paid for.
-    book_.cancel(q.client.account, std::span(w.refs).first(paid).subspan(sent));
+    residency_.cancel(q.client.account, std::span(w.refs).first(paid).subspan(sent));
     return sent;
 }
 
 std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     if (w.queues && waits_for(Lack::frames)) {
         lack = Lack::frames;
@@ -70,11 +70,11 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
     }
     evict_clean(w, count);
     bool credit_short = false;
-    const std::size_t offered = book_.accept(q.client.account, pages::EntryKind::accept,
-                                             std::span(w.refs).first(count), credit_short);
+    const std::size_t offered = residency_.accept(q.client.account, pages::EntryKind::accept,
+                                                  std::span(w.refs).first(count), credit_short);
     if (offered == 0) lack = credit_short ? Lack::credit : Lack::frames;
-    for (std::size_t i = 0; i < offered && directory_; ++i) {
-        directory_->keep_entry(w.refs[i], q.client.index, q.header.unique);
+    for (std::size_t i = 0; i < offered; ++i) {
+        journal_->keep_entry(w.refs[i], q.client.index, q.header.unique);
     }
     // Whatever the client maps of these pages is stale after its commit.
     std::fill_n(w.entry_flags.begin(), offered, std::uint8_t{protocol::entry_moved});
@@ -84,42 +84,37 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 /// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
 int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
-    Worker& w = q.worker;
-    keep_node(inode);
+    Worker& w = *q.worker;
+    journal_->keep_node(inode);
+    const std::uint32_t file = file_number(inode, index, q.client);
+    if (const int e =
+            settle_loading(q, inode, index, file, first, static_cast<std::uint32_t>(refs.size()))) {
+        return e;
+    }
     std::size_t came = 0;
     for (; came < refs.size(); ++came) {
-        w.frames[came] = book_.take_arrived(q.client.account, refs[came]);
+        w.frames[came] = residency_.take_arrived(q.client.account, refs[came]);
         if (w.frames[came] == pages::no_index) break;
     }
     if (came < refs.size()) {
-        for (std::size_t i = 0; i < came; ++i) put_frame(w.frames[i]);
+        for (std::size_t i = 0; i < came; ++i) residency_.put_back(w.frames[i]);
         return EIO;
     }
-    const std::uint32_t file = file_number(inode, index, q.client);
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
         Slot slot = cache_.find(key);
-        while (slot != kNoSlot && cache_.state(slot) == PageState::loading) {
-            wait_for_loading(inode, std::span(&slot, 1));
-            slot = cache_.find(key);
-        }
         if (slot != kNoSlot) {
-            cache_.pin(slot);
-            replace_frame(&q.client, inode, slot, w.frames[i]);
+            residency_.pin(slot);
+            replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
         } else {
-            w.evicted.clear();
-            slot = cache_.admit(key, w.frames[i], PageState::clean, cache::DirtyPages::keep,
-                                &w.evicted);
-            for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+            slot = residency_.admit(key, w.frames[i], PageState::clean);
             if (slot == kNoSlot) {
-                for (std::size_t j = i; j < refs.size(); ++j) put_frame(w.frames[j]);
+                for (std::size_t j = i; j < refs.size(); ++j) residency_.put_back(w.frames[j]);
                 return ENOMEM;
             }
-            cache_.set_flags(slot, 0);
-            cache_.pin(slot);
         }
         dirtied(inode, index, slot);
-        cache_.unpin(slot);
+        residency_.unpin(slot);
         ++stats_.flipped_in;
     }
     return 0;

@@ -30,14 +30,23 @@ struct Inode {
     NodeId node = 0;  ///< 0: a vacant record
     host::Attr attr;
     bool attr_valid = false;
-    bool size_ahead = false;    ///< size and mtime here are newer than the storage's
-    bool storage_open = false;  ///< pinned by Storage::open_node
-    bool recalling = false;     ///< a worker is recalling the lease
-    bool dirty_listed = false;  ///< in the write-back queue
-    bool writing = false;       ///< a worker is writing back
-    bool draining = false;      ///< somebody waits for io to become 0
-    bool untold = false;        ///< changed without a server; clients may have mapped what it was
+    bool size_ahead = false;       ///< size and mtime here are newer than the storage's
+    bool storage_open = false;     ///< pinned by Storage::open_node
+    bool storage_opening = false;  ///< a worker is about to pin it
+    bool dirty_listed = false;     ///< in the write-back queue
+    bool writing = false;          ///< a worker is writing back
+    bool draining = false;         ///< somebody waits for io to become 0
+    bool untold = false;  ///< changed without a server; clients may have mapped what it was
     ConnectionIndex lease = no_connection;
+    /// The notice that asked for the lease, until its holder has carried it out. It may have given
+    /// the lease back before.
+    struct Recall {
+        std::uint64_t sequence = 0;  ///< 0: none
+        Nanoseconds since = 0;
+        std::uint32_t generation = 0;
+        ConnectionIndex holder = no_connection;
+    };
+    Recall recall;
     std::uint32_t refs = 0;     ///< tasks that use the record across a yield
     std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
     std::uint64_t holders = 0;  ///< were told attributes or entries

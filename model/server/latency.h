@@ -46,7 +46,6 @@ class LatencyHistogram {
         const std::size_t doubling = 8 + (index - 1) / 4, step = (index - 1) % 4;
         return (Nanoseconds{4} + static_cast<Nanoseconds>(step) + 1) << (doubling - 2);
     }
-    std::uint64_t in_bucket(std::size_t index) const { return counts_[index]; }
 
   private:
     std::array<std::uint64_t, buckets> counts_{};

@@ -41,21 +41,32 @@ class ServerState::LockCount {
 };
 
 /// Whether one of those who stand in the way waits, directly or through others, for the one who
-/// asks. fcntl's locks only: flock(2) knows no EDEADLK.
+/// asks. fcntl's locks only: flock(2) knows no EDEADLK. Each parked request is looked at once.
 bool ServerState::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
     if (wanted.flock) return false;
+    struct Waiting {
+        const FileLocks* locks;
+        const LockRange* range;
+    };
+    std::vector<Waiting> waiting;
+    std::unordered_set<const FileLocks*> seen;
+    parking_.for_each(Wait::lock, [&](const Request& q) {
+        const FileLocks* const of = inodes_[q.inode].locks.get();
+        if (of == nullptr || !seen.insert(of).second) return;
+        for (const LockWaiter& waiter : of->waiting) {
+            if (!waiter.range.flock) waiting.push_back({of, &waiter.range});
+        }
+    });
     std::vector<LockOwner> reached;
     locks.blockers(wanted, reached);
     for (std::size_t i = 0; i < reached.size(); ++i) {
         const LockOwner owner = reached[i];
         if (owner == wanted.owner) return true;
         std::vector<LockOwner> next;
-        inodes_.for_each([&](InodeTable::Index, const Inode& inode) {
-            if (!inode.locks) return;
-            for (const LockWaiter& waiter : inode.locks->waiting) {
-                if (waiter.range.flock || waiter.range.owner != owner) continue;
-                inode.locks->blockers(waiter.range, next);
-            }
+        std::erase_if(waiting, [&](const Waiting& one) {
+            if (one.range->owner != owner) return false;
+            one.locks->blockers(*one.range, next);
+            return true;
         });
         for (const LockOwner& one : next) {
             if (std::find(reached.begin(), reached.end(), one) == reached.end()) {
@@ -104,8 +115,9 @@ int ServerState::set_lock(Request& q, bool wait) {
     }
     const OpenFile* file = file_of(q.client, in.fh);
     if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse inode(*this, file->inode);
     const LockRange range = range_of(in, q.client.index);
+    if (range.exclusive && !range.flock && !file->write) return EBADF;  // as fcntl(2)
+    InodeUse inode(*this, file->inode);
     if (in.lk.type == protocol::lock_unlock) {
         if (!inode->locks) return 0;
         if (q.client.locks >= config_.max_locks && inode->locks->splits(range)) return ENOLCK;
@@ -130,7 +142,9 @@ int ServerState::set_lock(Request& q, bool wait) {
     if (would_deadlock(*inode->locks, range)) return EDEADLK;
     const LockCount count(*this, *inode->locks);
     inode->locks->waiting.push_back({range, q.slot, q.header.unique, q.client.generation});
-    return reply_later;
+    q.inode = inode.index();
+    q.wait = Wait::lock;
+    return parked;
 }
 
 void ServerState::wake_lock_waiters(Inode& inode) {
@@ -142,8 +156,7 @@ void ServerState::wake_lock_waiters(Inode& inode) {
     }
     for (const LockWaiter& waiter : granted) {
         Connection* c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
-        if (c != nullptr && c->generation == waiter.generation)
-            answer(*c, waiter.slot, waiter.unique, 0, 0);
+        if (c != nullptr && c->generation == waiter.generation) end_lock_wait(*c, waiter, 0);
     }
 }
 
@@ -167,21 +180,30 @@ void ServerState::drop_owner_locks(Inode& inode, const LockOwner& owner) {
 int ServerState::interrupt(Request& q) {
     const auto in = q.args.get<protocol::InterruptIn>();
     if (!q.args.finished()) return EINVAL;
-    std::optional<LockWaiter> found;
-    inodes_.for_each([&](InodeTable::Index, Inode& inode) {
-        if (!inode.locks) return;
-        const LockCount count(*this, *inode.locks);
-        std::erase_if(inode.locks->waiting, [&](const LockWaiter& waiter) {
-            if (found || waiter.unique != in.unique ||
-                waiter.range.owner.client != q.client.index) {
-                return false;
-            }
-            found = waiter;
-            return true;
-        });
-    });
-    if (found) answer(q.client, found->slot, found->unique, EINTR, 0);
+    for (const auto& other : q.client.requests) {
+        if (other == nullptr || other->wait != Wait::lock || other->header.unique != in.unique) {
+            continue;
+        }
+        FileLocks& locks = *inodes_[other->inode].locks;
+        const auto found =
+            std::find_if(locks.waiting.begin(), locks.waiting.end(), [&](const LockWaiter& waiter) {
+                return waiter.unique == in.unique && waiter.range.owner.client == q.client.index;
+            });
+        const LockWaiter waiter = *found;
+        {
+            const LockCount count(*this, locks);
+            locks.waiting.erase(found);
+        }
+        end_lock_wait(q.client, waiter, EINTR);
+        break;
+    }
     return 0;
+}
+
+void ServerState::end_lock_wait(Connection& c, const LockWaiter& waiter, int error) {
+    Request& q = *c.requests[waiter.slot];
+    parking_.remove(q);
+    answer(q, error, 0);  // how long a lock was held says nothing about us
 }
 
 }  // namespace xenfs::server

@@ -1,5 +1,6 @@
 // The lock table against a naive one that keeps an owner for each byte.
 #include "model/server/locks.h"
+#include "model/conformance/seed.h"
 
 #include <gtest/gtest.h>
 
@@ -54,9 +55,7 @@ TEST(Locks, WaitersInOrderAndAClientsDeathLetsThemIn) {
 }
 
 TEST(Locks, RandomOperationsAgreeWithAByteMap) {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : 20261122;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     constexpr std::uint64_t bytes = 48;
     FileLocks locks;

@@ -11,20 +11,18 @@ using host::FileType;
 using protocol::check_name;
 using protocol::NoticeKind;
 
-void ServerState::entry_changed(Connection& by, NodeId parent, std::string_view name) {
+void ServerState::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
     const InodeTable::Index index = inodes_.find(parent);
     if (index == InodeTable::none) return;
     InodeUse directory(*this, index);
     directory->attr_valid = false;
     const std::uint64_t others = directory->holders & ~bit(by.index);
     if (others == 0) return;
-    Acks acks;
     const auto what = notice(NoticeKind::inval_entry, parent, 0, 0, protocol::name_hash(name));
     for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* c = connection(i);
         if ((others & bit(i)) != 0 && c != nullptr && c->alive()) post(acks, *c, what);
     }
-    await(acks);
 }
 
 void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
@@ -58,7 +56,7 @@ int ServerState::lookup(Request& q) {
     InodeUse child(*this, found->node);
     const bool child_cacheable = hold(*child, q.client);
     if (!child->attr_valid) learn(*child, *found);
-    recall(*child, q.client);
+    if (recall(q, child.index()) != 0) return parked;
     const auto attr = attributes(*child);
     if (!attr) return attr.error();
     protocol::EntryOut out{};
@@ -88,7 +86,7 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
         InodeUse parent(*this, q.header.nodeid);
         hold(*parent, q.client);
     }
-    entry_changed(q.client, q.header.nodeid, name);
+    entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
     return 0;
 }
@@ -124,7 +122,7 @@ int ServerState::link(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     InodeUse inode(*this, in.oldnodeid);
-    recall(*inode, q.client);
+    if (recall(q, inode.index()) != 0) return parked;
     const Replay* const before = replay(q);
     if (before == nullptr) intend_new(q, name, in.oldnodeid);
     const auto linked = before != nullptr ? storage_.getattr(in.oldnodeid)
@@ -136,8 +134,8 @@ int ServerState::link(Request& q) {
         InodeUse parent(*this, q.header.nodeid);
         hold(*parent, q.client);
     }
-    node_changed(*inode, &q.client);
-    entry_changed(q.client, q.header.nodeid, name);
+    node_changed(q.acks, *inode, &q.client);
+    entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
     return 0;
 }
@@ -147,14 +145,15 @@ int ServerState::link(Request& q) {
 void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     inode.attr.links = links_left;
     if (links_left != 0 || inode.openers != 0) return;
-    inode.lease = no_connection;
+    end_lease(inode);
     drain_io(inode);
     if (inode.openers != 0) return;  // found by node id meanwhile
     const std::uint32_t dirty = cache_.dirty_count();
     if (pages_cached(inode) != 0) drop_pages(inode, 0);
+    io_settled();
     stats_.dropped_unwritten += dirty - cache_.dirty_count();
     inode.size_ahead = false;
-    keep_size(inode);
+    journal_->keep_size(inode);
     unpin_storage(inode);
     forget_holders(inode);
 }
@@ -182,7 +181,7 @@ int ServerState::unlink(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     const Replay* const before = replay(q);
-    if (directory_ && before == nullptr) {
+    if (journal_->outlives() && before == nullptr) {
         const auto there = storage_.lookup(q.header.nodeid, name);
         if (there) intend(q, {.name = name, .node = there->node});
     }
@@ -190,19 +189,19 @@ int ServerState::unlink(Request& q) {
         before != nullptr ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     done(q, gone->node);
-    name_gone(q.client, q.header.nodeid, name, *gone);
+    name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
     return 0;
 }
 
 /// A file's name was taken away; `gone`: what the file is now.
-void ServerState::name_gone(Connection& by, NodeId parent, std::string_view name,
+void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
                             const host::Attr& gone) {
-    entry_changed(by, parent, name);
+    entry_changed(acks, by, parent, name);
     const InodeTable::Index index = inodes_.find(gone.node);
     if (index == InodeTable::none) return;
     InodeUse inode(*this, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers != 0) node_changed(*inode, &by);
+    if (gone.links != 0 || inode->openers != 0) node_changed(acks, *inode, &by);
     lost_name(*inode, gone.links);
 }
 
@@ -218,12 +217,12 @@ int ServerState::rmdir(Request& q) {
         if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
         if (target) done(q, target->node);
     }
-    entry_changed(q.client, q.header.nodeid, name);
+    entry_changed(q.acks, q.client, q.header.nodeid, name);
     if (target) {
         if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
             InodeUse inode(*this, index);
             inode->attr_valid = false;
-            node_changed(*inode, &q.client);
+            node_changed(q.acks, *inode, &q.client);
             lost_name(*inode, 0);
         }
     }
@@ -269,14 +268,14 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     } else {
         replaced = Errno{ENOENT};
     }
-    entry_changed(q.client, q.header.nodeid, old_name);
-    entry_changed(q.client, in.newdir, new_name);
+    entry_changed(q.acks, q.client, q.header.nodeid, old_name);
+    entry_changed(q.acks, q.client, in.newdir, new_name);
     const auto touched = [&](NodeId node) {  // its ctime changed, a directory's parent too
         const InodeTable::Index index = inodes_.find(node);
         if (index == InodeTable::none) return;
         InodeUse inode(*this, index);
         inode->attr_valid = inode->attr_valid && inode->size_ahead;
-        node_changed(*inode, &q.client);
+        node_changed(q.acks, *inode, &q.client);
     };
     touched(moved->node);
     if (!replaced || replaced->node == moved->node) return 0;
@@ -289,7 +288,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     InodeUse inode(*this, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
-    node_changed(*inode, &q.client);
+    node_changed(q.acks, *inode, &q.client);
     lost_name(*inode, left);
     return 0;
 }
@@ -340,12 +339,15 @@ int ServerState::create(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
+    // Made by a predecessor, or before this request was parked.
     const Replay* const before = replay(q);
-    if (before == nullptr) intend_new(q, name);
-    auto made = before != nullptr ? storage_.getattr(before->node)
-                                  : storage_.create(q.header.nodeid, name, FileType::regular,
-                                                    in.mode & ~in.umask & 07777,
-                                                    {q.header.uid, q.header.gid}, {}, 0);
+    const bool parked_before = q.made != 0;
+    const NodeId known = before != nullptr ? before->node : q.made;
+    if (known == 0) intend_new(q, name);
+    auto made = known != 0 ? storage_.getattr(known)
+                           : storage_.create(q.header.nodeid, name, FileType::regular,
+                                             in.mode & ~in.umask & 07777,
+                                             {q.header.uid, q.header.gid}, {}, 0);
     if (made) done(q, made->node);
     const bool existed = !made && made.error() == EEXIST;
     if (existed && (in.flags & protocol::open_exclusive) == 0) {
@@ -358,15 +360,17 @@ int ServerState::create(Request& q) {
         hold(*parent, q.client);
     }
     if (!existed || !inode->attr_valid) learn(*inode, *made);
-    if (!existed) entry_changed(q.client, q.header.nodeid, name);
+    if (!existed) q.made = made->node;
+    if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
     if (int e = open_inode(q, inode.index(), flags, !existed, opened)) {
+        if (e == parked) return parked;
         // Too many files are open, above all. A call that failed leaves no file behind.
         const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
         if (!existed && there && there->node == inode->node) {
             const auto gone = storage_.unlink(q.header.nodeid, name);
-            if (gone) name_gone(q.client, q.header.nodeid, name, *gone);
+            if (gone) name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
         }
         return e;
     }

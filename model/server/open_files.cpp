@@ -24,26 +24,28 @@ OpenFile* ServerState::file_of(Connection& c, std::uint64_t fh) {
     return &file;
 }
 
-int ServerState::pin_storage(Inode& inode, Connection& asker) {
-    constexpr int patience = 64;
-    for (int attempt = 0;; ++attempt) {
-        if (inode.storage_open) return 0;
-        inode.storage_open = true;
-        const int e = storage_.open_node(inode.node);
-        if (e == 0) return 0;
-        inode.storage_open = false;
-        if (e != ENFILE || attempt == patience || !asker.alive()) return e;
-        if (attempt % 16 == 0 && !ask_opens_back(asker)) return e;
-        // What was given back stands in other workers' queues, or another asker takes it.
-        host_.clock().sleep(1'000'000);
-    }
+int ServerState::pin_storage(Request& q, Inode& inode) {
+    constexpr std::uint32_t patience = 64, each = 16;
+    while (inode.storage_opening) io_gate_->wait();
+    if (inode.storage_open) return 0;
+    inode.storage_opening = true;
+    const int e = storage_.open_node(inode.node);
+    inode.storage_opening = false;
+    inode.storage_open = e == 0;
+    io_gate_->wake_all();
+    if (e != ENFILE || q.opens_tried == patience || !q.client.alive()) return e;
+    if (q.opens_tried++ % each == 0 && !ask_opens_back(q.client)) return e;
+    // What others give back is on its way, or another asker takes it.
+    q.until = host_.clock().now() + 1'000'000;
+    q.wait = Wait::files;
+    return parked;
 }
 
 /// The storage has as many files open as it can. Who has most of them is told to forget some: what
 /// nobody uses there comes back; where others have the same files open, they are told too. False:
 /// the asker has the most itself, and sees to it when it hears ENFILE.
 bool ServerState::ask_opens_back(Connection& asker) {
-    if (recovering_) return false;  // who has come back is not served yet
+    if (recovery_.under_way()) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
     Connection* rich = &asker;
     for (const auto& c : connections_) {
@@ -67,15 +69,15 @@ bool ServerState::ask_opens_back(Connection& asker) {
     its.insert(its.end(), shared.begin(), shared.end());
     if (its.empty()) return false;
     its.resize(std::min(its.size(), most));
-    // The asker may come to its notices only when it has the open that it asks for: these are not
-    // waited for, nor are there so many that one of others would find no room.
-    Acks acks, not_awaited;
-    const auto busy = [&] { return asker.ring.notices_in_flight() >= protocol::notice_count / 2; };
+    // The asker may come to its notices only when it has the open that it asks for: it gets no more
+    // of them than leave room for those of others.
+    const auto busy = [&] { return asker.notices_in_flight() >= protocol::notice_count / 2; };
+    Acks unused;
     for (const InodeTable::Index i : its) {
         if (inodes_[i].node == 0) continue;
         InodeUse inode(*this, i);
         if (inode->lease != no_connection && inode->lease != asker.index) {
-            recall(*inode, asker);
+            begin_recall(*inode);
             continue;
         }
         const auto what = notice(protocol::NoticeKind::inval_node, inode->node);
@@ -85,10 +87,9 @@ bool ServerState::ask_opens_back(Connection& asker) {
             if (holder == nullptr || !holder->alive()) continue;
             if (holder == &asker && busy()) continue;
             unhold(*inode, *holder);
-            post(holder == &asker ? not_awaited : acks, *holder, what);
+            post(unused, *holder, what);
         }
     }
-    await(acks);
     return true;
 }
 
@@ -110,23 +111,27 @@ void ServerState::add_opener(Inode& inode, Connection& c) {
     }
 }
 
-int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                            protocol::OpenOut& out) {
-    Connection& c = q.client;
-    if (c.open_files >= config_.max_open_files) return ENFILE;
-    Inode& inode = inodes_[index];
-    const bool cacheable = hold(inode, c);
-    recall(inode, c);
-    const auto attr = attributes(inode);
-    if (!attr) {
-        unhold(inode, c);
-        return attr.error();
+/// Takes back what add_opener() did; the last opener lets the storage's file go.
+void ServerState::remove_opener(Inode& inode, Connection& c) {
+    --c.open_files;
+    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
+                                   [&](const auto& o) { return o.connection == c.index; });
+    if (--mine->count == 0) {
+        inode.opens.erase(mine);
+        inode.openers &= ~bit(c.index);
+        if (inode.lease == c.index) end_lease(inode);  // all was written back
     }
-    const std::uint32_t access = flags & protocol::open_access_mode;
-    const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
-    if (attr->type == host::FileType::directory && write) return EISDIR;
-    if (int e = pin_storage(inode, c)) return e;
+    if (inode.openers != 0) return;
+    if (inode.attr.links == 0) {
+        lost_name(inode, 0);
+    } else {
+        unpin_storage(inode);
+    }
+}
 
+/// Gives an open file its number. From here on the client can use it, so everything else is done.
+std::uint64_t ServerState::publish_file(Connection& c, InodeTable::Index inode, bool read,
+                                        bool write) {
     std::uint32_t place;
     if (c.free_files.empty()) {
         place = static_cast<std::uint32_t>(c.files.size());
@@ -135,36 +140,63 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
         place = c.free_files.back();
         c.free_files.pop_back();
     }
-    c.files[place].inode = index;
-    c.files[place].read = access != protocol::open_write_only;
-    c.files[place].write = write;
-    add_opener(inode, c);
-    // Whoever opened it while we waited for the storage saw no opener, and may have the lease.
-    recall(inode, c);
-    out.fh = make_fh(place, c.files[place].generation);
-    out.open_flags = cacheable ? std::uint32_t{protocol::fopen_keep_cache} : 0;
+    OpenFile& file = c.files[place];
+    file.inode = inode;
+    file.read = read;
+    file.write = write;
+    return make_fh(place, file.generation);
+}
 
-    if (write && (created || attr->type == host::FileType::regular) && try_lease(inode, c)) {
+/// The caller holds an InodeUse. The opener is counted before anything yields, so that nobody gets
+/// a lease or closes the storage's file meanwhile.
+int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+                            protocol::OpenOut& out) {
+    Connection& c = q.client;
+    if (c.open_files >= config_.max_open_files) return ENFILE;
+    Inode& inode = inodes_[index];
+    const bool cacheable = hold(inode, c);
+    if (recall(q, index) != 0) return parked;
+    add_opener(inode, c);
+    const int e = prepare_open(q, index, flags, created, out);
+    if (e != 0) {
+        if (e != parked && !inode.attr_valid) unhold(inode, c);
+        remove_opener(inode, c);
+        return e;
+    }
+    const std::uint32_t access = flags & protocol::open_access_mode;
+    out.fh = publish_file(c, index, access != protocol::open_write_only,
+                          access != protocol::open_read_only);
+    if (cacheable) out.open_flags |= protocol::fopen_keep_cache;
+    return 0;
+}
+
+/// What opening a file takes, up to its number.
+int ServerState::prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags,
+                              bool created, protocol::OpenOut& out) {
+    Connection& c = q.client;
+    Inode& inode = inodes_[index];
+    const auto attr = attributes(inode);
+    if (!attr) return attr.error();
+    const std::uint32_t access = flags & protocol::open_access_mode;
+    const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
+    if (attr->type == host::FileType::directory && write) return EISDIR;
+    if (int e = pin_storage(q, inode)) return e;
+    if (write && (created || attr->type == host::FileType::regular) &&
+        try_lease(q.acks, inode, c)) {
         out.open_flags |= protocol::fopen_lease_exclusive;
+        q.took_lease = true;
+        q.inode = index;
     }
     if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
-        int e = truncate(q.worker, inode, 0);
-        if (e == 0) {
-            host::SetAttr change;
-            change.valid = host::SetAttr::size_;
-            const auto changed = storage_.setattr(inode.node, change);
-            e = changed.error();
-            if (changed) {
-                if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
-                learn(inode, *changed);
-                keep_size(inode);
-                all_changed(inode, &c);
-            }
-        }
-        if (e != 0) {
-            close_file(c, place);
-            return e;
-        }
+        if (int e = truncate(q, inode, 0, nullptr)) return e;
+        host::SetAttr change;
+        change.valid = host::SetAttr::size_;
+        const auto changed = storage_.setattr(inode.node, change);
+        if (!changed) return changed.error();
+        if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
+        learn(inode, *changed);
+        journal_->keep_size(inode);
+        all_changed(q.acks, inode, &c);
     }
     if (inode.lease != c.index) out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
     return 0;
@@ -198,20 +230,7 @@ void ServerState::close_file(Connection& c, std::uint32_t place) {
     file.inode = InodeTable::none;
     ++file.generation;
     c.free_files.push_back(place);
-    --c.open_files;
-    const auto mine = std::find_if(inode->opens.begin(), inode->opens.end(),
-                                   [&](const auto& o) { return o.connection == c.index; });
-    if (--mine->count == 0) {
-        inode->opens.erase(mine);
-        inode->openers &= ~bit(c.index);
-        if (inode->lease == c.index) inode->lease = no_connection;  // all was written back
-    }
-    if (inode->openers != 0) return;
-    if (inode->attr.links == 0) {
-        lost_name(*inode, 0);
-    } else {
-        unpin_storage(*inode);
-    }
+    remove_opener(*inode, c);
 }
 
 int ServerState::release(Request& q) {
@@ -222,6 +241,7 @@ int ServerState::release(Request& q) {
     InodeUse inode(*this, file->inode);
     const auto place = static_cast<std::uint32_t>(in.fh) - 1;
     close_file(q.client, place);
+    note_progress(q);
     if (in.lock_owner != 0) drop_owner_locks(*inode, {q.client.index, in.lock_owner});
     return 0;
 }

@@ -1,8 +1,8 @@
 // Making pages of a file resident in the shared cache, and letting them go.
 //
 // Who holds slots across a yield has pinned them and counts in Inode::io; pages are dropped by name
-// (truncate, unlink) only while io is 0. A page that another task is loading is waited for without
-// a pin, and everything is looked up anew afterwards.
+// (truncate, unlink) only while io is 0. A request for a page that is loading is parked without a
+// pin, and looks everything up anew afterwards.
 #include <algorithm>
 #include <bitset>
 
@@ -42,33 +42,13 @@ std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, co
     return file;
 }
 
-void ServerState::put_frame(pages::FrameIndex frame) {
-    if (by_content_ && pool_[frame].users == 1) unindex(frame);
-    if (directory_) directory_->drop_page(frame);
-    if (pool_.drop_user(frame)) room_made();
-}
-
 /// A frame with one user, by eviction if it must be. no_index where that gives none, or where
 /// others wait for what there is.
 pages::FrameIndex ServerState::take_frame(Worker& w) {
     if (w.queues && waits_for(Lack::frames)) return pages::no_index;
-    const auto take = [&] {
-        const pages::FrameIndex frame = pool_.take();
-        if (frame == pages::no_index || !directory_ || directory_->reach_page(frame)) return frame;
-        pool_.drop_user(frame);
-        return pages::no_index;
-    };
-    if (const pages::FrameIndex frame = take(); frame != pages::no_index) return frame;
+    if (const auto frame = residency_.take_frame(); frame != pages::no_index) return frame;
     evict_clean(w, 1);
-    return take();
-}
-
-/// Out of the cache by name, pinned or not.
-void ServerState::drop_slot(Slot slot) {
-    const pages::FrameIndex frame = cache_.frame(slot);
-    book_.untag(frame, slot, [](const pages::GrantRecord&) {});
-    cache_.drop(slot);
-    put_frame(frame);
+    return residency_.take_frame();
 }
 
 void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
@@ -77,7 +57,7 @@ void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
         std::vector<Slot> slots;
         cache_.pages_of(file, slots);
         for (const Slot slot : slots) {
-            if (cache_.key(slot).page >= first_page) drop_slot(slot);
+            if (cache_.key(slot).page >= first_page) residency_.drop(slot);
         }
     };
     drop(inode.file);
@@ -85,8 +65,7 @@ void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
 }
 
 /// Reads pages that were inserted as loading, pinned by us and adjacent. On failure they are gone.
-bool ServerState::load_run(Worker&, Connection& c, Inode& inode, std::span<const Slot> slots,
-                           int& error) {
+bool ServerState::load_run(Connection& c, Inode& inode, std::span<const Slot> slots, int& error) {
     std::array<host::Page, max_pages_per_request> pages;
     for (std::size_t i = 0; i < slots.size(); ++i) pages[i] = page_of(slots[i]);
     const std::uint64_t first = cache_.key(slots[0]).page;
@@ -95,50 +74,49 @@ bool ServerState::load_run(Worker&, Connection& c, Inode& inode, std::span<const
     error = storage_.read_pages(inode.node, first, std::span(pages).first(slots.size()));
     for (const Slot slot : slots) {
         if (error == 0) {
-            cache_.mark_clean(slot);
-            keep_page(slot, PageKept::clean);
+            residency_.mark_clean(slot);
+            residency_.journal(inode, slot, PageKept::clean);
         } else {
-            cache_.unpin(slot);
-            drop_slot(slot);
+            residency_.unpin(slot);
+            residency_.drop(slot);
         }
     }
     if (error == 0 && by_content_) share_content(c, slots);
-    io_gate_->wake_all();
+    io_settled();
     return error == 0;
 }
 
-/// Waits while any of the pages is being read, or is about to be overwritten by a client (the
-/// latter not for ever), without pins and outside of io. False: none was.
-bool ServerState::wait_for_loading(Inode& inode, std::span<const Slot> slots) {
-    const auto loading = std::find_if(slots.begin(), slots.end(), [&](Slot s) {
-        return s != kNoSlot && cache_.state(s) == PageState::loading;
-    });
-    if (loading == slots.end()) return false;
-    const Slot slot = *loading;
-    const cache::PageKey key = cache_.key(slot);
-    const bool flux = (cache_.flags(slot) & page_flux) != 0;
-    end_io(inode);
-    if (!flux) {
-        io_gate_->wait();
-    } else {
-        // Whatever else wakes the gate meanwhile buys the client no time.
-        const auto still = [&] {
-            return cache_.find(key) == slot && (cache_.flags(slot) & page_flux) != 0;
-        };
-        const Nanoseconds deadline = host_.clock().now() + config_.ack_timeout;
-        Nanoseconds left = config_.ack_timeout;
-        for (; still() && left > 0; left = deadline - host_.clock().now()) io_gate_->wait(left);
-        if (still()) {
-            drain_io(inode);  // the request that made the page may not be over
-            if (still()) {
-                ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
-                drop_slot(slot);
-                io_gate_->wake_all();
-            }
+/// Called inside of io. 0: none of the pages is loading. `parked`: one is being read, or is about
+/// to be overwritten by a client; nothing has been done for the request. Pages that
+/// clients have had for too long are taken away from them, all at once.
+int ServerState::settle_loading(Request& q, Inode& inode, InodeTable::Index index,
+                                std::uint32_t file, std::uint32_t first, std::uint32_t count) {
+    const auto loading = [&](std::uint32_t i) {
+        const Slot slot = cache_.find({file, first + i});
+        return slot != kNoSlot && cache_.state(slot) == PageState::loading ? slot : kNoSlot;
+    };
+    for (;;) {
+        std::uint32_t i = 0;
+        while (i < count && loading(i) == kNoSlot) ++i;
+        if (i == count) return 0;
+        if (!may_detach(q, loading(i))) {
+            q.inode = index;
+            q.file = file;
+            q.page = first + i;
+            q.wait = Wait::page;
+            return parked;
         }
+        end_io(inode);
+        drain_io(inode);  // the requests that made the pages may not be over
+        for (; i < count; ++i) {
+            const Slot slot = loading(i);
+            if (slot == kNoSlot || !may_detach(q, slot)) continue;
+            ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
+            residency_.drop(slot);
+        }
+        io_settled();
+        begin_io(inode);
     }
-    begin_io(inode);
-    return true;
 }
 
 /// For a page that is not cached: a frame and a slot, pinned. Its content is there already (zeros,
@@ -149,23 +127,17 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
     if (frame == pages::no_index) return kNoSlot;
     // Beyond the end there is nothing to read: zeros are the right content, also uncommitted.
     const bool fresh = key.page >= (inode.attr.size + page_size - 1) >> page_shift;
-    w.evicted.clear();
-    const Slot slot = cache_.admit(key, frame, fresh ? PageState::clean : PageState::loading,
-                                   cache::DirtyPages::keep, &w.evicted);
-    stats_.evicted += w.evicted.size();
-    for (const cache::Evicted& page : w.evicted) put_frame(page.frame);
+    const Slot slot = residency_.admit(key, frame, fresh ? PageState::clean : PageState::loading);
     if (slot == kNoSlot) {
-        put_frame(frame);
+        residency_.put_back(frame);
         return kNoSlot;
     }
-    cache_.pin(slot);
-    cache_.set_flags(slot, 0);
     to_read = false;
     if (fresh || overwrite) {
         // The frame may hold another guest's data, and a writable entry can be read.
         host_.memory().zero(page_of(slot), 0, page_size);
-        if (!fresh) cache_.set_flags(slot, page_flux);
-        keep_page(slot, fresh ? PageKept::clean : PageKept::flux);
+        if (!fresh) residency_.begin_flux(slot, flux_age());
+        residency_.journal(inode, slot, fresh ? PageKept::clean : PageKept::flux);
     } else if (by_name_ || !copy_variant(inode, key, slot)) {
         to_read = true;
     }
@@ -179,36 +151,39 @@ bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
         const Slot other = cache_.find({file, key.page});
         if (other == kNoSlot || cache_.state(other) != PageState::dirty) continue;
         host_.memory().copy(page_of(other), page_of(slot));
-        cache_.mark_clean(slot);
+        residency_.mark_clean(slot);
         return true;
     }
     return false;
 }
 
-std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
+std::uint32_t ServerState::fill(Request& q, Inode& inode, InodeTable::Index index,
                                 const FillWish& wish, int& error) {
     error = 0;
-    if (!keep_node(inode)) return 0;
-    const std::uint32_t file = file_number(inode, index, c);
+    if (!journal_->keep_node(inode)) return 0;
+    Worker& w = *q.worker;
+    const std::uint32_t file = file_number(inode, index, q.client);
+    error = settle_loading(q, inode, index, file, wish.first, wish.count);
+    if (error != 0) return 0;
     const auto slots = std::span(w.slots).first(wish.count);
-    std::uint32_t hits = cache_.find_run(file, wish.first, slots);
-    if (!wish.again) {
+    const std::uint32_t hits = cache_.find_run(file, wish.first, slots);
+    if (!q.looked_up) {
         stats_.hits += hits;
         stats_.misses += wish.count - hits;
+        q.looked_up = true;
     }
-    while (wait_for_loading(inode, slots)) hits = cache_.find_run(file, wish.first, slots);
     if (hits == wish.count) {
-        cache_.pin(slots);
+        residency_.pin(slots);
         return hits;
     }
     std::bitset<max_pages_per_request> pinned, to_read;
     // Hits first: nothing may evict them while frames are sought for the rest.
     for (std::uint32_t i = 0; i < wish.count; ++i) {
         if (slots[i] == kNoSlot) continue;
-        cache_.pin(slots[i]);
+        residency_.pin(slots[i]);
         pinned.set(i);
     }
-    pool_.prepare(wish.count - hits);
+    residency_.prepare(wish.count - hits);
     std::uint32_t good = wish.count;
     for (std::uint32_t i = 0; i < good; ++i) {
         if (pinned[i]) continue;
@@ -232,7 +207,7 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
         std::uint32_t end = i;
         while (end < inserted && to_read[end]) ++end;
         int failed = 0;
-        if (!load_run(w, c, inode, slots.subspan(i, end - i), failed)) {
+        if (!load_run(q.client, inode, slots.subspan(i, end - i), failed)) {
             error = error == 0 ? failed : error;
             good = std::min(good, i);
             for (std::uint32_t j = i; j < end; ++j) pinned.reset(j);
@@ -247,10 +222,10 @@ std::uint32_t ServerState::fill(Worker& w, Connection& c, Inode& inode, InodeTab
 
 /// A page that was pinned for a request and is not handed out after all.
 void ServerState::release_unused(Slot slot) {
-    cache_.unpin(slot);
+    residency_.unpin(slot);
     if ((cache_.flags(slot) & page_flux) != 0) {
-        drop_slot(slot);
-        io_gate_->wake_all();
+        residency_.drop(slot);
+        io_settled();
     }
 }
 

@@ -29,10 +29,10 @@ int ServerState::pages_commit(Request& q) {
     const InodeTable::Index index = file_for_pages(q, in.fh, true);
     if (index == InodeTable::none) return EBADF;
     InodeUse inode(*this, index);
-    recall(*inode, q.client);
+    if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
-    keep_node(*inode);
+    journal_->keep_node(*inode);
     const Replay* const before = replay(q);
     begin_io(*inode);
     int error = 0;
@@ -57,7 +57,7 @@ int ServerState::pages_commit(Request& q) {
                                                     ? time_from_wire(in.mtime, in.mtimensec)
                                                     : host_.clock().now();
         inode->size_ahead = true;
-        keep_size(*inode);
+        journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.
         intend(q, {.node = inode->node});
         done(q, inode->node);
@@ -68,16 +68,19 @@ int ServerState::pages_commit(Request& q) {
     end_io(*inode);
     if (error != 0) return error;
     if (!by_name_) {
-        drop_other_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
+        drop_other_variants(q.acks, *inode, q.client, first_page,
+                            static_cast<std::uint32_t>(touched));
     }
     list_dirty(*inode, index);  // also where only size or time changed
-    if (touched != 0) pages_changed(*inode, first, touched, &q.client);
-    node_changed(*inode, &q.client);
-    if ((in.flags & protocol::commit_sync) != 0) {
-        if (int e = write_back(*inode)) return e;
-        if (int e = storage_.sync(inode->node, true)) return e;
-    }
+    if (touched != 0) pages_changed(q.acks, *inode, first, touched, &q.client);
+    node_changed(q.acks, *inode, &q.client);
     protocol::PagesCommitOut out{};
+    if ((in.flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0) {
+        const bool data_only = (in.flags & protocol::commit_sync_all) == 0;
+        int unsafe = write_back(*inode);
+        if (unsafe == 0) unsafe = storage_.sync(inode->node, data_only);
+        out.sync_error = static_cast<std::uint32_t>(unsafe);
+    }
     out.file_size = inode->attr.size;
     out.committed = static_cast<std::uint32_t>(refs.size());
     q.reply.put(out);
@@ -99,10 +102,7 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     }
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
-        if ((cache_.flags(slot) & page_flux) != 0) {
-            cache_.set_flags(slot, cache_.flags(slot) & static_cast<std::uint8_t>(~page_flux));
-            io_gate_->wake_all();
-        }
+        if (residency_.end_flux(slot)) io_settled();
         dirtied(inode, index, slot);
     }
     return 0;
@@ -112,14 +112,14 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
     std::size_t count = 0;
     for (const std::uint32_t reference : refs) {
         const pages::GrantRecord* const r = book_.find(q.client.account, reference);
-        if (r != nullptr && r->tag != pages::no_tag) q.worker.slots[count++] = r->tag;
+        if (r != nullptr && r->tag != pages::no_tag) q.worker->slots[count++] = r->tag;
     }
-    const auto slots = std::span(q.worker.slots).first(count);
-    cache_.pin(slots);
+    const auto slots = std::span(q.worker->slots).first(count);
+    residency_.pin(slots);
     end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
     if (by_content_) share_content(q.client, slots);
-    cache_.unpin(slots);
+    residency_.unpin(slots);
 }
 
 /// Dedup "none": what other clients' frames of these pages hold is not to be written back any more.
@@ -133,14 +133,14 @@ void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint3
         for (std::uint32_t page = first; page < first + count; ++page) {
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) != cache::PageState::dirty) continue;
-            if ((cache_.flags(slot) & page_writing) == 0) cache_.mark_clean(slot);
+            if ((cache_.flags(slot) & page_writing) == 0) residency_.mark_clean(slot);
         }
     }
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
-void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
-                                      std::uint32_t count) {
+void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
+                                      std::uint32_t first, std::uint32_t count) {
     const auto others = std::count_if(inode.files.begin(), inode.files.end(),
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;
@@ -152,18 +152,16 @@ void ServerState::drop_other_variants(Inode& inode, const Connection& c, std::ui
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
             if ((cache_.flags(slot) & page_writing) != 0) continue;
-            drop_slot(slot);
+            residency_.drop(slot);
             stale |= bit(i);
         }
     }
-    Acks acks;
     for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* other = connection(i);
         if ((stale & bit(i)) != 0 && other != nullptr && other->alive()) {
             post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
         }
     }
-    await(acks);
 }
 
 }  // namespace xenfs::server

@@ -7,48 +7,24 @@ namespace xenfs::server {
 
 using protocol::PageMode;
 
-/// An entry of a page is over (called by the grant book, which must not be re-entered).
-void ServerState::entry_ended(GrantRef reference, const pages::GrantRecord& record) {
-    ++stats_.entries_ended;
-    if (directory_) directory_->drop_entry(reference);
-    if (record.tag == pages::no_tag) return;
-    const cache::Slot slot = record.tag;
-    cache_.unpin(slot);
-    if ((cache_.flags(slot) & page_flux) != 0 && record.kind == pages::EntryKind::write) {
-        flux_left_.push_back(slot);
-    }
-}
-
-/// Pages that were to be overwritten and came back without a commit: they are not the file's.
-void ServerState::sweep_flux() {
-    if (flux_left_.empty()) return;
-    for (const cache::Slot slot : flux_left_) {
-        if ((cache_.flags(slot) & page_flux) != 0) drop_slot(slot);
-    }
-    flux_left_.clear();
-    io_gate_->wake_all();
-}
-
 pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
                                                      std::span<const GrantRef> refs) {
     if (refs.empty()) return {};
-    const auto result = book_.end(c.account, refs);
+    const auto result = residency_.end(c.account, refs);
     stats_.revoke_busy += result.busy;
     if (result.busy != 0) control_gate_->wake_one();
-    sweep_flux();
     if (result.ended != 0) {
         c.gave_back = true;
         c.fruitless = 0;
-        room_made();
     }
     return result;
 }
 
 void ServerState::end_unseen(Request& q) {
-    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return;
+    if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return;
     std::vector<GrantRef> unseen;
     book_.for_each_of_account(q.client.account, [&](GrantRef reference, const auto&) {
-        const auto given = directory_->entry(reference);
+        const auto given = journal_->entry(reference);
         if (given.known && given.unique == q.header.unique) unseen.push_back(reference);
     });
     end_entries(q.client, unseen);
@@ -57,13 +33,13 @@ void ServerState::end_unseen(Request& q) {
 /// What a request gives back that may have done so before: since then the numbers may name others.
 std::span<const std::uint32_t> ServerState::given_before(Request& q,
                                                          std::span<const std::uint32_t> refs) {
-    if ((q.header.flags & protocol::request_again) == 0 || !directory_) return refs;
-    q.worker.given.clear();
+    if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return refs;
+    q.worker->given.clear();
     for (const GrantRef reference : refs) {
-        const auto given = directory_->entry(reference);
-        if (given.unique < q.header.unique) q.worker.given.push_back(reference);
+        const auto given = journal_->entry(reference);
+        if (given.unique < q.header.unique) q.worker->given.push_back(reference);
     }
-    return q.worker.given;
+    return q.worker->given;
 }
 
 int ServerState::pages_release(Request& q) {
@@ -72,6 +48,7 @@ int ServerState::pages_release(Request& q) {
     const auto refs = q.args.get_array<std::uint32_t>(in.count);
     if (!q.args.finished()) return EINVAL;
     const auto result = end_entries(q.client, given_before(q, refs));
+    if (result.ended != 0) note_progress(q);
     q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
                                           static_cast<std::uint32_t>(result.busy)});
     return 0;
@@ -81,7 +58,7 @@ int ServerState::pages_release(Request& q) {
 std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
                                          std::uint64_t first, std::uint32_t most) {
     const std::uint32_t file = file_number(inode, index, q.client);
-    const auto slots = std::span(q.worker.slots).first(most);
+    const auto slots = std::span(q.worker->slots).first(most);
     cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
     std::uint32_t run = 0;
     while (run < most && slots[run] != cache::kNoSlot &&
@@ -109,7 +86,8 @@ int ServerState::pages_get(Request& q) {
         in.count > protocol::max_file_pages - in.first_page) {
         return EFBIG;
     }
-    if (!q.again) {
+    if (!q.released) {
+        q.released = true;
         end_entries(q.client, given_before(q, released));
         end_unseen(q);
     }
@@ -124,11 +102,9 @@ int ServerState::pages_get(Request& q) {
     const InodeTable::Index index = file_for_pages(q, in.fh, write);
     if (index == InodeTable::none) return EBADF;
     InodeUse inode(*this, index);
-    recall(*inode, q.client);
+    if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
-    if (mode == PageMode::map_write) {
-        pages_changed(*inode, in.first_page, in.count, &q.client);
-    } else if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
+    if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
         inode->copiers |= bit(q.client.index);
     }
     std::uint32_t count = in.count;
@@ -145,7 +121,7 @@ int ServerState::pages_get(Request& q) {
         count = wanted + cached_behind(q, *inode, index, in.first_page + wanted, count - wanted);
     }
     out.file_size = inode->attr.size;
-    Worker& w = q.worker;
+    Worker& w = *q.worker;
     std::size_t granted = 0;
     Lack lack = Lack::none;
     if (mode == PageMode::flip_in) {
@@ -157,21 +133,20 @@ int ServerState::pages_get(Request& q) {
                             .count = count,
                             .overwrite = mode == PageMode::copy_in,
                             .head_kept = in.head != 0,
-                            .tail_kept = in.tail != 0,
-                            .again = q.again};
-        std::uint32_t ready = fill(w, q.client, *inode, index, wish, error);
+                            .tail_kept = in.tail != 0};
+        std::uint32_t ready = fill(q, *inode, index, wish, error);
         if (ready == 0 && error != 0) {
             end_io(*inode);
             return error;
         }
         const auto slots = std::span(w.slots).first(ready);
-        cache_.touch(slots);
+        residency_.touch(slots);
         host_.clock().charge(host_.core_costs().server_page * static_cast<Nanoseconds>(ready));
         std::fill_n(w.entry_flags.begin(), ready, std::uint8_t{0});
         if (write && by_content_) {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 bool moved = false;
-                if (!make_private(w, &q.client, *inode, slots[i], moved)) {
+                if (!make_private(q, &q.client, *inode, slots[i], moved)) {
                     for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
                     ready = i;
                     break;
@@ -184,29 +159,29 @@ int ServerState::pages_get(Request& q) {
             lack = Lack::frames;
         } else if (mode == PageMode::flip_out) {
             granted = flip_out(q, usable, accept, lack);
-            cache_.unpin(usable);
+            residency_.unpin(usable);
         } else if (w.queues && waits_for(Lack::entries)) {
             lack = Lack::entries;
             for (const cache::Slot slot : usable) release_unused(slot);
         } else {
             for (std::uint32_t i = 0; i < ready; ++i) {
-                w.frames[i] = cache_.frame(usable[i]);
                 // Writers count before our own entry does.
-                if (pool_[w.frames[i]].writers != 0) w.entry_flags[i] |= protocol::entry_volatile;
+                if (pool_[cache_.frame(usable[i])].writers != 0)
+                    w.entry_flags[i] |= protocol::entry_volatile;
                 if ((cache_.flags(usable[i]) & page_flux) != 0) {
                     w.entry_flags[i] |= protocol::entry_fresh;
                 }
             }
             bool credit_short = false;
-            granted = book_.grant(q.client.account, std::span(w.frames).first(ready), usable,
-                                  write ? pages::EntryKind::write : pages::EntryKind::read, w.refs,
-                                  credit_short);
+            granted = residency_.grant(q.client.account, usable,
+                                       write ? pages::EntryKind::write : pages::EntryKind::read,
+                                       w.refs, credit_short);
             for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
-            for (std::size_t i = 0; i < granted && directory_; ++i) {
-                directory_->keep_entry(w.refs[i], q.client.index, q.header.unique);
+            for (std::size_t i = 0; i < granted; ++i) {
+                journal_->keep_entry(w.refs[i], q.client.index, q.header.unique);
             }
             if (write) {
                 stats_.granted_writable += granted;
@@ -222,7 +197,11 @@ int ServerState::pages_get(Request& q) {
         return no_room(q, lack, twice ? 2 * count : count, out,
                        (in.flags & protocol::get_wait) == 0);
     }
-    if (q.again) room_progress_ = host_.clock().now();
+    if (q.had_room) room_progress_ = host_.clock().now();
+    // Who has copies hears of the writer before the writer has its entries.
+    if (mode == PageMode::map_write && granted != 0) {
+        pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
+    }
     out.granted = static_cast<std::uint32_t>(granted);
     q.reply.put(out);
     for (std::size_t i = 0; i < granted; ++i) {

@@ -8,15 +8,6 @@
 
 namespace xenfs::server {
 
-bool ServerState::waits_for_recovery(const Connection& c, const RequestBuffer& message) const {
-    if (!recovering_) return false;
-    if (telling_ && message.urgent()) return false;
-    const Operation* const operation = find_operation(message.header().opcode);
-    const auto when = operation == nullptr ? DuringRecovery::waits : operation->during_recovery;
-    return when == DuringRecovery::waits ||
-           (when == DuringRecovery::served_while_resuming && !c.resuming);
-}
-
 int ServerState::come_back(Request& q) {
     const auto in = q.args.get<protocol::ResumeIn>();
     if (in.count > protocol::max_resume_per_request) return EINVAL;
@@ -26,7 +17,7 @@ int ServerState::come_back(Request& q) {
     q.reply.put(protocol::ResumeOut{in.count, 0});
     for (const protocol::ResumeItem& item : items) {
         std::uint32_t stands = 0;
-        if (!resume_item(q.client, item, stands)) return EINVAL;
+        if (!resume_item(q, item, stands)) return EINVAL;
         q.reply.put(stands);
     }
     if ((in.flags & protocol::resume_last) != 0) {
@@ -39,8 +30,8 @@ int ServerState::come_back(Request& q) {
 }
 
 /// False: it cannot have been so.
-bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
-                              std::uint32_t& stands) {
+bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands) {
+    Connection& c = q.client;
     InodeUse inode(*this, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
@@ -48,19 +39,24 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
+        add_opener(*inode, c);
+        if (pin_storage(q, *inode) != 0) {
+            remove_opener(*inode, c);
+            return true;
+        }
+        // The place is looked up after the yield, in which another request of the client may have
+        // taken it, or moved the table.
         while (c.files.size() <= place) {
             c.free_files.push_back(static_cast<std::uint32_t>(c.files.size()));
             c.files.emplace_back();
         }
         OpenFile& file = c.files[place];
-        if (file.inode != InodeTable::none) return false;
-        if (pin_storage(*inode, c) != 0) return true;
+        if (file.inode != InodeTable::none) {
+            remove_opener(*inode, c);
+            return false;
+        }
         std::erase(c.free_files, place);
-        file.inode = inode.index();
-        file.generation = static_cast<std::uint32_t>(item.fh >> 32);
-        file.read = true;
-        file.write = write;
-        add_opener(*inode, c);
+        file = {inode.index(), true, write, static_cast<std::uint32_t>(item.fh >> 32)};
         stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
     const bool lease = (item.flags & protocol::resume_lease) != 0;
@@ -76,94 +72,36 @@ bool ServerState::resume_item(Connection& c, const protocol::ResumeItem& item,
 void ServerState::not_coming_back(Connection& c) {
     c.returning = c.resuming = false;
     ++stats_.not_resumed;
-    if (directory_) directory_->drop_client(c.index);
+    journal_->drop_client(c.index);
     release_client(c);
 }
 
-void ServerState::end_recovery_if_due() {
-    if (!recovering_) return;
-    const bool over = host_.clock().now() >= recovery_deadline_;
-    bool missing = false;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        missing = missing || c->returning || (c->resuming && c->alive());
-    }
-    if (missing && !over) return;
-    for (const auto& c : connections_) {
-        if (c == nullptr) continue;
-        if (c->resuming) doom(*c);
-        if (!c->returning) continue;
-        not_coming_back(*c);
-        write_offer(*c);  // of another session, which tells it
-    }
-    // Cached pages of files that have neither a name nor anybody at them are nobody's.
-    std::vector<InodeTable::Index> all;
-    inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers == 0) all.push_back(i);
-    });
-    for (const InodeTable::Index i : all) {
-        if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        lost_name(*inode, 0);
-    }
-    storage_.drop_nameless();
-    tell_changed_while_away();
-    recovering_ = false;
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && !c->parked.empty()) ready_ |= bit(c->index);
-    }
-    work_gate_->wake_all();
-}
-
-const Replay* ServerState::replay(const Request& q) {
+const Replay* ServerState::replay(Request& q) {
     if ((q.header.flags & protocol::request_again) == 0) return nullptr;
     for (const Replay& r : q.client.replays) {
         if (r.unique != q.header.unique || r.opcode != q.header.opcode) continue;
         ++stats_.replayed;
-        q.worker.intent = r.record;
+        q.intent = r.record;
         return &r;
     }
     return nullptr;
 }
 
-void ServerState::intend(Request& q, const Names& what) {
-    if (!directory_) return;
-    // Others' records may stand at its number: of changes that a predecessor made, whose requests
-    // have not come again yet.
-    IntentRecord* record = nullptr;
-    std::uint32_t at = q.worker.number;
-    do {
-        record = directory_->intent(at++);
-        if (record == nullptr) return;
-    } while (record->state != IntentRecord::none);
-    record->unique = q.header.unique;
-    record->parent = q.header.nodeid;
-    record->new_parent = what.new_parent;
-    record->node = what.node;
-    record->replaced = what.replaced;
-    record->size = what.size;
-    record->opcode = q.header.opcode;
-    record->flags = what.flags;
-    record->client = q.client.index;
-    const auto put = [](char* to, std::string_view name) {
-        std::copy(name.begin(), name.end(), to);
-        to[name.size()] = 0;
-    };
-    put(record->name, what.name);
-    put(record->new_name, what.new_name);
-    publish(record->state, std::uint32_t{IntentRecord::started});
-    q.worker.intent = record;
+void ServerState::intend(Request& q, Change what) {
+    what.unique = q.header.unique;
+    what.opcode = q.header.opcode;
+    what.client = q.client.index;
+    what.parent = q.header.nodeid;
+    q.intent = journal_->begin_change(q.worker->number, what);
 }
 
 void ServerState::intend_new(Request& q, std::string_view name, NodeId node) {
-    if (!directory_ || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
+    if (!journal_->outlives() || storage_.lookup(q.header.nodeid, name).error() != ENOENT) return;
     intend(q, {.name = name, .node = node});
 }
 
 void ServerState::done(Request& q, NodeId node) {
-    if (!directory_ || q.worker.intent == nullptr) return;
-    q.worker.intent->node = node;
-    publish(q.worker.intent->state, std::uint32_t{IntentRecord::done});
+    journal_->complete_change(q.intent, node);
 }
 
 }  // namespace xenfs::server

@@ -1,7 +1,7 @@
 // Room for pages: frames of the pool, entries of its grant table, a client's credit.
 //
-// A request that finds none is parked here with its message and occupies no worker. One task makes
-// room for those that wait: clean pages are evicted, dirty ones written back (by the write-back
+// A request that finds none is parked here and occupies no worker. One task makes room for those
+// that wait: clean pages are evicted, dirty ones written back (by the write-back
 // task), and where frames are mapped or the table is full, clients are asked to give pages back.
 // Who waits goes on in the order of arrival, urgent requests first, and newcomers that would need
 // what is waited for queue behind. What cannot be had within room_timeout ends with an error, but
@@ -25,10 +25,6 @@ constexpr std::uint32_t look_at_most = 1024;  ///< mapped pages considered in on
 
 }  // namespace
 
-bool ServerState::answers(Connection& c) {
-    return c.acks_awaited != 0 || revocation_open(c);
-}
-
 bool ServerState::revocation_open(Connection& c) {
     return c.revoke_sequence != 0 && !c.ring.notice_done(c.revoke_sequence) &&
            host_.clock().now() < c.revoke_sent + config_.ack_timeout;
@@ -44,7 +40,7 @@ int ServerState::no_room(Request& q, Lack lack, std::uint32_t pages, protocol::P
         q.reply.put(out);
         return 0;
     }
-    return park(q, lack, pages, out.file_size, may_return);
+    return park_for_room(q, lack, pages, out.file_size, may_return);
 }
 
 bool ServerState::holds_most(const Connection& c) const {
@@ -55,90 +51,56 @@ bool ServerState::holds_most(const Connection& c) const {
            });
 }
 
-/// Parks the request that `q` is; its worker is free then. The answer comes from whoever goes on
-/// with it, or from the room task.
-int ServerState::park(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
-                      bool may_return) {
+/// Puts the request into the queue for room. It is resumed, or answered, by the room task.
+int ServerState::park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
+                               bool may_return) {
     RoomWaiter waiter;
-    waiter.index = q.client.index;
-    waiter.generation = q.client.generation;
-    waiter.slot = q.slot;
-    waiter.unique = q.header.unique;
-    waiter.urgent = (q.header.flags & protocol::request_urgent) != 0;
-    waiter.again = q.again;
+    waiter.request = &q;
+    waiter.again = q.had_room;
     waiter.may_return = may_return;
     waiter.lack = lack;
     waiter.pages = pages;
     waiter.file_size = file_size;
-    waiter.message = std::make_unique<RequestBuffer>(q.worker.request);
-    waiter.since = q.again ? q.waiting : host_.clock().now();
-    if (waiter.urgent) ++q.client.urgent_waiting;
-    if (!q.again) ++stats_.room_waits;
-    if (lack == Lack::entries) table_size_ = book_.entries();
-    queue_for_room(std::move(waiter));
-    return reply_later;
-}
-
-void ServerState::queue_for_room(RoomWaiter waiter) {
     waiter.parked = host_.clock().now();
+    waiter.since = q.first_parked == 0 ? waiter.parked : q.first_parked;
     waiter.seen = room_made_;
-    ++room_waiters_[static_cast<std::size_t>(waiter.lack)];
+    if (q.urgent) ++q.client.urgent_waiting;
+    if (!q.had_room) ++stats_.room_waits;
+    // Who only queues behind others has not found the table full.
+    if (lack == Lack::entries && (q.had_room || !waits_for(lack))) table_size_ = book_.entries();
+    q.wait = Wait::room;
+    ++room_waiters_[static_cast<std::size_t>(lack)];
     // Behind those of its class; who waited before is in front of them.
     const auto place = std::find_if(room_queue_.begin(), room_queue_.end(), [&](const auto& w) {
-        if (w.urgent != waiter.urgent) return waiter.urgent;
+        if (w.request->urgent != q.urgent) return q.urgent;
         return waiter.again && w.since >= waiter.since;
     });
-    room_queue_.insert(place, std::move(waiter));
+    room_queue_.insert(place, waiter);
     room_gate_->wake_one();
-}
-
-/// For a task that cannot begin anew: waits until a frame may be had. False: none came free.
-bool ServerState::wait_for_frame() {
-    bool done = false;
-    RoomWaiter waiter;
-    waiter.urgent = true;
-    waiter.pages = 1;
-    waiter.since = host_.clock().now();
-    waiter.done = &done;
-    ++stats_.room_waits;
-    queue_for_room(std::move(waiter));
-    while (!done && !stopping_) io_gate_->wait();
-    return pool_.available() != 0;
+    return parked;
 }
 
 RoomWaiter ServerState::leave_room_queue(std::size_t place) {
-    RoomWaiter waiter = std::move(room_queue_[place]);
+    const RoomWaiter waiter = room_queue_[place];
     room_queue_.erase(room_queue_.begin() + static_cast<std::ptrdiff_t>(place));
     --room_waiters_[static_cast<std::size_t>(waiter.lack)];
-    Connection* c = waiter.done != nullptr ? nullptr : connection(waiter.index);
-    if (c != nullptr && c->generation != waiter.generation) c = nullptr;
-    if (c != nullptr && waiter.urgent) --c->urgent_waiting;
-    if (waiter.done != nullptr) {
-        *waiter.done = true;
-        io_gate_->wake_all();
-    }
+    if (waiter.request->urgent) --waiter.request->client.urgent_waiting;
     return waiter;
 }
 
-/// Lets a worker go on with it.
-void ServerState::resume(std::size_t place) {
-    RoomWaiter waiter = leave_room_queue(place);
-    if (waiter.message == nullptr) return;
-    Connection* c = connection(waiter.index);
-    if (c == nullptr || c->generation != waiter.generation || !c->alive()) return;
-    if (waiter.urgent) c->last_urgent = host_.clock().now();
-    c->parked.push_back(
-        {waiter.slot, waiter.urgent, true, waiter.since, std::move(waiter.message)});
-    ready_ |= bit(c->index);
-    work_gate_->wake_one();
-    if (waiter.urgent && answers(*c)) c->reserve_gate->wake_one();
+/// Lets a worker take the request up again.
+void ServerState::resume_with_room(std::size_t place) {
+    Request& q = *leave_room_queue(place).request;
+    note_progress(q);  // it was not its client that let the time pass
+    q.had_room = true;
+    parking_.resume(q);
 }
 
 /// Ends the wait with an errno, or with 0: the client shall release and ask again.
 void ServerState::end_wait(std::size_t place, int error) {
     const RoomWaiter waiter = leave_room_queue(place);
-    Connection* c = waiter.message == nullptr ? nullptr : connection(waiter.index);
-    if (c == nullptr || c->generation != waiter.generation || !c->alive()) return;
+    Request& q = *waiter.request;
+    parking_.remove(q);
     if (error != 0) {
         ++stats_.errors;
         ++stats_.room_refused;
@@ -146,8 +108,8 @@ void ServerState::end_wait(std::size_t place, int error) {
         ++stats_.release_refusals;
     }
     const protocol::PagesGetOut out{waiter.file_size, 0, protocol::got_release, 0};
-    std::memcpy(c->ring.slot(waiter.slot) + sizeof(protocol::OutHeader), &out, sizeof out);
-    answer(*c, waiter.slot, waiter.unique, error, error != 0 ? 0 : sizeof out);
+    std::memcpy(q.client.ring.slot(q.slot) + sizeof(protocol::OutHeader), &out, sizeof out);
+    finish(q, error, error != 0 ? 0 : sizeof out);
 }
 
 /// Takes clean pages out of the cache until so many frames are free; how many are.
@@ -161,12 +123,10 @@ std::uint32_t ServerState::evict_clean(Worker& w, std::uint32_t frames) {
     };
     while (free() < frames) {
         w.evicted.clear();
-        const std::uint32_t out = cache_.evict(std::max(frames - free(), good_batch),
-                                               cache::DirtyPages::keep, &w.evicted);
-        stats_.evicted += out;
-        for (const cache::Evicted& page : w.evicted) {
-            put_frame(page.frame);
-            const InodeTable::Index owner = inodes_.owner_of(page.key.file);
+        const std::uint32_t out =
+            residency_.evict(std::max(frames - free(), good_batch), &w.evicted);
+        for (const cache::PageKey& page : w.evicted) {
+            const InodeTable::Index owner = inodes_.owner_of(page.file);
             if (owner != InodeTable::none && inodes_[owner].refs == 0) reap(owner);
         }
         if (out == 0) break;
@@ -186,7 +146,6 @@ void ServerState::room_task() {
         const Nanoseconds rest = tend_room_queue(*own);
         if (room_made_ == seen && !stopping_ && !room_queue_.empty()) room_gate_->wait(rest);
     }
-    while (!room_queue_.empty()) leave_room_queue(room_queue_.size() - 1);
     --running_;
     stop_gate_->wake_all();
 }
@@ -200,10 +159,9 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
     for (std::size_t i = 0; i < room_queue_.size();) {
         RoomWaiter& waiter = room_queue_[i];
         const Nanoseconds now = host_.clock().now();
-        Connection* c = waiter.message == nullptr ? nullptr : connection(waiter.index);
-        if (waiter.message != nullptr &&
-            (c == nullptr || c->generation != waiter.generation || !c->alive())) {
-            leave_room_queue(i);
+        Connection& c = waiter.request->client;
+        if (!c.alive()) {
+            parking_.remove(*leave_room_queue(i).request);
             continue;
         }
         // Who found too little after all does not try again before something has changed.
@@ -230,11 +188,11 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
             }
             if (!go) entries_short += waiter.pages;
         } else {
-            go = ready && ledger_.credit(c->account) != 0;
-            if (!go) credit_short.push_back({waiter.index, waiter.pages});
+            go = ready && ledger_.credit(c.account) != 0;
+            if (!go) credit_short.push_back({c.index, waiter.pages});
         }
         if (go) {
-            resume(i);
+            resume_with_room(i);
             continue;
         }
         const Nanoseconds limit = std::max(waiter.since, room_progress_) + config_.room_timeout;
@@ -278,7 +236,7 @@ void ServerState::ask_for_frames(std::uint32_t frames) {
         if (found >= frames) break;
         const pages::PoolFrame& frame = pool_[cache_.frame(slot)];
         if (cache_.state(slot) == cache::PageState::loading || frame.grants == 0) continue;
-        cache_.pass_over(slot);
+        residency_.pass_over(slot);
         std::uint64_t holders = 0;
         bool hopeless = (cache_.flags(slot) & page_flux) != 0;
         book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
@@ -327,10 +285,12 @@ void ServerState::ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
     if (c->urgent_waiting != 0) {
         for (std::size_t i = 0; i < room_queue_.size(); ++i) {
             const RoomWaiter& waiter = room_queue_[i];
-            if (waiter.urgent && waiter.may_return && waiter.index == index) return end_wait(i, 0);
+            if (waiter.request->urgent && waiter.may_return && &waiter.request->client == c) {
+                return end_wait(i, 0);
+            }
         }
     }
-    if (c->ring.notices_in_flight() != 0) return;  // it has enough to do: later
+    if (c->notices_in_flight() != 0) return;  // it has enough to do: later
     if (c->revoke_sequence != 0) c->fruitless = c->gave_back ? 0 : c->fruitless + 1;
     if (c->fruitless >= deaf) return;
     std::vector<protocol::Notice> notices;
@@ -354,21 +314,14 @@ void ServerState::ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
         notices.assign(1, notice(protocol::NoticeKind::revoke_pages, 0, 0,
                                  std::max(pages, max_pages_per_request)));
     }
-    const std::uint32_t generation = c->generation;
-    host_.clock().flush();
-    c = connection(index);
-    if (c == nullptr || c->generation != generation || !c->alive()) return;
     for (protocol::Notice& one : notices) {
-        if (!c->ring.post_notice(one)) break;
-        ++stats_.notices;
+        queue_notice(*c, one);
         ++stats_.revocations;
-        c->revoke_sequence = one.sequence;
     }
+    c->revoke_sequence = c->next_notice() - 1;
     c->revoke_sent = host_.clock().now();
     c->gave_back = false;
-    ++c->active;
-    host_.events().notify(c->port);
-    leave(*c);
+    send_notices(*c);
 }
 
 }  // namespace xenfs::server

@@ -43,9 +43,9 @@ class ServerState::Scanned final : public policies::ScannedCache {
     }
 
     bool share(std::uint32_t page, std::uint64_t content) override {
-        const auto known = server_.contents_.find(content);
-        if (known == server_.contents_.end()) return false;
-        if (known->second != server_.cache_.frame(page))
+        const pages::FrameIndex known = server_.residency_.contents().find(content);
+        if (known == pages::no_index) return false;
+        if (known != server_.cache_.frame(page))
             wanted.push_back({server_.cache_.key(page), content});
         return true;
     }
@@ -57,7 +57,7 @@ class ServerState::Scanned final : public policies::ScannedCache {
             return server_.pool_[server_.cache_.frame(p)].grants;
         };
         if (grants(first) == 0 && grants(page) != 0) std::swap(first, page);
-        server_.index_content(server_.cache_.frame(first), content);
+        server_.residency_.index_content(server_.cache_.frame(first), content);
         wanted.push_back({server_.cache_.key(page), content});
         return true;
     }
@@ -104,7 +104,7 @@ void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::u
             const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
             Connection* c = connection(index);
             if (c == nullptr || !c->alive()) continue;
-            if (c->ring.notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
+            if (c->notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
                 c->unresponsive) {
                 deaf |= bit(index);
                 continue;

@@ -18,23 +18,22 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       by_name_(dedup_->shares_by_name()),
       by_content_(dedup_->shares_by_content()),
       ledger_(charging_->rebate()),
-      pool_(host.frames(), config_.cache_pages),
-      book_(host.grants(), pool_, ledger_, *charging_),
-      cache_(policies::make_eviction_policy(config_.eviction), cache_slots(config_.cache_pages)) {
+      residency_({host.frames(), host.grants(), ledger_, *charging_, journal_, stats_,
+                  [this] { room_made(); }, [this] { io_settled(); }},
+                 policies::make_eviction_policy(config_.eviction), config_.cache_pages,
+                 by_content_ ? 8 : 1),
+      parking_([this] { work_gate_->wake_one(); }) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
     }
-    book_.on_ended([this](GrantRef reference, const pages::GrantRecord& record) {
-        entry_ended(reference, record);
-    });
     work_gate_ = host_.tasks().make_gate();
     ack_gate_ = host_.tasks().make_gate();
     io_gate_ = host_.tasks().make_gate();
     control_gate_ = host_.tasks().make_gate();
     flush_gate_ = host_.tasks().make_gate();
     room_gate_ = host_.tasks().make_gate();
-    relief_gate_ = host_.tasks().make_gate();
+    parking_gate_ = host_.tasks().make_gate();
     scan_gate_ = host_.tasks().make_gate();
     stop_gate_ = host_.tasks().make_gate();
 }
@@ -60,7 +59,6 @@ int ServerState::attach(const Attachment& attachment) {
     made->index = static_cast<ConnectionIndex>(place - connections_.data());
     made->generation = ++generations_;
     made->looked_at = true;
-    made->reserve_gate = host_.tasks().make_gate();
     *place = std::move(made);
     look_ = true;
     if (started_) control_gate_->wake_one();
@@ -89,7 +87,7 @@ void ServerState::start() {
     host_.tasks().spawn(
         "xenfs-room", [this] { room_task(); }, true);
     host_.tasks().spawn(
-        "xenfs-relief", [this] { work_relief(); }, true);
+        "xenfs-parking", [this] { parking_task(); }, true);
     if (scanner_ != nullptr && config_.scan_pages != 0) {
         host_.tasks().spawn(
             "xenfs-scan", [this] { scan_task(); }, true);
@@ -119,11 +117,8 @@ void ServerState::stop() {
         control_gate_->wake_all();
         flush_gate_->wake_all();
         room_gate_->wake_all();
-        relief_gate_->wake_all();
+        parking_gate_->wake_all();
         scan_gate_->wake_all();
-        for (auto& c : connections_) {
-            if (c != nullptr) c->reserve_gate->wake_all();
-        }
         stop_gate_->wait();
     }
     for (auto& c : connections_) {
@@ -142,7 +137,7 @@ void ServerState::reap(InodeTable::Index index) {
         pages_cached(inode) != 0) {
         return;
     }
-    if (inode.record != Directory::no_node && directory_) directory_->drop_node(inode.record);
+    journal_->drop_node(inode);
     inodes_.erase(index);
 }
 
@@ -167,7 +162,7 @@ InodeUse::~InodeUse() {
 
 void ServerState::check() const {
     ledger_.check_all();
-    book_.check_all();
+    residency_.check();
 }
 
 Server::Server(host::Host& host, host::Storage& storage, Config config)
@@ -186,8 +181,8 @@ void Server::stop() {
     state_->stop();
 }
 void Server::abandon() {
-    state_->directory_.reset();
-    state_->pool_.abandon();
+    state_->journal_ = std::make_unique<Journal>();
+    state_->residency_.abandon();
 }
 const Stats& Server::stats() const {
     return state_->stats_;
@@ -201,6 +196,9 @@ std::uint32_t Server::dirty_pages() const {
 Server::Pool Server::pool() const {
     const pages::FramePool& pool = state_->pool_;
     return {pool.owned(), pool.free(), pool.most_owned()};
+}
+FrameAccount Server::frames() const {
+    return state_->residency_.frames();
 }
 void Server::check() const {
     state_->check();

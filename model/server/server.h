@@ -49,6 +49,7 @@ class Server {
         std::uint32_t frames = 0, free = 0, most_frames = 0;
     };
     Pool pool() const;
+    FrameAccount frames() const;
     std::uint32_t connected() const;
     /// Of a client, as its account in the ledger says; zeros where it is not connected.
     struct Charges {
@@ -56,8 +57,8 @@ class Server {
         std::uint64_t held = 0;  ///< entries, whatever they cost
         std::uint64_t rebate = 0, owed = 0, seized = 0;
     };
-    /// What is granted to more than one: frames, and entries beyond the first of each, which are the
-    /// pages of memory that sharing saves.
+    /// What is granted to more than one: frames, and entries beyond the first of each, which are
+    /// the pages of memory that sharing saves.
     struct Sharing {
         std::uint64_t frames = 0, saved_pages = 0;
         std::uint64_t entries = 0, entry_capacity = 0;

@@ -28,10 +28,14 @@
 #include "model/policies/dedup/policy.h"
 #include "model/protocol/notices.h"
 #include "model/server/connection.h"
-#include "model/server/directory.h"
+#include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/operations.h"
+#include "model/server/parking.h"
+#include "model/server/recovery.h"
+#include "model/server/request.h"
+#include "model/server/residency.h"
 #include "model/server/room.h"
 #include "model/server/server.h"
 
@@ -41,59 +45,15 @@ using protocol::max_pages_per_request;
 
 /// What a task needs while it serves: allocated once, so that the hot path allocates nothing.
 struct Worker {
-    RequestBuffer request;
     std::array<cache::Slot, max_pages_per_request> slots;
     std::array<pages::FrameIndex, max_pages_per_request> frames;
     std::array<GrantRef, max_pages_per_request> refs;
     std::array<std::uint8_t, max_pages_per_request> entry_flags;
-    std::vector<cache::Evicted> evicted;
+    std::vector<cache::PageKey> evicted;
     bool queues = false;  ///< for frames, behind those who wait for room
     std::vector<GrantRef> given;
-    std::uint32_t number = 0;        ///< its place among the directory's intents
-    IntentRecord* intent = nullptr;  ///< of the request being served
+    std::uint32_t number = 0;  ///< its place among the directory's intents
 };
-
-/// A request being served: its arguments in private memory, its reply in the client's slot.
-struct Request {
-    Connection& client;
-    Worker& worker;
-    protocol::InHeader header;
-    std::uint16_t slot;
-    const Operation* operation;  ///< null: the server does not have it
-    protocol::Reader args;
-    protocol::Writer reply;
-    bool again = false;       ///< waited for room; its releases are done
-    Nanoseconds waiting = 0;  ///< again: since when
-};
-
-/// Of a request that waited for room and begins anew.
-struct Earlier {
-    bool again = false;
-    Nanoseconds waiting = 0;
-};
-
-/// A handler's answer instead of an errno: somebody else will reply.
-inline constexpr int reply_later = -1;
-
-/// Flags of a cached page (PageRecord::flags).
-enum PageFlags : std::uint8_t {
-    page_writing = 1,    ///< its write-back is under way
-    page_redirtied = 2,  ///< and it was written to meanwhile
-    page_flux = 4        ///< zeros that a client is about to overwrite: not the file's content yet
-};
-
-/// Notices posted on behalf of one request.
-struct Acks {
-    std::uint64_t clients = 0;  ///< mask
-    std::array<std::uint64_t, 64> sequence;
-    std::array<std::uint32_t, 64> generation;
-};
-
-/// Contents of different trust groups never meet: not even the time of a look-up tells.
-inline std::uint64_t content_key(Fingerprint fingerprint, std::uint32_t group) {
-    const std::uint64_t key = fingerprint ^ (group * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u);
-    return key == 0 ? 1 : key;
-}
 
 class ServerState;
 
@@ -142,13 +102,37 @@ class ServerState {
 
     // --- workers.cpp
     void work(Worker& worker);
-    void work_reserve(ConnectionIndex index, std::uint32_t generation);
-    void work_relief();
-    void serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier = {});
-    void go_on(Worker& worker, Connection& c, Connection::Parked parked);
+    Request* next_request();
+    Request* take_request(Connection& c);
+    void take_urgent();
+    void serve(Worker& worker, Request& q);
     int dispatch(Request& q);
-    void answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
-                std::size_t result_bytes);
+    /// Publishes the reply and gives the slot back.
+    void finish(Request& q, int error, std::size_t result_bytes);
+    void finish(Request& q);
+    void answer(Request& q, int error, std::size_t result_bytes);
+    void recheck_lease(Request& q);
+    void note_progress(const Request& q);
+
+    // --- parked.cpp: what ends the waits of parked requests
+    void park(Request& q, Wait wait);
+    void parking_task();
+    Nanoseconds look_at_parked();
+    void send_overdue(Connection& c);
+    void drop_requests(Connection& c);
+    /// A page is no longer loading, or nobody holds slots of a file any more.
+    void io_settled();
+    /// A lease is over, or may be.
+    void leases_settled();
+    /// A client has carried out notices, or is gone.
+    void acks_came();
+    bool page_settled(const Request& q);
+    /// The age (page_age) of a page that is handed out now to be overwritten.
+    std::uint8_t flux_age() const;
+    /// Whether the request may have the page that another client is to overwrite.
+    bool may_detach(const Request& q, cache::Slot slot) const;
+    /// By how much flux_age() tells times apart.
+    Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
     // --- namespace.cpp
     int lookup(Request& q);
@@ -160,7 +144,8 @@ class ServerState {
     int link(Request& q);
     int unlink(Request& q);
     Result<host::Attr> unlinked_before(NodeId node);
-    void name_gone(Connection& by, NodeId parent, std::string_view name, const host::Attr& gone);
+    void name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
+                   const host::Attr& gone);
     int rmdir(Request& q);
     int rename(Request& q);
     int rename2(Request& q);
@@ -171,7 +156,7 @@ class ServerState {
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
     void lost_name(Inode& inode, std::uint32_t links_left);
     void forget_holders(Inode& inode);
-    void entry_changed(Connection& by, NodeId parent, std::string_view name);
+    void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name);
 
     // --- attributes.cpp
     int getattr(Request& q);
@@ -179,7 +164,10 @@ class ServerState {
     int statfs(Request& q);
     Result<host::Attr> attributes(Inode& inode);
     void learn(Inode& inode, const host::Attr& from_storage);
-    int truncate(Worker& w, Inode& inode, std::uint64_t size);
+    int truncate(Request& q, Inode& inode, std::uint64_t size,
+                 std::vector<pages::FrameIndex>* frames);
+    int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                      std::vector<pages::FrameIndex>& frames);
     int forget(Request& q);
     int batch_forget(Request& q);
     void forget_node(Connection& c, NodeId node);
@@ -189,6 +177,8 @@ class ServerState {
     int opendir(Request& q);
     int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
                    protocol::OpenOut& out);
+    int prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+                     protocol::OpenOut& out);
     int release(Request& q);
     int flush(Request& q);
     int fsync(Request& q);
@@ -196,11 +186,14 @@ class ServerState {
     int init(Request& q);
     int destroy(Request& q);
     void add_opener(Inode& inode, Connection& c);
+    void remove_opener(Inode& inode, Connection& c);
+    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, bool read, bool write);
     OpenFile* file_of(Connection& c, std::uint64_t fh);
     void close_file(Connection& c, std::uint32_t place);
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
     InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
-    int pin_storage(Inode& inode, Connection& asker);
+    /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
+    int pin_storage(Request& q, Inode& inode);
     bool ask_opens_back(Connection& asker);
     void unpin_storage(Inode& inode);
 
@@ -208,14 +201,27 @@ class ServerState {
     bool hold(Inode& inode, Connection& c);
     void unhold(Inode& inode, Connection& c);
     void post(Acks& acks, Connection& c, protocol::Notice notice);
+    void send_notices(Connection& c);
+    void queue_notice(Connection& c, protocol::Notice& what);
+    bool acknowledged(Acks& acks);
+    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
+    /// For tasks of the server's own: a request is parked instead.
     void await(Acks& acks);
-    /// Makes sure that the server, not another client, knows the file best.
-    void recall(Inode& inode, Connection& asker);
-    void node_changed(Inode& inode, Connection* by);
-    void pages_changed(Inode& inode, std::uint64_t first, std::uint64_t count, Connection* by);
+    /// Whether no other client knows the file better than the server; false: its lease is being
+    /// recalled.
+    bool recalled(Inode& inode, const Connection& asker);
+    /// The same for a request, which is parked where that is not so: 0 or `parked`.
+    int recall(Request& q, InodeTable::Index index);
+    void begin_recall(Inode& inode);
+    void settle_recall(Inode& inode);
+    void end_lease(Inode& inode);
+    /// These post notices to all who must know but `by`.
+    void node_changed(Acks& acks, Inode& inode, Connection* by);
+    void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
+                       Connection* by);
     /// To all holders and openers but `by`: pages are stale, attributes too.
-    void all_changed(Inode& inode, Connection* by);
-    bool try_lease(Inode& inode, Connection& c);
+    void all_changed(Acks& acks, Inode& inode, Connection* by);
+    bool try_lease(Acks& acks, Inode& inode, Connection& c);
     int lease_return(Request& q);
     protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
                             std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
@@ -231,42 +237,38 @@ class ServerState {
     void end_copied_in(Request& q, std::span<const std::uint32_t> refs);
     void outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
                           std::uint32_t count);
-    void drop_other_variants(Inode& inode, const Connection& c, std::uint32_t first,
+    void drop_other_variants(Acks& acks, Inode& inode, const Connection& c, std::uint32_t first,
                              std::uint32_t count);
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
                          std::span<const std::uint32_t> accept, Lack& lack);
     std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
-    void entry_ended(GrantRef reference, const pages::GrantRecord& record);
     pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
     std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
     /// A request that comes again: entries that its first life gave and the client never saw end.
     void end_unseen(Request& q);
-    void sweep_flux();
 
     // --- page_fill.cpp: making pages resident
     struct FillWish {
         std::uint32_t first = 0, count = 0;
         bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
         bool head_kept = false, tail_kept = false;
-        bool again = false;  ///< counted before
     };
-    /// Pins w.slots[0 … result); `error` is an errno of the storage; none and no error: no frame.
-    std::uint32_t fill(Worker& w, Connection& c, Inode& inode, InodeTable::Index index,
-                       const FillWish& wish, int& error);
+    /// Pins q.worker->slots[0 … result); `error` is an errno of the storage, or `parked`; none and
+    /// no error: no frame.
+    std::uint32_t fill(Request& q, Inode& inode, InodeTable::Index index, const FillWish& wish,
+                       int& error);
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
-    void put_frame(pages::FrameIndex frame);  ///< the page no longer shows it
-    void drop_slot(cache::Slot slot);
     void release_unused(cache::Slot slot);
-    bool wait_for_loading(Inode& inode, std::span<const cache::Slot> slots);
+    int settle_loading(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t file,
+                       std::uint32_t first, std::uint32_t count);
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
                             bool& to_read);
     bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
     void drop_pages(Inode& inode, std::uint64_t first_page);
-    bool load_run(Worker& w, Connection& c, Inode& inode, std::span<const cache::Slot> slots,
-                  int& error);
+    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots, int& error);
     void begin_io(Inode& inode);
     void end_io(Inode& inode);
     void drain_io(Inode& inode);
@@ -276,12 +278,13 @@ class ServerState {
 
     // --- sharing.cpp: content dedup and copy-on-write
     void share_content(Connection& c, std::span<const cache::Slot> slots);
-    void unindex(pages::FrameIndex frame);
-    void index_content(pages::FrameIndex frame, std::uint64_t key);
     bool join_content(cache::Slot slot, std::uint64_t key);
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
-    bool make_private(Worker& w, Connection* by, Inode& inode, cache::Slot slot, bool& moved);
-    void replace_frame(Connection* by, Inode& inode, cache::Slot slot, pages::FrameIndex fresh);
+    /// Where `frames` is not null, it is taken from there.
+    bool make_private(Request& q, Connection* by, Inode& inode, cache::Slot slot, bool& moved,
+                      std::vector<pages::FrameIndex>* frames = nullptr);
+    void replace_frame(Acks& acks, Connection* by, Inode& inode, cache::Slot slot,
+                       pages::FrameIndex fresh);
 
     // --- scan.cpp: content dedup by scanning
     class Scanned;
@@ -301,20 +304,17 @@ class ServerState {
     Nanoseconds tend_room_queue(Worker& w);
     int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
                 bool may_return);
-    int park(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size, bool may_return);
-    void queue_for_room(RoomWaiter waiter);
+    int park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
+                      bool may_return);
     RoomWaiter leave_room_queue(std::size_t place);
-    void resume(std::size_t place);
+    void resume_with_room(std::size_t place);
     void end_wait(std::size_t place, int error);
-    bool wait_for_frame();
     std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
     bool holds_most(const Connection& c) const;
     void ask_for_frames(std::uint32_t frames);
     void ask_largest(std::uint32_t pages);
     void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted, std::uint32_t pages);
     bool revocation_open(Connection& c);
-    /// Whether it has to answer something, so that its urgent requests need the reserve worker.
-    bool answers(Connection& c);
     bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
     /// Something came free: those who wait for room are looked at.
     void room_made() {
@@ -327,12 +327,6 @@ class ServerState {
     int reclaim(Request& q);
     bool donation_stands(Connection& c);
     void adjust_capacity();
-    /// Where contents are shared there are more cached pages than frames; frames then are the
-    /// limit.
-    std::uint32_t cache_slots(std::uint64_t frames) const {
-        return static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(frames * (by_content_ ? 8 : 1), cache::kMaxPages));
-    }
 
     // --- lock_requests.cpp
     int getlk(Request& q);
@@ -341,49 +335,21 @@ class ServerState {
     int set_lock(Request& q, bool wait);
     int interrupt(Request& q);
     void wake_lock_waiters(Inode& inode);
+    void end_lock_wait(Connection& c, const LockWaiter& waiter, int error);
     void drop_locks(Inode& inode, Connection& c);
     void drop_owner_locks(Inode& inode, const LockOwner& owner);
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
     class LockCount;
 
-    // --- recovery.cpp: over a predecessor's pool
-    void recover();
-    struct Found;
-    void recover_clients();
-    void recover_pages(Found& found);
-    std::unordered_set<NodeId> nodes_being_removed() const;
-    void recover_page(Found& found, Inode& inode, InodeTable::Index index, std::uint32_t at,
-                      bool changed);
-    void finish_cut(Inode& inode);
-    void recover_entries(Found& found);
-    void recover_intents();
-    bool took_effect(const IntentRecord& intent, Replay& replay);
-    /// Notes in the directory: a record for the file (false: no frame to spare), its size.
-    bool keep_node(Inode& inode);
-    void recycle_records();
-    void keep_size(Inode& inode);
-    void keep_stored(const Inode& inode);
-    void tell_changed_while_away();
-    void keep_page(cache::Slot slot, PageKept state);
-
     // --- resume.cpp: clients of a predecessor come back
     int come_back(Request& q);
-    bool resume_item(Connection& c, const protocol::ResumeItem& item, std::uint32_t& stands);
-    /// During the recovery only what brings clients back is served.
-    bool waits_for_recovery(const Connection& c, const RequestBuffer& message) const;
-    void end_recovery_if_due();
+    bool resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands);
     void not_coming_back(Connection& c);
     /// Null: the request was not done before.
-    const Replay* replay(const Request& q);
-    /// What a request is about to do, for a successor; done() as soon as it is.
-    struct Names {
-        std::string_view name = {}, new_name = {};
-        NodeId new_parent = 0, node = 0, replaced = 0;
-        std::uint64_t size = 0;
-        std::uint32_t flags = 0;
-    };
-    void intend(Request& q, const Names& what);
-    /// The same where the name must be absent before, which it then finds out.
+    const Replay* replay(Request& q);
+    /// Reports to the journal what a request is about to do, and done() as soon as it is done.
+    void intend(Request& q, Change what);
+    /// Does so for a change that needs the name to be absent, after a look-up; only then.
     void intend_new(Request& q, std::string_view name, NodeId node = 0);
     void done(Request& q, NodeId node);
 
@@ -407,9 +373,12 @@ class ServerState {
     std::unique_ptr<policies::ChargingPolicy> charging_;
     const bool by_name_, by_content_;
     pages::Ledger ledger_;
-    pages::FramePool pool_;
-    pages::GrantBook book_;
-    cache::PageCache cache_;
+    std::unique_ptr<Journal> journal_ = std::make_unique<Journal>();
+    Residency residency_;
+    // Views of it, for what only reads.
+    const cache::PageCache& cache_ = residency_.pages();
+    const pages::FramePool& pool_ = residency_.pool();
+    const pages::GrantBook& book_ = residency_.book();
     InodeTable inodes_;
 
     std::array<std::unique_ptr<Connection>, 64> connections_;
@@ -417,20 +386,22 @@ class ServerState {
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
-    std::uint32_t waiting_for_acks_ = 0;
+    Parking parking_;
+    RequestBuffer incoming_;      ///< as it comes off the ring
+    std::uint64_t owing_ = 0;     ///< connections that have notices to carry out
+    std::uint32_t awaiting_ = 0;  ///< tasks in await()
+    Nanoseconds next_look_ = 0;   ///< when parking_task() looks again
+    Nanoseconds next_poll_ = 0;   ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, relief_gate_, scan_gate_, stop_gate_;
+        room_gate_, parking_gate_, scan_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;
         Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
     };
-    std::deque<Dirty> dirty_queue_;                                  ///< oldest first
-    std::unordered_map<std::uint64_t, pages::FrameIndex> contents_;  ///< by fingerprint and group
-    std::vector<std::uint64_t> content_key_;                         ///< by frame; 0: not indexed
-    std::vector<cache::Slot> flux_left_;           ///< given back without a commit: to be dropped
+    std::deque<Dirty> dirty_queue_;                ///< oldest first
     std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
     std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
     std::uint64_t room_made_ = 0;                  ///< counts what came free
@@ -439,11 +410,7 @@ class ServerState {
     Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
     std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
 
-    std::unique_ptr<Directory> directory_;  ///< null: a successor will find nothing
-    std::uint32_t record_hand_ = 0;         ///< over its nodes: where recycle_records() goes on
-    bool recovering_ = false;
-    bool telling_ = false;  ///< at its end: what clients need to do as they are told is served
-    Nanoseconds recovery_deadline_ = 0;
+    Recovery recovery_{*this};
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 

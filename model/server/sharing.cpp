@@ -1,15 +1,11 @@
 // Dedup by content: pages that hold the same show the same frame, until one of them is written to.
+#include <algorithm>
+
 #include "model/server/server_state.h"
 
 namespace xenfs::server {
 
 using cache::Slot;
-
-void ServerState::unindex(pages::FrameIndex frame) {
-    if (frame >= content_key_.size() || content_key_[frame] == 0) return;
-    contents_.erase(content_key_[frame]);
-    content_key_[frame] = 0;
-}
 
 /// For pages just filled or committed, pinned by the caller. Frames that clients still reach are
 /// left alone: a mapping cannot be moved to another frame.
@@ -32,72 +28,61 @@ void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
     for (std::size_t i = 0; i < count; ++i) {
         const Slot slot = asked[i];
         const std::uint64_t key = content_key(fingerprints[i], c.attachment.trust_group);
-        if (!contents_.contains(key)) {
-            index_content(cache_.frame(slot), key);
+        if (residency_.contents().find(key) == pages::no_index) {
+            residency_.index_content(cache_.frame(slot), key);
         } else {
             join_content(slot, key);
         }
     }
 }
 
-/// Pages of that content join this frame from now on.
-void ServerState::index_content(pages::FrameIndex frame, std::uint64_t key) {
-    unindex(frame);
-    if (content_key_.size() <= frame) content_key_.resize(frame + 1, 0);
-    content_key_[frame] = key;
-    contents_.emplace(key, frame);
-}
-
 /// The page, which nobody reaches, shows the frame that is known for the content, if that is so.
 bool ServerState::join_content(Slot slot, std::uint64_t key) {
-    const auto found = contents_.find(key);
-    const pages::FrameIndex own = cache_.frame(slot);
-    if (found == contents_.end() || found->second == own) return false;
-    const pages::FrameIndex shared = found->second;
+    const pages::FrameIndex shared = residency_.contents().find(key);
+    if (shared == pages::no_index || shared == cache_.frame(slot)) return false;
     if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame), page_of(slot))) {
         ++stats_.dedup_false;
         return false;
     }
-    pool_.add_user(shared);
-    cache_.set_frame(slot, shared);
-    put_frame(own);
+    residency_.share(slot, shared);
     ++stats_.dedup_shared;
     return true;
 }
 
 /// The page shows another frame from now on. Entries on the old one go on without the page; who
 /// holds them is told, `by` excepted, which learns it from its reply.
-void ServerState::replace_frame(Connection* by, Inode& inode, Slot slot, pages::FrameIndex fresh) {
-    const pages::FrameIndex old = cache_.frame(slot);
+void ServerState::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot slot,
+                                pages::FrameIndex fresh) {
     const std::uint64_t page = cache_.key(slot).page;
+    std::vector<pages::AccountId> held_by;
+    residency_.show(inode, slot, fresh, held_by);
     std::uint64_t told = 0;
-    book_.untag(old, slot, [&](const pages::GrantRecord& record) {
-        cache_.unpin(slot);
-        if (record.orphaned) return;
-        for (const auto& c : connections_) {
-            if (c != nullptr && c->alive() && c->account == record.account) told |= bit(c->index);
+    for (const auto& c : connections_) {
+        if (c == nullptr || !c->alive()) continue;
+        if (std::find(held_by.begin(), held_by.end(), c->account) != held_by.end()) {
+            told |= bit(c->index);
         }
-    });
-    cache_.set_frame(slot, fresh);
-    keep_page(slot, PageKept::dirty);  // before the old frame goes, which may have been dirty
-    put_frame(old);
+    }
     if (by != nullptr) told &= ~bit(by->index);
     if (told == 0) return;
-    Acks acks;
     for (ConnectionIndex i = 0; i < 64; ++i) {
         Connection* c = connection(i);
         if ((told & bit(i)) == 0 || c == nullptr || !c->alive()) continue;
         post(acks, *c, notice(protocol::NoticeKind::inval_pages, inode.node, page, 1));
     }
-    await(acks);
 }
 
-bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slot, bool& moved) {
+bool ServerState::make_private(Request& q, Connection* by, Inode& inode, Slot slot, bool& moved,
+                               std::vector<pages::FrameIndex>* frames) {
     moved = false;
     if (pool_[cache_.frame(slot)].users > 1) {
-        pages::FrameIndex fresh = take_frame(w);
-        // Who has no request that could begin anew (a truncation) waits here.
-        if (fresh == pages::no_index && by == nullptr && wait_for_frame()) fresh = take_frame(w);
+        pages::FrameIndex fresh = pages::no_index;
+        if (frames != nullptr && !frames->empty()) {
+            fresh = frames->back();
+            frames->pop_back();
+        } else {
+            fresh = take_frame(*q.worker);
+        }
         if (fresh == pages::no_index) return false;
         const pages::FrameIndex old = cache_.frame(slot);
         if (pool_[old].users > 1) {
@@ -105,12 +90,12 @@ bool ServerState::make_private(Worker& w, Connection* by, Inode& inode, Slot slo
                                 host::Page::of_frame(pool_[fresh].frame));
             ++stats_.cow_breaks;
             moved = true;
-            replace_frame(by, inode, slot, fresh);
+            replace_frame(q.acks, by, inode, slot, fresh);
         } else {
-            put_frame(fresh);  // the others went while we sought a frame
+            residency_.put_back(fresh);  // the others went while we sought a frame
         }
     }
-    unindex(cache_.frame(slot));  // about to change
+    residency_.forget_content(cache_.frame(slot));  // about to change
     return true;
 }
 

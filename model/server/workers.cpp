@@ -1,9 +1,7 @@
-// Tasks that take requests off the rings. Ordinary workers serve all connections in turn. Each
-// connection has a reserve worker besides, which moves only while somebody waits for this client
-// to handle a notice: what the client must send before it can answer (urgent requests) then never
-// queues behind the waiters. Ordinary requests that it meets on the way are parked for the others,
-// who may all be waiting; reads among them are then served by the relief worker, since a kernel
-// that is told to drop a page waits for the read that fills it, and with it the notice.
+// Workers take requests and serve them. A worker waits for the storage only: a request that would
+// wait for anything else is parked (parked.cpp), so there are as many workers as storage accesses
+// shall go on at once. Urgent requests and finished replies come first, then requests whose wait
+// has ended, then new ones, connection by connection.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -11,222 +9,211 @@
 #include "model/server/server_state.h"
 
 namespace xenfs::server {
-namespace {
-
-using protocol::Opcode;
-
-/// A request that a read(2) may consist of: pages, and the file's size first.
-bool only_reads(const RequestBuffer& message) {
-    const protocol::InHeader header = message.header();
-    const Operation* const operation = find_operation(header.opcode);
-    if (operation == nullptr) return false;
-    return operation->opcode == Opcode::getattr ||
-           (operation->takes_frames && !operation->needs_write(message.args()));
-}
-
-}  // namespace
 
 void ServerState::on_ring_event(Connection& c) {
     ready_ |= bit(c.index);
     if (c.unresponsive && c.ring.notice_done(c.ring.last_notice())) c.unresponsive = false;
-    if (c.acks_awaited != 0) ack_gate_->wake_all();
-    if (answers(c)) c.reserve_gate->wake_one();
+    acks_came();
+    if (!c.outbox.empty()) parking_gate_->wake_one();
     work_gate_->wake_one();
 }
 
-/// With a request that a reserve worker took off the ring, or that waited for room.
-void ServerState::go_on(Worker& worker, Connection& c, Connection::Parked parked) {
-    worker.request = *parked.message;
-    parked.message.reset();
-    serve(worker, c, parked.slot, {parked.again, parked.waiting});
+/// Takes one request off the ring into its slot's record. Null: there is none, or the connection
+/// is over.
+Request* ServerState::take_request(Connection& c) {
+    std::uint16_t slot = 0;
+    const auto took = c.ring.take_request(slot, incoming_.bytes.data());
+    if (took == protocol::RingBack::Take::violation) {
+        ++stats_.protocol_violations;
+        doom(c);
+    }
+    if (took != protocol::RingBack::Take::request) return nullptr;
+    auto& record = c.requests[slot];
+    if (record == nullptr) record = std::make_unique<Request>(c, slot);
+    Request& q = *record;
+    q.header = incoming_.header();
+    std::memcpy(q.message.bytes.data(), incoming_.bytes.data(), q.header.len);
+    q.operation = find_operation(q.header.opcode);
+    q.active = true;
+    // Only who has a notice to carry out has anything urgent to send.
+    q.urgent = (q.header.flags & protocol::request_urgent) != 0 && q.operation != nullptr &&
+               q.operation->may_be_urgent && (c.notices_in_flight() != 0 || revocation_open(c));
+    q.came = host_.clock().now();
+    q.counted = q.looked_up = q.released = q.had_room = q.took_lease = false;
+    q.opens_tried = 0;
+    q.made = 0;
+    q.intent = nullptr;
+    q.acks.clients = 0;
+    q.wait = Wait::none;
+    q.first_parked = 0;
+    return &q;
 }
 
-void ServerState::work(Worker& worker) {
-    ++running_;
-    while (!stopping_) {
-        if (ready_ == 0) {
-            ++idle_;
-            work_gate_->wait();
-            --idle_;
+/// Of clients that have notices to carry out, all requests are taken, so that the urgent ones among
+/// them wait for nothing.
+void ServerState::take_urgent() {
+    for (std::uint64_t left = owing_ & ready_; left != 0; left &= left - 1) {
+        const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
+        Connection* const c = connection(index);
+        if (c == nullptr || !c->alive() || c->notices_in_flight() == 0) {
+            owing_ &= ~bit(index);
             continue;
         }
+        do {
+            while (Request* const q = take_request(*c)) {
+                if (q->urgent) {
+                    parking_.make_ready(*q);
+                } else {
+                    c->pending.push_back(q);
+                }
+            }
+        } while (c->alive() && c->ring.final_check_for_requests());
+        if (c->pending.empty()) ready_ &= ~bit(index);
+    }
+}
+
+/// Null: there is nothing to do.
+Request* ServerState::next_request() {
+    if ((owing_ & ready_) != 0) take_urgent();
+    if (Request* const q = parking_.next()) return q;
+    while (ready_ != 0) {
         // The next ready connection after the last one served.
         const std::uint64_t turned = std::rotr(ready_, static_cast<int>(next_ready_));
         const auto index = static_cast<ConnectionIndex>(
             (next_ready_ + static_cast<unsigned>(std::countr_zero(turned))) % 64);
         next_ready_ = (index + 1u) % 64;
-        Connection* c = connection(index);
+        Connection* const c = connection(index);
         if (c == nullptr || !c->alive()) {
             ready_ &= ~bit(index);
             continue;
         }
-        if (!c->parked.empty() && !recovering_) {
-            Connection::Parked parked = std::move(c->parked.front());
-            c->parked.pop_front();
-            go_on(worker, *c, std::move(parked));
+        if (!c->pending.empty()) {
+            Request* const q = c->pending.front();
+            c->pending.pop_front();
+            if (idle_ != 0 && (!c->pending.empty() || c->ring.pending())) work_gate_->wake_one();
+            return q;
+        }
+        if (Request* const q = take_request(*c)) {
+            if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
+            return q;
+        }
+        if (!c->alive() || !c->ring.final_check_for_requests()) ready_ &= ~bit(index);
+    }
+    return nullptr;
+}
+
+void ServerState::work(Worker& worker) {
+    ++running_;
+    while (!stopping_) {
+        if (Request* const q = next_request()) {
+            serve(worker, *q);
             continue;
         }
-        std::uint16_t slot = 0;
-        switch (c->ring.take_request(slot, worker.request.bytes.data())) {
-            case protocol::RingBack::Take::none:
-                if (!c->ring.final_check_for_requests()) ready_ &= ~bit(index);
-                break;
-            case protocol::RingBack::Take::violation:
-                ++stats_.protocol_violations;
-                doom(*c);
-                break;
-            case protocol::RingBack::Take::request:
-                if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
-                if (waits_for_recovery(*c, worker.request)) {
-                    // Urgent: sent again by a client that a predecessor had asked for something. It
-                    // handles no further notice before it has its answer.
-                    c->parked.push_back({slot, worker.request.urgent(), false, 0,
-                                         std::make_unique<RequestBuffer>(worker.request)});
-                    break;
-                }
-                serve(worker, *c, slot);
-                break;
-        }
+        ++idle_;
+        work_gate_->wait();
+        --idle_;
     }
     --running_;
     stop_gate_->wake_all();
 }
 
-void ServerState::work_reserve(ConnectionIndex index, std::uint32_t generation) {
-    const auto own = std::make_unique<Worker>();
-    Worker& worker = *own;
-    worker.number = std::max(config_.workers, 1u) + index;
-    for (;;) {
-        Connection* c = connection(index);
-        if (stopping_ || c == nullptr || c->generation != generation || !c->alive()) return;
-        const bool needed = answers(*c);
-        if (needed) {
-            const auto urgent = std::find_if(c->parked.begin(), c->parked.end(),
-                                             [](const auto& parked) { return parked.urgent; });
-            if (urgent != c->parked.end()) {
-                Connection::Parked parked = std::move(*urgent);
-                c->parked.erase(urgent);
-                ++stats_.urgent;
-                go_on(worker, *c, std::move(parked));
-                continue;
-            }
-        }
-        std::uint16_t slot = 0;
-        const auto took = needed ? c->ring.take_request(slot, worker.request.bytes.data())
-                                 : protocol::RingBack::Take::none;
-        if (took == protocol::RingBack::Take::violation) {
-            ++stats_.protocol_violations;
-            doom(*c);
-        } else if (took == protocol::RingBack::Take::none) {
-            if (needed && c->ring.final_check_for_requests()) continue;
-            // The gate is the connection's: it must not go while we stand at it.
-            ++c->active;
-            c->reserve_gate->wait();
-            --c->active;
-            if (!c->alive()) control_gate_->wake_one();
-        } else {
-            if (worker.request.urgent()) {
-                ++stats_.urgent;
-                serve(worker, *c, slot);
-            } else {
-                c->parked.push_back(
-                    {slot, false, false, 0, std::make_unique<RequestBuffer>(worker.request)});
-                ready_ |= bit(index);
-                work_gate_->wake_one();
-                if (idle_ == 0 && only_reads(*c->parked.back().message)) relief_gate_->wake_one();
-            }
-        }
+void ServerState::serve(Worker& worker, Request& q) {
+    Connection& c = q.client;
+    if (!c.alive()) return;  // its connection forgets it
+    if (q.wait == Wait::acks) return finish(q);
+    if (recovery_.holds_back(q)) {
+        return park(q, Wait::recovery);
     }
-}
-
-void ServerState::work_relief() {
-    ++running_;
-    const auto own = std::make_unique<Worker>();
-    while (!stopping_) {
-        bool served = false;
-        for (ConnectionIndex index = 0; index < connections_.size(); ++index) {
-            if (idle_ != 0 || recovering_ || stopping_) break;
-            Connection* c = connection(index);
-            if (c == nullptr || !c->alive() || c->acks_awaited == 0) continue;
-            const auto read =
-                std::find_if(c->parked.begin(), c->parked.end(),
-                             [](const auto& parked) { return only_reads(*parked.message); });
-            if (read == c->parked.end()) continue;
-            Connection::Parked parked = std::move(*read);
-            c->parked.erase(read);
-            ++stats_.relieved;
-            go_on(*own, *c, std::move(parked));
-            served = true;
-        }
-        if (!served && !stopping_) relief_gate_->wait();
-    }
-    --running_;
-    stop_gate_->wake_all();
-}
-
-/// The request is in worker.request.
-void ServerState::serve(Worker& worker, Connection& c, std::uint16_t slot, Earlier earlier) {
-    RequestBuffer& message = worker.request;
     host_.clock().charge(host_.core_costs().request_serve);
-    const protocol::InHeader header = message.header();
-    if ((header.flags & protocol::request_urgent) != 0) c.last_urgent = host_.clock().now();
     ++c.active;
-    const Nanoseconds taken = host_.clock().now();
-    worker.intent = nullptr;
-    Request q{c,
-              worker,
-              header,
-              slot,
-              find_operation(header.opcode),
-              message.args(),
-              protocol::Writer(c.ring.slot(slot) + sizeof(protocol::OutHeader),
-                               protocol::max_message_bytes - sizeof(protocol::OutHeader)),
-              earlier.again,
-              earlier.waiting};
-    worker.queues = q.operation != nullptr && q.operation->takes_frames && !earlier.again &&
-                    (header.flags & protocol::request_urgent) == 0;
-    const int error = header.total_extlen != 0 ? EINVAL : dispatch(q);
-    if (error != reply_later) {
-        const RequestKind kind = q.operation == nullptr ? RequestKind::other : q.operation->kind;
-        latencies_[static_cast<std::size_t>(kind)].add(host_.clock().now() - taken);
-        if (error != 0) ++stats_.errors;
+    q.args = q.message.args();
+    if (q.urgent && !q.counted) ++stats_.urgent;
+    if (q.urgent && q.operation->needs_write(q.args)) note_progress(q);
+    q.reply = protocol::Writer(c.ring.slot(q.slot) + sizeof(protocol::OutHeader),
+                               protocol::max_message_bytes - sizeof(protocol::OutHeader));
+    q.worker = &worker;
+    worker.queues = q.operation != nullptr && q.operation->takes_frames && !q.had_room && !q.urgent;
+    const int error = q.header.total_extlen != 0 ? EINVAL : dispatch(q);
+    if (error == parked) {
+        if (q.wait != Wait::none && c.alive()) park(q, q.wait);
+    } else {
         const bool fits = q.reply.ok();
-        answer(c, slot, header.unique,
-               error != 0 ? error
-               : fits     ? 0
-                          : E2BIG,
-               error == 0 && fits ? q.reply.size() : 0);
-    }
-    if (worker.intent != nullptr && directory_) {
-        publish(worker.intent->state, std::uint32_t{IntentRecord::none});
+        const int answer = error != 0 ? error : fits ? 0 : E2BIG;
+        q.error = answer;
+        q.reply_bytes = answer == 0 ? q.reply.size() : 0;
+        if (error != 0) ++stats_.errors;
+        if (!c.alive() || acknowledged(q.acks)) {
+            finish(q);
+        } else {
+            park(q, Wait::acks);
+        }
     }
     leave(c);
 }
 
-void ServerState::answer(Connection& c, std::uint16_t slot, std::uint64_t unique, int error,
-                         std::size_t result_bytes) {
-    if (!c.alive()) return;
+void ServerState::finish(Request& q, int error, std::size_t result_bytes) {
+    q.error = error;
+    q.reply_bytes = result_bytes;
+    finish(q);
+}
+
+void ServerState::finish(Request& q) {
+    if (q.took_lease) recheck_lease(q);
+    const RequestKind kind = q.operation == nullptr ? RequestKind::other : q.operation->kind;
+    latencies_[static_cast<std::size_t>(kind)].add(host_.clock().now() - q.came);
+    answer(q, q.error, q.reply_bytes);
+}
+
+void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
+    Connection& c = q.client;
+    IntentRecord* const intent = q.intent;
+    q.intent = nullptr;
     ++c.active;
     host_.clock().flush();
     if (c.alive()) {
         const protocol::OutHeader out{
-            static_cast<std::uint32_t>(sizeof(protocol::OutHeader) + result_bytes), -error, unique};
-        std::memcpy(c.ring.slot(slot), &out, sizeof out);
-        if (c.ring.reply(slot)) host_.events().notify(c.port);
+            static_cast<std::uint32_t>(sizeof(protocol::OutHeader) + result_bytes), -error,
+            q.header.unique};
+        std::memcpy(c.ring.slot(q.slot), &out, sizeof out);
+        q.active = false;
+        q.wait = Wait::none;
+        if (c.ring.reply(q.slot)) host_.events().notify(c.port);  // the slot may be used again
     }
+    journal_->end_change(intent);
     leave(c);
+}
+
+/// The client does what a notice asks for: whoever waits for it waits a little longer.
+void ServerState::note_progress(const Request& q) {
+    if (q.urgent) q.client.last_urgent = host_.clock().now();
+}
+
+/// An open that got the lease was held up until others had forgotten the file; one of them may have
+/// asked for it meanwhile.
+void ServerState::recheck_lease(Request& q) {
+    if (inodes_[q.inode].lease == q.client.index) return;
+    protocol::OpenOut out;
+    if (q.error != 0 || q.reply_bytes < sizeof out) return;
+    std::byte* const at =
+        q.client.ring.slot(q.slot) + sizeof(protocol::OutHeader) + q.reply_bytes - sizeof out;
+    std::memcpy(&out, at, sizeof out);
+    out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
+    std::memcpy(at, &out, sizeof out);
 }
 
 int ServerState::dispatch(Request& q) {
     const auto opcode = q.header.opcode;
-    if (q.again) {
+    if (q.counted) {
         // counted when it came
     } else if (opcode < stats_.requests.size()) {
         ++stats_.requests[opcode];
     } else if (opcode - 8192u < stats_.page_requests.size()) {
         ++stats_.page_requests[opcode - 8192u];
     }
-    if (!q.client.initialised && static_cast<Opcode>(opcode) != Opcode::init) return EPROTO;
+    q.counted = true;
+    if (!q.client.initialised && opcode != static_cast<std::uint32_t>(protocol::Opcode::init)) {
+        return EPROTO;
+    }
     if (q.operation == nullptr) return ENOSYS;
     if (q.client.attachment.read_only && q.operation->needs_write(q.args)) return EROFS;
     return (this->*q.operation->handler)(q);

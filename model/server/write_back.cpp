@@ -24,19 +24,7 @@ bool ServerState::too_dirty() const {
 }
 
 void ServerState::dirtied(Inode& inode, InodeTable::Index index, Slot slot) {
-    const std::uint8_t flags = cache_.flags(slot);
-    if ((flags & page_writing) != 0) {
-        cache_.set_flags(slot, static_cast<std::uint8_t>(flags | page_redirtied));
-    }
-    cache_.mark_dirty(slot);
-    if (directory_) {
-        const pages::FrameIndex frame = cache_.frame(slot);
-        if (directory_->pages.find(frame) != nullptr && directory_->page(frame).state != 0) {
-            directory_->keep_state(frame, PageKept::dirty);
-        } else {
-            keep_page(slot, PageKept::dirty);
-        }
-    }
+    residency_.mark_dirty(inode, slot);
     list_dirty(inode, index);
 }
 
@@ -54,10 +42,7 @@ int ServerState::write_back(Inode& inode) {
     const auto write_file = [&](std::uint32_t file) {
         dirty.clear();
         cache_.dirty_of(file, dirty);
-        for (const Slot slot : dirty) {
-            cache_.pin(slot);
-            cache_.set_flags(slot, page_writing);
-        }
+        for (const Slot slot : dirty) residency_.begin_write_back(slot);
         for (std::size_t at = 0; at < dirty.size();) {
             std::size_t end = at + 1;
             while (end < dirty.size() && end - at < max_pages_per_request &&
@@ -83,17 +68,15 @@ int ServerState::write_back(Inode& inode) {
                 if (failed == ENOENT || failed == ESTALE) failed = 0;
             }
             for (std::size_t i = at; i < end; ++i) {
-                const bool redirtied = (cache_.flags(dirty[i]) & page_redirtied) != 0 ||
-                                       pool_[cache_.frame(dirty[i])].writers != 0;
-                cache_.set_flags(dirty[i], 0);
+                const bool redirtied = !residency_.end_write_back(dirty[i]);
                 if (failed == 0 && error == 0 && !redirtied) {
-                    cache_.mark_clean(dirty[i]);
+                    residency_.mark_clean(dirty[i]);
                     ++pages_cleaned_;
                     cleaned = true;
-                    keep_page(dirty[i], PageKept::clean);
+                    residency_.journal(inode, dirty[i], PageKept::clean);
                 }
                 again = again || redirtied;
-                cache_.unpin(dirty[i]);
+                residency_.unpin(dirty[i]);
             }
             if (error == 0) error = failed;
             if (cleaned) {
@@ -118,17 +101,17 @@ int ServerState::write_back(Inode& inode) {
             inode.attr.blocks = told->blocks;
             inode.stored_size = told->size;
             inode.stored_mtime = told->mtime;
-            keep_size(inode);
+            journal_->keep_size(inode);
         } else if (!told && told.error() != ENOENT && told.error() != ESTALE) {
             error = told.error();
         }
     }
-    if (wrote && directory_) {
+    if (wrote && journal_->outlives()) {
         // The file's time is that of these writes now.
         if (const auto stored = storage_.getattr(inode.node)) {
             inode.stored_size = stored->size;
             inode.stored_mtime = stored->mtime;
-            keep_stored(inode);
+            journal_->keep_stored(inode);
         }
     }
     inode.writing = false;

@@ -13,18 +13,18 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// Shorter waits are no reason to listen: an EventSource may count in milliseconds.
+/// A task does not listen during shorter waits, since an EventSource may count in milliseconds.
 constexpr Nanoseconds least_listening = 5'000'000;
 
-/// Until the word is not `0`, or woken, or for no reason; at most `timeout`.
+/// Sleeps until the word is not `0`, or a wake, or for no reason; `timeout` at most.
 void futex_wait(std::atomic<std::uint32_t>& word, Nanoseconds timeout) {
     timespec time{timeout / 1'000'000'000, timeout % 1'000'000'000};
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0u, timeout == host::forever ? nullptr : &time,
             nullptr, 0);
 }
 
-/// The sleeper may have gone on already, and its stack with it: a wake that finds nobody does
-/// nothing.
+/// Wakes the sleeper. It may have returned already, and its stack with it: then the wake finds
+/// nobody and does nothing.
 void futex_wake(std::atomic<std::uint32_t>* word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
@@ -43,7 +43,7 @@ void Monitor::wake(Sleeper& sleeper) {
     if (sleeper.woken) return;
     sleeper.woken = true;
     if (&sleeper == listener_) {
-        // A handler that it runs itself needs no interruption.
+        // A handler that the listener runs itself needs no interruption.
         if (sleeper.thread == std::this_thread::get_id()) return;
         sleeper.interrupted = true;
         events_->interrupt();
@@ -57,7 +57,7 @@ void Monitor::wake(Sleeper& sleeper) {
     }
 }
 
-/// True: woken. With the monitor, which is let go meanwhile.
+/// True where the thread was woken. The caller holds the monitor, which is let go meanwhile.
 bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
     const auto start = steady_clock::now();
     bool listens =
@@ -75,7 +75,8 @@ bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
         }
         mutex_.lock();
         if (heard && !me.woken) {
-            // The events are others': their thread, or the next who waits, serves these better.
+            // The events are for others: the event thread, or the next task that waits, serves them
+            // better.
             listens = false;
             listener_ = nullptr;
         }
@@ -98,7 +99,7 @@ void Monitor::end() {
 
 bool ThreadGate::wait(Nanoseconds timeout) {
     monitor_.leave_if_ended();
-    if (monitor_.ended_) return false;  // an unwinding destructor: nobody will wake it
+    if (monitor_.ended_) return false;  // in an unwinding destructor, which nobody will wake
     Monitor::Sleeper me;
     waiting_.push_back(&me);
     const bool woken = monitor_.sleep(me, timeout, true);
@@ -109,7 +110,7 @@ bool ThreadGate::wait(Nanoseconds timeout) {
 
 void ThreadGate::wake_one() {
     if (waiting_.empty()) return;
-    // Who listens runs already, most often: it is the one that hears of what it is woken for.
+    // A listener most often runs already, since it heard the event that it is woken for.
     auto chosen = std::find(waiting_.begin(), waiting_.end(), monitor_.listener_);
     if (chosen == waiting_.end()) chosen = waiting_.begin();
     Monitor::Sleeper* const sleeper = *chosen;
@@ -149,7 +150,7 @@ void ThreadTasks::join() {
             ended.swap(threads_);
         }
         if (ended.empty()) return;
-        for (std::thread& thread : ended) thread.join();  // may have spawned more meanwhile
+        for (std::thread& thread : ended) thread.join();  // a task may have spawned more meanwhile
     }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A domain as a monitor, on threads: one lock a domain, held by whichever of its tasks runs, let go
-// at exactly the seam's yield points. Core code needs no locks of its own.
+// A domain as a monitor, on threads. Each domain has one lock; the task that runs holds it and lets
+// it go at exactly the seam's yield points, so core code needs no locks of its own.
 
 #include <array>
 #include <atomic>
@@ -17,29 +17,29 @@
 
 namespace xenfs::real {
 
-/// Thrown at a yield point of a domain that has ended (destroyed, or its host is gone): unwinds the
-/// task. Nobody but ThreadTasks catches it.
+/// Thrown at a yield point of a domain that has ended (it was destroyed, or its host is gone), to
+/// unwind the task. Only ThreadTasks catches it.
 struct DomainEnded {};
 
 class ThreadGate;
 
-/// What tells a domain of its events. It has a thread of its own that hears them; a task that waits
-/// may listen too, which saves the way from that thread to it.
+/// Tells a domain of its events. It has a thread of its own that listens for them; a task that
+/// waits may listen too, which saves waking it from that thread.
 class EventSource {
   public:
     virtual ~EventSource() = default;
-    /// Waits for the next event and calls its handler, which enters the monitor. False: none came
-    /// in that time, or interrupt() was called. Without the monitor.
+    /// Waits for the next event and calls its handler, which enters the monitor. False where none
+    /// came in that time, or interrupt() was called. The caller does not hold the monitor.
     virtual bool hear(Nanoseconds timeout) = 0;
-    /// Makes the hear() that is under way, or else the next, return, until end_interrupt().
+    /// Makes the hear() that is under way, or else the next one, return, until end_interrupt().
     virtual void interrupt() = 0;
     virtual void end_interrupt() = 0;
 };
 
 class Monitor {
   public:
-    /// Held by the constructor's caller while it lives: enters the domain from outside (an event
-    /// thread, a FUSE worker, main).
+    /// Enters the domain from outside (from an event thread, a FUSE worker, main): the caller holds
+    /// the monitor while the object lives.
     class Entry {
       public:
         explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.mutex_.lock(); }
@@ -51,7 +51,7 @@ class Monitor {
         Monitor& monitor_;
     };
 
-    /// Runs `blocking` with the lock let go: for system calls that may block. In a task only.
+    /// Runs `blocking`, a system call that may block, without the lock. Only a task may call it.
     template <class Call>
     auto outside(Call blocking) {
         let_go();
@@ -62,13 +62,13 @@ class Monitor {
         return blocking();
     }
 
-    /// Before there are tasks; it lives until they have ended.
+    /// Called before there are tasks; the source lives until they have ended.
     void hear_from(EventSource& source) { events_ = &source; }
 
-    /// The domain is no more: its tasks are unwound, each at its next yield point; those that wait
-    /// do so now. From any thread that does not hold the monitor.
+    /// Ends the domain: each task is unwound at its next yield point, and those that wait are
+    /// unwound now. Any thread that does not hold the monitor may call it.
     void end();
-    /// In a task. A destructor that yields while a task is being unwound is let through.
+    /// Called in a task. A destructor that yields while a task is being unwound is let through.
     void leave_if_ended() const {
         if (ended_ && std::uncaught_exceptions() == 0) throw DomainEnded{};
     }
@@ -76,11 +76,11 @@ class Monitor {
   private:
     friend class ThreadGate;
     friend class MonotonicClock;
-    /// A thread that waits, on its stack.
+    /// A thread that waits; the object is on its stack.
     struct Sleeper {
-        std::atomic<std::uint32_t> word = 0;  ///< 1: woken; what the thread sleeps on
+        std::atomic<std::uint32_t> word = 0;  ///< the thread sleeps on it; 1 means woken
         bool woken = false;
-        bool interrupted = false;  ///< it listens, and was interrupted
+        bool interrupted = false;  ///< the thread listens, and was interrupted
         std::thread::id thread = std::this_thread::get_id();
     };
 
@@ -89,11 +89,11 @@ class Monitor {
     void let_go();
 
     std::mutex mutex_;
-    bool ended_ = false;              ///< as all that follows, under mutex_
-    std::vector<Sleeper*> sleepers_;  ///< all of them
-    Sleeper* listener_ = nullptr;     ///< the one that waits in events_->hear()
+    bool ended_ = false;              ///< mutex_ guards it and all that follows
+    std::vector<Sleeper*> sleepers_;  ///< every thread that waits
+    Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->hear()
     EventSource* events_ = nullptr;
-    // Wakes wait until the lock is let go: who is woken before runs into it.
+    // Wakes are sent when the lock is let go, since a thread that is woken earlier blocks on it.
     std::array<std::atomic<std::uint32_t>*, 8> due_{};
     std::size_t due_count_ = 0;
 };
@@ -107,11 +107,11 @@ class ThreadGate : public host::Gate {
 
   private:
     Monitor& monitor_;
-    std::vector<Monitor::Sleeper*> waiting_;  ///< in the order of their coming
+    std::vector<Monitor::Sleeper*> waiting_;  ///< in the order in which they came
 };
 
-/// Tasks are threads that hold the monitor. The destructor joins them: whoever stops a domain first
-/// tells its tasks to end (that is the core's business, by its own flags and gates).
+/// Tasks are threads that hold the monitor. The destructor joins them, so whoever stops a domain
+/// tells its tasks to end first (the core does so by its own flags and gates).
 class ThreadTasks : public host::Tasks {
   public:
     explicit ThreadTasks(Monitor& monitor) : monitor_(monitor) {}
@@ -128,7 +128,8 @@ class ThreadTasks : public host::Tasks {
     std::vector<std::thread> threads_;
 };
 
-/// Wall-clock time since the host's start. A charge is nothing here: the time has passed already.
+/// Wall-clock time since the host's start. A charge does nothing, since the time has passed
+/// already.
 class MonotonicClock : public host::Clock {
   public:
     explicit MonotonicClock(Monitor& monitor) : monitor_(monitor) {}

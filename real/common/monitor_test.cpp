@@ -13,7 +13,7 @@ TEST(Monitor, OneTaskRunsAtATime) {
     Monitor monitor;
     ThreadTasks tasks(monitor);
     MonotonicClock clock(monitor);
-    int inside = 0, most = 0, steps = 0;  // plain ints: the monitor is what protects them
+    int inside = 0, most = 0, steps = 0;  // plain ints, which the monitor protects
     for (int task = 0; task < 4; ++task) {
         tasks.spawn(
             "worker",
@@ -79,7 +79,7 @@ TEST(Monitor, OutsideLetsOthersIn) {
     tasks.join();
 }
 
-/// Events that come when the test says so.
+/// A source whose events come when the test says so.
 class HandMadeEvents final : public EventSource {
   public:
     bool hear(Nanoseconds) override {
@@ -135,7 +135,7 @@ TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
         while (events.listening != count) std::this_thread::yield();
     };
     until_listening(1);
-    // An event for somebody else: it listens no more, and the next who waits does.
+    // The event is for somebody else: this task listens no more, and the next that waits does.
     events.come([&] { Monitor::Entry entry(monitor); });
     until_listening(0);
     tasks.spawn(

@@ -64,6 +64,7 @@ Json counters_json(const server::Stats& s) {
 nlohmann::ordered_json status_json(StatusSource& source) {
     const server::Server& server = source.server;
     const auto sharing = server.sharing();
+    const auto frames = server.frames();
     Json status{{"pid", getpid()},
                 {"uptime_s", source.uptime_s},
                 {"host", source.config.host},
@@ -75,7 +76,13 @@ nlohmann::ordered_json status_json(StatusSource& source) {
                        {"saved_pages", sharing.saved_pages}};
     status["pool"] = {{"domain", source.host.granter()},
                       {"entries", sharing.entries},
-                      {"entry_capacity", sharing.entry_capacity}};
+                      {"entry_capacity", sharing.entry_capacity},
+                      {"frames", frames.owned},
+                      {"free_frames", frames.free},
+                      {"cached_frames", frames.cached},
+                      {"loading_frames", frames.loading},
+                      {"detached_frames", frames.detached},
+                      {"frames_in_hand", frames.in_hand}};
     status["exports"] = Json::array();
     for (const ExportConfig& one : source.config.exports) {
         status["exports"].push_back({{"name", one.name},

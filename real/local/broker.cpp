@@ -1,6 +1,6 @@
 #include "real/local/broker.h"
 
-extern "C" {  // glibc 2.36 forgets to say so itself
+extern "C" {  // the header of glibc 2.36 lacks it
 #include <sys/pidfd.h>
 }
 
@@ -51,8 +51,9 @@ Descriptor listen_at(const std::string& path) {
         unlink(path.c_str());
     }
     socket = Descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    // Under its name only when it listens: whoever waits for the file may connect then. By way of
-    // the directory's descriptor, so that the first name is never too long.
+    // The socket gets its name only when it listens, so that whoever waits for the file may connect
+    // then. It is made through the directory's descriptor, so that its first name is never too
+    // long.
     const std::filesystem::path place(path);
     const Descriptor directory(open(place.has_parent_path() ? place.parent_path().c_str() : ".",
                                     O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -60,7 +61,7 @@ Descriptor listen_at(const std::string& path) {
     const std::string first = ".xenfs-localhost-" + std::to_string(getpid());
     const sockaddr_un there =
         address_of("/proc/self/fd/" + std::to_string(directory.get()) + "/" + first);
-    unlinkat(directory.get(), first.c_str(), 0);  // of one that was killed just here
+    unlinkat(directory.get(), first.c_str(), 0);  // a broker that was killed here may have left it
     const bool listens =
         bind(socket.get(), reinterpret_cast<const sockaddr*>(&there), sizeof there) == 0 &&
         listen(socket.get(), 64) == 0 &&
@@ -92,7 +93,7 @@ class Broker::Connections {
 
   private:
     struct Peer {
-        Descriptor socket, process;  ///< process: a pidfd
+        Descriptor socket, process;  ///< `process` is a pidfd
         ucred credentials{};
         Caller caller;
     };
@@ -122,7 +123,8 @@ class Broker::Connections {
 void Broker::Connections::accept_one() {
     Descriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!socket) {
-        if (errno == EMFILE || errno == ENFILE) usleep(10'000);  // it stays readable: no busy loop
+        if (errno == EMFILE || errno == ENFILE)
+            usleep(10'000);  // the listener stays readable, so wait a moment
         return;
     }
     Peer peer;
@@ -176,7 +178,7 @@ Answer Broker::Connections::hello(Peer& peer, Reader& reader) {
     return answer;
 }
 
-/// As `xl destroy`. A process of its own is killed first, so that nothing of it runs on.
+/// Destroys a domain as `xl destroy` does. Its process is killed first, so that it does not run on.
 Answer Broker::Connections::destroy(Peer& peer, Reader& reader) {
     const auto id = reader.take<DomainId>();
     if (!reader.ok() || peer.caller.self->id != 0) return Answer(EPERM);
@@ -188,7 +190,8 @@ Answer Broker::Connections::destroy(Peer& peer, Reader& reader) {
     const pid_t process = victim.credentials.pid;
     if (victim.process && process != getpid() && process != peer.credentials.pid) {
         pidfd_send_signal(victim.process.get(), SIGKILL, nullptr, 0);
-        constexpr int bound_ms = 5000;  // it ends in milliseconds unless it hangs in the kernel
+        constexpr int bound_ms =
+            5000;  // a process ends in milliseconds unless it hangs in the kernel
         pollfd wait{victim.process.get(), POLLIN, 0};
         if (poll(&wait, 1, bound_ms) != 1) return Answer(EBUSY);
     }
@@ -231,7 +234,7 @@ Answer Broker::Connections::answer(Peer& peer, Call call, Reader& reader) {
     }
 }
 
-/// One call of one peer. False: it is gone, or does not keep to the protocol.
+/// Serves one call of one peer. False where it is gone, or does not keep to the protocol.
 bool Broker::Connections::serve(Peer& peer) {
     Packet packet;
     if (!receive_packet(peer.socket.get(), packet)) return false;
@@ -242,13 +245,14 @@ bool Broker::Connections::serve(Peer& peer) {
     try {
         made = answer(peer, call, reader);
     } catch (const std::exception&) {
-        // The machine has no memory or descriptors left for this caller; the others go on.
+        // The machine has no memory or descriptors left for this caller; the others are served.
     }
     if (peer.caller.self) {
         host_.publish(*peer.caller.self);
         host_.publish(*peer.caller.granter);
     }
-    // A peer has one call outstanding, so its socket has room, or it is no peer of ours.
+    // A peer has one call outstanding, so its socket has room; one without room breaks the
+    // protocol.
     return send_packet(peer.socket.get(), made.packet.bytes(), made.descriptors, false);
 }
 
@@ -274,8 +278,8 @@ void Broker::Connections::run() {
                 accept_one();
                 continue;
             }
-            // A call may have dropped a later one of this round; its number may even be in use
-            // again, then by a peer that has sent nothing yet: so look whether there is something.
+            // A call may have dropped a later peer of this round, and its descriptor may be in use
+            // again by one that has sent nothing yet. So poll() asks whether there is something.
             const auto found = peers_.find(descriptor);
             pollfd now{descriptor, POLLIN, 0};
             if (found == peers_.end() || poll(&now, 1, 0) != 1) continue;

@@ -1,4 +1,4 @@
-// Frames: who has how many of the host's pages.
+// The calls that take, give back and count frames.
 #include <algorithm>
 
 #include "model/host/frames.h"
@@ -22,47 +22,36 @@ Answer allocate(HostState& host, DomainRecord& domain, Reader& reader) {
     return answer;
 }
 
-/// All or nothing: the first frame that may not go is named.
+/// Releases all of the frames or none: the answer names the first that may not go.
 Answer release(HostState& host, DomainRecord& domain, Reader& reader) {
     const auto shared = reader.take<std::uint8_t>() != 0;
     const auto frames = reader.take_rest<Frame>();
     if (!reader.ok()) return Answer(EINVAL);
     for (const Frame frame : frames) {
-        const bool own = domain.owns(frame) && domain.frames[frame].shared == shared;
-        const bool granted =
-            own && (domain.frames[frame].entries > 0 || domain.frames[frame].mappings > 0);
+        const bool own = host.owns(domain, frame) && domain.frames[frame].shared == shared;
+        const bool granted = own && xen::is_granted(domain.frames[frame]);
         if (own && !granted) continue;
         Answer answer(granted ? EBUSY : EINVAL);
         answer.packet.put(frame);
         return answer;
     }
     for (const Frame frame : frames) {
-        if (domain.owns(frame)) host.give_frame(domain, frame);
+        if (host.owns(domain, frame)) host.give_frame(domain, frame);
     }
     return Answer(0);
 }
 
-Answer balloon(HostState& host, DomainRecord& domain, Call call, Reader& reader) {
+Answer balloon(DomainRecord& domain, Call call, Reader& reader) {
     const auto pages = reader.take<std::uint64_t>();
     if (!reader.ok()) return Answer(EINVAL);
-    std::uint64_t moved = 0;
-    if (call == Call::frames_donate) {
-        moved = std::min<std::uint64_t>(pages, domain.reserved - domain.allocated);
-        domain.donated += moved;
-        domain.reserved -= moved;
-        host.free_pages += moved;
-    } else {
-        moved = std::min<std::uint64_t>({pages, domain.donated, host.free_pages});
-        domain.donated -= moved;
-        domain.reserved += moved;
-        host.free_pages -= moved;
-    }
+    xen::FrameAccount& account = domain.account;
     Answer answer(0);
-    answer.packet.put(moved);
+    answer.packet.put(std::uint64_t{call == Call::frames_donate ? account.donate(pages)
+                                                                : account.reclaim(pages)});
     return answer;
 }
 
-/// A piece of the list, from a frame's number on.
+/// Lists frames from a number on, as many as one packet holds.
 Answer all(const DomainRecord& domain, Reader& reader) {
     const auto first = reader.take<Frame>();
     if (!reader.ok()) return Answer(EINVAL);
@@ -87,14 +76,14 @@ Answer frames_call(HostState& host, Caller& caller, Call call, Reader& reader) {
             return release(host, domain, reader);
         case Call::frames_donate:
         case Call::frames_reclaim:
-            return balloon(host, domain, call, reader);
+            return balloon(domain, call, reader);
         case Call::frames_all:
             return all(domain, reader);
         default: {
             const auto limit = reader.take<std::uint64_t>();
             if (!reader.ok()) return Answer(EINVAL);
-            if (limit > domain.limit && !caller.may_raise_limit) return Answer(EPERM);
-            domain.limit = std::min<std::uint64_t>(limit, host.memory_pages);
+            if (limit > domain.account.limit() && !caller.may_raise_limit) return Answer(EPERM);
+            domain.account.set_limit(std::min<std::uint64_t>(limit, host.memory_pages));
             return Answer(0);
         }
     }

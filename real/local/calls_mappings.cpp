@@ -1,45 +1,9 @@
-// Maps, unmaps and copies, as the domain that is granted to.
+// The calls of the domain that is granted to: it maps, unmaps and copies.
 #include "model/host/grants.h"
 #include "real/local/host_state.h"
 
 namespace xenfs::real::local {
 namespace {
-
-constexpr std::uint32_t max_pins = 0xffff;  // of one entry and kind, as in the simulated host
-
-/// The entry by which `self` may reach a page of `granter`, or a status that says why not.
-GrantStatus usable(DomainRecord* granter, GrantRef reference, DomainId self, bool write,
-                   GrantEntry*& entry) {
-    if (granter == nullptr) return GrantStatus::bad_domain;
-    if (reference >= granter->grants.capacity()) return GrantStatus::bad_gntref;
-    entry = granter->grants.find(reference);
-    const bool allowed = entry != nullptr && entry->permits() && entry->domain == self &&
-                         !(write && (entry->flags & GrantEntry::readonly) != 0) &&
-                         entry->frame != no_frame;
-    return allowed ? GrantStatus::okay : GrantStatus::general_error;
-}
-
-MapAnswer map_one(DomainRecord& self, const DomainPointer& granter, GrantRef reference,
-                  bool write) {
-    MapAnswer answer;
-    if (granter != nullptr && self.maptrack.full()) {
-        answer.status = GrantStatus::no_device_space;
-        return answer;
-    }
-    GrantEntry* entry = nullptr;
-    answer.status = usable(granter.get(), reference, self.id, write, entry);
-    if (answer.status != GrantStatus::okay) return answer;
-    std::uint32_t& pins = write ? entry->writes : entry->reads;
-    if (pins == max_pins) {
-        answer.status = GrantStatus::general_error;
-        return answer;
-    }
-    ++pins;
-    ++granter->frames[entry->frame].mappings;
-    answer.frame = entry->frame;
-    answer.handle = self.maptrack.take({granter, entry->frame, reference, write, 0});
-    return answer;
-}
 
 Answer map(HostState& host, DomainRecord& self, Reader& reader) {
     const auto granter = reader.take<DomainId>();
@@ -50,7 +14,12 @@ Answer map(HostState& host, DomainRecord& self, Reader& reader) {
     Answer answer(0);
     answer.packet.put(owner == nullptr ? std::uint64_t{0} : owner->serial);
     for (const GrantRef reference : references) {
-        answer.packet.put(map_one(self, owner, reference, access == Access::read_write));
+        MapAnswer one;
+        // Whatever is not read_write on the wire is read-only.
+        one.status = xen::map_page(host, self, owner.get(), reference,
+                                   access == Access::read_write ? access : Access::read, one.handle,
+                                   one.frame);
+        answer.packet.put(one);
     }
     return answer;
 }
@@ -59,14 +28,15 @@ Answer unmap(HostState& host, DomainRecord& self, Reader& reader) {
     const auto handles = reader.take_rest<MapHandle>();
     if (!reader.ok()) return Answer(EINVAL);
     for (const MapHandle handle : handles) {
-        if (self.maptrack.find(handle) != nullptr) host.drop_mapping(self, handle);
+        if (self.maptrack.find(handle) != nullptr) xen::unmap_page(host, self, handle);
     }
     return Answer(0);
 }
 
-/// The descriptor to map a peer's segment by, for whoever has a mapping with that access now.
+/// Answers with the descriptor by which the caller maps a peer's segment, as open as the mapping
+/// is.
 Answer window(DomainRecord& self, Reader& reader) {
-    const Mapping* const mapping = self.maptrack.find(reader.take<MapHandle>());
+    const auto* const mapping = self.maptrack.find(reader.take<MapHandle>());
     if (!reader.ok() || mapping == nullptr) return Answer(EINVAL);
     const Segment& segment = mapping->granter->segment;
     Answer answer(0);
@@ -75,32 +45,15 @@ Answer window(DomainRecord& self, Reader& reader) {
     return answer;
 }
 
-GrantStatus find_side(HostState& host, Caller& caller, const host::CopySide& side, bool written,
-                      std::byte*& at) {
-    if (side.reference == no_grant) {
-        if (!caller.granter->owns(side.frame)) return GrantStatus::bad_page;
-        at = caller.granter->segment.page(side.frame) + side.offset;
-        return GrantStatus::okay;
-    }
-    DomainRecord* const granter = host.alive(side.domain);
-    GrantEntry* entry = nullptr;
-    const GrantStatus status = usable(granter, side.reference, caller.self->id, written, entry);
-    if (status == GrantStatus::okay) at = granter->segment.page(entry->frame) + side.offset;
-    return status;
-}
-
 GrantStatus copy_one(HostState& host, Caller& caller, const host::CopyOperation& operation) {
-    const auto fits = [&](const host::CopySide& side) {
-        return std::size_t{side.offset} + operation.length <= page_size;
-    };
-    if (!fits(operation.source) || !fits(operation.destination)) return GrantStatus::bad_copy_arg;
-    std::byte *from = nullptr, *to = nullptr;
-    GrantStatus status = find_side(host, caller, operation.source, false, from);
-    if (status == GrantStatus::okay) {
-        status = find_side(host, caller, operation.destination, true, to);
-    }
-    if (status == GrantStatus::okay) std::memmove(to, from, operation.length);
-    return status;
+    xen::CopyPages<DomainRecord> pages;
+    const GrantStatus status =
+        xen::find_copy(host, *caller.granter, *caller.self, operation, pages);
+    if (status != GrantStatus::okay) return status;
+    std::memmove(pages.to->segment.page(pages.destination) + operation.destination.offset,
+                 pages.from->segment.page(pages.source) + operation.source.offset,
+                 operation.length);
+    return GrantStatus::okay;
 }
 
 Answer copy(HostState& host, Caller& caller, Reader& reader) {

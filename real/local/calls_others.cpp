@@ -1,4 +1,4 @@
-// Event channels and the store.
+// The calls for event channels and for the store.
 #include <sys/eventfd.h>
 
 #include "real/local/host_state.h"
@@ -6,10 +6,10 @@
 namespace xenfs::real::local {
 namespace {
 
-// Of one domain. Xen's 2-level ABI has 4096; here each costs the broker two descriptors.
+// The bound is for one domain. Xen's 2-level ABI has 4096 ports; here a port costs two descriptors.
 constexpr std::size_t max_ports = 512;
 
-/// First the one to wait for, then the one to raise.
+/// The descriptors are the one to wait for, then the one to raise.
 Answer port_answer(Port port, const PortRecord& record) {
     const int to_allocator = record.channel->to_allocator.get();
     const int to_binder = record.channel->to_binder.get();
@@ -28,7 +28,7 @@ Answer open(DomainRecord& self, Reader& reader) {
     channel->to_allocator = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     channel->to_binder = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!channel->to_allocator || !channel->to_binder) return Answer(ENOSPC);
-    const Port port = ++self.last_port;  // from 1: no port is 0, as in Xen
+    const Port port = ++self.last_port;  // no port is 0, as on Xen
     self.ports[port] = {peer, 0, false, true, channel};
     return port_answer(port, self.ports[port]);
 }
@@ -50,7 +50,7 @@ Answer bind(HostState& host, DomainRecord& self, Reader& reader) {
     theirs->second.bound = true;
     theirs->second.peer_port = port;
     const Answer answer = port_answer(port, ours);
-    eventfd_write(answer.descriptors[0], 1);  // pending from the start, as Xen leaves it
+    eventfd_write(answer.descriptors[0], 1);  // the port is pending from the start, as on Xen
     return answer;
 }
 
@@ -80,12 +80,16 @@ Answer store_call(HostState& host, Caller& caller, Call call, Reader& reader) {
     const DomainId who = caller.self->id;
     if (call == Call::store_fired) {
         Answer answer(0);
-        const auto tokens = host.store.take_fired(who);
+        const std::vector<std::uint64_t> tokens(caller.self->store_fired.begin(),
+                                                caller.self->store_fired.end());
+        caller.self->store_fired.clear();
         answer.packet.put_span(std::span<const std::uint64_t>(tokens));
         return answer;
     }
     if (call == Call::store_unwatch) {
-        host.store.unwatch(who, reader.take<std::uint64_t>());
+        const auto token = reader.take<std::uint64_t>();
+        host.store.unwatch(who, token);
+        caller.self->store_fired.erase(token);
         return Answer(0);
     }
     const std::string path = reader.take_text();

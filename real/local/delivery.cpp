@@ -36,15 +36,15 @@ void Delivery::finish() {
 void Delivery::add(int descriptor, Key key, bool only_its_end) {
     epoll_event event{};
     event.events = only_its_end ? 0u : std::uint32_t{EPOLLIN};  // EPOLLHUP comes in any case
-    // A port is told of once for each event: nobody else is woken while one thread serves it. The
-    // others stay up until they are served, whoever saw them first.
+    // A port is edge-triggered, so that one event wakes one thread only. The others stay raised
+    // until they are served, whichever thread saw them first.
     if (key < interruption) event.events |= std::uint32_t{EPOLLET};
     event.data.u64 = key;
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event);
 }
 
 void Delivery::remove(int descriptor) {
-    // By name: closing would not do while the peer has the same eventfd open.
+    // It is removed by name: closing it would not do while the peer has the same eventfd open.
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor, nullptr);
 }
 
@@ -57,7 +57,7 @@ void Delivery::run() {
         for (int i = 0; i < count; ++i) {
             if (events[i].data.u64 == stop) return;
             if (events[i].data.u64 == interruption) {
-                std::this_thread::yield();  // a task's, which is about to see it
+                std::this_thread::yield();  // the port is a task's, which is about to see it
             } else {
                 ready_(events[i].data.u64);
             }
@@ -71,7 +71,7 @@ bool Delivery::hear(Nanoseconds timeout) {
     epoll_event event;
     if (epoll_wait(epoll_.get(), &event, 1, wait_ms) != 1) return false;
     if (event.data.u64 == interruption) return false;
-    // What is no port's is for the thread alone, which is woken for it too.
+    // Only the thread serves what is no port; it is woken for that too.
     if (event.data.u64 < interruption) ready_(event.data.u64);
     return true;
 }

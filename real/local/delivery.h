@@ -8,13 +8,14 @@
 
 namespace xenfs::real::local {
 
-/// One thread a domain that waits for its event channels, its watches and the end of its link, and
-/// calls back for each; the callback enters the monitor where it needs to. A task may hear event
-/// channels too (EventSource): of several threads at an epoll, the kernel wakes the last that came.
+/// Each domain has one such thread. It waits for the domain's event channels, its watches and the
+/// end of its link, and calls back for each; the callback enters the monitor where it needs to. A
+/// task may listen to event channels too (EventSource): where several threads wait at an epoll, the
+/// kernel wakes the last that came.
 class Delivery final : public EventSource {
   public:
     using Key = std::uint64_t;
-    /// Others are ports.
+    /// All other keys are ports.
     static constexpr Key link = ~Key{0}, store = link - 1, stop = link - 2, interruption = link - 3;
 
     Delivery();

@@ -15,10 +15,10 @@ HostState::HostState(std::size_t pages, bool fill_fresh_frames)
     : memory_pages(pages),
       free_pages(pages),
       poison(fill_fresh_frames),
-      store([this](DomainId who) {
-          if (DomainRecord* const domain = alive(who)) {
-              eventfd_write(domain->store_event.get(), 1);
-          }
+      store([this](DomainId who, std::uint64_t token) {
+          DomainRecord* const domain = alive(who);
+          if (domain == nullptr || !domain->store_fired.insert(token).second) return;
+          eventfd_write(domain->store_event.get(), 1);
       }),
       accounts(memfd_create("xenfs-local accounts", MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
     constexpr std::size_t size = max_published * sizeof(Account);
@@ -54,18 +54,16 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
         error = ENOMEM;
     }
     if (error != 0) return nullptr;
-    // Limits may be raised later: a segment is as long as the host's memory.
-    auto made = std::make_shared<DomainRecord>(id, std::move(name), shape, memory_pages);
-    made->serial = ++last_serial_;
-    made->store_event = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!made->store_event) {
+    Descriptor store_event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!store_event) {
         error = errno;
         return nullptr;
     }
-    if (shape.populated) {
-        made->reserved = shape.memory_pages;
-        free_pages -= shape.memory_pages;
-    }
+    // Limits may be raised later, so a segment is as long as the host's memory.
+    auto made =
+        std::make_shared<DomainRecord>(id, std::move(name), shape, memory_pages, free_pages);
+    made->serial = ++last_serial_;
+    made->store_event = std::move(store_event);
     domains_[id] = made;
     next_id_ = std::max<DomainId>(next_id_, static_cast<DomainId>(id + 1));
     store.introduce(id, made->name);
@@ -76,78 +74,55 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
 void HostState::end(DomainRecord& domain, bool store_nodes) {
     const DomainPointer keep = pointer(domain.id);
     if (keep.get() != &domain) return;  // ended already
-    for (const MapHandle handle : domain.maptrack.all()) drop_mapping(domain, handle);
+    xen::end_mappings(*this, domain);
     while (!domain.ports.empty()) close_port(domain, domain.ports.begin()->first);
-    domain.alive = false;
     domains_.erase(domain.id);
     store.forget(domain.id, store_nodes);
-    domain.grants = GrantTable(0);
-    std::size_t zombies = 0;
-    for (Frame frame = 0; frame < domain.frames.size(); ++frame) {
-        FrameRecord& record = domain.frames[frame];
-        record.entries = 0;
-        if (!record.used) continue;
-        if (record.mappings > 0) {
-            ++zombies;
-        } else {
-            free_memory(domain, frame);
-        }
-    }
-    assert(zombies <= domain.reserved);
-    free_pages += domain.reserved - zombies;
-    domain.reserved = domain.allocated = zombies;
-    domain.donated = 0;
+    xen::end_domain(*this, domain);
     publish(domain);
 }
 
 Frame HostState::take_frame(DomainRecord& domain, bool shared) {
-    if (domain.allocated >= domain.limit) return no_frame;
-    if (domain.allocated == domain.reserved) {
-        if (domain.reserved + domain.donated >= domain.limit || free_pages == 0) return no_frame;
-        ++domain.reserved;
-        --free_pages;
-    }
-    Frame frame = static_cast<Frame>(domain.frames.size());
-    if (!domain.free.empty()) {
-        frame = domain.free.back();
-        domain.free.pop_back();
-    } else if (frame < domain.segment.pages()) {
-        domain.frames.emplace_back();
-    } else {
-        return no_frame;
-    }
-    ++domain.allocated;
-    domain.frames[frame] = {true, shared, 0, 0};
+    if (!domain.account.take()) return no_frame;
+    const Frame frame = place_frame(domain, shared);
     if (poison && !shared) std::memset(domain.segment.page(frame), 0xdb, page_size);
     return frame;
 }
 
-void HostState::free_memory(DomainRecord& domain, Frame frame) {
+/// A place in the domain's segment, for a page that its account has. There is one, since a segment
+/// is as long as the host's memory.
+Frame HostState::place_frame(DomainRecord& domain, bool shared) {
+    Frame frame = static_cast<Frame>(domain.frames.size());
+    if (!domain.free.empty()) {
+        frame = domain.free.back();
+        domain.free.pop_back();
+    } else {
+        assert(frame < domain.segment.pages());
+        domain.frames.emplace_back();
+    }
+    domain.frames[frame] = {true, shared, 0, 0};
+    return frame;
+}
+
+void HostState::clear_frame(DomainRecord& domain, Frame frame) {
     domain.segment.discard(frame);
     domain.frames[frame] = {};
     domain.free.push_back(frame);
 }
 
 void HostState::give_frame(DomainRecord& domain, Frame frame) {
-    free_memory(domain, frame);
-    --domain.allocated;
-    if (domain.alive && domain.shape.populated) return;
-    --domain.reserved;
-    ++free_pages;
+    clear_frame(domain, frame);
+    domain.account.give();
 }
 
-void HostState::drop_mapping(DomainRecord& mapper, MapHandle handle) {
-    const Mapping mapping = *mapper.maptrack.find(handle);
-    mapper.maptrack.give(handle);
-    DomainRecord& granter = *mapping.granter;
-    if (granter.alive) {
-        GrantEntry* const entry = granter.grants.find(mapping.reference);
-        assert(entry != nullptr && entry->frame == mapping.frame && entry->pinned());
-        --(mapping.writable ? entry->writes : entry->reads);
-    }
-    FrameRecord& record = granter.frames[mapping.frame];
-    assert(record.mappings > 0);
-    if (--record.mappings == 0 && !granter.alive) give_frame(granter, mapping.frame);
+/// Segments are the domains' own, so the bytes move here, not the page: what the domains see is
+/// Xen's transfer, what it costs is a copy.
+Frame HostState::move_frame(DomainRecord& from, Frame frame, DomainRecord& to) {
+    const Frame arrived = place_frame(to, false);
+    std::memcpy(to.segment.page(arrived), from.segment.page(frame), page_size);
+    clear_frame(from, frame);
+    publish(to);
+    return arrived;
 }
 
 void HostState::close_port(DomainRecord& domain, Port port) {
@@ -169,9 +144,9 @@ void HostState::publish(const DomainRecord& domain) {
     const auto put = [](std::uint64_t& at, std::uint64_t value) {
         std::atomic_ref(at).store(value, std::memory_order_release);
     };
-    put(account.owned, domain.allocated);
-    put(account.limit, domain.limit);
-    put(account.donated, domain.donated);
+    put(account.owned, domain.account.allocated());
+    put(account.limit, domain.account.limit());
+    put(account.donated, domain.account.donated());
     put(account.granted, domain.grants.in_use());
     put(account.grant_capacity, domain.grants.capacity());
 }

@@ -8,15 +8,15 @@
 namespace xenfs::real::local {
 
 struct Reply {
-    int error = 0;  ///< 0 or errno; ESRCH also where the broker is gone or has ended this domain
+    int error = 0;  ///< 0 or errno; ESRCH too where the broker is gone or has ended the domain
     Packet packet;
     Reader rest() const { return Reader(std::span(packet.bytes).subspan(sizeof(int))); }
 };
 
-/// A domain's connection to the broker. A call is a round trip; from any thread.
+/// A domain's connection to the broker. A call is a round trip; any thread may make one.
 class Link {
   public:
-    explicit Link(const std::string& path);  ///< LocalError
+    explicit Link(const std::string& path);  ///< throws LocalError
     Reply call(const Writer& request);
     int socket() const { return socket_.get(); }
 

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <thread>
 
+#include "model/conformance/suite.h"
 #include "real/local/broker.h"
 #include "real/local/local_host.h"
-#include "model/conformance/suite.h"
 
 namespace xenfs::conformance {
 namespace {
@@ -17,7 +17,7 @@ using real::local::Broker;
 using real::local::BrokerConfig;
 using real::local::LocalHost;
 
-/// The same sizes as in the simulated fixture.
+/// The sizes are those of the simulated fixture.
 BrokerConfig small(const std::filesystem::path& directory) {
     BrokerConfig config;
     config.socket = directory / "host.sock";
@@ -46,8 +46,8 @@ Side::Others others_of(const Case& which) {
     return others;
 }
 
-/// `destroyed`: a body that is destroyed in the middle of a call sees that fail, which is no
-/// failure of the case.
+/// A body that is destroyed in the middle of a call sees that call fail, which is no failure of the
+/// case: `destroyed` says so.
 void run_body(LocalHost& host, std::function<void()> body, const std::atomic<bool>& destroyed) {
     host.tasks().spawn(
         "body",
@@ -106,8 +106,9 @@ class Threads final : public HostFixture {
     }
 };
 
-/// Broker and guests are forked before this process has threads; a destroyed guest is killed. As a
-/// virtual machine does, a guest stays when its body has ended, until the server's has.
+/// Broker and guests are forked before this process has threads; a destroyed guest is killed. Like
+/// a virtual machine, a guest stays after its body has ended, until the server's body has ended
+/// too.
 class Processes final : public HostFixture {
   public:
     void run(const Case& which) override {
@@ -185,7 +186,7 @@ class Processes final : public HostFixture {
             }
         }
     }
-    /// A case may ask for its guests at once, as it may where a toolstack has made them.
+    /// Waits for the guests, since a case may use them at once, as where a toolstack has made them.
     static void wait_for_domains(LocalHost& server, std::size_t guests) {
         for (std::size_t i = 0; i < guests; ++i) {
             const std::string home = "/local/domain/" + std::to_string(2 + i);

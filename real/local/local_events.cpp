@@ -6,7 +6,8 @@ namespace xenfs::real::local {
 
 Result<Port> LocalEvents::made(Reply reply) {
     if (reply.error != 0) return Errno{reply.error};
-    if (reply.packet.descriptors.size() != 2) return Errno{EMFILE};  // no room for them here
+    if (reply.packet.descriptors.size() != 2)
+        return Errno{EMFILE};  // this process has no room for them
     const Port port = reply.rest().take<Port>();
     ports_[port] = {std::move(reply.packet.descriptors[0]), std::move(reply.packet.descriptors[1]),
                     nullptr};
@@ -34,7 +35,7 @@ void LocalEvents::on_event(Port port, std::function<void()> handler) {
     if (found == ports_.end()) return;
     const bool first = found->second.handler == nullptr;
     found->second.handler = std::make_shared<const std::function<void()>>(std::move(handler));
-    // What came before there was a handler waits in the eventfd.
+    // An event that came before there was a handler waits in the eventfd.
     if (first) delivery_.add(found->second.receive.get(), port);
 }
 
@@ -49,8 +50,8 @@ void LocalEvents::deliver(Port port) {
     Monitor::Entry entry(monitor_);
     const auto found = ports_.find(port);
     if (found == ports_.end()) return;
-    // The count is not read: each write to the eventfd raises the port again (EPOLLET), whatever it
-    // stands at, and what comes while the handler runs comes after this.
+    // The count is not read: each write to the eventfd raises the port again (EPOLLET), whatever
+    // its count is, and an event that comes while the handler runs is delivered after it.
     const auto handler = found->second.handler;  // it may close its own port
     if (handler) (*handler)();
 }

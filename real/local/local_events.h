@@ -8,7 +8,7 @@
 
 namespace xenfs::real::local {
 
-/// Event channels: an eventfd each way. notify() is one write(2), no broker.
+/// Event channels: an eventfd for each direction. notify() is one write(2) and needs no broker.
 class LocalEvents final : public host::Events {
   public:
     LocalEvents(Monitor& monitor, Link& link, Delivery& delivery)
@@ -19,7 +19,7 @@ class LocalEvents final : public host::Events {
     void on_event(Port port, std::function<void()> handler) override;
     void notify(Port port) override;
 
-    /// From the delivery thread: the port's eventfd is up.
+    /// Called by the delivery thread when the port's eventfd is raised.
     void deliver(Port port);
 
   private:
@@ -32,7 +32,7 @@ class LocalEvents final : public host::Events {
     Monitor& monitor_;
     Link& link_;
     Delivery& delivery_;
-    std::map<Port, Channel> ports_;  ///< under the monitor
+    std::map<Port, Channel> ports_;  ///< the monitor guards it
 };
 
 }  // namespace xenfs::real::local

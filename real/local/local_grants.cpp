@@ -7,7 +7,7 @@
 namespace xenfs::real::local {
 namespace {
 
-/// Calls `serve(first, count)` for one batch after another, as long as it says that all went well.
+/// Calls `serve(first, count)` for one batch after another until it returns false.
 template <class Serve>
 void in_batches(std::size_t total, Serve serve) {
     for (std::size_t first = 0; first < total; first += max_batch) {
@@ -16,7 +16,7 @@ void in_batches(std::size_t total, Serve serve) {
 }
 
 std::uint64_t published(const std::uint64_t& figure) {
-    // The memory is read-only here, so the reference must not be: a plain load is what this is.
+    // The memory is mapped read-only, for which std::atomic_ref is not made; this is a plain load.
     return __atomic_load_n(&figure, __ATOMIC_ACQUIRE);
 }
 
@@ -145,7 +145,8 @@ void LocalGrants::map(DomainId granter, std::span<const GrantRef> references, Ac
     });
 }
 
-/// Closes the pages first: they are out of reach when the granter learns that they are free.
+/// Closes the pages first, so that they are out of reach when the granter learns that they are
+/// free.
 void LocalGrants::unmap_batch(std::span<const MapHandle> handles) {
     std::vector<MapHandle> ours;
     std::vector<Frame> frames;

@@ -3,12 +3,13 @@
 #include <vector>
 
 #include "model/host/grants.h"
+#include "model/xen/maptrack.h"
 #include "real/local/link.h"
 #include "real/local/windows.h"
 
 namespace xenfs::real::local {
 
-/// Grants through the broker, a round trip for up to max_batch items; and this domain's mappings.
+/// Grants through the broker, one round trip for up to max_batch items, and this domain's mappings.
 class LocalGrants final : public host::Grants {
   public:
     explicit LocalGrants(Link& link, const Account& account) : link_(link), account_(account) {}
@@ -27,7 +28,7 @@ class LocalGrants final : public host::Grants {
     void copy(std::span<host::CopyOperation> operations) override;
     void transfer(std::span<host::TransferOperation> operations) override;
 
-    /// Null: the handle names no mapping (any more).
+    /// Null where the handle names no mapping (any more).
     std::byte* address(MapHandle handle) const {
         const std::uint32_t index = handle & index_mask;
         return index < mappings_.size() && mappings_[index].handle == handle
@@ -35,8 +36,9 @@ class LocalGrants final : public host::Grants {
                    : nullptr;
     }
 
-    /// For another process of this domain that maps the same page itself: the granter's segment, as
-    /// open as the mapping is, and where the page lies in it, in bytes. Stays ours. -1: no mapping.
+    /// What another process of this domain needs to map the same page itself: the granter's
+    /// segment, as open as the mapping is, and where in it the page lies, in bytes. The descriptor
+    /// stays this object's; it is -1 where there is no mapping.
     int descriptor_of(MapHandle handle, std::uint64_t& offset) const {
         if (address(handle) == nullptr) return -1;
         const Mapping& mapping = mappings_[handle & index_mask];
@@ -45,7 +47,7 @@ class LocalGrants final : public host::Grants {
     }
 
   private:
-    static constexpr std::uint32_t index_mask = (1u << 22) - 1;  ///< as Maptrack::index_bits
+    static constexpr std::uint32_t index_mask = xen::Maptrack<DomainId>::index_mask;
     struct Mapping {
         std::byte* address = nullptr;
         Window* window = nullptr;

@@ -16,7 +16,7 @@
 
 namespace xenfs::real::local {
 
-/// The wanted number is another domain's, which may be about to end.
+/// The wanted id is another domain's, which may be about to end.
 class DomainNumberTaken : public LocalError {
   public:
     using LocalError::LocalError;
@@ -28,19 +28,19 @@ struct GuestConfig {
     DomainId id = any_domain;
 };
 
-/// The pool that the server speaks for. An existing one of the same name is taken over as it is,
-/// and then the shape is not looked at.
+/// The pool that the server acts for. An existing one of the same name is taken over as it is, and
+/// then the shape is ignored.
 struct PoolConfig {
     std::string name = "pool";
     DomainShape shape = {.memory_pages = 65536, .populated = 0};
 };
 
-/// A domain of this process: one connection to a broker (see broker.h for what isolation that
-/// gives). Ends with it; when the domain is destroyed, or its broker goes, its tasks are unwound by
-/// DomainEnded at their next yield point and its calls fail with ESRCH.
+/// A domain of this process: one connection to a broker (broker.h says what isolation that gives).
+/// The domain ends with this object. When it is destroyed, or its broker goes, DomainEnded unwinds
+/// its tasks at their next yield point and its calls fail with ESRCH.
 class LocalHost final : public host::Host {
   public:
-    /// LocalError: one sentence with what to do.
+    /// They throw LocalError: one sentence with what to do.
     static std::unique_ptr<LocalHost> join_guest(const std::string& socket,
                                                  const GuestConfig& config);
     static std::unique_ptr<LocalHost> join_server(const std::string& socket,
@@ -62,8 +62,8 @@ class LocalHost final : public host::Host {
 
     Monitor& monitor() { return monitor_; }
     void wait_for_tasks() { tasks_.join(); }
-    /// The server only, in a task: as `xl destroy`; a guest's process is killed, unless it is this
-    /// one. 0 or errno.
+    /// Destroys a guest as `xl destroy` does; its process is killed, unless it is this one. Only
+    /// the server may, in a task. Returns 0 or errno.
     int destroy(DomainId domain);
 
   private:
@@ -76,7 +76,7 @@ class LocalHost final : public host::Host {
     Mapped segment_, accounts_;
     host::Capabilities capabilities_{.transfer = true, .balloon = true, .real_bytes = true};
     host::CoreCosts core_costs_;
-    host::MechanismCosts mechanism_costs_;  ///< unknown: nothing was calibrated
+    host::MechanismCosts mechanism_costs_;  ///< all are unknown, since nothing was calibrated
     Monitor monitor_;
     Delivery delivery_;
     LocalFrames frames_;

@@ -1,6 +1,6 @@
-// What the local host's mechanisms cost, beside the bare ones: an event round trip beside an
-// eventfd ping-pong of two threads, grants and maps by batch, a page read through a mapping beside
-// memcpy.
+// These benchmarks measure the local host's mechanisms beside the bare ones: an event round trip
+// beside an eventfd ping-pong of two threads, grants and maps by batch, and a page read through a
+// mapping beside memcpy.
 #include <benchmark/benchmark.h>
 #include <sys/eventfd.h>
 #include <unistd.h>

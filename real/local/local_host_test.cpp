@@ -1,5 +1,5 @@
-// What the local host promises beyond the suite: the kernel itself keeps read-only pages read-only,
-// deaths are clean, broken packets harm their sender only, and memory adds up.
+// The local host promises more than the suite asks: the kernel itself keeps read-only pages
+// read-only, deaths are clean, broken packets harm their sender only, and memory adds up.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -11,6 +11,7 @@
 #include <random>
 #include <thread>
 
+#include "model/conformance/seed.h"
 #include "real/local/broker.h"
 #include "real/local/local_host.h"
 
@@ -68,8 +69,8 @@ class LocalHostTest : public testing::Test {
         EXPECT_EQ(host.frames().allocate({&one, 1}), 1u);
         return one;
     }
-    /// A process that joins, maps for writing what it finds granted, says so and waits to be
-    /// killed. Without a LocalHost: a sanitizer allows no threads after a fork from threads.
+    /// Starts a process that joins, maps for writing what it finds granted, says so and waits to be
+    /// killed. It has no LocalHost, since a sanitizer allows no threads after a fork from threads.
     pid_t mapping_process() {
         const pid_t child = fork();
         if (child != 0) return child;
@@ -104,7 +105,7 @@ class LocalHostTest : public testing::Test {
 bool faults(const std::function<void()>& access) {
     const pid_t child = fork();
     if (child == 0) {
-        signal(SIGSEGV, SIG_DFL);  // not a sanitizer's report
+        signal(SIGSEGV, SIG_DFL);  // so that no sanitizer reports it
         signal(SIGBUS, SIG_DFL);
         access();
         _exit(0);
@@ -244,13 +245,11 @@ TEST_F(LocalHostTest, GuestsAreNotServersAndServersAreFew) {
     EXPECT_TRUE(one->store().write("/local/domain/" + std::to_string(two->self()) + "/x", "1"));
 }
 
-/// Whatever a domain sends, the broker answers or hangs up, and serves the others.
+/// Whatever a domain sends, the broker answers it or hangs up, and serves the others.
 TEST_F(LocalHostTest, BrokenPacketsHarmTheirSenderOnly) {
     const auto dom0 = server();
     const auto witness = guest();
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 20260101;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     std::unique_ptr<Link> hostile;
     for (int i = 0; i < 3000; ++i) {

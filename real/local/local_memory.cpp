@@ -67,7 +67,8 @@ Result<std::vector<host::OwnedFrame>> LocalFrames::all() const {
         const Reply reply = link_.call(Writer(Call::frames_all).put(next));
         if (reply.error != 0) return Errno{reply.error};
         const std::size_t before = found.size();
-        for (const host::OwnedFrame& one : reply.rest().take_rest<host::OwnedFrame>()) found.push_back(one);
+        for (const host::OwnedFrame& one : reply.rest().take_rest<host::OwnedFrame>())
+            found.push_back(one);
         if (found.size() == before) return found;
         next = found.back().frame + 1;
     }

@@ -5,7 +5,7 @@
 
 namespace xenfs::real::local {
 
-/// The granter's frames, by count, and what they hold.
+/// The granter's frames, as the broker counts them.
 class LocalFrames final : public host::Frames {
   public:
     LocalFrames(Link& link, const Account* accounts, DomainId granter)
@@ -21,7 +21,7 @@ class LocalFrames final : public host::Frames {
     Result<std::vector<host::OwnedFrame>> all() const override;
 
     std::size_t allocate(std::span<Frame> out, bool shared);
-    /// Aborts where a frame is not ours or still granted, with a sentence.
+    /// Aborts with a sentence where a frame is not this domain's or is still granted.
     void release(std::span<const Frame> frames, bool shared);
 
   private:
@@ -31,7 +31,8 @@ class LocalFrames final : public host::Frames {
     DomainId granter_;
 };
 
-/// Bytes: own frames in the domain's segment, peers' in the windows. No broker, no system call.
+/// The bytes of pages: own frames lie in the domain's segment, peers' in the windows. Neither the
+/// broker nor a system call is needed.
 class LocalMemory final : public ByteMemory {
   public:
     LocalMemory(LocalFrames& frames, LocalGrants& grants, const Mapped& segment)

@@ -5,7 +5,7 @@
 namespace xenfs::real::local {
 namespace {
 
-/// A path longer than any that the broker takes need not travel; nor a value that no packet holds.
+/// A path, with its value, that is longer than this need not travel (XENSTORE_PAYLOAD_MAX is less).
 constexpr std::size_t longest = 8192;
 
 }  // namespace
@@ -18,7 +18,7 @@ Result<std::string> LocalStore::read(std::string_view path) {
 }
 
 int LocalStore::write(std::string_view path, std::string_view value) {
-    if (path.size() > longest || value.size() > longest) return EINVAL;
+    if (path.size() + value.size() > longest) return E2BIG;
     return link_.call(Writer(Call::store_write).put_text(path).put_text(value)).error;
 }
 

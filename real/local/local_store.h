@@ -8,7 +8,7 @@
 
 namespace xenfs::real::local {
 
-/// The store is the broker's; an eventfd says that watches fired.
+/// The store is the broker's; an eventfd tells that watches have fired.
 class LocalStore final : public host::Store {
   public:
     LocalStore(Monitor& monitor, Link& link, Descriptor fired)
@@ -22,14 +22,14 @@ class LocalStore final : public host::Store {
     void unwatch(std::uint64_t token) override;
 
     int descriptor() const { return fired_.get(); }
-    void deliver();  ///< from the delivery thread: the eventfd is up
+    void deliver();  ///< called by the delivery thread when the eventfd is raised
 
   private:
     using Handler = std::shared_ptr<const std::function<void()>>;
     Monitor& monitor_;
     Link& link_;
     Descriptor fired_;
-    std::map<std::uint64_t, Handler> watches_;  ///< under the monitor
+    std::map<std::uint64_t, Handler> watches_;  ///< the monitor guards them
     std::uint64_t last_token_ = 0;
 };
 

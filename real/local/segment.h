@@ -13,7 +13,7 @@ class LocalError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// Address space of this process, given back at the end.
+/// A range of this process's address space, which is given back at the end.
 class Mapped {
   public:
     Mapped() = default;
@@ -46,11 +46,11 @@ class Segment {
     int readable() const { return readable_.get(); }
     std::size_t pages() const { return mapped_.length() / page_size; }
     std::byte* page(Frame frame) const { return mapped_.data() + std::size_t{frame} * page_size; }
-    void discard(Frame frame);  ///< its memory goes back to the kernel; it reads as zeros again
+    void discard(Frame frame);  ///< gives its memory back to the kernel; it reads as zeros again
 
   private:
     Descriptor writable_, readable_;
-    Mapped mapped_;  ///< the broker's own
+    Mapped mapped_;  ///< the broker's own mapping
 };
 
 }  // namespace xenfs::real::local

@@ -16,7 +16,7 @@ Window::Window(Descriptor segment, std::size_t segment_pages, Access access)
     if (counts_ == nullptr) throw std::bad_alloc();
 }
 
-/// In runs of neighbours: one system call each.
+/// Changes runs of neighbours, with one system call each.
 bool Window::protect(std::span<const Frame> frames, int protection) {
     for (std::size_t first = 0; first < frames.size();) {
         std::size_t end = first + 1;
@@ -45,14 +45,14 @@ void Window::close(std::span<const Frame> frames) {
         if (--counts_[frame] == 0) idle.push_back(frame);
     }
     mappings_ -= frames.size();
-    // Where the kernel has no room to split a VMA the page stays open: less strict, never wrong.
+    // Where the kernel has no room to split a VMA the page stays open, which is less strict only.
     (void)protect(idle, PROT_NONE);
 }
 
 Window* Windows::get(std::uint64_t serial, Access access, const Fetch& fetch) {
     const auto found = windows_.find({serial, access});
     if (found != windows_.end()) return found->second.get();
-    // Peers come and go: an idle window may be a dead one's.
+    // Peers come and go, so an idle window may be that of a dead one.
     std::erase_if(windows_, [](const auto& each) { return each.second->mappings() == 0; });
     auto [descriptor, pages] = fetch();
     if (!descriptor || pages == 0) return nullptr;

@@ -11,7 +11,7 @@
 namespace xenfs::real::local {
 
 /// A peer's whole segment in this process's address space, closed (PROT_NONE) but for the pages
-/// that are mapped now: using one that is not faults, as on Xen. A window for reading is made of a
+/// that are mapped now: touching another one faults, as on Xen. A window for reading is made from a
 /// descriptor that was opened read-only, so mprotect cannot make it writable.
 ///
 /// Neighbouring frames that are open form one kernel VMA; a process has 65 530 of them by default
@@ -20,14 +20,14 @@ class Window {
   public:
     Window(Descriptor segment, std::size_t pages, Access access);
 
-    /// One more mapping of each frame. False: the kernel refused (vm.max_map_count), and nothing
-    /// has changed.
+    /// Adds one mapping of each frame. False where the kernel refuses (vm.max_map_count); nothing
+    /// has changed then.
     bool open(std::span<const Frame> frames);
     void close(std::span<const Frame> frames);
 
     std::byte* page(Frame frame) const { return mapped_.data() + std::size_t{frame} * page_size; }
     std::size_t pages() const { return mapped_.length() / page_size; }
-    /// Opened as the window is: for reading only, or for writing too.
+    /// It is opened as the window is: for reading only, or for writing too.
     int descriptor() const { return segment_.get(); }
     std::size_t mappings() const { return mappings_; }
 
@@ -40,15 +40,16 @@ class Window {
     Mapped mapped_;
     int protection_;
     std::size_t mappings_ = 0;
-    std::unique_ptr<std::uint32_t[], Free> counts_;  ///< by frame; zero pages until touched
+    std::unique_ptr<std::uint32_t[], Free> counts_;  ///< by frame; memory that exists once touched
 };
 
-/// The windows of one domain: by peer, one for reading, one for writing. Peers are told apart by
-/// their serial numbers (host_state.h): one that came after another under the same domain number
-/// has other memory.
+/// The windows of one domain: for each peer one for reading and one for writing. Peers are told
+/// apart by their serial numbers (host_state.h), since a later domain of the same id has other
+/// memory.
 class Windows {
   public:
-    /// Made by `fetch` (descriptor and pages) where there is none yet; null where that fails.
+    /// Makes the window by `fetch` (descriptor and pages) where there is none; null where that
+    /// fails.
     using Fetch = std::function<std::pair<Descriptor, std::size_t>()>;
     Window* get(std::uint64_t serial, Access access, const Fetch& fetch);
 

@@ -1,7 +1,7 @@
 #pragma once
-// What a domain and the broker say to each other: one packet for a call, one for its answer, over a
-// SOCK_SEQPACKET socket on the same machine. Numbers as they are in memory: both ends are the same
-// program on the same processor. The broker believes no length in a packet.
+// The packets between a domain and the broker: one for a call, one for its answer, over a
+// SOCK_SEQPACKET socket on the same machine. Numbers travel as they are in memory, since both ends
+// are the same program on the same processor. The broker believes no length in a packet.
 
 #include <cstddef>
 #include <cstdint>
@@ -51,17 +51,17 @@ enum class Call : std::uint32_t {
 };
 
 inline constexpr std::size_t max_packet = 128 << 10;  ///< bytes
-inline constexpr std::size_t max_batch = 1024;  ///< items (frames, references, operations) a call
+inline constexpr std::size_t max_batch = 1024;      ///< frames, references or operations in a call
 inline constexpr std::size_t max_descriptors = 4;   ///< in one packet
 inline constexpr std::size_t max_published = 4096;  ///< domain ids of one broker's life
 
-/// What the broker publishes of a domain, in memory that every domain maps read-only: figures that
-/// the core asks for often. One cache line each, indexed by domain id.
+/// The figures of a domain that the core asks for often. The broker publishes them in memory that
+/// every domain maps read-only; each has one cache line, indexed by domain id.
 struct alignas(64) Account {
     std::uint64_t owned = 0, limit = 0, donated = 0, granted = 0, grant_capacity = 0;
 };
 
-/// What a domain wants to be. The broker gives no more memory than the host has.
+/// The size that a domain asks for. The broker gives no more memory than the host has.
 struct DomainShape {
     std::uint64_t memory_pages = 0;        ///< frames that it may have
     std::uint32_t grant_frames = 64;       ///< pages of its grant table, 512 entries each
@@ -70,9 +70,9 @@ struct DomainShape {
 };
 
 enum class Role : std::uint32_t { guest, server };
-inline constexpr DomainId any_domain = 0xffff;  ///< hello: the next free number
+inline constexpr DomainId any_domain = 0xffff;  ///< in hello: the next free id
 
-/// Answer of Call::map for one reference, behind the granter's serial number (u64).
+/// The answer of Call::map for one reference; the granter's serial number (u64) comes before all.
 struct MapAnswer {
     MapHandle handle = no_handle;
     Frame frame = no_frame;  ///< in the granter's segment
@@ -82,7 +82,9 @@ struct MapAnswer {
 class Writer {
   public:
     explicit Writer(Call call) { put(call); }
-    explicit Writer(int error) { put(error); }  ///< an answer: 0 or an errno, then what was asked
+    explicit Writer(int error) {
+        put(error);
+    }  ///< begins an answer: 0 or an errno, then what was asked for
     template <class T>
     Writer& put(const T& value) {
         return put_span(std::span<const T>(&value, 1));
@@ -106,7 +108,8 @@ class Writer {
     std::vector<std::byte> bytes_;
 };
 
-/// Takes values off a packet. What is not there reads as nothing, and ok() says so afterwards.
+/// Takes values off a packet. A value that is not there reads as zero, and ok() is false
+/// afterwards.
 class Reader {
   public:
     explicit Reader(std::span<const std::byte> bytes) : rest_(bytes) {}
@@ -119,7 +122,7 @@ class Reader {
         rest_ = rest_.subspan(sizeof(T));
         return value;
     }
-    /// Exactly `count` values; none where they are not all there.
+    /// Takes exactly `count` values, or none where they are not all there.
     template <class T>
     std::vector<T> take_array(std::size_t count) {
         static_assert(std::is_trivially_copyable_v<T>);
@@ -133,7 +136,7 @@ class Reader {
         rest_ = rest_.subspan(count * sizeof(T));
         return values;
     }
-    /// All that is left, as values of one type: a batch.
+    /// Takes all that is left as values of one type: a batch.
     template <class T>
     std::vector<T> take_rest() {
         if (rest_.size() % sizeof(T) != 0) ok_ = false;
@@ -156,10 +159,10 @@ struct Packet {
     std::vector<Descriptor> descriptors;
 };
 
-/// False where the other end is gone, or (wait == false) does not take its packets.
+/// False where the other end is gone or, without `wait`, does not take its packets.
 bool send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
                  bool wait);
-/// Blocks. False: the other end is gone, or sent what is no packet.
+/// Blocks until a packet comes. False where the other end is gone, or sent what is no packet.
 bool receive_packet(int socket, Packet& packet);
 
 }  // namespace xenfs::real::local

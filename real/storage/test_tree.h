@@ -17,14 +17,6 @@
 
 namespace xenfs::real::storage {
 
-inline std::uint64_t test_seed() {
-    const char* const text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        text != nullptr ? std::strtoull(text, nullptr, 0) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
-
 /// Pages are frames 0 …
 class TestMemory final : public ByteMemory {
   public:

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "model/conformance/naive_tree.h"
+#include "model/conformance/seed.h"
 #include "real/storage/test_tree.h"
 
 namespace xenfs::real::storage {

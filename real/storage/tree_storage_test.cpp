@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "model/conformance/seed.h"
 #include "real/storage/acting_user.h"
 #include "real/storage/test_tree.h"
 

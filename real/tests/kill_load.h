@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "model/conformance/seed.h"
 #include "real/tests/local_world.h"
 
 namespace xenfs::real::tests {

@@ -29,14 +29,6 @@
 
 namespace xenfs::real::tests {
 
-inline std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
-
 inline constexpr std::size_t most_guests = 4;
 
 /// What the processes tell each other, in memory that they share.

@@ -1,4 +1,5 @@
 // As server_kill_test.cpp, longer.
+#include "model/conformance/seed.h"
 #include "real/tests/kill_load.h"
 
 namespace xenfs::real::tests {

@@ -1,5 +1,6 @@
 // The server's process is killed with SIGKILL while guests work, and started again. See
 // local_world.h.
+#include "model/conformance/seed.h"
 #include "real/tests/kill_load.h"
 
 namespace xenfs::real::tests {

@@ -55,7 +55,7 @@ void XenEvents::deliver() {
         if ((waits[0].revents & POLLIN) == 0) continue;
         const auto port = xenevtchn_pending(handle_.get());
         if (port < 0) continue;
-        // Unmask before looking: what arrives while the handler runs raises the port again.
+        // The port is unmasked first, so that an event during the handler raises it again.
         xenevtchn_unmask(handle_.get(), static_cast<evtchn_port_t>(port));
         Monitor::Entry entry(monitor_);
         if (auto found = handlers_.find(static_cast<Port>(port)); found != handlers_.end()) {

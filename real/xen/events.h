@@ -29,8 +29,8 @@ class XenEvents : public host::Events {
     Monitor& monitor_;
     EventHandle handle_;
     std::map<Port, std::function<void()>> handlers_;
-    std::set<Port> unheard_;  ///< raised while nobody listened
-    int stop_ = -1;           ///< eventfd that ends the thread
+    std::set<Port> unheard_;  ///< ports that were raised while nobody listened
+    int stop_ = -1;           ///< an eventfd that ends the thread
     std::thread thread_;
 };
 

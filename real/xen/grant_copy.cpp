@@ -16,7 +16,7 @@ bool fits(const host::CopySide& side, std::uint16_t length) {
     return std::size_t{side.offset} + length <= page_size;
 }
 
-/// One side of a segment; false where the local frame is none.
+/// Fills one side of a segment; false where a local frame is not this domain's.
 template <class Pointer>
 bool fill(Pointer& pointer, const host::CopySide& side, std::uint16_t flag, std::uint16_t& flags,
           const std::function<std::byte*(Frame)>& local) {
@@ -50,7 +50,8 @@ void grant_copy(xengnttab_handle* device, std::span<host::CopyOperation> operati
                    !fill(segment.dest, operation.destination, GNTCOPY_dest_gref, segment.flags,
                          local)) {
             operation.status = GrantStatus::bad_page;
-        } else if (segment.flags == 0) {  // the kernel takes none that is local on both sides
+        } else if (segment.flags ==
+                   0) {  // the kernel refuses a segment that is local on both sides
             std::memmove(segment.dest.virt, segment.source.virt, operation.length);
         } else {
             segments.push_back(segment);
@@ -61,7 +62,7 @@ void grant_copy(xengnttab_handle* device, std::span<host::CopyOperation> operati
     const int result =
         xengnttab_grant_copy(device, static_cast<std::uint32_t>(segments.size()), segments.data());
     for (std::size_t i = 0; i < segments.size(); ++i) {
-        // Xen's own codes, which the seam has as they are.
+        // The codes are Xen's, and the seam's are the same.
         owners[i]->status =
             result == 0 ? static_cast<GrantStatus>(segments[i].status) : GrantStatus::general_error;
     }

@@ -11,8 +11,8 @@
 namespace xenfs::real::xen {
 namespace {
 
-/// Why a map was refused. gntdev says EINVAL for everything; a grant copy of one byte tells what
-/// Xen thinks of the entry.
+/// Finds out why a map was refused. gntdev says EINVAL for everything; a grant copy of one byte
+/// tells what Xen thinks of the entry.
 GrantStatus why_refused(xengnttab_handle* device, DomainId granter, GrantRef reference,
                         Access access) {
     std::byte taken{};
@@ -46,7 +46,7 @@ bool GrantMaps::map_region(DomainId granter, std::span<const GrantRef> reference
         xengnttab_map_domain_grant_refs(handle_.get(), static_cast<std::uint32_t>(wanted.size()),
                                         granter, wanted.data(), protection);
     if (address == nullptr) return false;
-    // The kernel's name for the region is needed once its pages are gone; ask while they are there.
+    // The kernel's name for the region is needed after its pages have gone, so it is asked for now.
     ioctl_gntdev_get_offset_for_vaddr where{};
     where.vaddr = reinterpret_cast<std::uintptr_t>(address);
     if (ioctl(xengnttab_fd(handle_.get()), IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR, &where) != 0) {
@@ -81,7 +81,8 @@ void GrantMaps::map(DomainId granter, std::span<const GrantRef> references, Acce
         for (GrantStatus& each : status) each = GrantStatus::okay;
         return;
     }
-    // gntdev maps all or none and does not say which entry was wrong: one by one, then.
+    // gntdev maps all or none and does not say which entry was wrong, so they are mapped one by
+    // one.
     for (std::size_t i = 0; i < references.size(); ++i) {
         const bool mapped =
             map_region(granter, references.subspan(i, 1), access, out.subspan(i, 1));
@@ -91,7 +92,7 @@ void GrantMaps::map(DomainId granter, std::span<const GrantRef> references, Acce
     }
 }
 
-/// `count` mappings that lie side by side in one region: one call, since each costs a TLB flush.
+/// Ends `count` mappings that lie side by side in one region, in one call: each costs a TLB flush.
 void GrantMaps::release(const Mapping& first, std::uint32_t count) {
     ::munmap(first.address, count * page_size);
     Region& region = regions_[first.region];

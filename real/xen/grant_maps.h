@@ -9,9 +9,9 @@
 namespace xenfs::real::xen {
 
 /// Mappings of peers' granted pages in this process, through /dev/xen/gntdev: one call maps a batch
-/// into one region. Pages of a region are given back in runs with munmap(2), which ends a grant
-/// in a PV guest at once (gntdev watches the address space); in a PVH guest it ends with the last
-/// page of its region. gntdev's record of the region goes with its last page.
+/// into one region. Pages of a region are given back in runs with munmap(2). In a PV guest that
+/// ends a grant at once (gntdev watches the address space); in a PVH guest the grants end with the
+/// last page of their region. gntdev's record of the region goes with its last page.
 class GrantMaps {
   public:
     GrantMaps();
@@ -19,7 +19,7 @@ class GrantMaps {
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status);
     void unmap(std::span<const MapHandle> handles);
-    /// Null for a handle that names no mapping.
+    /// Null where the handle names no mapping.
     std::byte* address(MapHandle handle) const;
     xengnttab_handle* handle() const { return handle_.get(); }
 

@@ -5,10 +5,10 @@
 
 namespace xenfs::real::xen {
 
-/// Grants as a guest's user space has them on a stock kernel. As granter: ring pages only, to the
-/// one peer, writable; nobody can see from user space whether the peer still maps one, so revoke
-/// says okay, and the entry truly ends after release_shared (the kernel waits for the peer).
-/// transfer and accept_transfer: not_supported, nothing reaches GNTTABOP_transfer.
+/// Grants as a guest's user space has them on a stock kernel. It grants ring pages only, writable,
+/// to its one peer. User space cannot see whether the peer still maps one, so revoke answers okay,
+/// and the entry truly ends after release_shared (the kernel waits for the peer). transfer answers
+/// not_supported and accept_transfer offers nothing, since nothing reaches GNTTABOP_transfer.
 class GuestGrants final : public host::Grants {
   public:
     GuestGrants(GuestMemory& memory, GrantMaps& maps) : memory_(memory), maps_(maps) {}
@@ -18,7 +18,7 @@ class GuestGrants final : public host::Grants {
     void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) override;
     Frame take_transferred(GrantRef) override { return no_frame; }
     std::size_t granted() const override { return granted_; }
-    /// The module's own limit (/sys/module/xen_gntalloc/parameters/limit).
+    /// The limit of the module (/sys/module/xen_gntalloc/parameters/limit).
     std::size_t grant_capacity() const override;
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status) override {
@@ -53,7 +53,7 @@ class GuestPages final : public ByteMemory {
 /// missing.
 class GuestHost final : public XenHost {
   public:
-    /// `pages`: how many frames of its own the client may use; `server`: the domain of xenfsd.
+    /// `pages` is how many frames of its own the client may use, `server` the domain of xenfsd.
     GuestHost(std::size_t pages, DomainId server);
     ~GuestHost() override { end_tasks(); }
     DomainId granter() const override { return self(); }

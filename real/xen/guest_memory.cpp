@@ -71,7 +71,7 @@ bool GuestMemory::has_balloon() {
     return access(balloon_target, W_OK) == 0;
 }
 
-/// Sets the driver's goal and waits for it, for 5 s at most. How many pages moved.
+/// Sets the driver's goal and waits for it, for 5 s at most. Returns how many pages moved.
 std::size_t GuestMemory::balloon_to(std::size_t goal_kib, std::size_t before_kib) {
     std::ofstream(balloon_target) << goal_kib;
     std::size_t now_kib = before_kib;
@@ -117,7 +117,8 @@ Result<Frame> GuestMemory::allocate_shared() {
 void GuestMemory::release_shared(Frame frame) {
     const auto found = shared_.find(frame);
     assert(found != shared_.end());
-    // Where the peer still has it mapped, the kernel keeps page and entry until it has not.
+    // Where the peer still has the page mapped, the kernel keeps page and entry until it is
+    // unmapped.
     xengntshr_unshare(sharer_.get(), found->second.address, 1);
     shared_.erase(found);
 }

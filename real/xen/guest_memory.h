@@ -8,11 +8,11 @@
 namespace xenfs::real::xen {
 
 /// A guest's frames as its user space has them: pages of anonymous memory, numbered by their place,
-/// and ring pages from gntalloc, which are granted to one domain when they are made (that is all
-/// that stock kernels offer: a page of ordinary memory cannot be granted from user space).
+/// and ring pages from gntalloc, which are granted to one domain when they are made. Stock kernels
+/// offer no more: user space cannot grant a page of ordinary memory.
 class GuestMemory final : public host::Frames {
   public:
-    /// `pages`: how many this program may have; `peer`: whom ring pages are granted to.
+    /// `pages` is how many this program may have; ring pages are granted to `peer`.
     GuestMemory(std::size_t pages, DomainId peer);
     ~GuestMemory() override;
     GuestMemory(const GuestMemory&) = delete;
@@ -20,13 +20,13 @@ class GuestMemory final : public host::Frames {
 
     std::size_t allocate(std::span<Frame> out) override;
     void release(std::span<const Frame> frames) override;
-    /// By the kernel's balloon driver (/sys/devices/system/xen_memory): what it reports as gone.
+    /// Asks the kernel's balloon driver (/sys/devices/system/xen_memory); returns what it reports.
     std::size_t donate(std::size_t pages) override;
     std::size_t reclaim(std::size_t pages) override;
-    std::size_t donated_by(DomainId) const override { return 0; }  ///< the server's business
+    std::size_t donated_by(DomainId) const override { return 0; }  ///< only the server counts
     std::size_t owned() const override { return owned_; }
     std::size_t limit() const override { return limit_; }
-    void set_limit(std::size_t frames) override;  ///< up to the `pages` it was made with
+    void set_limit(std::size_t frames) override;  ///< the `pages` of the constructor bound it
 
     Result<Frame> allocate_shared();
     void release_shared(Frame frame);
@@ -35,7 +35,7 @@ class GuestMemory final : public host::Frames {
     bool is_shared(GrantRef reference) const;
     DomainId peer() const { return peer_; }
 
-    std::byte* address(Frame frame) const;  ///< null: not a frame that was handed out
+    std::byte* address(Frame frame) const;  ///< null where the frame is not handed out
     static bool has_balloon();
 
   private:

@@ -1,5 +1,5 @@
 #pragma once
-// Xen's C libraries as owned handles. Nobody else includes their headers.
+// Xen's C libraries as owned handles. No other file includes their headers.
 
 #include <cstdint>
 #include <memory>
@@ -10,7 +10,7 @@
 extern "C" {
 #define __XEN_TOOLS__ 1
 #include <xenctrl.h>
-// xenctrl.h first: the others rely on its types
+// xenctrl.h comes first, since the others rely on its types
 #include <xenevtchn.h>
 #include <xenforeignmemory.h>
 #include <xengnttab.h>
@@ -20,7 +20,7 @@ extern "C" {
 
 namespace xenfs::real::xen {
 
-/// Xen is not there, or refuses: one sentence with what to do about it.
+/// Thrown where Xen is not there, or refuses: one sentence with what to do about it.
 class XenError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -40,23 +40,24 @@ using GrantMapper = std::unique_ptr<xengnttab_handle, CloseWith<xengnttab_close>
 using GrantSharer = std::unique_ptr<xengntshr_handle, CloseWith<xengntshr_close>>;
 using StoreHandle = std::unique_ptr<xs_handle, CloseWith<xs_close>>;
 
-/// The handle, or an XenError that names the device and the module it needs.
+/// Returns the handle, or throws an XenError that names the device and the module it needs.
 template <class Owned, class Opened>
 Owned opened(Opened* handle, const std::string& what, const std::string& remedy) {
     if (handle == nullptr) throw XenError("cannot open " + what + ": " + remedy);
     return Owned(handle);
 }
 
-/// What Xen tells of a domain; nothing if it does not exist. xc_domain_getinfo, which older
-/// programs call, is gone from Xen 4.18's library; this call is in all of them, and may answer with
-/// the next domain that there is.
+/// Returns what Xen tells of a domain, or nothing if the domain does not exist. xc_domain_getinfo,
+/// which older programs call, is gone from Xen 4.18's library. The call used here is in all of
+/// them; it may answer with the next domain that there is.
 inline std::optional<xc_domaininfo_t> domain_info(xc_interface* control, std::uint32_t domain) {
     xc_domaininfo_t info{};
     if (xc_domain_getinfolist(control, domain, 1, &info) != 1 || info.domain != domain) return {};
     return info;
 }
 
-/// The libraries log each refusal on stderr by default; a refusal is an ordinary answer here.
+/// A logger that drops what it gets: the libraries log each refusal, which is an ordinary answer
+/// here.
 inline xentoollog_logger* quiet_logger() {
     static xentoollog_logger_stdiostream* const logger =
         xtl_createlogger_stdiostream(stderr, XTL_CRITICAL, 0);

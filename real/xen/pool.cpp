@@ -43,7 +43,7 @@ Pool::Pool(const std::string& name, Limits limits)
         frames_.emplace(control_.get(), foreign_.get(), static_cast<DomainId>(domain_), record_);
         frames_->set_limit(limits.pages);
     } catch (...) {
-        if (found) exists_ = false;  // there is data in it: left for another attempt
+        if (found) exists_ = false;  // its data is kept for another attempt
         destroy();
         throw;
     }
@@ -128,10 +128,10 @@ void Pool::map_table() {
     used_entries_.resize(entries_);
     for (std::size_t i = GNTTAB_NR_RESERVED_ENTRIES; i < entries_; ++i) {
         const auto reference = static_cast<GrantRef>(i);
-        if (table_[i].flags != 0) {  // a predecessor's
+        if (table_[i].flags != 0) {  // the predecessor wrote it
             used_entries_[reference] = true;
             ++granted_;
-            // To dom0: lent for a copy that the predecessor's death has ended.
+            // An entry for dom0 lent a frame for a copy, which the predecessor's death has ended.
             if (table_[i].domid == 0) (void)revoke(reference);
         } else {
             free_entries_.push_back(reference);
@@ -190,7 +190,7 @@ std::size_t Pool::grant(DomainId to, std::span<const Frame> frames, Access acces
         grant_entry_v1_t& entry = table_[reference];
         entry.domid = to;
         entry.frame = static_cast<std::uint32_t>(frames_->machine_frame(frames[done]));
-        // The peer and Xen may look as soon as the type is there: all else comes before it.
+        // The peer and Xen may look as soon as the type is there, so it is written last.
         std::atomic_ref<std::uint16_t>(entry.flags)
             .store(idle_flags(access), std::memory_order_release);
         out[done++] = reference;
@@ -203,19 +203,21 @@ GrantStatus Pool::revoke(GrantRef reference) {
     if (reference >= entries_ || !used_entries_[reference]) return GrantStatus::bad_gntref;
     std::atomic_ref<std::uint16_t> flags(table_[reference].flags);
     std::uint16_t seen = flags.load(std::memory_order_acquire);
-    // A writable entry that was revoked softly reads 0 after the last unmap: it still ends here.
+    // A writable entry that was revoked softly reads 0 after the last unmap, and ends here all the
+    // same.
     for (;;) {
         if ((seen & in_use) == 0) {
             if (flags.compare_exchange_weak(seen, 0)) break;
         } else {
-            // Soft revoke: the type bits go, so that later maps are refused; the in-use bits stay
-            // with Xen, which clears them at the last unmap. Never write 0 over them.
+            // A soft revoke clears the type bits, so that later maps are refused; the in-use bits
+            // stay with Xen, which clears them at the last unmap and must never find 0 in their
+            // place.
             const auto soft = static_cast<std::uint16_t>(seen & ~GTF_type_mask);
             if (soft == seen || flags.compare_exchange_weak(seen, soft)) return GrantStatus::busy;
         }
     }
     used_entries_[reference] = false;
-    free_entries_.push_back(reference);  // the one that rested longest is used next
+    free_entries_.push_back(reference);  // the reference that rested longest is used next
     --granted_;
     return GrantStatus::okay;
 }

@@ -11,24 +11,24 @@
 
 namespace xenfs::real::xen {
 
-/// The pool domain: owns the shared cache's frames, never runs. dom0 maps its frames and its grant
-/// table and writes the entries itself, so that one frame can be granted to any number of domains
-/// on stock kernels. Not thread-safe: used inside the server's monitor.
+/// The pool domain owns the shared cache's frames and never runs. dom0 maps its frames and its
+/// grant table and writes the entries itself, so that one frame can be granted to any number of
+/// domains on stock kernels. The class is not thread-safe: it is used inside the server's monitor.
 class Pool {
   public:
     struct Limits {
         std::size_t pages = 0;  ///< maxmem
-        /// 512 entries each; 0: as many as these pages need for four guests, or the hypervisor
-        /// allows
+        /// Each has 512 entries. 0 means as many as these pages need for four guests, or as many as
+        /// the hypervisor allows.
         std::uint32_t grant_frames = 0;
-        /// A file in memory by which a successor finds the pool again if this process is killed;
-        /// empty: none will.
+        /// A file in memory by which a successor finds the pool again if this process is killed.
+        /// Where the name is empty, none will.
         std::string record = {};
-        bool take_over = true;  ///< false: what a predecessor left is destroyed
+        bool take_over = true;  ///< otherwise what a predecessor left is destroyed
     };
     /// Creates the domain and names it in xenstore, or takes over the one that the record names, if
-    /// that lives. XenError says what to put on Xen's command line where the grant table is larger
-    /// than the hypervisor allows.
+    /// that lives. Throws XenError, which says what to put on Xen's command line where the grant
+    /// table is larger than the hypervisor allows.
     Pool(const std::string& name, Limits limits);
     /// Destroys the domain. Pages that a guest still maps live on as a zombie until it unmaps them.
     ~Pool();
@@ -47,7 +47,7 @@ class Pool {
     std::size_t granted() const { return granted_; }
     std::size_t grant_capacity() const;
 
-    // For a successor
+    // What a successor asks for
     std::vector<host::OwnedFrame> all_frames() const { return frames_->all(); }
     std::vector<host::FoundEntry> all_entries() const;
 

@@ -23,7 +23,7 @@ PoolFrames::~PoolFrames() {
     }
 }
 
-/// A region of a predecessor's.
+/// Maps a region that a predecessor had.
 void PoolFrames::find(std::uint32_t place) {
     std::vector<xen_pfn_t> pages;
     const Frame first = place * region_frames;
@@ -39,7 +39,7 @@ void PoolFrames::find(std::uint32_t place) {
     for (std::uint32_t i = 0; i < region.size; ++i) {
         if (is_out(first + i)) {
             ++region.used;
-        } else {  // it may have died between the release and the zeros
+        } else {  // the predecessor may have died between the release and the zeros
             std::memset(region.address + std::size_t{i} * page_size, 0, page_size);
             waiting_.insert(first + i);
         }
@@ -58,7 +58,7 @@ bool PoolFrames::map(std::uint32_t place, std::span<const xen_pfn_t> pages) {
     return true;
 }
 
-/// What waits still counts for Xen; a domain may be over its limit, it only gets no more.
+/// Frames that wait still count on Xen. A domain may be over its limit; it only gets no more.
 void PoolFrames::tell_xen() {
     const std::size_t allowed = std::max(limit_, held_);
     if (xc_domain_setmaxmem(control_, domain_, allowed * (page_size / 1024)) != 0) {
@@ -78,14 +78,14 @@ void PoolFrames::set_limit(std::size_t frames) {
     }
 }
 
-/// One region more, of up to `frames`. False where Xen has no memory for it.
+/// Adds one region of up to `frames` frames. False where Xen has no memory for it.
 bool PoolFrames::grow(std::size_t frames) {
     auto found = std::find_if(regions_.begin(), regions_.end(),
                               [](const Region& region) { return region.address == nullptr; });
     if (found == regions_.end()) found = regions_.emplace(regions_.end());
     const auto place = static_cast<std::uint32_t>(found - regions_.begin());
     const Frame first = place * region_frames;
-    // A PV domain's frame numbers in and machine frame numbers out share one array.
+    // One array takes the PV domain's frame numbers in and gives machine frame numbers out.
     std::vector<xen_pfn_t> pages(frames);
     for (std::size_t i = 0; i < frames; ++i) pages[i] = first + i;
     const int came = xc_domain_populate_physmap(control_, domain_, frames, 0, 0, pages.data());
@@ -134,7 +134,7 @@ void PoolFrames::release(std::span<const Frame> frames) {
         std::byte* const at = bytes(frame);
         assert(at != nullptr && "a frame that is not handed out");
         record_.set(frame, record_.machine_frame(frame), 0);
-        // Xen does not scrub what a live domain gives back: the next owner would read it.
+        // Xen does not scrub what a live domain gives back, so the next owner would read it.
         std::memset(at, 0, page_size);
         --regions_[frame / region_frames].used;
         waiting_.insert(frame);

@@ -10,14 +10,14 @@ namespace xenfs::real::xen {
 
 /// The pool domain's frames, and dom0's own mapping of each. They come from Xen and go back to it a
 /// region at a time: the kernel does not let go of part of a foreign mapping (privcmd's mappings
-/// cannot be split), and a page that dom0 maps stays the pool's. So what was released waits,
-/// zeroed, until its whole region is free; the lowest numbers are handed out first, so that high
-/// regions drain. Frame numbers are places: region * region_frames + index.
+/// cannot be split), and a page that dom0 maps stays the pool's. So a released frame waits, zeroed,
+/// until its whole region is free; the lowest numbers are handed out first, so that high regions
+/// drain. A frame's number is its place: region * region_frames + index.
 class PoolFrames {
   public:
     static constexpr std::uint32_t region_frames = 256;  ///< 1 MiB; Linux allows 65 530 mappings
 
-    /// Maps what the record holds. XenError.
+    /// Maps what the record holds. Throws XenError.
     PoolFrames(xc_interface* control, xenforeignmemory_handle* foreign, DomainId domain,
                PoolRecord& record);
     ~PoolFrames();
@@ -26,22 +26,25 @@ class PoolFrames {
 
     std::size_t allocate(std::span<Frame> out);
     void release(std::span<const Frame> frames);
-    /// One more, zeroed, that a successor finds marked.
-    Frame allocate_shared();                      ///< no_frame: there is none
-    std::size_t owned() const { return owned_; }  ///< handed out
-    std::size_t held() const { return held_; }    ///< of Xen: those that wait as well
+    /// Takes one more frame, zeroed, which a successor finds marked as shared. no_frame: there is
+    /// none.
+    Frame allocate_shared();
+    std::size_t owned() const { return owned_; }  ///< frames that are handed out
+    std::size_t held() const {
+        return held_;
+    }  ///< frames that the pool has from Xen: these and those that wait
     std::size_t limit() const { return limit_; }
-    /// XenError where Xen refuses.
+    /// Throws XenError where Xen refuses.
     void set_limit(std::size_t frames);
     /// Null for a frame that is not handed out.
     std::byte* bytes(Frame frame) const;
-    /// As Xen numbers it. The frame must be handed out.
+    /// The number that Xen gives it. The frame must be handed out.
     xen_pfn_t machine_frame(Frame frame) const { return record_.machine_frame(frame); }
     std::vector<host::OwnedFrame> all() const;
 
   private:
     struct Region {
-        std::byte* address = nullptr;  ///< null: the place is free
+        std::byte* address = nullptr;  ///< null where the place is free
         std::uint32_t size = 0, used = 0;
     };
     void find(std::uint32_t place);

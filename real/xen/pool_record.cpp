@@ -12,7 +12,7 @@
 namespace xenfs::real::xen {
 namespace {
 
-constexpr std::uint64_t present = 4;  ///< a machine frame may be number 0
+constexpr std::uint64_t present = 4;  ///< tells machine frame 0 from an empty place
 
 }  // namespace
 

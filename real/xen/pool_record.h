@@ -7,33 +7,35 @@
 
 namespace xenfs::real::xen {
 
-/// Which machine frame stands at which place of the pool, for a successor of a server that was
-/// killed: Xen has no call that tells. A file in memory (/run) that is mapped here, or no file, for
-/// a pool that ends with its maker. Each change is one aligned word, so that it is whole at any
-/// instant; between two changes at worst some frames are known to nobody until the pool's end.
+/// The record of which machine frame stands at which place of the pool. A successor of a server
+/// that was killed reads it, since Xen has no call that tells. It is a file in memory (/run) that
+/// is mapped here, or no file where the pool ends with its maker. Each change is one aligned word,
+/// so that it is whole at any instant; between two changes at worst some frames are known to nobody
+/// until the pool's end.
 class PoolRecord {
   public:
     enum : std::uint64_t { handed_out = 1, shared = 2 };  ///< flags beside a machine frame
     struct Domain {
         std::uint64_t id = 0, grant_frames = 0;
-        std::uint8_t handle[16] = {};  ///< Xen's name for it, which no other domain ever has
+        std::uint8_t handle[16] =
+            {};  ///< the domain's handle on Xen, which no other domain ever has
     };
 
-    /// Opens or makes FILE and locks it; empty: without a file. XenError, also where another
-    /// process has it.
+    /// Opens or makes FILE and locks it; an empty name means no file. Throws XenError, also where
+    /// another process has it.
     explicit PoolRecord(const std::string& file);
     ~PoolRecord();
     PoolRecord(const PoolRecord&) = delete;
     PoolRecord& operator=(const PoolRecord&) = delete;
 
-    /// The predecessor's, or id 0.
+    /// The predecessor's domain, or one of id 0.
     const Domain& domain() const { return header_->domain; }
     /// Forgets all frames and names a new domain.
     void begin(const Domain& domain);
-    /// The pool is no more.
+    /// Says that the pool is no more.
     void end();
 
-    std::uint32_t frames() const;  ///< places that were ever used: the highest + 1
+    std::uint32_t frames() const;  ///< the highest place that was ever used, + 1
     void set(Frame frame, xen_pfn_t machine_frame, std::uint64_t flags);
     void clear(Frame frame) { words_[frame] = 0; }
     bool has(Frame frame) const { return words_[frame] != 0; }

@@ -1,5 +1,6 @@
-// xenfs-probe: what a Xen host offers to this project, tried and not assumed. In dom0 `serve` makes
-// a pool domain, grants a few frames to guests and changes them; in a guest `use` maps and checks.
+// xenfs-probe tries what a Xen host offers to this project, instead of assuming it. In dom0 `serve`
+// makes a pool domain, grants a few frames to guests and changes them; in a guest `use` maps and
+// checks.
 
 #include <charconv>
 #include <cstdio>

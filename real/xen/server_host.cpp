@@ -20,7 +20,7 @@ std::size_t ServerFrames::donated_by(DomainId domain) const {
     if (!fresh && now - donor.looked < std::chrono::milliseconds(10)) return donor.donated;
     const auto info = domain_info(control_.get(), domain);
     if (!info) {
-        donors_.erase(found);  // it is gone, and another of its number starts anew
+        donors_.erase(found);  // it is gone; another domain of its id starts anew
         return 0;
     }
     if (fresh) donor.at_first = info->tot_pages;
@@ -33,7 +33,7 @@ void ServerFrames::set_limit(std::size_t frames) {
     try {
         pool_.frames().set_limit(frames);
     } catch (const XenError&) {
-        // Xen refuses: the limit stays as it was, which limit() tells.
+        // Where Xen refuses the limit stays as it was, and limit() tells so.
     }
 }
 
@@ -56,7 +56,8 @@ void ServerGrants::copy(std::span<host::CopyOperation> operations) {
         lend(operation.source, Access::read);
         lend(operation.destination, Access::read_write);
     }
-    // What could not be lent (no such frame, or no entry left) is refused as a bad page.
+    // A frame that could not be lent (there is none, or no entry is left) is refused as a bad
+    // page.
     grant_copy(maps_.handle(), lent, [](Frame) -> std::byte* { return nullptr; });
     for (const GrantRef entry : entries) (void)pool_.revoke(entry);
     for (std::size_t i = 0; i < lent.size(); ++i) operations[i].status = lent[i].status;

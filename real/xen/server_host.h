@@ -8,8 +8,8 @@
 
 namespace xenfs::real::xen {
 
-/// The pool's frames. What a guest donated is what Xen counts: by how many pages it has fewer than
-/// when it was first looked at. Asked for at most every 10 ms, since the ledger asks before each
+/// The pool's frames. What a guest donated is what Xen counts: how many pages fewer it has than
+/// when it was first looked at. Xen is asked at most every 10 ms, since the ledger asks before each
 /// grant and each look is a hypercall.
 class ServerFrames final : public host::Frames {
   public:
@@ -53,8 +53,8 @@ class ServerGrants final : public host::Grants {
         maps_.map(granter, references, access, out, status);
     }
     void unmap(std::span<const MapHandle> handles) override { maps_.unmap(handles); }
-    /// A frame of the pool is lent to domain 0 by an entry while it is copied from or to: dom0's
-    /// own mapping of it is no operand for the kernel.
+    /// While a frame of the pool is copied from or to, an entry lends it to domain 0, because
+    /// dom0's own mapping of it is no operand for the kernel.
     void copy(std::span<host::CopyOperation> operations) override;
     void transfer(std::span<host::TransferOperation> operations) override;
 
@@ -83,8 +83,8 @@ class ServerPages final : public ByteMemory {
     GrantMaps& maps_;
 };
 
-/// The server's view, in dom0: itself for events, store and mappings, the pool domain for frames
-/// and entries.
+/// The server's view, in dom0: it acts for itself in events, store and mappings, and for the pool
+/// domain in frames and entries.
 class ServerHost final : public XenHost {
   public:
     ServerHost(const std::string& pool_name, Pool::Limits limits);

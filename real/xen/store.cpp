@@ -63,6 +63,10 @@ int XenStore::allow(std::string_view path, DomainId reader) {
         xs_get_permissions(handle_.get(), XBT_NULL, std::string(path).c_str(), &count));
     if (now == nullptr || count == 0) return errno;
     std::vector<xs_permissions> wanted(now.get(), now.get() + count);
+    // A guest's node has five entries at most: a reader that has one needs no other.
+    for (unsigned i = 1; i < count; ++i) {
+        if (wanted[i].id == reader && wanted[i].perms == XS_PERM_READ) return 0;
+    }
     wanted.push_back({reader, XS_PERM_READ});
     return xs_set_permissions(handle_.get(), XBT_NULL, std::string(path).c_str(), wanted.data(),
                               static_cast<unsigned>(wanted.size()))

@@ -6,7 +6,7 @@ namespace xenfs::real::xen {
 namespace {
 
 DomainId own_domain(host::Store& store) {
-    const auto text = store.read("domid");  // relative: to the reader's own home
+    const auto text = store.read("domid");  // a relative path begins at the reader's own home
     DomainId domain = 0;
     if (!text ||
         std::from_chars(text->data(), text->data() + text->size(), domain).ec != std::errc{}) {

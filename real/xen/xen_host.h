@@ -7,7 +7,7 @@
 
 namespace xenfs::real::xen {
 
-/// What dom0's view and a guest's have in common: everything but frames, grants and page contents.
+/// The common part of dom0's view and a guest's: everything but frames, grants and page contents.
 /// Throws XenError where a device, a module or xenstore is missing. A derived class's destructor
 /// begins with end_tasks(), since tasks use its members.
 class XenHost : public host::Host {
@@ -38,7 +38,7 @@ class XenHost : public host::Host {
     DomainId self_;
     host::Capabilities capabilities_;
     host::CoreCosts core_costs_;
-    host::MechanismCosts mechanism_costs_;  ///< unknown: nothing was calibrated
+    host::MechanismCosts mechanism_costs_;  ///< all are unknown, since nothing was calibrated
 };
 
 }  // namespace xenfs::real::xen

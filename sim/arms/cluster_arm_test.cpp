@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 

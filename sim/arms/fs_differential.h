@@ -18,14 +18,6 @@
 
 namespace xenfs::sim {
 
-/// XENFS_SEED, or a new one; printed either way.
-inline std::uint64_t test_seed() {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
-
 /// Contents are restricted to what is exact under any rule for pages written in part: whole pages
 /// of any content, and parts of pages that have the written content already or none.
 class FsDifferential {

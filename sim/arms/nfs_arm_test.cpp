@@ -1,6 +1,7 @@
 // NFS over the virtual network: answers against a reference, coherence between guests, counts.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 

@@ -1,6 +1,7 @@
 // A block device for each guest: answers against a reference, and what is counted.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 #include "sim/machine/child.h"

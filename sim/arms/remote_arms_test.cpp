@@ -1,6 +1,7 @@
 // 9p and virtiofs: answers against a reference in every caching, what is counted, what goes stale.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 #include "sim/machine/child.h"

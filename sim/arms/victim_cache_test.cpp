@@ -1,6 +1,7 @@
 // The host's cache for what guests evict: never stale, and what it saves.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 

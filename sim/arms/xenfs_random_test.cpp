@@ -2,6 +2,7 @@
 // transfer policy.
 #include <gtest/gtest.h>
 
+#include "model/conformance/seed.h"
 #include "sim/arms/arm_rig.h"
 #include "sim/arms/fs_differential.h"
 

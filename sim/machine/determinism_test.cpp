@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/machine/machine.h"
 
 namespace xenfs::sim {
@@ -147,9 +148,7 @@ std::string story_in_new_process(std::uint64_t seed, const std::string& environm
 }
 
 TEST(Determinism, EveryProcessTellsTheSameStory) {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 4711;
-    std::printf("seed %llu (set XENFS_SEED to replay)\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     const std::string first = story_in_new_process(seed, "");
     ASSERT_FALSE(first.empty());
     EXPECT_GT(std::stoul(first.substr(23)), 5000u) << "a story of some length: " << first;

@@ -40,7 +40,6 @@ Frame FrameTable::take(DomainId owner, FrameRecord::Use use, Nanoseconds when) {
     record.use = use & 3;
     record.filled = 0;
     record.empty = 0;
-    record.zombie = 0;
     if (use == FrameRecord::control) {
         void* bytes = std::aligned_alloc(page_size, page_size);
         if (bytes == nullptr) throw std::bad_alloc();
@@ -77,7 +76,6 @@ void FrameTable::give(Frame frame) {
     }
     record.use = FrameRecord::free;
     record.filled = 0;
-    record.zombie = 0;
     record.entries = 0;
     free_.push_back(frame);
 }
@@ -132,29 +130,6 @@ void FrameTable::recount(FrameRecord& record, Fingerprint content) {
     counts.unique_peak = std::max(counts.unique_peak, counts.unique);
     if (counts.file_frames == counts.file_frames_peak) {
         counts.unique_at_frames_peak = counts.unique;
-    }
-}
-
-void FrameTable::mapped(FrameRecord& record) {
-    changed = true;
-    ++counts.mappings;
-    if (record.mappings == 0) ++counts.mapped_frames;
-    if (record.mappings == 1) ++counts.shared_frames;
-    record.mappings = (record.mappings + 1) & max_mappings;
-}
-
-void FrameTable::unmapped(Frame frame) {
-    FrameRecord& record = records_[frame];
-    assert(record.mappings > 0);
-    changed = true;
-    --counts.mappings;
-    record.mappings = (record.mappings - 1) & max_mappings;
-    if (record.mappings == 1) --counts.shared_frames;
-    if (record.mappings > 0) return;
-    --counts.mapped_frames;
-    if (record.zombie) {
-        give(frame);
-        ++counts.free_frames;
     }
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cassert>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -14,42 +15,31 @@ namespace xenfs::sim {
 /// What is known of one machine page, in 16 bytes. The content is a fingerprint; for control memory
 /// (rings, messages) it is the address of real bytes.
 struct FrameRecord {
-    /// file: data of files. control: rings and messages. memory: what a guest holds besides (its
-    /// kernel, programs, zeros): see Domain::take_memory.
+    /// A file frame holds data of files, a control frame rings and messages, a memory frame what a
+    /// guest holds besides (its kernel, programs, zeros; see Domain::take_memory).
     enum Use : std::uint32_t { free, file, control, memory };
     std::uint64_t content;
     std::uint32_t owner : 16;
     std::uint32_t use : 2;
     std::uint32_t filled : 1;     ///< since it was allocated
-    std::uint32_t zombie : 1;     ///< its owner died; free it with its last mapping
+    std::uint32_t empty : 1;      ///< discarded: counts as file data again when it is written to
     std::uint32_t epoch : 12;     ///< when it was touched last, see FrameTable::touch
     std::uint32_t entries : 12;   ///< grant entries that name it
-    std::uint32_t mappings : 19;  ///< by grant
-    std::uint32_t empty : 1;      ///< discarded: counts as file data again when it is written to
+    std::uint32_t mappings : 20;  ///< by grant
+    static constexpr std::uint32_t max_entries = (1u << 12) - 1, max_mappings = (1u << 20) - 1;
 
     std::byte* bytes() const { return reinterpret_cast<std::byte*>(content); }
 };
 static_assert(sizeof(FrameRecord) == 16);
 
-/// Frames, limits and donations of one domain. For every domain: allocated <= reserved <= limit.
-struct FrameAccount {
-    std::size_t limit = 0;      ///< maxmem
-    std::size_t reserved = 0;   ///< host memory that is the domain's
-    std::size_t allocated = 0;  ///< of it, handed out by Frames::allocate and allocate_shared
-    std::size_t donated = 0;    ///< ballooned out for the pool
-};
-
 /// All machine pages. Contents survive release and are seen by the next owner: Xen does not scrub.
 class FrameTable {
   public:
-    static constexpr std::uint32_t max_entries = (1u << 12) - 1;
-    static constexpr std::uint32_t max_mappings = (1u << 19) - 1;
-
     FrameTable(std::size_t pages, std::size_t llc_pages, bool count_unique);
     ~FrameTable();
 
     std::size_t pages() const { return pages_; }
-    std::size_t used_pages() const { return next_; }  ///< frames below were allocated at some time
+    std::size_t used_pages() const { return next_; }  ///< all frames that were ever allocated
     FrameRecord& operator[](Frame frame) { return records_[frame]; }
     const FrameRecord& operator[](Frame frame) const { return records_[frame]; }
     bool exists(Frame frame) const { return frame < next_; }
@@ -70,8 +60,9 @@ class FrameTable {
         if (observer != nullptr) observer->changed(index_of(record), filled, before, writer);
     }
 
-    /// Whether a page is warm, and makes it so. Warm: among about as many pages as the machine's
-    /// last-level cache holds, those touched last, told apart in steps of 1/32 of it.
+    /// Returns whether a page is warm, and makes it so. A page is warm while it is among those
+    /// touched last, about as many as the machine's last-level cache holds, told apart in steps of
+    /// 1/32 of it.
     bool touch(FrameRecord& record) {
         const std::uint32_t age = (epoch_ - record.epoch) & epoch_mask;
         if (age != 0) {
@@ -84,13 +75,26 @@ class FrameTable {
         return age < epochs_warm;
     }
 
-    void mapped(FrameRecord& record);
-    void unmapped(Frame frame);  ///< gives it back where it was a zombie's last mapping
+    void mapped(FrameRecord& record) {
+        changed = true;
+        ++counts.mappings;
+        if (record.mappings == 0) ++counts.mapped_frames;
+        if (record.mappings == 1) ++counts.shared_frames;
+        record.mappings = (record.mappings + 1) & FrameRecord::max_mappings;
+    }
+    void unmapped(FrameRecord& record) {
+        assert(record.mappings > 0);
+        changed = true;
+        --counts.mappings;
+        if (record.mappings == 1) --counts.mapped_frames;
+        if (record.mappings == 2) --counts.shared_frames;
+        record.mappings = (record.mappings - 1) & FrameRecord::max_mappings;
+    }
 
     MemoryCounts counts;
     bool changed = false;  ///< since the last sample
     FrameObserver* observer = nullptr;
-    std::function<Nanoseconds()> now;  ///< for the time of the peak
+    std::function<Nanoseconds()> now;  ///< dates the peak of the counts
 
     Frame index_of(const FrameRecord& record) const {
         return static_cast<Frame>(&record - records_.get());
@@ -106,7 +110,7 @@ class FrameTable {
         void operator()(FrameRecord* records) const { std::free(records); }
     };
     std::size_t pages_;
-    std::unique_ptr<FrameRecord[], Free> records_;  ///< zeroed pages, present when touched
+    std::unique_ptr<FrameRecord[], Free> records_;  ///< zeroed memory, which exists once touched
     std::size_t next_ = 0;
     std::vector<Frame> free_;
     ContentCount contents_;

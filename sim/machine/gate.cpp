@@ -6,7 +6,7 @@
 namespace xenfs::sim {
 
 SimGate::~SimGate() {
-    // A gate may go while its domain is unwound; whoever still waits is woken, as if without cause.
+    // A gate may go while its domain is unwound: tasks that still wait are woken without cause.
     while (first_ != nullptr) wake_one();
 }
 

@@ -13,10 +13,10 @@ HostView::HostView(const ViewOf& view)
       tasks_(view),
       clock_(view) {}
 
-StoreTree& SimStore::charged() {
+xen::StoreTree& SimStore::charged() {
     ++self.counters.store_operations;
     machine.charge(machine.prices.store_operation);
-    return machine.store;
+    return machine.store.tree();
 }
 
 Result<std::string> SimStore::read(std::string_view path) {
@@ -40,11 +40,13 @@ int SimStore::allow(std::string_view path, DomainId reader) {
 }
 
 std::uint64_t SimStore::watch(std::string_view path, std::function<void()> changed) {
-    return charged().watch(self, self.id, path, std::move(changed));
+    charged();
+    return machine.store.watch(self, self.id, path, std::move(changed));
 }
 
 void SimStore::unwatch(std::uint64_t token) {
-    charged().unwatch(self.id, token);
+    charged();
+    machine.store.unwatch(self.id, token);
 }
 
 void SimTasks::spawn(std::string name, std::function<void()> body, bool service) {

@@ -48,11 +48,7 @@ class SimGrants final : public host::Grants, private ViewOf {
     void transfer(std::span<host::TransferOperation> operations) override;
 
   private:
-    GrantStatus map_one(DomainState* owner, GrantRef reference, Access access, MapHandle& out);
-    GrantStatus copy_one(host::CopyOperation& operation, Nanoseconds& cost);
-    GrantStatus find_side(const host::CopySide& side, bool written, Frame& frame);
-    GrantStatus transfer_one(const host::TransferOperation& operation);
-    GrantStatus revoke_one(GrantRef reference);
+    GrantStatus copy_one(const host::CopyOperation& operation, Nanoseconds& cost);
 };
 
 class SimEvents final : public host::Events, private ViewOf {
@@ -98,7 +94,7 @@ class SimStore final : public host::Store, private ViewOf {
     void unwatch(std::uint64_t token) override;
 
   private:
-    StoreTree& charged();
+    xen::StoreTree& charged();
 };
 
 class SimTasks final : public host::Tasks, private ViewOf {

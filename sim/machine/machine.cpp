@@ -20,6 +20,7 @@ DomainState::DomainState(MachineState& in, DomainId number, DomainConfig with)
       config(std::move(with)),
       cpus(config.vcpus, in.prices.scheduler_slice,
            in.config.cpu == CpuMode::contended ? &in.cores : nullptr, number),
+      account(config.memory_pages, config.populated, in.frames.counts.free_frames),
       grants(config.grant_frames * entries_per_grant_frame),
       maptrack(config.maptrack_frames * mappings_per_maptrack_frame),
       handle(*this),
@@ -45,7 +46,7 @@ Nanoseconds DomainState::wake_cost(bool by_event) {
 
 MachineState::MachineState(Simulation& in, MachineConfig with)
     : simulation(in),
-      scheduler(in.scheduler()),
+      scheduler(in.add_machine(with.name)),
       config(std::move(with)),
       prices(config.costs),
       frames(config.memory_pages, prices.llc_pages, config.count_unique),
@@ -74,12 +75,7 @@ Domain& MachineState::create_domain(DomainConfig domain_config) {
     const auto id = static_cast<DomainId>(domains.size());
     domains.push_back(std::make_unique<DomainState>(*this, id, std::move(domain_config)));
     DomainState& domain = *domains.back();
-    domain.frames.limit = domain.config.memory_pages;
-    if (domain.config.populated) {
-        domain.frames.reserved = domain.config.memory_pages;
-        frames.counts.free_frames -= domain.config.memory_pages;
-    }
-    store.introduce(id);
+    store.tree().introduce(id, domain.config.name);
     return domain.handle;
 }
 
@@ -88,33 +84,16 @@ void MachineState::kill_process(DomainId id) {
     if (dying == nullptr) return;
     scheduler.kill_all(*dying);  // with its host still working for what unwinds
     dying->ports.close_all(scheduler);
-    for (std::uint32_t i = 0; i < dying->maptrack.ever_used(); ++i) {
-        if (dying->maptrack.used(i)) drop_mapping(*dying, dying->maptrack.handle_of(i));
-    }
-    store.unwatch_all(id);
+    xen::end_mappings(*this, *dying);
+    store.forget(id, false);
 }
 
 void MachineState::destroy_domain(DomainId id) {
     DomainState* const dying = alive(id);
     if (dying == nullptr) return;
     kill_process(id);
-    dying->alive = false;
-    dying->grants.clear();  // peers' mappings keep their frames by themselves
-    FrameAccount& account = dying->frames;
-    frames.counts.free_frames += account.reserved - account.allocated;
-    for (Frame frame = 0; frame < frames.used_pages(); ++frame) {
-        FrameRecord& record = frames[frame];
-        if (record.use == FrameRecord::free || record.owner != id || record.zombie) continue;
-        if (record.use == FrameRecord::file) count_file(*dying, -1);
-        if (record.mappings > 0) {
-            record.zombie = 1;
-        } else {
-            frames.give(frame);
-            ++frames.counts.free_frames;
-        }
-    }
-    account = {};
-    store.forget(id);
+    xen::end_domain(*this, *dying);
+    store.forget(id, true);
 }
 
 host::Host& MachineState::server_view(DomainState& server, DomainState& pool) {
@@ -231,6 +210,9 @@ void Machine::sample_memory(Nanoseconds interval_ns,
     });
 }
 
+Endpoint Machine::endpoint(const std::string& host) {
+    return state_->simulation.endpoint(host, state_->scheduler);
+}
 Simulation& Machine::simulation() {
     return state_->simulation;
 }

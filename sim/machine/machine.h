@@ -41,7 +41,7 @@ struct EventFaults {
 };
 
 struct MachineConfig {
-    std::string name = "host";
+    std::string name = "host";  ///< the host of the platform on which it stands
     unsigned cores = 4;
     std::size_t memory_pages = std::size_t{16} << 18;  ///< 16 GiB; records are made when used
     CpuMode cpu = CpuMode::pinned;
@@ -168,6 +168,9 @@ class Machine {
                        std::function<void(Nanoseconds, const MemoryCounts&)> sample);
 
     Simulation& simulation();
+    /// Before the run: a host of the platform where this machine sends and receives. Its own has
+    /// the machine's name; others can stand for the network interfaces of its domains.
+    Endpoint endpoint(const std::string& host);
     const CostModel& costs() const;
     const MachineConfig& config() const;
     Nanoseconds core_busy_ns() const;  ///< summed over the cores (contended mode)

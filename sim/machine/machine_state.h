@@ -3,14 +3,14 @@
 #include <string>
 #include <vector>
 
+#include "model/xen/page_rules.h"
 #include "sim/machine/cpu.h"
 #include "sim/machine/event_ports.h"
 #include "sim/machine/frame_table.h"
-#include "sim/machine/grant_table.h"
 #include "sim/machine/machine.h"
+#include "sim/machine/machine_store.h"
 #include "sim/machine/prices.h"
 #include "sim/machine/scheduler.h"
-#include "sim/machine/store_tree.h"
 
 namespace xenfs::sim {
 
@@ -32,9 +32,9 @@ class DomainState final : public TaskOwner {
     const DomainConfig config;
     bool alive = true;
     VirtualCpus cpus;
-    FrameAccount frames;
-    GrantTable grants;
-    Maptrack maptrack;
+    xen::FrameAccount account;
+    xen::GrantTable grants;
+    xen::Maptrack<DomainId> maptrack;
     EventPorts ports;
     DomainCounters counters;
     Domain handle;
@@ -63,12 +63,42 @@ class MachineState {
     }
     Nanoseconds now() const { return scheduler.now(); }
 
-    // Frames with the accounts kept
-    Frame take_frame(DomainState& domain, FrameRecord::Use use);  ///< no_frame: limit or no memory
-    void give_frame(DomainState& domain, Frame frame);
+    /// no_frame where the domain's limit, or the host's free memory, is reached.
+    Frame take_frame(DomainState& domain, FrameRecord::Use use);
     void count_file(DomainState& domain, int change);
-    /// One mapping less of a frame, and of its grant entry where the granter lives.
-    void drop_mapping(DomainState& mapper, MapHandle handle);
+
+    // What xen::map_page and the other rules ask of a machine (model/xen/page_rules.h)
+    bool owns(const DomainState& domain, Frame frame) const {
+        return frames.exists(frame) && frames[frame].owner == domain.id &&
+               frames[frame].use != FrameRecord::free;
+    }
+    bool transferable(const DomainState& domain, Frame frame) const {
+        return owns(domain, frame) && frames[frame].use == FrameRecord::file;
+    }
+    FrameRecord& record(DomainState&, Frame frame) { return frames[frame]; }
+    void granting(DomainState&, Frame frame) {
+        if (frames.observer != nullptr) frames.observer->granted(frame);
+    }
+    void count_mapping(DomainState&, Frame frame, bool added) {
+        added ? frames.mapped(frames[frame]) : frames.unmapped(frames[frame]);
+    }
+    void give_frame(DomainState& domain, Frame frame);
+    Frame move_frame(DomainState& from, Frame frame, DomainState& to) {
+        count_file(from, -1);
+        frames.move(frame, to.id);
+        count_file(to, 1);
+        return frame;
+    }
+    DomainId hold(DomainState& domain) { return domain.id; }
+    DomainState& granter_of(const xen::Mapping<DomainId>& mapping) {
+        return *domains[mapping.granter];
+    }
+    template <class Visit>
+    void for_each_frame(DomainState& domain, Visit visit) {
+        for (Frame frame = 0; frame < frames.used_pages(); ++frame) {
+            if (owns(domain, frame)) visit(frame);
+        }
+    }
 
     Simulation& simulation;
     Scheduler& scheduler;
@@ -76,7 +106,7 @@ class MachineState {
     const Prices prices;
     FrameTable frames;
     Cores cores;
-    StoreTree store;
+    MachineStore store;
     FaultyWires wires;
     std::vector<std::unique_ptr<DomainState>> domains;
     std::vector<std::unique_ptr<HostView>> server_views;

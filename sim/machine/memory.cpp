@@ -30,7 +30,7 @@ Fingerprint mix(Fingerprint old, Fingerprint data, std::uint32_t offset, std::ui
 
 FrameRecord& SimMemory::record(host::Page page, bool written) const {
     if (page.kind == host::Page::Kind::mapping) {
-        const Mapping* const mapping = self.maptrack.find(page.id);
+        const auto* const mapping = self.maptrack.find(page.id);
         if (mapping == nullptr) {
             throw SimulationError(fmt::format("domain '{}' uses mapping {:#x}, which it has not",
                                               self.config.name, page.id));
@@ -148,12 +148,11 @@ Result<Frame> SimMemory::allocate_shared() {
 void SimMemory::release_shared(Frame frame) {
     if (!granter.alive) return;
     const FrameRecord& found = machine.frames[frame];
-    if (found.use != FrameRecord::control || found.owner != granter.id || found.mappings > 0 ||
-        found.entries > 0) {
-        fmt::print(stderr, "Memory::release_shared: frame {} {} (domain '{}')\n", frame,
-                   found.mappings > 0 || found.entries > 0 ? "is still granted"
-                                                           : "is no control memory of this domain",
-                   granter.config.name);
+    if (found.use != FrameRecord::control || found.owner != granter.id || xen::is_granted(found)) {
+        fmt::print(
+            stderr, "Memory::release_shared: frame {} {} (domain '{}')\n", frame,
+            xen::is_granted(found) ? "is still granted" : "is no control memory of this domain",
+            granter.config.name);
         std::abort();
     }
     machine.give_frame(granter, frame);

@@ -45,8 +45,8 @@ host::MechanismCosts Prices::mechanisms(unsigned vcpus) const {
     costs.map_page = grant_map;
     costs.unmap_page = grant_unmap;
     costs.unmap_flush = shootdown(vcpus);
-    // Warm, as load_page is: whoever touches a cold page first pays for it, by copy or by load, so
-    // the difference between the mechanisms is the same for cold pages.
+    // The price is that of a warm page, as load_page's is. The first to touch a cold page pays for
+    // that by either mechanism, so their difference is the same for cold pages.
     costs.copy_page = grant_copy_batched + copy.warm;
     costs.flip_page = flip + zero.cold;
     costs.load_page = copy.warm + piece;

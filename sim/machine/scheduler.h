@@ -1,12 +1,16 @@
 #pragma once
-// Tasks and simulated time over SimGrid. For the files of sim/machine.
+// The tasks and the time of one machine. For the files of sim/machine.
 //
-// A task runs on a SimGrid actor. At any moment one actor has the baton and all others wait in a
-// simcall of theirs. Whoever blocks picks what happens next by itself: it fires timers and event
-// handlers on its own stack, and passes the baton to the next task that is ready; where that is
-// itself, it just goes on. So a round trip between two domains is two passes of the baton (about
-// 0.3 us) however many timers fire on the way, and a charge that nobody can observe is an addition.
-// Time is our own int64; the engine's clock (a double) is moved after it at a bounded distance.
+// Each task runs on a fiber. A task that blocks looks itself for what happens next: it fires timers
+// and event handlers on its own stack, and switches to the next task that is ready; where that is
+// itself, it returns at once. So a round trip between two domains is two switches of stacks,
+// however many timers fire on the way, and a charge that nobody can observe is an addition.
+//
+// Time is an int64 of nanoseconds. A SimGrid actor runs the whole machine; its own stack is the
+// main fiber. The machine may run ahead of the engine's clock up to a horizon: the earliest time at
+// which something could arrive from outside. That is never for a machine that is alone and has no
+// transfer under way, and the engine's own time where there are several machines. Where the machine
+// has nothing to do until after its horizon, the main fiber waits in the engine.
 
 #include <deque>
 #include <functional>
@@ -14,88 +18,31 @@
 #include <string>
 #include <vector>
 
-#include "model/host/tasks.h"
+#include "sim/machine/fiber.h"
+#include "sim/machine/gate.h"
 #include "sim/machine/simulation.h"
-#include "sim/machine/timer_heap.h"
+#include "sim/machine/task.h"
 
 namespace xenfs::sim {
 
-class Scheduler;
-class SimGate;
-struct Fiber;  ///< an actor and what it runs, in scheduler.cpp
+struct SimulationState;
+struct Transfer;
+class EngineActor;
 
-/// Thrown through a task that is to end; not a std::exception, so that core code does not catch it.
-struct TaskKilled {};
-
-struct Task;
-
-/// What tasks belong to: a domain. Decides when charged CPU time has passed.
-class TaskOwner {
-  public:
-    virtual ~TaskOwner() = default;
-    virtual const std::string& owner_name() const = 0;
-    /// `cpu` ns asked for at `from`: when they (or a first slice) have passed; takes off what is
-    /// done.
-    virtual Nanoseconds run_cpu(Nanoseconds from, Nanoseconds& cpu) = 0;
-    /// CPU time that a task of this domain pays when it runs after having slept; `by_event`: an
-    /// event handler woke it.
-    virtual Nanoseconds wake_cost(bool by_event) = 0;
-
-    Nanoseconds interrupt_charge = 0;  ///< of handlers; the next task that runs or wakes pays it
-    Task* first_task = nullptr;
-};
-
-struct Task final : Timer {
-    Task(Scheduler& in, TaskOwner& of, std::string called, std::function<void()> runs, bool serves)
-        : scheduler(in),
-          owner(of),
-          name(std::move(called)),
-          body(std::move(runs)),
-          service(serves) {}
-    void fire() override;  ///< ready
-
-    Scheduler& scheduler;
-    TaskOwner& owner;
-    std::string name;
-    std::function<void()> body;
-    const bool service;
-    bool killed = false;
-    bool ready = false;  ///< in the queue of those that run next
-    bool woken = false;
-    bool by_event = false;   ///< woken by a handler of its domain
-    Fiber* fiber = nullptr;  ///< null until it first runs
-    Nanoseconds charged = 0;
-    Nanoseconds not_before = 0;  ///< when the charges flushed so far have passed
-    Nanoseconds blocked_since = 0;
-    SimGate* gate = nullptr;  ///< where it waits
-    Task *gate_previous = nullptr, *gate_next = nullptr;
-    Task *owner_previous = nullptr, *owner_next = nullptr;
-};
-
-class SimGate final : public host::Gate {
-  public:
-    SimGate(Scheduler& scheduler, unsigned number) : scheduler_(scheduler), number_(number) {}
-    ~SimGate() override;
-    bool wait(Nanoseconds timeout) override;
-    void wake_one() override;
-    void wake_all() override;
-    unsigned number() const { return number_; }
-
-  private:
-    friend class Scheduler;
-    void enter(Task& task);
-    void leave(Task& task);
-    Scheduler& scheduler_;
-    Task *first_ = nullptr, *last_ = nullptr;
-    unsigned number_;
+/// A fiber that runs one task after another, or the main fiber.
+struct Worker {
+    std::unique_ptr<Fiber> fiber;
+    Task* task = nullptr;  ///< null: idle, or the main fiber
 };
 
 class Scheduler {
   public:
-    explicit Scheduler(SimulationOptions options);
+    explicit Scheduler(SimulationState& shared);
     ~Scheduler();
 
-    void run();
+    /// Body of the machine's actor: runs tasks until the simulation stops, then unwinds what is
+    /// left.
+    void run_machine(EngineActor& actor);
     void fail(std::string reason);
     Nanoseconds now() const { return now_; }
     /// With the charges of whoever runs counted in. (What is charged outside of any domain, when a
@@ -124,60 +71,71 @@ class Scheduler {
     void run_handler(TaskOwner* owner, const std::function<void()>& handler);
     void arm_at(Nanoseconds when, std::function<void()> action, Nanoseconds period);
 
-    const SimulationOptions& options() const { return options_; }
+    /// In a task or handler: the transfer leaves when the caller's charges have passed, and
+    /// `arrived` is called as a handler of the machine that has `to`.
+    void send(Endpoint from, Endpoint to, std::uint64_t bytes, std::function<void()> arrived);
+
     Simulation::Counters& counters() { return counters_; }
     unsigned next_gate_number() { return ++gates_; }
 
   private:
     friend class SimGate;
     friend struct Task;
-    friend struct Fiber;
     struct Action;
 
+    // Tasks (scheduler.cpp)
     Task& running_task(const char* what);
     Nanoseconds spend(Task& task);  ///< queues its charges on the CPUs; when they have passed
     static Nanoseconds take_charges(Task& task);
     bool unwinding(const Task& task) const;
     void make_ready(Task& task);
     void ready_at(Task& task, Nanoseconds when);
-    void block(Task& task);  ///< until made ready; throws TaskKilled
     void slept(Task& task);  ///< charges the wake-up
     void detach(Task& task);
-    Fiber* pick();  ///< fires timers; whose turn it is
-    Fiber* fiber_of(Task& task);
-    void pass(Fiber* to);  ///< passes the baton and waits for it
-    void run_fiber(Fiber& fiber);
-    void run_task(Task& task);
     void end_task(Task& task);
-    void advance(Nanoseconds to);
-    bool stuck();
-    void follow();  ///< moves the engine's clock to ours
     void unwind(Task& task);
-    void conduct();
-    std::string deadlock() const;
 
-    SimulationOptions options_;
+    // What runs next (run_loop.cpp)
+    void block(Task& task);  ///< until made ready; throws TaskKilled
+    Worker* next_worker();   ///< fires timers; whose turn it is
+    Worker* worker_of(Task& task);
+    void switch_to(Worker* to);  ///< returns when somebody switches back
+    void work(Worker& worker);
+    void run_task(Task& task);
+    void advance(Nanoseconds to);
+    void set_horizon();
+    void meet_engine();
+    void start_transfers();
+    void note_arrival(Transfer& transfer);  ///< from outside of the machine, at the engine's time
+    void take_arrivals();
+    void unwind_all();
+    bool idle();
+    bool stuck();
+    bool deadlocked();
+
+    SimulationState& shared_;
     Simulation::Counters counters_;
     TimerHeap timers_;
     std::deque<Task*> ready_;
-    std::vector<std::unique_ptr<Fiber>> fibers_;
-    std::vector<Fiber*> idle_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<Worker*> idle_workers_;
     std::vector<std::unique_ptr<Action>> actions_;
-    std::unique_ptr<Fiber> conductor_;
-    Fiber* running_ = nullptr;    ///< has the baton
-    Fiber* return_to_ = nullptr;  ///< where the baton goes while a task is unwound
+    Worker main_;                  ///< on the actor's stack
+    Worker* running_ = nullptr;    ///< whose stack this is
+    Worker* return_to_ = nullptr;  ///< who runs next where not null: a task is being unwound
     Task* current_ = nullptr;
-    Nanoseconds now_ = 0, engine_now_ = 0;
+    Nanoseconds now_ = 0;
+    Nanoseconds horizon_ = 0;
     Nanoseconds nobody_ = 0;  ///< charges of no domain
     Nanoseconds* charge_ = &nobody_;
     std::vector<TaskOwner*> owners_;
-    std::size_t foreground_ = 0;  ///< live tasks that are no services
     unsigned handlers_ = 0, gates_ = 0;
     std::uint64_t standing_still_ = 0;
     std::size_t periodic_ = 0;  ///< timers of every(): they alone do not keep a run going
     Nanoseconds last_foreground_ = 0;
-    bool stop_ = false, ran_ = false;
-    std::string failure_;
+    EngineActor* actor_ = nullptr;
+    std::vector<std::unique_ptr<Transfer>> outgoing_;
+    std::vector<Transfer*> arrived_;  ///< owned by the simulation's list of those under way
 };
 
 }  // namespace xenfs::sim

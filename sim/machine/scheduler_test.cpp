@@ -323,7 +323,69 @@ TEST_F(Fixture, ExceptionsBeingHandledStayWithTheirTask) {
     EXPECT_NE(log.find('q'), std::string::npos);
 }
 
-TEST_F(Fixture, ActorsAreReused) {
+TEST_F(Fixture, ATaskKilledInACatchBlockUnwindsWithItsOwnExceptions) {
+    SimGate gate(scheduler, 1);
+    struct Probe {
+        std::string& log;
+        ~Probe() { log += "unwound" + std::to_string(std::uncaught_exceptions()) + " "; }
+    };
+    scheduler.spawn(
+        a, "victim",
+        [&] {
+            try {
+                throw std::runtime_error("own");
+            } catch (const std::runtime_error&) {
+                const Probe probe{log};
+                gate.wait(host::forever);
+                note("never");
+            }
+        },
+        false);
+    scheduler.spawn(
+        b, "killer",
+        [&] {
+            try {
+                throw std::runtime_error("killer's");
+            } catch (const std::runtime_error&) {
+                scheduler.sleep(10);
+                scheduler.kill_all(a);  // runs the victim's unwinding inside this catch block
+                try {
+                    throw;
+                } catch (const std::runtime_error& error) {
+                    log += error.what();
+                }
+            }
+        },
+        false);
+    simulation.run();
+    EXPECT_EQ(log, "unwound1 killer's");
+}
+
+TEST_F(Fixture, TasksReadyAtOneTimeRunInTheOrderInWhichTheyBecameReady) {
+    SimGate gate(scheduler, 1);
+    for (const char* name : {"w", "x"}) {
+        scheduler.spawn(
+            b, name,
+            [&, name] {
+                gate.wait(host::forever);
+                note(name);
+            },
+            false);
+    }
+    simulation.at(100, [&] { note("handler"); });  // armed before the sleeper's timer
+    scheduler.spawn(
+        a, "sleeper",
+        [&] {
+            scheduler.sleep(100);
+            gate.wake_all();
+            note("sleeper");  // wakes without yielding
+        },
+        false);
+    simulation.run();
+    EXPECT_EQ(log, "handler100 sleeper100 w1600 x1600 ") << "when the charge of waking has passed";
+}
+
+TEST_F(Fixture, StacksAreReused) {
     scheduler.spawn(
         a, "parent",
         [&] {
@@ -336,7 +398,7 @@ TEST_F(Fixture, ActorsAreReused) {
         false);
     simulation.run();
     EXPECT_EQ(simulation.counters().spawned, 101u);
-    EXPECT_LE(simulation.counters().actors, 3u);
+    EXPECT_LE(simulation.counters().stacks, 3u);
 }
 
 TEST_F(Fixture, TasksThatWakeEachOtherForEverAreAFailure) {

@@ -1,6 +1,7 @@
 #pragma once
-// Simulated time and tasks. One Simulation a process (SimGrid allows one engine): tests, sweeps and
-// the Python module run each simulation through run_in_child (sim/machine/child.h).
+// Simulated time, and the platform on which machines stand. One Simulation a process (SimGrid
+// allows one engine): tests, sweeps and the Python module run each simulation through run_in_child
+// (sim/machine/child.h).
 
 #include <cstdint>
 #include <functional>
@@ -10,6 +11,7 @@
 #include <string_view>
 
 #include "model/host/types.h"
+#include "sim/engine/platform.h"
 
 namespace xenfs::sim {
 
@@ -24,9 +26,6 @@ struct SimulationOptions {
     std::uint64_t seed = 1;  ///< every random stream of the run derives from it
     /// Stack of each task, bytes; touched pages only are paid for, a guard page lies below.
     std::size_t stack_bytes = 256 * 1024;
-    /// The engine's own clock (a double) follows ours (exact, int64 ns) at this distance and meets
-    /// it when the run ends. Results never depend on it.
-    Nanoseconds engine_lag = 10'000'000;
     /// Where only services have run for so long (simulated ns) and every other task waits without
     /// a timeout, the run is called a deadlock.
     Nanoseconds stuck_after = 3'600'000'000'000;
@@ -34,8 +33,15 @@ struct SimulationOptions {
     std::uint64_t steps_at_one_time = 5'000'000;
 };
 
-class Scheduler;  // sim/machine/scheduler.h: for the files of sim/machine only
+class Scheduler;         // sim/machine/scheduler.h: for the files of sim/machine only
+struct SimulationState;  // sim/machine/simulation_state.h: likewise
 
+/// A host of the platform that belongs to a machine: where transfers start and end.
+using Endpoint = std::uint32_t;
+
+/// Holds the platform and the machines on its hosts. Each machine has tasks and timers of its own;
+/// machines reach each other by transfers only. The calls that concern time mean the machine whose
+/// code runs; before run(), that is the machine made last.
 class Simulation {
   public:
     explicit Simulation(SimulationOptions options = {});
@@ -43,12 +49,21 @@ class Simulation {
     Simulation(const Simulation&) = delete;
     Simulation& operator=(const Simulation&) = delete;
 
-    /// Runs until the last task that is no service has ended; then the services are unwound. Throws
-    /// SimulationError where the tasks wait for each other for ever (naming who waits where), where
-    /// an exception left a task, or where nothing makes time advance.
+    /// Before run(): the hosts of machines and endpoints are added by themselves, links and routes
+    /// are the caller's to add; or `file` names a platform that has all of them.
+    Platform& platform();
+    /// In a task or handler: starts a transfer when the caller's charges so far have passed. When
+    /// it is complete, `arrived` is called as an interrupt handler of the machine that has `to`.
+    void send(Endpoint from, Endpoint to, std::uint64_t bytes, std::function<void()> arrived);
+
+    /// Runs until the last task of all machines that is no service has ended; then the services are
+    /// unwound. Throws SimulationError where the tasks wait for each other for ever (naming who
+    /// waits where), where an exception left a task, or where nothing makes time advance, and
+    /// PlatformError where the platform is wrong.
     void run();
 
-    /// Simulated ns since the start, without the caller's unflushed charges.
+    /// Simulated ns since the start, without the caller's unflushed charges. After run(), when it
+    /// ended.
     Nanoseconds now() const;
 
     // For whatever lives beside the domains (disks, networks, samplers).
@@ -75,14 +90,21 @@ class Simulation {
         std::uint64_t timers = 0;    ///< timers and deliveries that fired
         std::uint64_t flushes = 0;   ///< charges that became time
         std::uint64_t spawned = 0;   ///< tasks
-        std::uint64_t actors = 0;    ///< SimGrid actors made (tasks reuse them)
+        std::uint64_t stacks = 0;    ///< made for tasks, which use them one after another
     };
+    /// Of one machine: of the one whose code runs.
     const Counters& counters() const;
 
-    Scheduler& scheduler() { return *scheduler_; }
+    /// For Machine: puts a new machine on the platform's host of that name.
+    Scheduler& add_machine(const std::string& host);
+    /// For Machine, before run(): the host of this name, which belongs to that machine. Throws
+    /// SimulationError where another machine has it.
+    Endpoint endpoint(const std::string& host, Scheduler& machine);
+    /// Of the machine whose code runs. One exists from the start; add_machine() gives it out first.
+    Scheduler& scheduler();
 
   private:
-    std::unique_ptr<Scheduler> scheduler_;
+    std::unique_ptr<SimulationState> state_;
 };
 
 }  // namespace xenfs::sim

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/machine/content_count.h"
 #include "sim/machine/machine.h"
 
@@ -61,19 +62,6 @@ TEST_F(XenRules, StatusCodes) {
 
 TEST_F(XenRules, DefaultLimits) {
     EXPECT_EQ(server.grants().grant_capacity(), 32'768u);
-    in_task([&] {
-        const GrantRef reference = grant(frame(), Access::read, guest.id());
-        std::vector<GrantRef> references(1024, reference);
-        std::vector<MapHandle> handles(1024);
-        std::vector<GrantStatus> status(1024);
-        std::size_t mapped = 0;
-        for (int batch = 0; batch < 64; ++batch) {  // an entry has 65 535 pins
-            guest.host().grants().map(pool.id(), references, Access::read, handles, status);
-            for (const GrantStatus each : status) mapped += each == GrantStatus::okay;
-        }
-        EXPECT_EQ(mapped, 65'535u);
-        EXPECT_EQ(status.back(), GrantStatus::general_error);
-    });
 }
 
 TEST_F(XenRules, StaleHandlesAreNotSomebodyElsesMapping) {
@@ -203,9 +191,7 @@ TEST_F(XenRulesDeathTest, ReleasingAGrantedFrameAborts) {
 }
 
 TEST(ContentCount, AgreesWithAMap) {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 99;
-    std::printf("seed %llu (set XENFS_SEED to replay)\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     ContentCount count;
     std::map<Fingerprint, int> reference;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "model/settings/value_text.h"
 #include "sim/scenario/load.h"
 #include "sim/scenario/schema.h"
 

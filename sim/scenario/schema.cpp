@@ -119,7 +119,7 @@ void check(const Scenario& scenario) {
            "workload.block is larger than workload.file");
     refuse(work.kind == "stealer" && scenario.arm.name != "xenfs",
            "workload.kind \"stealer\" is about XenFS's ledger: it needs arm.name = \"xenfs\"");
-    const auto memory = static_cast<std::int64_t>(scenario.host.memory_pages) * page_size;
+    const auto memory = static_cast<std::int64_t>(scenario.host.memory_pages * page_size);
     for (const char* key :
          {"arm.cache", "arm.mapping_budget", "arm.own_frames", "arm.victim_cache"}) {
         const Field& field = *find_field(key, scenario);

@@ -65,8 +65,8 @@ std::size_t HostSharing::idle_pages() const {
     std::size_t idle = 0;
     for (DomainId id = 0; id < domains_.size(); ++id) {
         if (!domains_[id].in) continue;
-        const FrameAccount& account = state_.domains[id]->frames;
-        idle += account.reserved - account.allocated;
+        const xen::FrameAccount& account = state_.domains[id]->account;
+        idle += account.reserved() - account.allocated();
     }
     return idle;
 }

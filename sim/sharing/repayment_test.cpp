@@ -7,6 +7,7 @@
 #include <iostream>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "sim/sharing/shared_pages.h"
 
 namespace xenfs::sim {
@@ -53,14 +54,6 @@ class Host {
   private:
     std::size_t guests_, each_;
 };
-
-std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
 
 TEST(Repayment, NoStormEverOvercommitsTheHost) {
     const std::uint64_t seed = test_seed();

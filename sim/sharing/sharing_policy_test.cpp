@@ -6,18 +6,11 @@
 #include <map>
 #include <set>
 
+#include "model/conformance/seed.h"
 #include "sim/sharing/policy.h"
 
 namespace xenfs::sim {
 namespace {
-
-std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
 
 /// Guests' memory as a vector, with the calls that a host makes when something happens to it.
 class Memory final : public GuestPages {

@@ -97,7 +97,6 @@ class Volume {
     const Inode* find(NodeId node) const {
         return node < nodes_.size() ? nodes_[node].inode : nullptr;
     }
-    NodeId end_node() const { return nodes_.size(); }  ///< above every node id so far
     /// Called with each node that ends, after its last name and its last open are gone.
     void on_forget(std::function<void(NodeId)> forget) { forget_ = std::move(forget); }
     /// Our own memory: nodes that are not shared with the image.

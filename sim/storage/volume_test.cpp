@@ -10,19 +10,13 @@
 #include <set>
 
 #include "model/conformance/naive_tree.h"
+#include "model/conformance/seed.h"
 #include "sim/storage/tree_builder.h"
 
 namespace xenfs::sim {
 using conformance::NaiveTree;
 
 namespace {
-
-std::uint64_t test_seed() {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text ? std::strtoull(text, nullptr, 0) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << "\n";
-    return seed;
-}
 
 /// One volume and its naive twin, driven by the same random operations.
 class Twins {

@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "model/conformance/seed.h"
 #include "sim/tests/core_checker.h"
 
 namespace xenfs::sim::tests {

@@ -269,6 +269,31 @@ TEST(CoreHostile, WhatIsNeverReleasedStaysChargedAcrossConnections) {
     });
 }
 
+TEST(CoreHostile, PagesTakenForAWriteAreForgottenWithTheirFile) {
+    Siege siege(Siege::prepared(), 0);  // nobody else uses the cache meanwhile
+    HostileClient& evil = siege.client;
+    siege.run([&] {
+        ASSERT_TRUE(evil.connect());
+        const OwnFile file = own_file(evil, "evil");
+        protocol::SetattrIn size{};
+        size.valid = protocol::fattr_size;
+        size.size = 8 * page_size;
+        EXPECT_EQ(evil.ask(Opcode::setattr, file.node, size).error, 0);
+        std::vector<std::uint32_t> refs;
+        EXPECT_EQ(get_pages(evil, file, PageMode::copy_in, 0, 8, refs).error, 0);
+        ASSERT_EQ(refs.size(), 8u);
+        EXPECT_EQ(evil.ask(Opcode::unlink, root_node, "evil"sv).error, 0);
+        evil.leave();
+        // Its entries ended with it, and then its file. The next release finds nothing of either.
+        ASSERT_TRUE(evil.connect());
+        const auto reply = evil.ask(Opcode::pages_release, 0, protocol::PagesReleaseIn{1, 0},
+                                    std::vector<std::uint32_t>{0});
+        EXPECT_TRUE(reply.came);
+        EXPECT_EQ(reply.get<protocol::PagesReleaseOut>().released, 0u);
+        siege.audit();
+    });
+}
+
 TEST(CoreHostile, ADonationTakenBackUnaskedBuysNothing) {
     Siege siege;
     HostileClient& evil = siege.client;

@@ -1,6 +1,7 @@
 // Every policy, with tight budgets so that rare paths run, against the checker.
 #include <string>
 
+#include "model/conformance/seed.h"
 #include "sim/tests/core_checker.h"
 
 namespace xenfs::sim::tests {

@@ -515,7 +515,6 @@ TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNoti
     world.run();
     EXPECT_TRUE(told && has_read);
     EXPECT_EQ(world.server.stats().ack_timeouts, 0u);
-    EXPECT_GT(world.server.stats().relieved, 0u);
 }
 
 }  // namespace

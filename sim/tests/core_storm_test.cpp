@@ -1,5 +1,6 @@
 // A hostile client at random, beside honest ones: everything that the directed tests do, in any
 // order, with torn messages, recycled slots, storms of events, and deaths in the middle.
+#include "model/conformance/seed.h"
 #include "model/server/server_state.h"
 #include "sim/machine/child.h"
 #include "sim/tests/core_hostile_siege.h"

@@ -33,14 +33,6 @@ using files::OpenFlags;
 
 inline constexpr Nanoseconds us = 1000, ms = 1'000'000, s = 1'000'000'000;
 
-/// From the environment where it is set, so that a failure can be replayed; printed either way.
-inline std::uint64_t test_seed(std::uint64_t otherwise = 20261122) {
-    const char* given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : otherwise;
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
-
 inline OpenFlags reading() {
     return {};
 }

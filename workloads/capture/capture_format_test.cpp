@@ -6,19 +6,13 @@
 #include <random>
 #include <string>
 
+#include "model/conformance/seed.h"
 #include "workloads/capture/builder.h"
 #include "workloads/capture/io.h"
 #include "workloads/capture/summary.h"
 
 namespace xenfs::workloads {
 namespace {
-
-std::uint64_t seed() {
-    const char* given = std::getenv("XENFS_SEED");
-    const std::uint64_t s = given ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(s));
-    return s;
-}
 
 // A make of two objects and a program, with a temporary file, a rename and negative lookups.
 Capture small_build() {
@@ -141,7 +135,7 @@ TEST(CaptureFormat, RoundTrip) {
 }
 
 TEST(CaptureFormat, RandomCaptureRoundTrip) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     CaptureBuilder b;
     std::vector<FileId> files;
     std::vector<ProcessId> processes = {b.process(kNone, kNone)};
@@ -200,7 +194,7 @@ TEST(CaptureFormat, EveryCutIsDetected) {
 }
 
 TEST(CaptureFormat, RandomDamageIsRefused) {
-    std::mt19937_64 random(seed());
+    std::mt19937_64 random(test_seed());
     const std::vector<std::byte> whole = encode_capture(small_build());
     for (int i = 0; i < 3000; ++i) {
         std::vector<std::byte> bytes = whole;

@@ -83,7 +83,6 @@ class Replayer {
         const files::Name* name = nullptr;
     };
     Result<Place> place(PathId path);
-    PathId final_path(const Op& op) const;
     void forget_directories();
     void open(ProcessId p, const Op& op);
     void by_name(ProcessId p, const Op& op);

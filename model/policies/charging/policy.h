@@ -1,4 +1,4 @@
-// Who pays for a frame that several domains use.
+// A charging policy decides who pays for a frame that several domains use.
 #pragma once
 
 #include <cstdint>
@@ -10,15 +10,17 @@
 
 namespace xenfs::policies {
 
-/// What an account that shares frames may hold beyond its own credit. An account with an entry on
+/// An account that shares frames may hold more than its own credit. An account with an entry on
 /// a frame that has n entries has saved 1 - 1/n of a page there; the sum is its rebate.
 enum class Rebate : std::uint8_t {
     none,
-    /// All of the rebate. Where others leave, it shrinks, and what the account holds then without
-    /// having paid for it is owed: it gets nothing more until it has given as much back.
+    /// It may hold all of the rebate more. Where others leave, it shrinks, and what the account
+    /// holds then without having paid for it is owed: it gets nothing more until it has given as
+    /// much back.
     unsecured,
-    /// As much of it as the account has listed pages of its own that may be taken at once
-    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed.
+    /// It may hold as much of it as it has listed pages of its own that may be taken at once
+    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed. The
+    /// ledger only counts what is taken: no host here can take a page from a guest.
     secured
 };
 
@@ -28,7 +30,8 @@ enum class Rebate : std::uint8_t {
 /// - first: the first on a frame; others on it are free, and so is who is left when it has gone.
 /// - none: none, so nothing bounds what a domain holds.
 /// - proportional: 1/n of each of a frame's n; what others' leaving adds is owed, not pinned.
-/// - entitlement: as proportional, so far as it can be taken back at once, else as each.
+/// - entitlement: as proportional, so far as it can be taken back at once, else as each. Simulated
+///   only: on a real host nothing can be taken back, so it is as each.
 class ChargingPolicy {
   public:
     virtual ~ChargingPolicy() = default;

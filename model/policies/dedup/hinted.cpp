@@ -1,6 +1,6 @@
-// As `scan`, but pages that were just read from the disk or written by a client come first, without
-// waiting for a second look at them (XLH's idea, USENIX ATC 2013): newest first, from a bounded
-// queue whose oldest hints go.
+// Scans as `scan` does, but looks first at pages just read from the disk or written by a client,
+// without waiting for a second look at them (XLH's idea, USENIX ATC 2013): newest first, from a
+// bounded queue whose oldest hints go.
 #include <deque>
 
 #include "model/policies/dedup/scan.h"

@@ -1,4 +1,4 @@
-// Which pages may share one frame.
+// A dedup policy decides which pages may share one frame.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,20 @@ struct ScanOptions {
     double hint_share = 0.5;          ///< of a wake-up's pages, at most
 };
 
-/// What a scanner sees of the shared cache. Pages have numbers below slots(), which may come to
-/// name other pages at any time. Sharing is agreed here and done after the wake-up, when clients
+/// A scanner sees the shared cache through this. Pages have numbers below slots(), which may come
+/// to name other pages at any time. Sharing is agreed here and done after the wake-up, when clients
 /// have let go of the page; contents are compared then, so a scanner may be wrong.
 class ScannedCache {
   public:
     virtual ~ScannedCache() = default;
     virtual std::uint32_t slots() const = 0;
-    /// Filled, nobody can write to it, and its frame shows no other page.
+    /// True where it is filled, nobody can write to it, and its frame shows no other page.
     virtual bool scannable(std::uint32_t page) const = 0;
-    /// Its content's hash, mixed with the trust group: equal where pages may share. Costs a hash.
+    /// Hashes its content, mixed with the trust group: hashes of pages that may share are equal.
     virtual std::uint64_t read(std::uint32_t page) = 0;
-    /// To join the frame that is known for this content; false: none is.
+    /// Has it join the frame that is known for this content; false where none is.
     virtual bool share(std::uint32_t page, std::uint64_t content) = 0;
-    /// To make the first page's frame that one; false: its content has changed since.
+    /// Makes the first page's frame that one; false where its content has changed since.
     virtual bool share_two(std::uint32_t first, std::uint32_t page, std::uint64_t content) = 0;
     virtual void passed() = 0;  ///< a pass over all pages is over
 };
@@ -53,7 +53,7 @@ class DedupPolicy {
     /// Pages of equal content share a frame, within one trust group; the first write breaks the
     /// sharing (copy-on-write).
     virtual bool shares_by_content() const = 0;
-    /// Who finds equal pages; null: it is done at once when a page is filled or committed.
+    /// Makes the scanner; null where equal pages are found when they are filled or committed.
     virtual std::unique_ptr<DedupScanner> make_scanner(const ScanOptions&) const { return nullptr; }
 };
 

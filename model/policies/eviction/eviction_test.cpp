@@ -7,18 +7,12 @@
 #include <random>
 
 #include "model/cache/page_cache.h"
+#include "model/conformance/seed.h"
 #include "model/policies/eviction/naive_policies.h"
 #include "model/policies/eviction/registry.h"
 
 namespace xenfs::policies {
 namespace {
-
-std::uint64_t seed_or(std::uint64_t otherwise) {
-    const char* text = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-    std::cout << "XENFS_SEED=" << seed << std::endl;
-    return seed;
-}
 
 /// A mix that moves all parts of a policy: popular keys, scans, and loops around the capacity.
 std::vector<std::uint32_t> requests(std::uint32_t capacity, int count, std::uint64_t seed) {
@@ -50,7 +44,7 @@ std::vector<std::uint32_t> requests(std::uint32_t capacity, int count, std::uint
 class EachPolicy : public testing::TestWithParam<std::string> {};
 
 TEST_P(EachPolicy, EvictsWhatTheNaivePolicyEvicts) {
-    const std::uint64_t seed = seed_or(1);
+    const std::uint64_t seed = test_seed();
     for (const std::uint32_t capacity : {1u, 2u, 3u, 9u, 10u, 25u, 100u, 257u}) {
         const auto naive = naive::make(GetParam(), capacity);
         if (naive == nullptr) GTEST_SKIP() << GetParam() << " has no twin in naive_policies.h";
@@ -74,7 +68,7 @@ TEST_P(EachPolicy, EvictsWhatTheNaivePolicyEvicts) {
 }
 
 TEST_P(EachPolicy, BatchesGiveTheSameAsSingleRequests) {
-    const std::uint64_t seed = seed_or(2);
+    const std::uint64_t seed = test_seed();
     cache::PageCache one(make_eviction_policy(GetParam()), 200);
     cache::PageCache many(make_eviction_policy(GetParam()), 200);
     std::vector<PageKey> keys;

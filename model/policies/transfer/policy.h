@@ -14,7 +14,7 @@ namespace xenfs::policies {
 enum class Mechanism : std::uint8_t { copy, map, flip };
 std::string_view name_of(Mechanism mechanism);
 
-/// What the client knows when it is about to ask for pages or to write them.
+/// The client knows this when it is about to ask for pages or to write them.
 struct TransferRequest {
     enum class Use : std::uint8_t {
         read,       ///< into a program's buffer
@@ -27,15 +27,15 @@ struct TransferRequest {
     /// How often each page will be used while the client could keep it, this time included. What
     /// is copied to be dropped after one use is copied again each time.
     double expected_uses = 1;
-    /// As `pages` under Keep::around; 0: the client has no room for the file's mappings, or has not
-    /// missed pages of it often enough to expect more misses.
+    /// Stands for `pages` under Keep::around; 0: the client has no room for the file's mappings, or
+    /// has not missed pages of it often enough to expect more misses.
     std::uint32_t around_pages = 0;
     bool entries_short = false;  ///< the grant table or our credit is full: mappings do not last
     bool copy_is_kept = false;   ///< a copy would stay in a frame of the guest (and double it)
     std::uint32_t unmap_batch = 256;  ///< pages that are unmapped together later
 };
 
-/// Why; for timelines and counters. `only`: the policy has no choice.
+/// The reason of a decision, for timelines and counters. `only`: the policy has no choice.
 enum class TransferReason : std::uint8_t {
     only,
     cheaper_once,    ///< few uses: a copy costs less than map and unmap
@@ -48,7 +48,7 @@ enum class TransferReason : std::uint8_t {
 };
 std::string_view name_of(TransferReason reason);
 
-/// What becomes of pages after the use they were fetched for (the client does it).
+/// The client does this with pages after the use for which they were fetched.
 enum class Keep : std::uint8_t {
     kept,    ///< until room is wanted, the least recently used first
     once,    ///< given back when read to their end (mmap: when the last process unmaps them)
@@ -59,12 +59,12 @@ enum class Keep : std::uint8_t {
 struct TransferDecision {
     Mechanism mechanism = Mechanism::copy;
     TransferReason reason = TransferReason::only;
-    /// What the policy compared, for the whole request; zeros where it compared nothing.
+    /// The policy compared these costs of the whole request; zeros where it compared nothing.
     double copy_ns = 0, map_ns = 0, flip_ns = 0;
     Keep keep = Keep::kept;
 };
 
-/// Pure: the same request gives the same answer. No state, no host calls.
+/// A policy has no state and calls no host: the same request gives the same answer.
 class TransferPolicy {
   public:
     virtual ~TransferPolicy() = default;

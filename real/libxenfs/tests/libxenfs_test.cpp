@@ -13,6 +13,7 @@
 #include <fstream>
 #include <random>
 
+#include "model/conformance/seed.h"
 #include "real/libxenfs/session.h"
 #include "real/mount/tests/mount_rig.h"
 #include "xenfs.hpp"
@@ -275,10 +276,7 @@ TEST_F(Libxenfs, ATruncationTakesPagesFromTheMapping) {
 /// Drawn steps in two guests against an oracle: write(2), stores, reads both ways, mappings that
 /// come and go in parts, truncations after which mappings are renewed.
 TEST_F(Libxenfs, DrawnStepsMatchAnOracle) {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     const auto draw = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
     constexpr std::size_t most = 24 * page_size;

@@ -16,20 +16,13 @@
 #include <random>
 #include <set>
 
+#include "model/conformance/seed.h"
 #include "real/mount/tests/mount_rig.h"
 
 namespace xenfs::real::mount {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::uint64_t test_seed() {
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::printf("XENFS_SEED=%llu\n", static_cast<unsigned long long>(seed));
-    return seed;
-}
 
 /// What the tree should be: directories one level deep, files with their bytes.
 struct Oracle {

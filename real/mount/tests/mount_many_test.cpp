@@ -13,6 +13,7 @@
 #include <set>
 #include <sstream>
 
+#include "model/conformance/seed.h"
 #include "real/mount/tests/mount_rig.h"
 
 namespace xenfs::real::mount {
@@ -132,10 +133,7 @@ class Worker {
 TEST(MountMany, SmallFilesOfTwoGuestsAtOnce) {
     const std::string why = why_no_mounts();
     if (!why.empty()) GTEST_SKIP() << why;
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-    std::cout << "XENFS_SEED=" << seed << std::endl;
+    const std::uint64_t seed = test_seed();
     RigOptions options;
     options.guests = guests;
     options.open_files = 512;  // fewer than are written

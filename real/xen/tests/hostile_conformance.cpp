@@ -1,6 +1,6 @@
-// A guest with a client of its own making against a real server: `xenfs-hostile`, run in a guest
-// that xenfsd offers an export to, instead of a mount. Says what held; 0 where all did. The quota
-// in pages is its argument.
+// `xenfs-hostile`: a hostile client against a real server. It runs, instead of a mount, in a guest
+// that xenfsd offers an export to. It says what held, and exits with 0 where all did. Its argument
+// is the quota in pages.
 #include <unistd.h>
 
 #include <cstdio>
@@ -22,7 +22,7 @@ void check(bool holds, const char* what) {
     if (!holds) ++failures;
 }
 
-/// Names that leave the tree, requests that are none, numbers beyond everything.
+/// Sends names that leave the tree, requests that are none, and numbers beyond all bounds.
 void nonsense(HostileClient& evil) {
     const std::string long_name(256, 'x');
     bool names = true, codes = true, nodes = true;
@@ -51,7 +51,7 @@ std::uint32_t release(HostileClient& evil, const std::vector<std::uint32_t>& ref
     return reply.error == 0 ? reply.get<protocol::PagesReleaseOut>().released : ~0u;
 }
 
-/// References that the pool gave to others.
+/// Maps references that the pool gave to others.
 void foreign_references(HostileClient& evil) {
     std::uint32_t released = 0;
     for (std::uint32_t first = 0; first < 4096; first += 512) {
@@ -91,7 +91,7 @@ void hoard(HostileClient& evil, GuestHost& host, std::uint64_t quota) {
     std::printf("it was granted %llu pages of a quota of %llu\n",
                 static_cast<unsigned long long>(granted), static_cast<unsigned long long>(quota));
     check(granted > 0 && granted <= quota, "what it pins is bounded by its quota");
-    // And maps them, so that they cannot be taken back.
+    // It maps them too, so that they cannot be taken back.
     std::vector<MapHandle> handles(refs.size());
     std::vector<GrantStatus> status(refs.size());
     const auto pool = protocol::read_backend_offer(host.store(), evil.device());
@@ -100,7 +100,7 @@ void hoard(HostileClient& evil, GuestHost& host, std::uint64_t quota) {
     }
 }
 
-/// Slots that do not exist, lengths that lie: the connection ends, and nothing else.
+/// Sends slots that do not exist and lengths that lie: only its own connection ends.
 void torn_ring(HostileClient& evil) {
     for (int i = 0; i < 20'000; ++i) evil.kick();
     check(evil.ask(Opcode::getattr, root_node, protocol::GetattrIn{}).error == 0,

@@ -1,7 +1,7 @@
-// The suite over real Xen: the same program runs in dom0 (`xenfs-conformance server GUEST…`) and in
-// each of those guests (`xenfs-conformance guest INDEX`), each with the same --gtest_filter. The
-// server calls each case in the guests' xenstore nodes and waits until they have done it. A case
-// that destroys a guest runs in an invocation of its own: somebody has to boot that guest again.
+// The suite over real Xen. The same program runs in dom0 (`xenfs-conformance server GUEST…`) and in
+// each of those guests (`xenfs-conformance guest INDEX`), with the same --gtest_filter. The server
+// calls each case in the guests' xenstore nodes and waits until they have done it. A case that
+// destroys a guest runs in an invocation of its own, since that guest must be booted again.
 #include <cstdio>
 #include <set>
 #include <sstream>
@@ -17,14 +17,14 @@ using real::Monitor;
 using real::ThreadTasks;
 using namespace real::xen;
 
-std::vector<DomainId> guests;  // the server's, from its arguments
-int guest_index = -1;          // a guest's
+std::vector<DomainId> guests;  // the server has them from its arguments
+int guest_index = -1;          // a guest has it from its arguments
 
 std::string home(DomainId domain) {
     return "/local/domain/" + std::to_string(domain);
 }
 
-/// Waits for a text that begins with the case's name; what follows it. Two minutes at most.
+/// Waits, two minutes at most, for a text that begins with the case's name; returns what follows.
 std::string await(host::Store& store, const std::string& path, const std::string& name) {
     for (int tries = 0; tries < 6000; ++tries) {
         const auto text = store.read(path);

@@ -9,6 +9,7 @@
 #include <simgrid/s4u.hpp>
 #include <sstream>
 
+#include "model/conformance/seed.h"
 #include "sim/machine/child.h"
 #include "sim/machine/machine.h"
 
@@ -81,9 +82,7 @@ class CrossCheck : public testing::TestWithParam<int> {};
 
 TEST_P(CrossCheck, CompletionTimesAgreeWithinAFewSlices) {
     const int cores = GetParam();
-    const char* const given = std::getenv("XENFS_SEED");
-    const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 20090;
-    std::printf("seed %llu (set XENFS_SEED to replay)\n", static_cast<unsigned long long>(seed));
+    const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     std::vector<Job> jobs(12);
     for (Job& job : jobs) {

@@ -1,0 +1,47 @@
+#pragma once
+// Attributes: what is known, what is asked, what is changed; and extended attributes.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/client/server_opens.h"
+
+namespace xenfs::client {
+
+/// Owns the difference between the server's wall clock and ours.
+class Attributes : Part {
+  public:
+    Attributes(const Shared& shared, PageExchange& exchange, ServerOpens& opens)
+        : Part(shared), exchange_(exchange), opens_(opens) {}
+
+    Result<Attr> getattr(NodeId node) MAY_YIELD;
+    Result<Attr> setattr(NodeId node, const SetAttr& change) MAY_YIELD;
+    Result<StatFs> statfs() MAY_YIELD;
+    Result<std::string> getxattr(NodeId node, std::string_view name) MAY_YIELD;
+    int setxattr(NodeId node, std::string_view name, std::string_view value, int flags) MAY_YIELD;
+    Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD;
+    int removexattr(NodeId node, std::string_view name) MAY_YIELD;
+
+    /// Takes in what a reply says of a file, which is a known one from then on. Does not yield:
+    /// whoever asks makes room in the table first (ServerOpens::make_room).
+    Node& learn(const protocol::Attr& attr, bool outdated);
+    int refresh(Node& node) MAY_YIELD;
+    int need_size(Node& node) MAY_YIELD { return node.state.size_known() ? 0 : refresh(node); }
+    /// setattr() of a node in use; a new size takes pages from here first.
+    int change(Node& node, const SetAttr& what) MAY_YIELD;
+
+    /// Seen when a file was made: its time is the server's now.
+    void set_wall_clock(Nanoseconds now) { epoch_offset_ = now - clock_.now(); }
+    Nanoseconds wall_clock() const { return clock_.now() + epoch_offset_; }
+
+  private:
+    int send(Node& node, const SetAttr& change) MAY_YIELD;
+    void drop_behind(Node& node, std::uint64_t size);
+    void forget(NodeId node);
+    PageExchange& exchange_;
+    ServerOpens& opens_;
+    Nanoseconds epoch_offset_ = 0;
+};
+
+}  // namespace xenfs::client

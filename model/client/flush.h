@@ -1,0 +1,85 @@
+#pragma once
+// Writing back what is dirty: on request, on a recall, with age, for want of frames.
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "model/client/page_exchange.h"
+
+namespace xenfs::client {
+
+/// Consecutive pages of a file.
+struct PageRun {
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+};
+/// The runs of ascending page numbers, none longer than `longest`.
+std::deque<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest);
+
+/// Invariant: a page that is on its way to the server is page_writing, and so pinned or, flipped,
+/// loading; Node::flushes counts the tasks that have such pages of a file. A page that could not be
+/// sent is dirty as before; one that the server would not take is counted as lost.
+class Flusher : Part {
+  public:
+    Flusher(const Shared& shared, TransferChoice& choice, PageExchange& exchange);
+
+    /// Frames of our own that a task has under way: they come into pages or come free.
+    class FramesMoving {
+      public:
+        FramesMoving(Flusher& of, bool some) : moving_(some ? &of.frames_moving_ : nullptr) {
+            if (moving_ != nullptr) ++*moving_;
+        }
+        ~FramesMoving() {
+            if (moving_ != nullptr) --*moving_;
+        }
+        FramesMoving(const FramesMoving&) = delete;
+        FramesMoving& operator=(const FramesMoving&) = delete;
+
+      private:
+        std::uint32_t* moving_;
+    };
+
+    /// Sends the file's dirty pages, at most `most` or thereabouts, and waits for those already on
+    /// their way. What becomes dirty meanwhile may or may not go along. The first error met; a run
+    /// that fails keeps none of the others from going.
+    int flush(Node& node, std::uint32_t most = UINT32_MAX) MAY_YIELD;
+    /// The same for all files.
+    int flush_all() MAY_YIELD;
+    /// flush(), and on the disk: the last commit makes durable what was committed before, so that
+    /// one dirty page takes two round trips.
+    int sync(Node& node, bool data_only) MAY_YIELD;
+    /// Frees frames of our own by writing back a good part of what has been dirty longest, or waits
+    /// for those that other tasks have on their way. 0: look again. ENOMEM where all are in use for
+    /// good.
+    int flush_oldest() MAY_YIELD;
+    /// A frame for one page more, after flush_oldest() where need be.
+    int own_frame(Frame& frame) MAY_YIELD;
+
+    void will_dirty(Node& node);  ///< before pages of the file are marked dirty
+    /// The task that writes back what is old enough runs write_behind() between start() and stop().
+    void start() { stopping_ = false; }
+    void write_behind() MAY_YIELD;
+    void stop();
+
+  private:
+    struct Sending;
+    class InProgress;
+    class Pipeline;
+    Slot due(const Node& node, std::uint64_t page) const;
+    std::deque<PageRun> due_runs(const Node& node, std::uint32_t most) const;
+    void prepare(const Node& node, Sending& sending, PageRun run);
+    void deposit(Node& node, Sending& sending);
+    bool describe(const Node& node, Sending& sending, std::uint16_t sync_flag);
+    void conclude(Node& node, const Sending& sending, int error);
+    int send(Node& node, std::uint32_t most, std::uint16_t sync_flag, bool& synced) MAY_YIELD;
+    Node* oldest();
+    TransferChoice& choice_;
+    PageExchange& exchange_;
+    std::unique_ptr<host::Gate> dirty_gate_;
+    std::uint32_t frames_moving_ = 0;  ///< tasks that have FramesMoving
+    bool stopping_ = false;
+};
+
+}  // namespace xenfs::client

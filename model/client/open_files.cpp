@@ -1,0 +1,132 @@
+#include "model/client/open_files.h"
+
+namespace xenfs::client {
+
+using protocol::Opcode;
+
+/// A lease that comes along needs the size that it begins with.
+int OpenFiles::open_at_server(Node& node, bool write) {
+    bool lease_came = false;
+    if (int error = opens_.open(node, write, lease_came)) return error;
+    return lease_came && node.state.leased() && !node.state.valid() ? attributes_.refresh(node) : 0;
+}
+
+bool OpenFiles::reopen(Node& node, std::uint64_t fh) {
+    if (!node.open.valid()) return false;
+    if (node.open.fh() != fh) return true;
+    return stats_.reconnects != 0 && open_at_server(node, node.open.writes()) == 0;
+}
+
+Handle OpenFiles::add(Node& node, OpenFlags flags) {
+    opens_.handle_comes(node);
+    return handles_.add(node, flags);
+}
+
+int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
+                          OpenFlags flags, Opened& made) {
+    Call call(connection_, Opcode::create, parent);
+    call.set_owner(who);
+    call.concerns_entry(parent, name.hash);
+    call.concerns_any_node();
+    call.put(protocol::CreateIn{
+        protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode, 0, 0});
+    call.put_name(name.text);
+    if (int error = call.send()) return error;
+    const auto entry = call.get<protocol::EntryOut>();
+    const auto out = call.get<protocol::OpenOut>();
+    // The file is new: whatever is known under its number belongs to one that is gone.
+    if (Node* const old = nodes_.find(entry.nodeid); old != nullptr && call.ok()) {
+        opens_.forget_file(*old);
+    }
+    const auto learned = names_.learn(call, parent, name, entry);
+    if (!learned) return learned.error();
+    const bool entry_outdated = call.entry_outdated(), node_outdated = call.node_outdated();
+    names_.changed(parent, name, entry_outdated ? EntryCache::unknown : *learned);
+    const NodeUse node(*nodes_.find(*learned));
+    opens_.adopt(*node, out, node_outdated);
+    attributes_.set_wall_clock(node->state.attr().mtime);
+    made = {*learned, add(*node, flags), true};
+    return 0;
+}
+
+/// Asks for a new file at first; where the name exists after all, opens what it names.
+Result<Opened> OpenFiles::create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
+                                 OpenFlags flags) {
+    clock_.charge(costs_.syscall + costs_.lookup);
+    constexpr int most_attempts = 8;
+    NodeId there = names_.find(parent, name);
+    for (int attempt = 0;; ++attempt) {
+        if (there != EntryCache::unknown && there != EntryCache::negative) {
+            if (flags.exclusive) return Errno{EEXIST};
+            const auto opened = open(there, flags);
+            if (opened) return Opened{there, *opened, false};
+            const bool vanished = opened.error() == ENOENT || opened.error() == ESTALE;
+            if (!vanished || attempt > most_attempts) return Errno{opened.error()};
+            names_.forget(parent, name);
+        }
+        opens_.make_room();
+        Opened made;
+        const int error = create_new(parent, name, mode, who, flags, made);
+        if (error == 0) return made;
+        if (error == ENFILE && attempt < most_attempts && opens_.give_back()) continue;
+        if (error != EEXIST || flags.exclusive || attempt > most_attempts) return Errno{error};
+        const auto found = names_.lookup(parent, name);
+        if (!found && found.error() != ENOENT) return Errno{found.error()};
+        there = found ? *found : EntryCache::negative;
+    }
+}
+
+Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
+    clock_.charge(costs_.syscall);
+    opens_.make_room();
+    const NodeUse use(nodes_.find_or_add(id));
+    Node& node = *use;
+    // To write, the lease is worth asking for where somebody else had it or nobody.
+    const bool writes = node.open.writes() && node.state.leased();
+    if (node.open.valid() && (!flags.write || writes)) {
+        ++stats_.opens_local;
+    } else {
+        // A notice may take the new open away again while its attributes are asked for.
+        int error = 0;
+        for (int attempt = 0; error == 0 && (attempt == 0 || !node.open.valid()) && attempt < 8;
+             ++attempt) {
+            error = open_at_server(node, flags.write);
+        }
+        if (error != 0) return Errno{error};
+    }
+    const Handle handle = add(node, flags);
+    if (flags.truncate && flags.write) {
+        int error = attributes_.need_size(node);
+        if (error == 0 && node.state.size() > 0) {
+            SetAttr change;
+            change.valid = SetAttr::size_;
+            error = attributes_.change(node, change);
+        }
+        if (error != 0) {
+            close(handle);
+            return Errno{error};
+        }
+    }
+    return handle;
+}
+
+int OpenFiles::close(Handle handle) {
+    clock_.charge(costs_.syscall);
+    const OpenFile* const file = handles_.find(handle);
+    if (file == nullptr) return EBADF;
+    const NodeUse use(*file->node);
+    Node& node = *use;
+    locks_.release_all(handle);
+    if (handles_.find(handle) == nullptr) return EBADF;
+    handles_.remove(handle);
+    if (node.handles > 0) return 0;
+    opens_.handle_went(node);
+    if (node.unlinked) {
+        opens_.discard(node);
+    } else if (!node.state.valid()) {
+        opens_.release_idle(node);  // we would not hear if it went
+    }
+    return 0;
+}
+
+}  // namespace xenfs::client

@@ -1,0 +1,145 @@
+#pragma once
+// Pages between the shared cache and this guest: the one way to get entries for them, to commit
+// what was written, and to give entries back.
+
+#include <array>
+#include <memory>
+#include <span>
+
+#include "model/client/balloon.h"
+#include "model/client/call.h"
+#include "model/client/nodes.h"
+#include "model/client/page_store.h"
+#include "model/client/part.h"
+#include "model/client/transfer_choice.h"
+
+namespace xenfs::client {
+
+/// What a PAGES_GET asks for, and what came.
+struct PageRequest {
+    static constexpr std::size_t most = protocol::max_pages_per_request;
+    std::uint64_t first = 0;
+    std::uint32_t count = 0;
+    protocol::PageMode mode = protocol::PageMode::map_read;
+    std::uint32_t wanted = 0;  ///< not 0: those behind come only if the server has them cached
+    bool only_first = false;   ///< the rest is read-ahead
+    bool urgent = false;
+    std::uint16_t head = 0, tail = 0;  ///< bytes of the first and the last page that stay
+    std::span<const GrantRef> accept;  ///< flip_out: entries of ours
+
+    std::uint32_t granted = 0;
+    std::uint16_t reply_flags = 0;
+    std::array<GrantRef, most> refs;
+    std::array<std::uint32_t, most> entry_flags;  ///< protocol::PageEntryFlags
+
+    std::span<const GrantRef> entries() const { return std::span(refs).first(granted); }
+};
+
+/// What is done about the pages of each attempt, before it and after. By default, nothing: entries
+/// to write with are their own purpose.
+class PageReceiver {
+  public:
+    /// How many of `request.count` pages can be received now. false: none ever.
+    virtual bool prepare(PageRequest& request, std::uint32_t& count) {
+        count = request.count;
+        return true;
+    }
+    /// May lower `request.granted` to what could be used.
+    virtual void receive(PageRequest&) {}
+
+  protected:
+    ~PageReceiver() = default;
+};
+
+struct PageCommit {
+    std::uint64_t offset = 0, length = 0;
+    protocol::PageMode mode = protocol::PageMode::copy_in;
+    std::span<const GrantRef> refs;
+    std::uint16_t flags = 0;  ///< protocol::PagesCommitFlags
+    bool urgent = false;
+};
+
+/// Opens a file at the server anew whose open is unknown there (EBADF).
+class Reopener {
+  public:
+    /// `fh`: what the failed request carried. True: there is another open now, ask again.
+    virtual bool reopen(Node& node, std::uint64_t fh) MAY_YIELD = 0;
+
+  protected:
+    ~Reopener() = default;
+};
+
+/// Invariant: an entry that came is mapped or copied from (PageStore), or in the hands of a task
+/// that counts as EntriesOut, or among PageStore::released(); so none is lost, and who waits for
+/// entries of this client waits for somebody that gives them back.
+class PageExchange : Part {
+  public:
+    PageExchange(const Shared& shared, TransferChoice& choice, Balloon& balloon,
+                 Reopener& reopener);
+
+    /// A task that has entries which it will commit or give back without being asked.
+    class EntriesOut {
+      public:
+        explicit EntriesOut(PageExchange& of) : count_(of.entries_out_) { ++count_; }
+        ~EntriesOut() { --count_; }
+        EntriesOut(const EntriesOut&) = delete;
+        EntriesOut& operator=(const EntriesOut&) = delete;
+
+      private:
+        std::uint32_t& count_;
+    };
+
+    /// Asks until some pages came or there is no hope. Where the server has no room it lets the
+    /// request wait, or says that it is for us to make some. The caller counts as EntriesOut until
+    /// it has done with what came. 0 with nothing granted: the file ends before.
+    int get(Node& node, PageRequest& request, PageReceiver& receiver) MAY_YIELD;
+    int get(Node& node, PageRequest& request) MAY_YIELD;
+    /// Until it is answered. EBADF after all means that the file cannot be opened again.
+    int commit(Node& node, const PageCommit& what) MAY_YIELD {
+        int sync_error = 0;
+        const int error = commit(node, what, sync_error);
+        return error != 0 ? error : sync_error;
+    }
+    /// `sync_error`: the errno of making it durable, where that was asked for; it is committed all
+    /// the same.
+    int commit(Node& node, const PageCommit& what, int& sync_error) MAY_YIELD;
+
+    /// The halves of one attempt of get() and commit(), for a task that has several under way. What
+    /// comes of it other than entries, or the commit's answer, is for get() and commit() to solve.
+    int submit_get(Call& call, const Node& node, PageRequest& request) MAY_YIELD;
+    int finish_get(Call& call, PageRequest& request) MAY_YIELD;
+    int submit_commit(Call& call, const Node& node, const PageCommit& what) MAY_YIELD;
+    int finish_commit(Call& call, Node& node, int& sync_error) MAY_YIELD;
+
+    /// Copies frames of ours into the cache's; how many went well, from the first.
+    std::uint32_t copy_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
+    /// Gives frames of ours away; how many arrived, from the first. All are lost to us.
+    std::uint32_t flip_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
+    /// Unmaps what was dropped and tells the server, until there are less than `enough` left.
+    void release(bool urgent, std::size_t enough = 1) MAY_YIELD;
+
+    /// For a page that another task has under way: until one came, a flush ended, a loan came back,
+    /// or a while has passed. The caller looks again.
+    void wait_for_page() MAY_YIELD;
+    void page_changed() {
+        if (page_waiters_ > 0) page_gate_->wake_all();
+    }
+
+  private:
+    int ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t count,
+            PageRequest& request) MAY_YIELD;
+    void put_get(Call& call, std::uint64_t fh, bool wait, std::uint32_t count,
+                 const PageRequest& request);
+    int take_entries(Call& call, std::uint32_t count, PageRequest& request);
+    int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt,
+                  bool& wait) MAY_YIELD;
+    void send_released(bool urgent) MAY_YIELD;
+    TransferChoice& choice_;
+    Balloon& balloon_;
+    Reopener& reopener_;
+    std::unique_ptr<host::Gate> page_gate_;
+    std::uint32_t page_waiters_ = 0;
+    std::uint32_t entries_out_ = 0;
+};
+
+}  // namespace xenfs::client

@@ -1,0 +1,43 @@
+#pragma once
+// What a client tells the successor of a server that died: which files it has open, which leases
+// and locks it holds.
+
+#include <vector>
+
+#include "model/client/locks.h"
+#include "model/client/names.h"
+
+namespace xenfs::client {
+
+/// Everything that the old server had told is forgotten: the new one does not know what it would
+/// have to take back. Mappings stay, since they are the pool's, and so do dirty pages. Owns the
+/// list of leases that the successor gave to nobody or to another.
+class Resumption : Part {
+  public:
+    Resumption(const Shared& shared, PageExchange& exchange, ServerOpens& opens, Names& names,
+               Locks& locks)
+        : Part(shared), exchange_(exchange), opens_(opens), names_(names), locks_(locks) {}
+
+    /// The task follows from server to server between start() and stop(), or until there is no
+    /// successor.
+    void start() { stopping_ = false; }
+    void follow_server() MAY_YIELD;
+    void stop() { stopping_ = true; }
+
+  private:
+    int present() MAY_YIELD;
+    int present_opens() MAY_YIELD;
+    int present_locks() MAY_YIELD;
+    int present_items(std::span<const protocol::ResumeItem> items, bool last) MAY_YIELD;
+    void stands(const protocol::ResumeItem& item, std::uint32_t flags);
+    void forget_what_was_told() MAY_YIELD;
+    void drop_copies(std::uint32_t file);
+    PageExchange& exchange_;
+    ServerOpens& opens_;
+    Names& names_;
+    Locks& locks_;
+    std::vector<NodeId> leases_lost_;
+    bool stopping_ = false;
+};
+
+}  // namespace xenfs::client

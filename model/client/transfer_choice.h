@@ -1,0 +1,34 @@
+#pragma once
+// How pages travel: the transfer policy, and what it is told.
+
+#include <memory>
+
+#include "model/client/nodes.h"
+#include "model/client/page_store.h"
+#include "model/client/part.h"
+
+namespace xenfs::client {
+
+/// Asks the policy for each request. Owns the policy, and the memory of a shortage: for a while
+/// after entries or credit were short, nothing is mapped that can be copied, if the policy agrees.
+class TransferChoice : Part {
+  public:
+    using Use = policies::TransferRequest::Use;
+    TransferChoice(const Shared& shared);
+
+    /// `around`: TransferRequest::around_pages.
+    policies::TransferDecision decide(const Node& node, Use use, std::uint32_t pages,
+                                      std::uint32_t around = 0);
+    /// TransferRequest::around_pages for a read with that read-ahead window.
+    std::uint32_t around_pages(const Node& node, std::uint32_t window) const;
+    /// Whether a program that looks at a page sees the shared frame.
+    bool shares_by_mapping() const;
+    void entries_are_short();
+
+  private:
+    bool short_now() const { return clock_.now() < entries_short_until_; }
+    std::unique_ptr<policies::TransferPolicy> policy_;
+    Nanoseconds entries_short_until_ = 0;
+};
+
+}  // namespace xenfs::client
