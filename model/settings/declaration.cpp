@@ -144,7 +144,7 @@ std::string fault_of(const Declaration& setting, const Value& value) {
 
 std::string markdown_row(const Declaration& setting, const Value& fallback) {
     const std::string value =
-        setting.is_required ? "(required)" : "`" + print(setting, fallback) + "`";
+        setting.is_required ? "(required)" : fmt::format("`{}`", print(setting, fallback));
     return fmt::format("| `{}` | {} | {} | {} | {} |\n", setting.key, type_text(setting), value,
                        join(setting.only_for), setting.sentence);
 }

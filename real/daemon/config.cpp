@@ -85,6 +85,11 @@ const Table<GuestConfig>& guest_settings() {
 }
 
 void check(const DaemonConfig& config) {
+    if (config.server.charging == "entitlement") {
+        fail(config.source,
+             "cache.charging: \"entitlement\" is for simulations, since no host can take a guest's "
+             "own pages at once; choose another one");
+    }
     if (config.exports.empty()) {
         fail(config.source, "there is no [[export]]; name at least one directory to serve");
     }

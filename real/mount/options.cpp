@@ -133,7 +133,6 @@ void take_option(Options& options, std::string_view word) {
 }  // namespace
 
 Options::Options() {
-    client.transfer = "map";
     // A guest's kernel makes a copy of its own where a program maps a file privately.
     client.mmap = client::MmapMode::private_copy;
 }

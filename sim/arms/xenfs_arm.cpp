@@ -186,7 +186,6 @@ Counters XenfsArm::guest_counters(DomainId guest) const {
 XenfsSettings::XenfsSettings() {
     server.cache_pages = 262144;
     device.quota_pages = 32768;
-    client.transfer = "map";
     client.mapping_budget = 24576;
     client.slots = 16;
 }

@@ -142,6 +142,8 @@ void apply(Scenario& scenario, const std::vector<Setting>& all, const std::strin
     std::vector<const Setting*> for_guests;
     check_given(schema()["workload.kind"], all, scenario);
     for (const Setting& setting : all) {
+        // These have their last value. An earlier one would send what follows to another arm's row.
+        if (selected.contains(setting.key)) continue;
         if (setting.key.starts_with("costs.") && setting.key != "costs.model") {
             set_cost(scenario, setting);
             continue;

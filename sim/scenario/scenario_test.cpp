@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "model/settings/value_text.h"
 #include "sim/scenario/load.h"
 #include "sim/scenario/schema.h"
 
@@ -81,6 +80,14 @@ TEST(Scenario, AnotherArmByOverrideDropsWhatTheFileSaysForThisOne) {
     EXPECT_EQ(error_of(good, {"arm.name=private", "arm.transfer=copy"}),
               "--set arm.transfer=copy: it means nothing where arm.name is \"private\", only for: "
               "xenfs");
+}
+
+TEST(Scenario, AnotherArmByOverrideKeepsWhatTheFileSaysForBoth) {
+    const std::string text = with("quota = \"8192 pages\"", "cache = \"64 MiB\"");
+    for (const char* arm : {"nfs", "9p", "virtiofs", "xenfs"}) {
+        const Scenario s = parse(text, {std::string("arm.name=") + arm});
+        EXPECT_EQ(s.arm.cache_pages(), 64u << 8) << arm;
+    }
 }
 
 TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
