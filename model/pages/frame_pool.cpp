@@ -25,6 +25,7 @@ void FramePool::restore(std::span<const Frame> by_index) {
     records_.resize(by_index.size());
     for (FrameIndex index = 0; index < by_index.size(); ++index) {
         records_[index].frame = by_index[index];
+        records_[index].users = by_index[index] == no_frame ? 0 : 1;
         if (by_index[index] == no_frame) {
             vacant_.push_back(index);
         } else {

@@ -52,7 +52,12 @@ class FramePool {
         PoolFrame& f = record(index);
         assert(f.users > 0);
         if (--f.users != 0) return false;
-        return settle(index);
+        if (f.grants != 0) {
+            ++detached_;
+            return false;
+        }
+        make_free(index);
+        return true;
     }
     /// An entry on the frame ended. True: the frame was detached and is free now.
     bool grant_ended(FrameIndex index) {
@@ -79,23 +84,9 @@ class FramePool {
     std::uint32_t available() const { return free() + (refused_ ? 0 : headroom()); }
 
     // Taking over a predecessor's pool, before anything else is done with this one.
-    /// Frames at the indices that they had there; no_frame: vacant. Without users and grants: add
-    /// those, then settle() each.
+    /// Frames at the indices that they had there; no_frame: vacant. Each has one user, as after
+    /// take(). Further ones come by adopt().
     void restore(std::span<const Frame> by_index);
-    /// One more, at an index of our choice.
-    FrameIndex restore(Frame frame) { return place(frame); }
-    /// The frame, which may have lost its last user, is detached or free if it has none. True:
-    /// free.
-    bool settle(FrameIndex index) {
-        const PoolFrame& f = records_[index];
-        if (f.users != 0) return false;
-        if (f.grants != 0) {
-            ++detached_;
-            return false;
-        }
-        make_free(index);
-        return true;
-    }
     std::uint32_t indices() const { return static_cast<std::uint32_t>(records_.size()); }
     bool vacant(FrameIndex index) const { return records_[index].frame == no_frame; }
     /// The destructor is to leave all frames as they are, as a killed process does.

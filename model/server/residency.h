@@ -130,9 +130,11 @@ class Residency {
     std::size_t retry_busy();
 
     // --- a predecessor's pool, before anything else is done with this one
-    void restore_frames(std::span<const Frame> by_index) { pool_.restore(by_index); }
-    pages::FrameIndex restore_frame(Frame frame) { return pool_.restore(frame); }
+    /// Frames are in hand until a page shows them, or the restoration ends.
+    void restore_frames(std::span<const Frame> by_index);
+    pages::FrameIndex restore_frame(Frame frame);
     void make_slots(std::uint32_t pages);
+    /// The page shows the restored frame, which is in hand.
     cache::Slot restore_page(cache::PageKey key, pages::FrameIndex frame, bool flux);
     /// As GrantBook::adopt; `slot`: the page that the entry is for, or pages::no_tag.
     bool adopt_entry(pages::AccountId account, GrantRef reference, pages::FrameIndex frame,
@@ -141,7 +143,7 @@ class Residency {
                       pages::EntryKind kind) {
         book_.adopt_orphan(domain, reference, frame, kind);
     }
-    /// Frames that nothing was found on are free.
+    /// Frames that no page shows are free, or detached where there are entries on them.
     void end_restore();
     /// For tests: the destructor leaves all frames as they are, as a killed process does.
     void abandon() { pool_.abandon(); }
@@ -160,6 +162,8 @@ class Residency {
     pages::GrantBook book_;
     cache::PageCache cache_;
     ContentIndex contents_;
+    /// By frame: in hand since it was restored. Empty but while a pool is taken over.
+    std::vector<bool> restored_;
     std::uint32_t in_hand_ = 0, shown_ = 0;  ///< frames
     std::uint32_t loading_ = 0;              ///< pages, each the only one on its frame
     std::vector<cache::Slot>

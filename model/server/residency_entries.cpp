@@ -66,9 +66,26 @@ void Residency::make_slots(std::uint32_t pages) {
     cache_.set_capacity(std::max(cache_.capacity(), pages));
 }
 
+void Residency::restore_frames(std::span<const Frame> by_index) {
+    pool_.restore(by_index);
+    restored_.resize(pool_.indices());
+    for (FrameIndex i = 0; i < pool_.indices(); ++i) restored_[i] = !pool_.vacant(i);
+    in_hand_ += pool_.owned();
+}
+
+FrameIndex Residency::restore_frame(Frame frame) {
+    const FrameIndex index = pool_.adopt(frame);
+    restored_.resize(pool_.indices());
+    restored_[index] = true;
+    ++in_hand_;
+    return index;
+}
+
 Slot Residency::restore_page(cache::PageKey key, FrameIndex frame, bool flux) {
     const Slot slot = cache_.insert(key, frame, PageState::clean);
-    pool_.add_user(frame);
+    assert(restored_[frame] && "no page shows it yet");
+    restored_[frame] = false;
+    --in_hand_;
     ++shown_;
     if (flux) {
         set_state(slot, PageState::loading);
@@ -85,9 +102,12 @@ bool Residency::adopt_entry(pages::AccountId account, GrantRef reference, FrameI
 }
 
 void Residency::end_restore() {
-    for (FrameIndex i = 0; i < pool_.indices(); ++i) {
-        if (!pool_.vacant(i)) pool_.settle(i);
+    for (FrameIndex i = 0; i < restored_.size(); ++i) {
+        if (!restored_[i]) continue;
+        --in_hand_;
+        pool_.drop_user(i);
     }
+    restored_.clear();
 }
 
 void Residency::check() const {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <random>
@@ -289,6 +290,43 @@ TEST_F(ResidencyTest, ContentIsForgottenWithTheLastPageThatShowsIt) {
     residency.drop(second);
     EXPECT_EQ(residency.contents().find(99), no_index);
     residency.check();
+}
+
+TEST_F(ResidencyTest, APredecessorsFramesAreAccountedForWhileTheyAreTakenOver) {
+    const auto account = ledger.open(1, 40);
+    std::array<Frame, 5> had{};
+    ASSERT_EQ(frames.allocate(had), had.size());
+    const std::vector<Frame> found = {had[0], no_frame, had[1], had[2], had[3]};
+    residency.restore_frames(found);
+    const FrameIndex further = residency.restore_frame(had[4]);
+    residency.check();
+    EXPECT_EQ(residency.frames().in_hand, 5u);
+    residency.make_slots(8);
+    const Slot kept = residency.restore_page({0, 1}, 0, false);
+    const Slot flux = residency.restore_page({0, 2}, 2, true);
+    residency.check();
+    EXPECT_EQ(residency.frames().in_hand, 3u);
+    EXPECT_EQ(residency.frames().cached, 1u);
+    EXPECT_EQ(residency.frames().loading, 1u);
+    residency.drop(kept);  // its frame is free before the others
+    residency.check();
+    EXPECT_TRUE(residency.adopt_entry(account, 3, 2, flux, pages::EntryKind::write, false));
+    residency.adopt_orphan(9, 4, 3, pages::EntryKind::read);
+    residency.check();
+    residency.end_restore();
+    residency.check();
+    const FrameAccount all = residency.frames();
+    EXPECT_EQ(all.owned, 5u);
+    EXPECT_EQ(all.in_hand, 0u);
+    EXPECT_EQ(all.loading, 1u);
+    EXPECT_EQ(all.detached, 1u);
+    EXPECT_EQ(all.free, 3u);
+    EXPECT_EQ(residency.pool()[further].users, 0u);
+    std::set<FrameIndex> taken;  // none is handed out twice
+    for (int i = 0; i < 3; ++i) taken.insert(residency.take_frame());
+    EXPECT_EQ(taken.size(), 3u);
+    EXPECT_FALSE(taken.contains(2) || taken.contains(3));
+    for (const FrameIndex frame : taken) residency.put_back(frame);
 }
 
 }  // namespace

@@ -151,7 +151,8 @@ void Takeover::recover_files() {
     }
     // Pages of files that the directory does not name: there should be none.
     for (const auto& [key, index] : newest_) {
-        if (directory_.page(index).state != 0 && server_.pool_[index].users == 0) {
+        const PageRecord& record = directory_.page(index);
+        if (record.state != 0 && !slot_.contains(record.frame)) {
             directory_.drop_page(index);
         }
     }

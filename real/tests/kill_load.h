@@ -317,7 +317,7 @@ inline void kill_under_load(std::size_t steps, const char* transfer) {
         world.start_server();
         // Most are left to recover; some are killed while they do.
         if (random() % 4 == 0) continue;
-        if (!LocalWorld::eventually([&] { return shared.life > life; })) {
+        if (!LocalWorld::eventually([&] { return shared.life > life || !world.server_lives(); })) {
             ADD_FAILURE() << "a server that was started did not recover";
             break;
         }

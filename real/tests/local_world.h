@@ -122,9 +122,18 @@ class LocalWorld {
         server_ = process([this] { serve(); });
     }
     void kill_server() {
+        EXPECT_TRUE(server_lives());
         shared->disk_read_pages = shared->recovered_pages = 0;
         kill_process(server_);
         server_ = 0;
+    }
+    /// False: it has ended by itself, which nothing but a failed assertion explains.
+    bool server_lives() {
+        int status = 0;
+        if (server_ == 0 || waitpid(server_, &status, WNOHANG) == 0) return true;
+        ADD_FAILURE() << "the server ended by itself, with status " << status;
+        server_ = 0;
+        return false;
     }
     /// Waits for the server to kill itself (Shared::die_after).
     void wait_for_death() {
