@@ -95,7 +95,7 @@ void Attributes::drop_behind(Node& node, std::uint64_t size) {
         } else if (slot != kNoSlot && pages_.has(slot, page_own)) {
             if (!node.state.leased()) {
                 pages_.drop(slot);
-            } else if (size < node.state.size()) {
+            } else if (!node.state.size_known() || size < node.state.size()) {
                 const auto in_page = static_cast<std::uint16_t>(size % page_size);
                 memory_.zero(pages_.page(slot), in_page,
                              static_cast<std::uint16_t>(page_size - in_page));

@@ -47,6 +47,22 @@ TEST(FileState, UnderTheLeaseSizeAndTimeAreOurs) {
     EXPECT_FALSE(state.changed());
 }
 
+TEST(FileState, ASizeThatWasForgottenIsNotWhatIsWrittenUnderTheLease) {
+    FileState state;
+    state.learn(attr_with(5000, 1), false);
+    state.forget();  // others cut the file meanwhile
+    state.take_lease();
+    state.learn(attr_with(100, 2), false);
+    EXPECT_EQ(state.size(), 100u);
+    state.end_lease();
+    state.forget();
+    state.take_lease();
+    state.wrote(300, 3);  // before the server's answer
+    state.learn(attr_with(200, 4), false);
+    EXPECT_EQ(state.size(), 300u);
+    EXPECT_TRUE(state.size_known());
+}
+
 TEST(FileState, TheServersWordCountsAgainAfterItsTimeWasSet) {
     FileState state;
     state.take_lease();

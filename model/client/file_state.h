@@ -11,7 +11,8 @@
 
 namespace xenfs::client {
 
-/// Under the lease the size and the time of the last write are newer here than at the server.
+/// Under the lease the size and the time of the last write are newer here than at the server; a
+/// size that is not known yet is the end of what was written under it.
 /// Invariant: valid() implies size_known(); recalled() and changed() imply leased().
 class FileState {
   public:
@@ -57,6 +58,7 @@ class FileState {
     void truncated(std::uint64_t size, Nanoseconds now) {
         assert(leased_);
         attr_.size = size;
+        size_known_ = true;
         attr_.mtime = attr_.ctime = now;
     }
     /// Data was committed without the lease: the times are the server's. The size that it answered
@@ -69,9 +71,11 @@ class FileState {
     }
     void mtime_was_set() { changed_ = false; }
 
+    /// A size that was forgotten must not be taken for what is written under the lease.
     void take_lease() {
         leased_ = true;
         changed_ = false;
+        if (!size_known_) attr_.size = 0;
     }
     void begin_recall() { recalled_ = leased_; }
     void end_lease() { leased_ = recalled_ = changed_ = false; }

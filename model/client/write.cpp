@@ -136,6 +136,11 @@ Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffe
             exchange_.wait_for_page();
             continue;
         }
+        if (!through && !node.state.size_known()) {
+            // Which pages have content to keep? The open that got the lease is still asking.
+            error = attributes_.refresh(node);
+            continue;
+        }
         if (!through) {
             done += store_leased(node, offset + done, from, done);
             if (done == from.length) break;
