@@ -35,9 +35,10 @@ Request* ServerState::take_request(Connection& c) {
     std::memcpy(q.message.bytes.data(), incoming_.bytes.data(), q.header.len);
     q.operation = find_operation(q.header.opcode);
     q.active = true;
-    // Only who has a notice to carry out has anything urgent to send.
+    // The client's word counts, also where its notice is already done: room that it asks for so as
+    // to give something back must not wait behind those who would take what it gives.
     q.urgent = (q.header.flags & protocol::request_urgent) != 0 && q.operation != nullptr &&
-               q.operation->may_be_urgent && (c.notices_in_flight() != 0 || revocation_open(c));
+               q.operation->may_be_urgent;
     q.came = host_.clock().now();
     q.counted = q.looked_up = q.released = q.had_room = q.took_lease = false;
     q.opens_tried = 0;
