@@ -148,7 +148,7 @@ std::size_t GrantBook::accept(AccountId account, EntryKind kind, std::span<Grant
 }
 
 bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
-                      EntryKind kind, bool aside) {
+                      EntryKind kind, bool deferred) {
     const std::uint32_t charge =
         frame == no_index ? 1 : std::min(charging_.charge(pool_[frame].grants), 31u);
     if (!ledger_.charge(account, charge)) return false;
@@ -157,9 +157,9 @@ bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, s
         return false;
     }
     link(reference, account, frame, tag, kind, static_cast<std::uint8_t>(charge));
-    if (aside) {
-        records_[reference].aside = 1;
-        aside_.push_back(reference);
+    if (deferred) {
+        records_[reference].deferred = 1;
+        deferred_.push_back(reference);
     }
     return true;
 }
@@ -168,8 +168,8 @@ void GrantBook::adopt_orphan(DomainId domain, GrantRef reference, FrameIndex fra
                              EntryKind kind) {
     ledger_.strand(domain, 1);
     link(reference, domain, frame, no_tag, kind, 1, true);
-    records_[reference].aside = 1;
-    aside_.push_back(reference);
+    records_[reference].deferred = 1;
+    deferred_.push_back(reference);
 }
 
 void GrantBook::cancel(AccountId account, std::span<const GrantRef> references) {
@@ -190,8 +190,8 @@ GrantBook::EndResult GrantBook::end_batch(std::span<const GrantRef> references) 
             unlink(references[i]);
             ++result.ended;
         } else {
-            if (!r.aside) aside_.push_back(references[i]);
-            r.aside = 1;
+            if (!r.deferred) deferred_.push_back(references[i]);
+            r.deferred = 1;
             ++result.busy;
         }
     }
@@ -255,7 +255,7 @@ bool GrantBook::end_all(AccountId account) {
             const std::uint32_t next = records_[r].account_next;
             GrantRecord& record = records_[r];
             if (record.kind == EntryKind::accept || record.kind == EntryKind::payment) {
-                record.aside = 0;
+                record.deferred = 0;
                 if (const FrameIndex came = take_arrived(account, r); came != no_index) {
                     pool_.drop_user(came);
                     r = next;
@@ -282,14 +282,14 @@ bool GrantBook::end_all(AccountId account) {
             r.account = domain;
         }
     }
-    return std::none_of(aside_.begin(), aside_.end(), [&](GrantRef reference) {
+    return std::none_of(deferred_.begin(), deferred_.end(), [&](GrantRef reference) {
         return records_[reference].orphaned && records_[reference].account == domain;
     });
 }
 
-std::size_t GrantBook::retry_aside() {
+std::size_t GrantBook::retry_deferred() {
     std::vector<GrantRef> todo;
-    todo.swap(aside_);
+    todo.swap(deferred_);
     std::size_t ended = 0;
     for (std::size_t at = 0; at < todo.size(); at += batch_size) {
         const std::size_t length = std::min(batch_size, todo.size() - at);
@@ -299,8 +299,8 @@ std::size_t GrantBook::retry_aside() {
         std::size_t count = 0;
         for (const GrantRef reference : part) {
             GrantRecord& r = records_[reference];
-            if (r.kind == EntryKind::none || !r.aside) continue;
-            r.aside = 0;  // end_batch puts it back where it is still busy
+            if (r.kind == EntryKind::none || !r.deferred) continue;
+            r.deferred = 0;  // end_batch puts it back where it is still busy
             alive[count++] = reference;
         }
         ended += end_batch(std::span(alive).first(count)).ended;

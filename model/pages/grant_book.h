@@ -35,7 +35,7 @@ struct GrantRecord {
     std::uint16_t account = 0;  ///< orphaned: the domain
     EntryKind kind = EntryKind::none;
     std::uint8_t charge : 5 = 0;    ///< pages
-    std::uint8_t aside : 1 = 0;     ///< revoked but busy: ends when it is idle
+    std::uint8_t deferred : 1 = 0;  ///< revoked while mapped; ends when it is idle
     std::uint8_t ending : 1 = 0;    ///< in the batch that is being ended now
     std::uint8_t orphaned : 1 = 0;  ///< its account is closing: in the ledger's limbo
 };
@@ -59,10 +59,10 @@ class GrantBook {
                        bool& credit_short);
 
     // A successor finds the entries of its predecessor in the table.
-    /// Charges one to `account`. `aside`: it was revoked by the predecessor and is still mapped.
+    /// Charges one to `account`. A `deferred` one was revoked by the predecessor while mapped.
     /// Returns false and does nothing where the credit does not suffice.
     bool adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
-               EntryKind kind, bool aside);
+               EntryKind kind, bool deferred);
     /// Keeps an entry of a client that does not return in the ledger's limbo until it is idle.
     void adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame, EntryKind kind);
 
@@ -74,7 +74,7 @@ class GrantBook {
     const GrantRecord* find(AccountId account, GrantRef reference) const {
         if (reference >= records_.size()) return nullptr;
         const GrantRecord& r = records_[reference];
-        if (r.kind == EntryKind::none || r.account != account || r.aside || r.ending ||
+        if (r.kind == EntryKind::none || r.account != account || r.deferred || r.ending ||
             r.orphaned) {
             return nullptr;
         }
@@ -96,12 +96,12 @@ class GrantBook {
     /// no_index while none has come.
     FrameIndex take_arrived(AccountId account, GrantRef reference);
 
-    /// Ends all entries of a client that is gone and keeps busy ones aside in limbo; the account
-    /// may be closed then. Returns true where none is left.
+    /// Ends all entries of a client that is gone; those that are still mapped are deferred. The
+    /// account may be closed then. Returns true where no entry of its domain is left.
     bool end_all(AccountId account);
-    /// Tries entries that were put aside again. Returns how many ended.
-    std::size_t retry_aside();
-    std::size_t aside() const { return aside_.size(); }
+    /// Revokes deferred entries again. Returns how many ended.
+    std::size_t retry_deferred();
+    std::size_t deferred() const { return deferred_.size(); }
 
     /// The frame's entries lose their tag (the page no longer shows this frame). `tag` only, or
     /// all with no_tag. Calls `each` with each account once per entry.
@@ -158,7 +158,7 @@ class GrantBook {
     Ended ended_;
     std::vector<GrantRecord> records_;  ///< by reference
     std::vector<std::uint32_t> heads_;  ///< by account
-    std::vector<GrantRef> aside_;
+    std::vector<GrantRef> deferred_;
     std::size_t entries_ = 0;
     std::uint64_t shared_frames_ = 0, extra_entries_ = 0;
 };

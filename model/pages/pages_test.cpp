@@ -153,7 +153,7 @@ TEST(GrantBook, StopsAtTheCreditAndAtTheTable) {
     room.book.check_all();
 }
 
-TEST(GrantBook, ADeadClientsBusyEntriesStayAsideUntilIdle) {
+TEST(GrantBook, ADeadClientsBusyEntriesAreDeferredUntilIdle) {
     Room room;
     const AccountId a = room.ledger.open(1, 4);
     const FrameIndex frame = room.pool.take();
@@ -167,9 +167,9 @@ TEST(GrantBook, ADeadClientsBusyEntriesStayAsideUntilIdle) {
     EXPECT_EQ(room.ledger.close(a), 1u);
     room.pool.drop_user(frame);
     EXPECT_EQ(room.pool[frame].grants, 1u) << "the frame waits";
-    EXPECT_EQ(room.book.retry_aside(), 0u);
+    EXPECT_EQ(room.book.retry_deferred(), 0u);
     room.grants.mapped.clear();
-    EXPECT_EQ(room.book.retry_aside(), 1u);
+    EXPECT_EQ(room.book.retry_deferred(), 1u);
     EXPECT_EQ(room.ledger.limbo(), 0u);
     EXPECT_EQ(room.book.entries(), 0u);
     room.book.check_all();
@@ -247,7 +247,7 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
                 if (!room.grants.mapped.empty()) {
                     room.grants.mapped.erase(room.grants.mapped.begin());
                 }
-                room.book.retry_aside();
+                room.book.retry_deferred();
                 break;
             case 7:
                 if (random() % 20 == 0) {  // it dies, and another comes
@@ -268,7 +268,7 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
     }
     room.grants.mapped.clear();
     for (const AccountId account : accounts) room.book.end_all(account);
-    room.book.retry_aside();
+    room.book.retry_deferred();
     EXPECT_EQ(room.book.entries(), 0u);
     for (const FrameIndex f : users) room.pool.drop_user(f);
     EXPECT_EQ(room.pool.free(), room.pool.owned()) << "no frame is lost";

@@ -141,7 +141,7 @@ class Siege {
             audit();
             EXPECT_EQ(world.server.connected(), world.guests.size());
             EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
-            EXPECT_EQ(world.server.state().book_.aside(), 0u);
+            EXPECT_EQ(world.server.state().book_.deferred(), 0u);
             EXPECT_EQ(world.server.state().ledger_.limbo(), 0u);
         });
         world.run();
