@@ -76,7 +76,7 @@ std::size_t GrantBook::held(AccountId account) const {
 void GrantBook::unlink(GrantRef reference) {
     GrantRecord& r = records_[reference];
     if (r.orphaned) {
-        ledger_.discharge_limbo(r.account, r.charge);
+        ledger_.discharge_orphaned(r.account, r.charge);
     } else {
         (r.account_prev == no_record ? heads_[r.account] : records_[r.account_prev].account_next) =
             r.account_next;
@@ -166,7 +166,7 @@ bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, s
 
 void GrantBook::adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame,
                              EntryKind kind) {
-    ledger_.strand(domain, 1);
+    ledger_.add_orphaned(domain, 1);
     link(reference, domain, frame, no_tag, kind, 1, true);
     records_[reference].deferred = 1;
     deferred_.push_back(reference);
@@ -267,7 +267,7 @@ bool GrantBook::end_all(AccountId account) {
             r = next;
         }
         end_batch(std::span(batch).first(length));
-        // Busy entries leave the account's chain: they are in limbo once the account is closed.
+        // Entries that are still mapped leave the account's chain, since the account may be closed.
         for (const GrantRef reference : std::span(batch).first(length)) {
             GrantRecord& r = records_[reference];
             if (r.kind == EntryKind::none || r.orphaned) continue;
@@ -311,12 +311,12 @@ std::size_t GrantBook::retry_deferred() {
 void GrantBook::check_all() const {
     std::vector<std::uint64_t> pinned(heads_.size(), 0), rebate(heads_.size(), 0);
     std::size_t alive = 0;
-    std::uint64_t limbo = 0;
+    std::uint64_t orphaned = 0;
     for (const GrantRecord& r : records_) {
         if (r.kind == EntryKind::none) continue;
         ++alive;
         if (r.orphaned) {
-            limbo += r.charge;
+            orphaned += r.charge;
         } else {
             pinned[r.account] += r.charge;
             if (rebates() && r.frame != no_index) {
@@ -326,7 +326,7 @@ void GrantBook::check_all() const {
         }
         assert(!r.ending);
     }
-    assert(alive == entries_ && limbo == ledger_.limbo());
+    assert(alive == entries_ && orphaned == ledger_.orphaned());
     for (AccountId id = 0; id < heads_.size(); ++id) {
         std::uint64_t chained = 0;
         for (std::uint32_t r = heads_[id]; r != no_record; r = records_[r].account_next) {
@@ -339,7 +339,7 @@ void GrantBook::check_all() const {
             assert(ledger_.account(id).rebate == rebate[id]);
         }
     }
-    static_cast<void>(limbo);
+    static_cast<void>(orphaned);
 }
 
 }  // namespace xenfs::pages

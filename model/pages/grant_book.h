@@ -32,12 +32,12 @@ struct GrantRecord {
     std::uint32_t tag = no_tag;
     std::uint32_t account_prev = no_record, account_next = no_record;
     std::uint32_t frame_prev = no_record, frame_next = no_record;
-    std::uint16_t account = 0;  ///< orphaned: the domain
+    std::uint16_t account = 0;
     EntryKind kind = EntryKind::none;
     std::uint8_t charge : 5 = 0;    ///< pages
     std::uint8_t deferred : 1 = 0;  ///< revoked while mapped; ends when it is idle
     std::uint8_t ending : 1 = 0;    ///< in the batch that is being ended now
-    std::uint8_t orphaned : 1 = 0;  ///< its account is closing: in the ledger's limbo
+    std::uint8_t orphaned : 1 = 0;  ///< its account is closing; `account` is the domain
 };
 static_assert(sizeof(GrantRecord) == 28);
 
@@ -63,7 +63,7 @@ class GrantBook {
     /// Returns false and does nothing where the credit does not suffice.
     bool adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
                EntryKind kind, bool deferred);
-    /// Keeps an entry of a client that does not return in the ledger's limbo until it is idle.
+    /// Counts the entry of a client that does not return as orphaned until it is idle.
     void adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame, EntryKind kind);
 
     /// Ends payment entries for frames that never went out.

@@ -38,8 +38,8 @@ class Ledger {
     explicit Ledger(policies::Rebate rebates = policies::Rebate::none) : rebates_(rebates) {}
 
     AccountId open(DomainId domain, std::uint64_t quota);
-    /// Pages that are still pinned (a dying peer keeps entries busy) move to limbo().
-    /// Returns that many pages; each must be given back by discharge_limbo().
+    /// Counts pages that are still pinned, because a dying peer has them mapped, as orphaned.
+    /// Returns how many these are; discharge_orphaned() must be called for each.
     std::uint64_t close(AccountId id);
 
     std::uint64_t credit(AccountId id) const {
@@ -56,24 +56,24 @@ class Ledger {
         return true;
     }
     void discharge(AccountId id, std::uint64_t pages);
-    /// Adds pages to the limbo that a client of a predecessor keeps busy and nobody pays for.
-    void strand(DomainId domain, std::uint64_t pages);
+    /// Counts pages that a client of a predecessor has mapped and that no account is charged for.
+    void add_orphaned(DomainId domain, std::uint64_t pages);
     /// Changes what the account saves by sharing by so much (in 1/rebate_unit).
     void add_rebate(AccountId id, std::int64_t change);
     /// Sets how many pages of its own the host may take at once, beside those that it has taken.
     void set_collateral(AccountId id, std::uint64_t pages);
-    void discharge_limbo(DomainId domain, std::uint64_t pages);
+    void discharge_orphaned(DomainId domain, std::uint64_t pages);
 
     /// Returns false and changes nothing where a lower value would break the invariant.
     bool set_donated(AccountId id, std::uint64_t pages);
 
     const Account& account(AccountId id) const { return accounts_[id]; }
     std::uint64_t total_donated() const { return total_donated_; }
-    std::uint64_t limbo() const { return limbo_; }
-    /// Returns how many pages closed accounts of a domain have left in limbo.
-    std::uint64_t limbo_of(DomainId domain) const {
-        const auto found = limbo_of_.find(domain);
-        return found == limbo_of_.end() ? 0 : found->second;
+    std::uint64_t orphaned() const { return orphaned_; }
+    /// Returns how many pages the closed accounts of a domain have left pinned.
+    std::uint64_t orphaned_of(DomainId domain) const {
+        const auto found = orphaned_of_.find(domain);
+        return found == orphaned_of_.end() ? 0 : found->second;
     }
     /// Checks all accounts, for tests: O(accounts).
     void check_all() const;
@@ -91,8 +91,8 @@ class Ledger {
     policies::Rebate rebates_;
     std::vector<Account> accounts_;
     std::uint64_t total_pinned_ = 0;  ///< of open accounts, for check_all()
-    std::uint64_t total_donated_ = 0, limbo_ = 0;
-    std::unordered_map<DomainId, std::uint64_t> limbo_of_;  ///< without zeros
+    std::uint64_t total_donated_ = 0, orphaned_ = 0;
+    std::unordered_map<DomainId, std::uint64_t> orphaned_of_;  ///< without zeros
 };
 
 }  // namespace xenfs::pages

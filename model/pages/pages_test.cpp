@@ -124,7 +124,7 @@ TEST(Ledger, ChargesUpToDonationAndQuota) {
     EXPECT_EQ(ledger.credit(a), 1u);
     ledger.check_all();
     EXPECT_EQ(ledger.close(a), 9u);
-    EXPECT_EQ(ledger.limbo(), 9u);
+    EXPECT_EQ(ledger.orphaned(), 9u);
 }
 
 TEST(GrantBook, StopsAtTheCreditAndAtTheTable) {
@@ -170,7 +170,7 @@ TEST(GrantBook, ADeadClientsBusyEntriesAreDeferredUntilIdle) {
     EXPECT_EQ(room.book.retry_deferred(), 0u);
     room.grants.mapped.clear();
     EXPECT_EQ(room.book.retry_deferred(), 1u);
-    EXPECT_EQ(room.ledger.limbo(), 0u);
+    EXPECT_EQ(room.ledger.orphaned(), 0u);
     EXPECT_EQ(room.book.entries(), 0u);
     room.book.check_all();
 }

@@ -20,7 +20,7 @@ void ServerState::control() {
             }
             if (c.watch == 0) {  // attached, not offered yet
                 // A guest that left with pages mapped gets no second quota beside them.
-                if (!c.returning && ledger_.limbo_of(c.device.guest) != 0) continue;
+                if (!c.returning && ledger_.orphaned_of(c.device.guest) != 0) continue;
                 write_offer(c);
                 const ConnectionIndex index = c.index;
                 const std::uint32_t generation = c.generation;

@@ -142,7 +142,7 @@ class Siege {
             EXPECT_EQ(world.server.connected(), world.guests.size());
             EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
             EXPECT_EQ(world.server.state().book_.deferred(), 0u);
-            EXPECT_EQ(world.server.state().ledger_.limbo(), 0u);
+            EXPECT_EQ(world.server.state().ledger_.orphaned(), 0u);
         });
         world.run();
         EXPECT_EQ(finished, world.guests.size()) << "an honest guest did not come to its end";
