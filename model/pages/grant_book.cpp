@@ -7,7 +7,8 @@ namespace xenfs::pages {
 namespace {
 constexpr std::size_t batch_size = 256;
 
-/// Each of a frame's n entries saves so much, rounded so that together they never save too much.
+/// Returns what each of a frame's n entries saves, rounded so that together they never save too
+/// much.
 std::int64_t saved_by_each(std::uint32_t entries) {
     const std::uint64_t share = (Ledger::rebate_unit + entries - 1) / std::max(entries, 1u);
     return static_cast<std::int64_t>(Ledger::rebate_unit - share);
@@ -294,13 +295,13 @@ std::size_t GrantBook::retry_deferred() {
     for (std::size_t at = 0; at < todo.size(); at += batch_size) {
         const std::size_t length = std::min(batch_size, todo.size() - at);
         const auto part = std::span(todo).subspan(at, length);
-        // They may have ended by end_all meanwhile.
+        // end_all() may have ended some of them meanwhile.
         std::array<GrantRef, batch_size> alive;
         std::size_t count = 0;
         for (const GrantRef reference : part) {
             GrantRecord& r = records_[reference];
             if (r.kind == EntryKind::none || !r.deferred) continue;
-            r.deferred = 0;  // end_batch puts it back where it is still busy
+            r.deferred = 0;  // end_batch() sets it again where the page is still mapped
             alive[count++] = reference;
         }
         ended += end_batch(std::span(alive).first(count)).ended;

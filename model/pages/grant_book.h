@@ -17,11 +17,11 @@
 namespace xenfs::pages {
 
 enum class EntryKind : std::uint8_t {
-    none,    ///< no entry of ours
+    none,    ///< not in use
     read,    ///< read-only
     write,   ///< writable
-    accept,  ///< a frame may be transferred in; may be given up
-    payment  ///< a frame is owed; stays charged until it came
+    accept,  ///< a frame may be transferred in, or the entry given up
+    payment  ///< a frame is owed; the entry stays charged until it has come
 };
 
 inline constexpr std::uint32_t no_tag = ~0u;
@@ -81,8 +81,8 @@ class GrantBook {
         return &r;
     }
 
-    /// Called for each entry that ended, before its frame may be recycled. Not for accept and
-    /// payment entries.
+    /// Sets what is called for each entry that ended, before its frame may be recycled. It is not
+    /// called for accept and payment entries.
     using Ended = std::function<void(GrantRef, const GrantRecord&)>;
     void on_ended(Ended ended) { ended_ = std::move(ended); }
 
@@ -92,8 +92,8 @@ class GrantBook {
     /// Ends entries that `account` gives back. Foreign ones are skipped; a repeated one counts
     /// once.
     EndResult end(AccountId account, std::span<const GrantRef> references);
-    /// Takes the frame that arrived under an accept entry and ends it: a frame with one user, or
-    /// no_index while none has come.
+    /// Ends an accept or payment entry under which a frame has arrived. Returns the frame, with one
+    /// user, or no_index while none has arrived.
     FrameIndex take_arrived(AccountId account, GrantRef reference);
 
     /// Ends all entries of a client that is gone; those that are still mapped are deferred. The
@@ -103,8 +103,8 @@ class GrantBook {
     std::size_t retry_deferred();
     std::size_t deferred() const { return deferred_.size(); }
 
-    /// The frame's entries lose their tag (the page no longer shows this frame). `tag` only, or
-    /// all with no_tag. Calls `each` with each account once per entry.
+    /// Removes `tag` from the frame's entries, because the page no longer shows this frame, and
+    /// calls `each` with each such record. With no_tag it does nothing.
     template <class Each>
     void untag(FrameIndex frame, std::uint32_t tag, Each&& each) {
         for (std::uint32_t r = pool_[frame].first_grant; r != no_record;
@@ -132,17 +132,17 @@ class GrantBook {
     /// Counts frames with more than one entry, and their entries beyond the first.
     std::uint64_t shared_frames() const { return shared_frames_; }
     std::uint64_t extra_entries() const { return extra_entries_; }
-    /// Counts the entries of an account: O(that many).
+    /// Counts the entries of an account, in time proportional to that number.
     std::size_t held(AccountId account) const;
-    /// Checks chains, counts and charges against each other, for tests: O(entries).
+    /// Checks chains, counts and charges against each other, for tests; it walks all entries.
     void check_all() const;
 
   private:
-    /// `orphan`: `account` is a domain.
+    /// Where `orphan`, `account` is a domain's number.
     void link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
               EntryKind kind, std::uint8_t charge, bool orphan = false);
     void unlink(GrantRef reference);
-    /// Changes what the frame's holders save by sharing, after it had `before` entries.
+    /// Adjusts the rebates of the frame's holders, which had `before` entries on it until now.
     void share_out(FrameIndex frame, std::uint32_t before);
     bool rebates() const { return charging_.rebate() != policies::Rebate::none; }
     EndResult end_batch(std::span<const GrantRef> references);

@@ -48,7 +48,7 @@ void Ledger::add_orphaned(DomainId domain, std::uint64_t pages) {
     if (pages != 0) orphaned_of_[domain] += pages;
 }
 
-/// Takes what is held beyond the limit from the collateral where there is one; else it is owed.
+/// Takes what exceeds limit and savings from the collateral; an unsecured policy has it owed.
 void Ledger::settle(Account& a) {
     if (rebates_ == policies::Rebate::none) return;
     const std::uint64_t limit = a.donated + a.quota + a.seized;

@@ -1,5 +1,5 @@
-// Ledger, frames and entries together over a grant table in memory, seeded and random, with peers
-// that keep pages mapped.
+// Ledger, frame pool and grant book are tested together over a grant table in memory, in drawn
+// steps, with peers that keep pages mapped.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -14,7 +14,7 @@
 namespace xenfs::pages {
 namespace {
 
-/// Frames without end up to a limit; counts what is out.
+/// Hands out frames up to a limit and knows which are out.
 class TestFrames final : public host::Frames {
   public:
     explicit TestFrames(std::size_t limit) : limit_(limit) {}
@@ -43,7 +43,7 @@ class TestFrames final : public host::Frames {
     std::set<Frame> out_;
 };
 
-/// A grant table whose entries are busy while a test says so.
+/// A grant table in which a test decides which entries are mapped.
 class TestGrants final : public host::Grants {
   public:
     explicit TestGrants(std::size_t capacity) : used_(capacity) {}
@@ -250,7 +250,7 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
                 room.book.retry_deferred();
                 break;
             case 7:
-                if (random() % 20 == 0) {  // it dies, and another comes
+                if (random() % 20 == 0) {  // the domain dies, and another comes
                     room.book.end_all(account);
                     room.ledger.close(account);
                     accounts.erase(std::find(accounts.begin(), accounts.end(), account));
@@ -274,7 +274,8 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
     EXPECT_EQ(room.pool.free(), room.pool.owned()) << "no frame is lost";
 }
 
-/// One read entry for each of the frames; how many came.
+/// Grants one read entry for each of the frames until that fails, and returns how many were
+/// granted.
 std::size_t take(Room& room, AccountId account, std::span<const FrameIndex> frames,
                  std::vector<GrantRef>& refs) {
     std::size_t got = 0;
@@ -292,8 +293,8 @@ std::size_t take(Room& room, AccountId account, std::span<const FrameIndex> fram
     return got;
 }
 
-/// Two accounts of credit 10 and 20 frames: what the second holds while it shares with the first,
-/// and when the first has left.
+/// Two accounts share 20 frames, with a quota of 10 pages each. `taken_second` is what the second
+/// holds while it shares with the first; first_leaves() ends what the first holds.
 struct Sharers {
     explicit Sharers(const char* policy) : room(256, 100, policy) {
         for (int i = 0; i < 20; ++i) frames.push_back(room.pool.take());

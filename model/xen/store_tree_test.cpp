@@ -1,4 +1,4 @@
-// xenstore's rules: permissions, quotas, watches.
+// These are xenstore's rules: permissions, quotas, watches.
 #include "model/xen/store_tree.h"
 
 #include <gtest/gtest.h>
