@@ -12,8 +12,8 @@
 
 namespace xenfs::client {
 
-/// Outlives the parts. The tables keep their own invariants; each other state has one part that
-/// owns it.
+/// It outlives the parts. The tables keep their own invariants; any other state belongs to one
+/// part.
 struct Shared {
     host::Host& host;
     const ClientConfig& config;
