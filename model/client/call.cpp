@@ -11,8 +11,8 @@ using protocol::RingFront;
 
 namespace {
 
-/// Requests that others wait for, at the server or here: they may take the slots that are kept for
-/// urgent ones, lest all slots are held by requests that wait for them.
+/// Others wait for these requests, at the server or here, so they may take the reserved slots:
+/// otherwise requests that wait for them could hold all slots.
 bool ends_waits(protocol::Opcode opcode) {
     return opcode == protocol::Opcode::pages_commit || opcode == protocol::Opcode::pages_release ||
            opcode == protocol::Opcode::release || opcode == protocol::Opcode::lease_return;
@@ -30,7 +30,8 @@ Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool ur
     begin(opcode);
 }
 
-/// Without a slot (the connection is gone) the call is made anyway, and submit() answers EIO.
+/// Without a slot (the connection is gone) the call is encoded nevertheless, and submit() answers
+/// EIO.
 void Call::begin(protocol::Opcode opcode) {
     const bool nowhere = slot_ == RingFront::no_slot;
     writer_ =
@@ -80,7 +81,7 @@ void Call::concerns_entry(NodeId parent, std::uint64_t name_hash) {
     state_->hash[i] = name_hash;
 }
 
-/// Completes the header; false where the message does not fit.
+/// Completes the header. Returns false where the message does not fit.
 bool Call::prepare() {
     if (!writer_.ok()) return false;
     const auto length = static_cast<std::uint32_t>(writer_.size());
@@ -100,7 +101,7 @@ int Call::submit() {
 int Call::wait() {
     connection_.wait(slot_);
     if (!state_->done) {
-        // The connection broke with the request out; nobody may use the slot again.
+        // The connection broke with the request in flight; nobody may use the slot again.
         slot_ = RingFront::no_slot;
         return EIO;
     }

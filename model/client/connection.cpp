@@ -48,14 +48,14 @@ void Connection::submit(std::uint16_t slot) {
     // survives yields: an array, and the slot is the caller's until it has the reply
     InFlight& request = in_flight_[slot];
     if (requests_) {
-        // The slot is the server's once it is submitted: a successor needs the request as it was.
+        // Once submitted, the slot belongs to the server; a successor needs the request as it was.
         std::uint32_t length;
         std::memcpy(&length, ring_.slot(slot), sizeof length);
         std::memcpy(requests_.get() + slot * page_size, ring_.slot(slot), length);
     }
     request.life = encoded;
     clock_.flush();
-    // Without a server, or where one has come meanwhile, submit_again() has it submitted.
+    // Without a server, or where a new one has come meanwhile, submit_again() submits it.
     if (open_ && request.life == encoded) submit_now(slot);
 }
 

@@ -17,7 +17,7 @@ void Resumption::follow_server() {
         }
         if (error != 0) return connection_.give_up();
         connection_.submit_again();
-        // What is dirty under a lease that was lost goes now, as on a recall.
+        // What is dirty under a lease that was lost is written back now, as on a recall.
         while (!leases_lost_.empty()) {
             const NodeId node = leases_lost_.back();
             leases_lost_.pop_back();
@@ -39,7 +39,7 @@ void Resumption::forget_what_was_told() {
     if (config_.on_server_gone) config_.on_server_gone();
 }
 
-/// Copies get old without a word; what is dirty is still to be sent.
+/// Drops copies, since nobody would tell that they are stale; dirty pages are still to be sent.
 void Resumption::drop_copies(std::uint32_t file) {
     if (pages_.cache().file_pages(file) == 0) return;
     std::vector<Slot> slots;
@@ -106,7 +106,7 @@ int Resumption::present_items(std::span<const ResumeItem> items, bool last) {
     return 0;
 }
 
-/// `flags`: what of the item stands again.
+/// `flags` says what of the item the successor has restored.
 void Resumption::stands(const ResumeItem& item, std::uint32_t flags) {
     Node* const node = nodes_.find(item.node);
     if (node == nullptr) return;
