@@ -1,4 +1,4 @@
-// Grant copy: a lease that pins nothing.
+// Grant copies pin nothing.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -31,8 +31,8 @@ GrantStatus copy_page(Side& side, CopySide from, CopySide to, std::uint16_t leng
     return operation.status;
 }
 
-/// Out of a read-only entry, into a writable one, not into a read-only one; entries are idle
-/// afterwards.
+/// Copies go out of a read-only entry and into a writable one, not into a read-only one; the
+/// entries are idle afterwards.
 namespace copy_in_and_out {
 void server(Side& side) {
     const auto frames = side.frames(2);
@@ -69,7 +69,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace copy_in_and_out
 
-/// Between two references, in a batch whose errors stay with their operation.
+/// A copy goes between two references, in a batch whose errors stay with their operation.
 namespace copy_between {
 void server(Side& side) {
     const auto frames = side.frames(2);
@@ -92,7 +92,7 @@ void guest(Side& side, std::size_t) {
         {peer(pool, references[0]), peer(pool, references[1]), page_size},
         {peer(pool, 0x7fffffff), local(own[0]), page_size},
         {peer(30'000, references[0]), local(own[0]), page_size},
-        {peer(pool, references[0], 1), local(own[0]), page_size},  // beyond the page
+        {peer(pool, references[0], 1), local(own[0]), page_size},  // reaches beyond the page
         {peer(pool, references[0]), local(own[0]), page_size},
     };
     side.host.grants().copy(batch);
@@ -106,7 +106,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace copy_between
 
-/// A page written in part is neither the old nor the new one; the same parts give the same page.
+/// A page written in part equals neither the old page nor the new one; the same parts make an equal
+/// page.
 namespace copy_in_part {
 void server(Side& side) {
     const auto frames = side.frames(3);

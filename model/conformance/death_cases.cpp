@@ -1,4 +1,4 @@
-// Domains that die while others depend on them.
+// Domains die while others depend on them.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,8 +8,8 @@ namespace {
 
 using host::Page;
 
-/// A guest that dies with pages mapped: its pins go, the entries can be used again, and the other
-/// guest notices nothing.
+/// A guest dies with pages mapped: its pins end, the entries can be used again, and the other guest
+/// notices nothing.
 namespace dies_with_mappings {
 void server(Side& side) {
     const auto frames = side.frames(64);
@@ -39,7 +39,7 @@ void guest(Side& side, std::size_t index) {
     side.tell(side.others.server, "mapped");
     if (index == 0) {
         const auto gate = side.host.tasks().make_gate();
-        for (;;) gate->wait();  // until it is destroyed
+        for (;;) gate->wait();  // runs until the domain is destroyed
     }
     side.hear(side.others.server, "died");
     for (std::uint32_t i = 0; i < 64; ++i) {
@@ -50,8 +50,8 @@ void guest(Side& side, std::size_t index) {
 }
 }  // namespace dies_with_mappings
 
-/// A guest that dies while the server has its pages mapped (a ring): they stay readable until the
-/// unmap; new maps and its event channel are refused; its grants to others have ended.
+/// A guest dies while the server has its pages mapped (a ring): they stay readable until the unmap,
+/// new maps and its event channel are refused, and its grants to others have ended.
 namespace dies_with_grants {
 void server(Side& side) {
     const auto references = side.hear_numbers(side.guest(0), "refs");
@@ -62,7 +62,7 @@ void server(Side& side) {
     EXPECT_TRUE(bound);
     side.destroy_guest(0);
     EXPECT_EQ(bytes[0], std::byte{77});
-    side.host.events().notify(*bound);  // nobody hears it
+    side.host.events().notify(*bound);  // nobody receives it
     side.host.clock().sleep(1'000'000);
     MapHandle handle = 0;
     EXPECT_NE(side.try_map(side.guest(0), references[1], Access::read, handle), GrantStatus::okay);
@@ -86,7 +86,7 @@ void guest(Side& side, std::size_t) {
     side.tell(side.others.server, "refs", references);
     side.tell(side.others.server, "port", ports);
     const auto gate = side.host.tasks().make_gate();
-    for (;;) gate->wait();  // until it is destroyed
+    for (;;) gate->wait();  // runs until the domain is destroyed
 }
 }  // namespace dies_with_grants
 

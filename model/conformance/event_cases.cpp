@@ -1,4 +1,4 @@
-// Event channels: they only say "look".
+// Events only say "look".
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,8 +8,8 @@ namespace {
 
 using host::Page;
 
-/// A counter in shared memory and an event beside it, as a ring has. However many events become
-/// one, whoever looks at the counter after each sees everything.
+/// A counter lies in shared memory with an event beside it, as in a ring. However many events
+/// coalesce, a peer that looks at the counter after each misses nothing.
 namespace coalesce {
 constexpr std::uint32_t total = 1000;
 
@@ -29,8 +29,8 @@ void server(Side& side) {
         ++calls;
         gate->wake_one();
     });
-    // On a real host the guest may be done before this looks: the bind's own event comes in any
-    // case.
+    // On a real host the guest may have finished before this looks: the bind's own event comes in
+    // any case.
     while (calls == 0 || *produced < total) gate->wait();
     EXPECT_GT(calls, 0u);
     EXPECT_LE(calls, total + 1) << "one for the bind, and no more than were sent";
@@ -59,8 +59,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace coalesce
 
-/// Binding: only for the domain that the port is for, once, and pending from the start. A closed
-/// port is silent.
+/// Only the domain that a port is for may bind to it, and once; it is pending from the start. A
+/// closed port is silent.
 namespace binding {
 void server(Side& side) {
     host::Events& events = side.host.events();
@@ -108,7 +108,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace binding
 
-/// Both ways, many times: no wake-up is lost when each waits in a loop over its condition.
+/// Events go both ways many times: no wake-up is lost when each side waits in a loop over its
+/// condition.
 namespace ping_pong {
 constexpr int rounds = 100;
 struct End {

@@ -1,4 +1,4 @@
-// Frames: limits, contents, ballooning.
+// Frames have limits and contents, and can be ballooned.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ using host::Page;
 void no_server(Side&) {}
 void no_guest(Side&, std::size_t) {}
 
-/// A domain gets frames up to its limit and no further; released ones come back. A limit below
+/// A domain gets frames up to its limit and no further, and released ones come back. A limit below
 /// what it has takes nothing away.
 namespace frame_limit {
 void server(Side& side) {
@@ -44,7 +44,7 @@ void server(Side& side) {
 }
 }  // namespace frame_limit
 
-/// Contents: zero, copy, equal and hash agree with each other.
+/// Zero, copy, equal and hash agree with each other on contents.
 namespace contents {
 void server(Side& side) {
     host::Memory& memory = side.host.memory();
@@ -74,8 +74,8 @@ void server(Side& side) {
 }
 }  // namespace contents
 
-/// Ballooning: what a guest donates the host counts, the guest has no more, the pool may grow by;
-/// it comes back when the pool has shrunk again.
+/// The host counts what a guest balloons out, the guest has it no more, and the pool may grow by as
+/// much; the guest gets it back when the pool has shrunk again.
 namespace balloon {
 void server(Side& side) {
     host::Host& host = side.host;
@@ -120,7 +120,7 @@ void guest(Side& side, std::size_t index) {
 }
 }  // namespace balloon
 
-/// What a successor of a dead server needs to know: every frame and every entry, as they are.
+/// A successor of a dead server finds every frame and every entry as they are.
 namespace all_listed {
 void server(Side& side) {
     host::Host& host = side.host;

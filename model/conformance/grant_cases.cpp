@@ -1,4 +1,4 @@
-// Grants: maps, access, wrong domains and references, revocation.
+// These are grants: maps, access, wrong domains and references, revocation.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,7 +8,7 @@ namespace {
 
 using host::Page;
 
-/// Read-only maps show the granter's page, and what it writes later, at once.
+/// A read-only mapping shows the granter's page, and at once what it writes later.
 namespace map_read {
 void server(Side& side) {
     const auto frames = side.frames(16);
@@ -38,7 +38,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace map_read
 
-/// One frame granted to two guests at once: a page shared by the whole host.
+/// One frame is granted to two guests at once, as a page shared by the whole host.
 namespace map_twice {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -69,7 +69,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace map_twice
 
-/// A writable map: the granter reads what the peer wrote; several maps of one entry may exist.
+/// Through a writable mapping the granter reads what the peer wrote; one entry may have several
+/// mappings.
 namespace map_write {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -93,7 +94,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace map_write
 
-/// A read-only entry refuses a writable map and then still allows a read-only one.
+/// A read-only entry refuses a writable map, and afterwards still allows a read-only one.
 namespace read_only {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -114,7 +115,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace read_only
 
-/// What was granted to one guest is refused to another; so is a domain that does not exist.
+/// A grant to one guest is refused to another, and to a domain that does not exist.
 namespace wrong_domain {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -138,8 +139,8 @@ void guest(Side& side, std::size_t index) {
 }
 }  // namespace wrong_domain
 
-/// References that were never given out, or lie beyond the table, or were revoked; in one batch
-/// with good ones, each with its own status.
+/// References that were never given out, lie beyond the table, or were revoked come in one batch
+/// with good ones, and each gets its own status.
 namespace wrong_reference {
 void server(Side& side) {
     const auto frames = side.frames(3);
@@ -171,8 +172,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace wrong_reference
 
-/// A mapped page cannot be taken back by force: the answer is busy until the peer unmaps, and then
-/// the page is gone.
+/// A mapped page cannot be taken back by force: revoking it answers busy until the peer unmaps it,
+/// and then the entry ends.
 namespace revoke_busy {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -209,8 +210,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace revoke_busy
 
-/// Xen looks at an entry's type only for the first mapping: a peer that still has one gets more of
-/// them after the revocation, and none once its last has gone.
+/// Xen looks at an entry's type only for the first mapping: a peer that still has one can make more
+/// after the revocation, and none once its last has ended.
 namespace map_again_while_revoked {
 void server(Side& side) {
     const auto frames = side.frames(1);
@@ -254,7 +255,7 @@ void guest(Side& side, std::size_t index) {
 }
 }  // namespace map_again_while_revoked
 
-/// Memory with bytes behind it, shared both ways: what rings are made of. Zeroed.
+/// Memory with bytes behind it is zeroed, and shared both ways: rings are made of it.
 namespace shared_bytes {
 void server(Side& side) {
     const auto reference = side.hear_numbers(side.guest(0), "ref");

@@ -1,4 +1,4 @@
-// Finite tables: grant entries, maptrack.
+// Tables are finite: grant entries, maptrack.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,7 +8,7 @@ namespace {
 
 void nothing(Side&, std::size_t) {}
 
-/// The table takes as many entries as it says, then refuses cleanly; revoked ones can be used
+/// The table takes as many entries as it says and then refuses cleanly; revoked ones can be used
 /// again.
 namespace grant_table_full {
 void server(Side& side) {
@@ -39,8 +39,8 @@ void server(Side& side) {
 }  // namespace grant_table_full
 
 /// A guest that maps without end is refused in the end, keeps what it has, and may map again after
-/// an unmap. The bound is there to end the case on hosts with a large maptrack; the entries are
-/// many because Xen lets one be mapped some hundred times only.
+/// an unmap. The bound ends the case on hosts with a large maptrack; there are many entries because
+/// Xen lets each be mapped only some hundred times.
 namespace maptrack_full {
 constexpr std::size_t bound = 300'000;
 constexpr std::uint32_t entries = 400;

@@ -1,4 +1,4 @@
-// xenstore: values, directories, permissions, watches.
+// xenstore has values, directories, permissions, watches.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ std::string home(const Side& side) {
 
 void no_server(Side&) {}
 
-/// A domain has its own home to itself.
+/// Only the domain itself writes in its home.
 namespace store_values {
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
@@ -39,7 +39,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_values
 
-/// A guest neither reads nor writes what is another's, until allowed to read.
+/// A guest neither reads nor writes another's nodes until it is allowed to read.
 namespace store_permissions {
 void server(Side& side) {
     host::Store& store = side.host.store();
@@ -68,7 +68,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_permissions
 
-/// A watch fires once at first, after changes at and below its path, and not after its end.
+/// A watch fires once at first, then after changes at and below its path, and not after its end.
 namespace store_watches {
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
@@ -80,7 +80,7 @@ void guest(Side& side, std::size_t) {
         while (fired == before) {
             if (!gate->wait(5'000'000'000)) return false;
         }
-        side.host.clock().sleep(200'000'000);  // let repeats come
+        side.host.clock().sleep(200'000'000);  // gives repeats time to come
         return true;
     };
     const std::uint64_t token = store.watch(top + "/x", [&] {
@@ -107,8 +107,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_watches
 
-/// What is not there is removed already where its parent exists; what others have made below a node
-/// goes with it.
+/// Removing a node that does not exist succeeds where its parent exists; nodes that others have
+/// made below a node go with it.
 namespace store_removal {
 void server(Side& side) {
     const std::string top = side.hear(side.guest(0), "made");
@@ -156,7 +156,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_quotas
 
-/// Allowing a reader twice changes nothing: a node has few places for readers.
+/// Allowing a reader twice changes nothing, since a node has few places for readers.
 namespace store_allowed_twice {
 void server(Side& side) {
     const std::string top = side.hear(side.guest(0), "made");

@@ -1,4 +1,4 @@
-// Page flips, or their clean refusal where the host has none.
+// Pages are flipped, or cleanly refused where the host cannot.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -18,7 +18,8 @@ GrantStatus transfer(Side& side, Frame frame, DomainId domain, GrantRef referenc
     return operation.status;
 }
 
-/// From a guest into the pool, which needs headroom for it; or refused, and then nothing is lost.
+/// A page goes from a guest into the pool, which needs headroom for it; where that is refused,
+/// nothing is lost.
 namespace flip_into_pool {
 void server(Side& side) {
     host::Host& host = side.host;
@@ -67,7 +68,7 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace flip_into_pool
 
-/// From the pool to a guest, which has made room by giving a frame back to the host.
+/// A page goes from the pool to a guest, which has made room by giving a frame back to the host.
 namespace flip_to_guest {
 void server(Side& side) {
     if (!side.host.capabilities().transfer) GTEST_SKIP() << no_flips;
@@ -80,7 +81,7 @@ void server(Side& side) {
 void guest(Side& side, std::size_t) {
     host::Host& host = side.host;
     if (!host.capabilities().transfer) GTEST_SKIP() << no_flips;
-    host.frames().set_limit(host.frames().limit() + 1);  // headroom
+    host.frames().set_limit(host.frames().limit() + 1);  // makes headroom
     GrantRef reference = no_grant;
     ASSERT_EQ(host.grants().accept_transfer(side.others.pool, {&reference, 1}), 1u);
     side.tell(side.others.server, "ref", {&reference, 1});
@@ -92,7 +93,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace flip_to_guest
 
-/// As in Xen the page is lost even on error, except for bad_page: a page that is still mapped.
+/// As in Xen, the page is lost even on an error, except on bad_page, which a page that is still
+/// mapped gets.
 namespace flip_errors {
 void server(Side& side) {
     if (!side.host.capabilities().transfer) GTEST_SKIP() << no_flips;
@@ -106,7 +108,7 @@ void server(Side& side) {
     side.tell(side.guest(0), "mapped");
     side.hear(side.guest(0), "tried-mapped");
     side.unmap(handles[0]);
-    host.frames().set_limit(host.frames().owned());  // no headroom
+    host.frames().set_limit(host.frames().owned());  // leaves no headroom
     side.tell(side.guest(0), "full");
     side.hear(side.guest(0), "tried-full");
     EXPECT_EQ(host.grants().take_transferred(reference), no_frame);

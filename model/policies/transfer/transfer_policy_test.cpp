@@ -46,7 +46,8 @@ TEST(Transfer, HowMappingsAreKept) {
         EXPECT_EQ(keep("map_once", use), Keep::once);
         EXPECT_EQ(keep("map_window", use), Keep::range);
     }
-    // What a program stores into is told to the server when it lets go: it does not go by itself.
+    // The server is told of stores when the program lets go of the page, so it does not go by
+    // itself.
     for (const char* policy : {"map", "map_once", "map_window", "adaptive"}) {
         EXPECT_EQ(keep(policy, Use::mmap_write), Keep::kept);
     }
