@@ -1,4 +1,4 @@
-// For tests: random operations on the cache and on the naive one, compared step by step.
+// For tests: drawn operations on the cache and on the naive one are compared step by step.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -111,14 +111,15 @@ class Comparison {
         ASSERT_EQ(cache_.evict(n, mode, &gone_), expected);
         ASSERT_EQ(gone_.size(), expected);
         check_victims(mode);
-        // The naive LRU looks for a victim only when there is one; the cache found out there was
-        // none by setting all others aside. Do the same.
+        // The naive LRU looks for a victim only when there is one; the cache found out that there
+        // was none by parking all others, so this parks them, too.
         if (expected < n) park_rest(mode);
     }
 
     void park_rest(DirtyPages mode) {
         if (mode == DirtyPages::evict) {
-            // Hit pages that wait for write-back were offered again, and left: none can remain.
+            // Pages that wait for write-back and were hit are offered again, and have left: none
+            // can remain.
             for (auto& [key, hit] : naive_.parked) {
                 ASSERT_FALSE(naive_.may_leave(naive_.pages[key], mode));
             }
@@ -259,7 +260,7 @@ class Comparison {
         ASSERT_EQ(keys_of(slots), dirty);
     }
 
-    /// Pages that came due while pinned or loading are `held`, longest first.
+    /// Pages that came due while pinned or loading are held(), longest first.
     void compare_parked() {
         std::vector<Slot> slots;
         cache_.held(UINT32_MAX, slots);

@@ -1,4 +1,4 @@
-// For tests: what a page cache with LRU should do, said as plainly as possible.
+// For tests: a page cache with LRU, as plain as possible.
 #pragma once
 
 #include <algorithm>
@@ -17,13 +17,13 @@ struct NaivePage {
     std::uint8_t flags = 0;
 };
 
-/// `order` is newest first; `parked` are pages that came due and could not leave, with whether they
-/// were hit since.
+/// `order` is newest first; `parked` has the pages that came due and could not leave, and whether
+/// each was hit since.
 struct NaiveCache {
     std::map<PageKey, NaivePage> pages;
     std::list<PageKey> order;
-    std::list<std::pair<PageKey, bool>> parked;  // first = longest parked
-    std::list<PageKey> dirty;                    // first = longest dirty
+    std::list<std::pair<PageKey, bool>> parked;  // first = parked longest ago
+    std::list<PageKey> dirty;                    // first = dirty longest
 
     auto find_parked(PageKey key) {
         return std::find_if(parked.begin(), parked.end(), [&](auto& e) { return e.first == key; });
@@ -79,7 +79,7 @@ struct NaiveCache {
         dirty.remove(key);
         if (const auto it = find_parked(key); it != parked.end()) parked.erase(it);
     }
-    /// The next victim under LRU.
+    /// Returns the next victim under LRU.
     PageKey victim(DirtyPages mode) {
         if (mode == DirtyPages::evict) {
             for (auto it = parked.begin(); it != parked.end();) {
