@@ -1,5 +1,5 @@
 #pragma once
-// A seat is a guest's place on a host, real Xen or local, found by the word that names the device.
+// A Transport connects the mount to its host, real Xen or local, as the DEVICE word says.
 
 #include <memory>
 
@@ -9,9 +9,9 @@
 
 namespace xenfs::real::mount {
 
-class Seat {
+class Transport {
   public:
-    virtual ~Seat() = default;
+    virtual ~Transport() = default;
     virtual host::Host& host() = 0;
     virtual Monitor& monitor() = 0;
     virtual DomainId server() const = 0;
@@ -22,7 +22,7 @@ class Seat {
     virtual int descriptor_of(host::Page page, std::uint64_t& offset) = 0;
 };
 
-/// Throws MountError with one sentence.
-std::unique_ptr<Seat> take_seat(const Options& options);
+/// Opens the transport that options.device names. Throws MountError with one sentence.
+std::unique_ptr<Transport> open_transport(const Options& options);
 
 }  // namespace xenfs::real::mount
