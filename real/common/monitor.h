@@ -23,15 +23,16 @@ struct DomainEnded {};
 
 class ThreadGate;
 
-/// Tells a domain of its events. It has a thread of its own that listens for them; a task that
+/// Receives the events of a domain. It has a thread of its own that listens for them; a task that
 /// waits may listen too, which saves waking it from that thread.
 class EventSource {
   public:
     virtual ~EventSource() = default;
-    /// Waits for the next event and calls its handler, which enters the monitor. False where none
-    /// came in that time, or interrupt() was called. The caller does not hold the monitor.
+    /// Waits for the next event and calls its handler, which enters the monitor. Returns false
+    /// where none came in that time, or interrupt() was called. The caller does not hold the
+    /// monitor.
     virtual bool hear(Nanoseconds timeout) = 0;
-    /// Makes the hear() that is under way, or else the next one, return, until end_interrupt().
+    /// Makes the hear() in progress, or otherwise the next one, return, until end_interrupt().
     virtual void interrupt() = 0;
     virtual void end_interrupt() = 0;
 };
@@ -62,7 +63,7 @@ class Monitor {
         return blocking();
     }
 
-    /// Called before there are tasks; the source lives until they have ended.
+    /// Called before there are tasks. The source lives until they have ended.
     void hear_from(EventSource& source) { events_ = &source; }
 
     /// Ends the domain: each task is unwound at its next yield point, and those that wait are
@@ -89,11 +90,12 @@ class Monitor {
     void let_go();
 
     std::mutex mutex_;
-    bool ended_ = false;              ///< mutex_ guards it and all that follows
+    bool ended_ = false;              ///< guarded by mutex_, like all that follows
     std::vector<Sleeper*> sleepers_;  ///< every thread that waits
     Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->hear()
     EventSource* events_ = nullptr;
-    // Wakes are sent when the lock is let go, since a thread that is woken earlier blocks on it.
+    // Wakes are sent when the lock is released, since a thread that is woken earlier would block on
+    // it.
     std::array<std::atomic<std::uint32_t>*, 8> due_{};
     std::size_t due_count_ = 0;
 };
@@ -111,7 +113,7 @@ class ThreadGate : public host::Gate {
 };
 
 /// Tasks are threads that hold the monitor. The destructor joins them, so whoever stops a domain
-/// tells its tasks to end first (the core does so by its own flags and gates).
+/// first tells its tasks to end (the core does so by its own flags and gates).
 class ThreadTasks : public host::Tasks {
   public:
     explicit ThreadTasks(Monitor& monitor) : monitor_(monitor) {}

@@ -79,7 +79,7 @@ TEST(Monitor, OutsideLetsOthersIn) {
     tasks.join();
 }
 
-/// A source whose events come when the test says so.
+/// A source whose events come when the test sends them.
 class HandMadeEvents final : public EventSource {
   public:
     bool hear(Nanoseconds) override {
@@ -135,7 +135,7 @@ TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
         while (events.listening != count) std::this_thread::yield();
     };
     until_listening(1);
-    // The event is for somebody else: this task listens no more, and the next that waits does.
+    // The event is for another task: this one stops listening, and the next that waits listens.
     events.come([&] { Monitor::Entry entry(monitor); });
     until_listening(0);
     tasks.spawn(

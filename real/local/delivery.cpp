@@ -57,7 +57,7 @@ void Delivery::run() {
         for (int i = 0; i < count; ++i) {
             if (events[i].data.u64 == stop) return;
             if (events[i].data.u64 == interruption) {
-                std::this_thread::yield();  // the port is a task's, which is about to see it
+                std::this_thread::yield();  // the port is a task's, which will see it at once
             } else {
                 ready_(events[i].data.u64);
             }
@@ -71,7 +71,7 @@ bool Delivery::hear(Nanoseconds timeout) {
     epoll_event event;
     if (epoll_wait(epoll_.get(), &event, 1, wait_ms) != 1) return false;
     if (event.data.u64 == interruption) return false;
-    // Only the thread serves what is no port; it is woken for that too.
+    // Only the thread serves keys that are no ports, and it is also woken for those.
     if (event.data.u64 < interruption) ready_(event.data.u64);
     return true;
 }

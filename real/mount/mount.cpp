@@ -182,7 +182,7 @@ void Mount::mount_session() {
 }
 
 void Mount::on_init(fuse_conn_info& connection) {
-    // The kernel strips set-user-ID on a write by itself, and sends the requests that it needs for
+    // The kernel clears set-user-ID on a write by itself, and sends the requests that it needs for
     // that.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;

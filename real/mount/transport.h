@@ -15,9 +15,9 @@ class Transport {
     virtual host::Host& host() = 0;
     virtual Monitor& monitor() = 0;
     virtual DomainId server() const = 0;
-    /// Local host: returns the descriptor through which the frames of `page`'s granter are mapped,
-    /// writable or read-only as `page`'s mapping is, and the page's place in it. Returns on_xen on
-    /// Xen, -1 where `page` is no mapping.
+    /// Returns, on a local host, the descriptor through which the frames of `page`'s granter are
+    /// mapped, writable or read-only as `page`'s mapping is, and the page's place in it. Returns
+    /// on_xen on Xen, -1 where `page` is no mapping.
     static constexpr int on_xen = -2;
     virtual int descriptor_of(host::Page page, std::uint64_t& offset) = 0;
 };

@@ -17,9 +17,9 @@ namespace {
 constexpr unsigned inode_bits = 40;
 constexpr std::size_t dead_remembered = 65536;
 constexpr int most_looks = 4;
-/// So many descriptors are kept even where those that must stay fill the budget.
+/// This many descriptors are kept even where those that must stay fill the budget.
 constexpr std::size_t least_recent = 16;
-/// First byte of an identity that is no handle; file handle types are small numbers.
+/// The first byte of an identity that is no handle; file handle types are small numbers.
 constexpr char by_birth_time = '\xff';
 
 struct HandleBuffer {
@@ -130,7 +130,8 @@ Result<FoundFile> NodeTable::find(NodeId parent, int parent_descriptor, std::str
         int opened = -1;
         for (int tries = 0; tries < 8; ++tries) {
             opened = open_below(parent_descriptor, text.c_str(), O_PATH);
-            if (opened >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename raced with the look-up
+            // EAGAIN says that a rename raced with the look-up
+            if (opened >= 0 || errno != EAGAIN) break;
         }
         return opened;
     });

@@ -59,8 +59,8 @@ class NodeTable {
     /// that are kept, `most_open` the number of nodes that may be open at a time.
     NodeTable(Descriptor root, std::size_t budget, std::size_t most_open, FindAgain means);
 
-    /// Returns the node's file. ESTALE: there is no such node any more. ENFILE: too many files are
-    /// open.
+    /// Returns the node's file. ESTALE says that there is no such node any more, ENFILE that too
+    /// many files are open.
     Result<OpenFile> get(NodeId node);
     /// Returns the file with at least that mode, for regular files and directories (which are read
     /// only).
@@ -85,8 +85,8 @@ class NodeTable {
     /// Returns the handle by which a later server finds the node again.
     std::string identity(NodeId node) const;
     /// Makes a node known that an earlier server knew. Where its handle cannot be opened, the node
-    /// is searched for in the whole tree, like any node that get() does not know. ESTALE: the node
-    /// is gone.
+    /// is searched for in the whole tree, like any node that get() does not know. ESTALE says that
+    /// the node is gone.
     int restore(NodeId node, std::string_view identity);
 
     int root() const { return root_.get(); }

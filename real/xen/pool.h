@@ -47,7 +47,7 @@ class Pool {
     std::size_t granted() const { return granted_; }
     std::size_t grant_capacity() const;
 
-    // What a successor asks for
+    // The members below are for a successor.
     std::vector<host::OwnedFrame> all_frames() const { return frames_->all(); }
     std::vector<host::FoundEntry> all_entries() const;
 
