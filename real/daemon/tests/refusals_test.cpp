@@ -1,4 +1,4 @@
-// What the daemon says when it cannot begin or go on, and that it leaves nothing then.
+// The daemon says why it cannot begin or go on, and leaves nothing behind then.
 #include "model/settings/toml_value.h"
 #include "real/daemon/config.h"
 #include "real/daemon/tests/daemon_rig.h"
@@ -8,7 +8,7 @@ namespace {
 
 using RefusalTest = DaemonRig;
 
-/// The sentence for a configuration that is wrong.
+/// Returns the sentence for a wrong configuration.
 std::string wrong(const std::string& text) {
     try {
         (void)parse_config(text, "x.toml");
@@ -99,7 +99,7 @@ TEST_F(RefusalTest, LeavesNothingBehind) {
     refused(taken, "another file has that name");
     std::string xen = configuration(served);
     xen.replace(xen.find("\"local\""), 7, "\"xen\"");
-    refused(xen, "");  // no Xen here: which sentence depends on what was built
+    refused(xen, "");  // there is no Xen here; the sentence depends on what was built
     const auto pool = local::LocalHost::join_server(socket(), {"other", {.memory_pages = 16}});
     refused(configuration(served), "refuses the domain");
 }
