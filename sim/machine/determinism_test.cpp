@@ -1,5 +1,5 @@
-// Same scenario, same seed: the same history, in any process. A random program of three guests and
-// a server runs in processes of their own (started anew, so that addresses differ too), and the
+// The same scenario and seed give the same history in any process. A random program of three guests
+// and a server runs in processes of their own (started anew, so that addresses differ too), and the
 // hashes of its log are compared.
 #include <gtest/gtest.h>
 #include <xxhash.h>
@@ -124,7 +124,7 @@ class Program {
 
 constexpr const char* child_variable = "XENFS_DETERMINISM_SEED";
 
-/// The child's part: prints the hash. Does nothing when run by itself.
+/// This is the child's part, which prints the hash. It does nothing when run by itself.
 TEST(Determinism, Child) {
     const char* const seed = std::getenv(child_variable);
     if (seed == nullptr) GTEST_SKIP() << "run by Determinism.EveryProcessTellsTheSameStory";
