@@ -1,7 +1,7 @@
-// Whatever the order in which requests meet, the server goes on. Two guests with eight tasks each
-// use the same few files, as an ordinary stress does. An operation may have to wait until the
-// server has lost its patience with a client (1 s) or with a page (1.25 s), once or twice; it never
-// waits in a row for others that wait themselves.
+// The server goes on, in whatever order requests meet. Two guests with eight tasks each use the
+// same few files, as an ordinary stress does. An operation may have to wait until the server has
+// lost its patience with a client (1 s) or with a page (1.25 s), once or twice; it never waits in a
+// row for others that wait themselves.
 #include <array>
 #include <random>
 
@@ -27,7 +27,8 @@ class Stress {
                 ++done_;
             });
         }
-        // Tasks that wait for each other for ever would let the clock run on.
+        // If tasks waited for each other for ever, the clock would run on; this program then fails
+        // the run.
         world_.program(0, [this](Client&) {
             while (done_ < 16) {
                 world_.guests[0]->host().clock().sleep(20 * ms);
