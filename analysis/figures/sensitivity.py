@@ -28,8 +28,8 @@ def ratios(table, column, other):
 
 
 def extremes(table, column, other):
-    """Returns the least and the greatest ratio with any constant at an end of its range, and which constants these are.
-    Returns the least and the greatest ratio with any constant at an end of its range, and which constants these are."""
+    """Returns the least and the greatest ratio with any constant at an end of its range, and which constants these
+    are."""
     base, by = ratios(table, column, other)
     points = [(base, "the constants as they are")] + [(r, f"{name} at its {end} end") for name, ends in by.items() for end, r in ends.items()]
     return min(points), max(points)

@@ -24,8 +24,8 @@ TIE = 1.01  # within a per cent of the best is as good
 
 
 def ratios(table):
-    """Returns by point and policy the time over the best fixed policy's, as means over the seeds; in the table's order.
-    Returns by point and policy the time over the best fixed policy's, as means over the seeds; in the table's order."""
+    """Returns by point and policy the time over the best fixed policy's, as means over the seeds; in the table's
+    order."""
     means = table.groupby(["point", "policy"], sort=False).time_us.mean().unstack()
     return means.div(means[[p for p in FIXED if p in means]].min(axis=1), axis=0)
 
