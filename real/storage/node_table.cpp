@@ -130,8 +130,7 @@ Result<FoundFile> NodeTable::find(NodeId parent, int parent_descriptor, std::str
         int opened = -1;
         for (int tries = 0; tries < 8; ++tries) {
             opened = open_below(parent_descriptor, text.c_str(), O_PATH);
-            // EAGAIN says that a rename raced with the look-up
-            if (opened >= 0 || errno != EAGAIN) break;
+            if (opened >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename raced with the look-up
         }
         return opened;
     });

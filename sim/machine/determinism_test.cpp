@@ -1,4 +1,4 @@
-// The same scenario and seed give the same history in any process. A random program of three guests
+// One scenario and seed give one history in any process. A random program of three guests
 // and a server runs in processes of their own (started anew, so that addresses differ too), and the
 // hashes of its log are compared.
 #include <gtest/gtest.h>

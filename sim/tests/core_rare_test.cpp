@@ -420,9 +420,8 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
     world.simulation.run();
 }
 
-// A client keeps a file that it wrote open at the server. Files that were deleted in this state, or
-// replaced by a rename, and directories were once held for ever, until replies could not be cached
-// any more.
+// A client keeps a file that it wrote open at the server. Files deleted in this state, or replaced
+// by a rename, and directories were once held for ever, until replies could no longer be cached.
 TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
     World world;
     const auto held = [&](std::size_t guest) {
@@ -474,8 +473,7 @@ TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
 }
 
 TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNotice) {
-    // This reads as a guest's kernel does, which drops a page when the read that fills it is over,
-    // not before.
+    // A guest's kernel drops a page when the read that fills it is over, not before.
     World* here = nullptr;
     NodeId watched = 0, text = 0;
     Handle kept = 0;

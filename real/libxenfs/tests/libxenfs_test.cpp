@@ -198,8 +198,7 @@ TEST_F(Libxenfs, NothingIsExecutable) {
     EXPECT_EQ(xenfs_protect(mapped.data(), 4096, PROT_READ | PROT_EXEC), -1);
     EXPECT_EQ(errno, EACCES);
     if (!can_preload) return;
-    // Under the preload library an executable mapping is a private one of the guest's own, which
-    // does not see later stores; a shared one cannot be made executable.
+    // The preload library makes an executable mapping a private one, and no shared one executable.
     const std::string script =
         "import mmap, os, sys, ctypes\n"
         "c = ctypes.CDLL(None, use_errno=True)\n"
@@ -235,8 +234,7 @@ TEST_F(Libxenfs, TheLedgerChargesTheGuestForWhatItsProgramsMap) {
     EXPECT_NE(std::string(xenfs_error()).find("credit"), std::string::npos) << xenfs_error();
     EXPECT_LE(rig_->charges(0).pinned, 4096u);
     EXPECT_EQ(*mapped.as<char>(99 * page_size), 0);
-    // A killed program's pages are given back, since otherwise there would be no room for
-    // another's.
+    // A killed program's pages are given back; otherwise there would be no room for another's.
     const pid_t child = fork();
     if (child == 0) {
         xenfs_file* const mine = xenfs_attach(open(rig_->at(1, "large").c_str(), O_RDONLY));

@@ -118,8 +118,8 @@ RigOptions rig_options(const Tree& tree, const char* mount_options, std::size_t 
     return options;
 }
 
-/// Returns the passthrough's program. It is empty where the comparison cannot be made; the benchmark
-/// is then skipped with the reason.
+/// Returns the passthrough's program. It is empty where the comparison cannot be made, and the
+/// benchmark is then skipped with the reason.
 std::string peer(benchmark::State& state) {
     std::string why = why_no_mounts(), program;
     if (why.empty()) program = Passthrough::program(why);
