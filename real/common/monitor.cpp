@@ -31,7 +31,7 @@ void futex_wake(std::atomic<std::uint32_t>* word) {
 
 }  // namespace
 
-void Monitor::let_go() {
+void Monitor::release() {
     const auto due = due_;
     const std::size_t count = due_count_;
     due_count_ = 0;
@@ -67,15 +67,15 @@ bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
     sleepers_.push_back(&me);
     Nanoseconds left = timeout;
     while (!me.woken && !ended_ && left > 0) {
-        let_go();
-        bool heard = false;
+        release();
+        bool served = false;
         if (listens) {
-            heard = events_->hear(left);
+            served = events_->serve_event(left);
         } else {
             futex_wait(me.word, left);
         }
         mutex_.lock();
-        if (heard && !me.woken) {
+        if (served && !me.woken) {
             // The events are for other tasks: the event thread, or the next task that waits, serves
             // them better.
             listens = false;
@@ -95,18 +95,18 @@ void Monitor::end() {
     mutex_.lock();
     ended_ = true;
     for (Sleeper* sleeper : sleepers_) wake(*sleeper);
-    let_go();
+    release();
 }
 
 bool ThreadGate::wait(Nanoseconds timeout) {
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
     // an unwinding destructor waits here, and nobody will wake it
     if (monitor_.ended_) return false;
     Monitor::Sleeper me;
     waiting_.push_back(&me);
     const bool woken = monitor_.sleep(me, timeout, true);
     std::erase(waiting_, &me);
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
     return woken;
 }
 
@@ -126,10 +126,10 @@ void ThreadGate::wake_all() {
 }
 
 void MonotonicClock::sleep(Nanoseconds duration) {
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
     Monitor::Sleeper me;
     if (!monitor_.ended_) monitor_.sleep(me, duration, false);
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
 }
 
 void ThreadTasks::spawn(std::string name, std::function<void()> body, bool /*service*/) {

@@ -31,8 +31,9 @@ class EventSource {
     /// Waits for the next event and calls its handler, which enters the monitor. Returns false
     /// where none came in that time, or interrupt() was called. The caller does not hold the
     /// monitor.
-    virtual bool hear(Nanoseconds timeout) = 0;
-    /// Makes the hear() in progress, or otherwise the next one, return, until end_interrupt().
+    virtual bool serve_event(Nanoseconds timeout) = 0;
+    /// Makes the serve_event() in progress, or otherwise the next one, return, until
+    /// end_interrupt().
     virtual void interrupt() = 0;
     virtual void end_interrupt() = 0;
 };
@@ -46,7 +47,7 @@ class Monitor {
         explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.mutex_.lock(); }
         Entry(const Entry&) = delete;
         Entry& operator=(const Entry&) = delete;
-        ~Entry() { monitor_.let_go(); }
+        ~Entry() { monitor_.release(); }
 
       private:
         Monitor& monitor_;
@@ -55,7 +56,7 @@ class Monitor {
     /// Runs `blocking`, a system call that may block, without the lock. Only a task may call it.
     template <class Call>
     auto outside(Call blocking) {
-        let_go();
+        release();
         struct Relock {
             std::mutex& mutex;
             ~Relock() { mutex.lock(); }
@@ -64,13 +65,13 @@ class Monitor {
     }
 
     /// Called before there are tasks. The source lives until they have ended.
-    void hear_from(EventSource& source) { events_ = &source; }
+    void set_event_source(EventSource& source) { events_ = &source; }
 
     /// Ends the domain: each task is unwound at its next yield point, and those that wait are
     /// unwound now. Any thread that does not hold the monitor may call it.
     void end();
     /// Called in a task. A destructor that yields while a task is being unwound is let through.
-    void leave_if_ended() const {
+    void throw_if_ended() const {
         if (ended_ && std::uncaught_exceptions() == 0) throw DomainEnded{};
     }
 
@@ -87,12 +88,12 @@ class Monitor {
 
     bool sleep(Sleeper& me, Nanoseconds timeout, bool may_listen);
     void wake(Sleeper& sleeper);
-    void let_go();
+    void release();
 
     std::mutex mutex_;
     bool ended_ = false;              ///< guarded by mutex_, like all that follows
     std::vector<Sleeper*> sleepers_;  ///< every thread that waits
-    Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->hear()
+    Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->serve_event()
     EventSource* events_ = nullptr;
     // Wakes are sent when the lock is released, since a thread that is woken earlier would block on
     // it.
@@ -141,7 +142,7 @@ class MonotonicClock : public host::Clock {
     void charge(Nanoseconds) override {}
     void flush() override {
         monitor_.outside([] { std::this_thread::yield(); });
-        monitor_.leave_if_ended();
+        monitor_.throw_if_ended();
     }
     void sleep(Nanoseconds duration) override;
 

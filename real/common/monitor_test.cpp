@@ -82,7 +82,7 @@ TEST(Monitor, OutsideLetsOthersIn) {
 /// A source whose events come when the test sends them.
 class HandMadeEvents final : public EventSource {
   public:
-    bool hear(Nanoseconds) override {
+    bool serve_event(Nanoseconds) override {
         ++listening;
         std::function<void()> event;
         {
@@ -121,10 +121,10 @@ class HandMadeEvents final : public EventSource {
 TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
     Monitor monitor;
     HandMadeEvents events;
-    monitor.hear_from(events);
+    monitor.set_event_source(events);
     ThreadTasks tasks(monitor);
     const auto mine = tasks.make_gate(), others = tasks.make_gate();
-    bool heard = false, told = false, other_told = false;
+    bool served = false, told = false, other_told = false;
     tasks.spawn(
         "other",
         [&] {
@@ -141,19 +141,19 @@ TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
     tasks.spawn(
         "listener",
         [&] {
-            while (!heard) mine->wait();
+            while (!served) mine->wait();
             while (!told) mine->wait();
         },
         false);
     until_listening(1);
     events.come([&] {
         Monitor::Entry entry(monitor);
-        heard = true;
+        served = true;
         mine->wake_one();
     });
     for (bool seen = false; !seen;) {
         Monitor::Entry entry(monitor);
-        seen = heard;
+        seen = served;
     }
     {
         Monitor::Entry entry(monitor);

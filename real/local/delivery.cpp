@@ -65,7 +65,7 @@ void Delivery::run() {
     }
 }
 
-bool Delivery::hear(Nanoseconds timeout) {
+bool Delivery::serve_event(Nanoseconds timeout) {
     constexpr Nanoseconds millisecond = 1'000'000, longest = 3'600'000 * millisecond;
     const auto wait_ms = static_cast<int>(std::min(timeout, longest) / millisecond + 1);
     epoll_event event;

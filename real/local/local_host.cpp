@@ -96,7 +96,7 @@ LocalHost::LocalHost(Joined joined)
             events_.deliver(static_cast<Port>(key));
         }
     });
-    monitor_.hear_from(delivery_);
+    monitor_.set_event_source(delivery_);
 }
 
 LocalHost::~LocalHost() {
