@@ -59,7 +59,7 @@ bool PoolFrames::map(std::uint32_t place, std::span<const xen_pfn_t> pages) {
 }
 
 /// Frames that wait still count at Xen. A domain may be over its limit; it only gets no more.
-void PoolFrames::tell_xen() {
+void PoolFrames::set_maxmem() {
     const std::size_t allowed = std::max(limit_, held_);
     if (xc_domain_setmaxmem(control_, domain_, allowed * (page_size / 1024)) != 0) {
         throw XenError(std::string("cannot set the pool domain's memory limit: ") +
@@ -71,7 +71,7 @@ void PoolFrames::set_limit(std::size_t frames) {
     const std::size_t before = limit_;
     limit_ = frames;
     try {
-        tell_xen();
+        set_maxmem();
     } catch (...) {
         limit_ = before;
         throw;
@@ -159,7 +159,7 @@ void PoolFrames::give_back(std::uint32_t place) {
     xc_domain_decrease_reservation_exact(control_, domain_, pages.size(), 0, pages.data());
     held_ -= region.size;
     region = {};
-    tell_xen();
+    set_maxmem();
 }
 
 std::vector<host::OwnedFrame> PoolFrames::all() const {

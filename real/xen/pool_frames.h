@@ -50,7 +50,7 @@ class PoolFrames {
     bool map(std::uint32_t place, std::span<const xen_pfn_t> pages);
     bool grow(std::size_t frames);
     void give_back(std::uint32_t place);
-    void tell_xen();
+    void set_maxmem();
     bool is_out(Frame frame) const { return (record_.flags(frame) & PoolRecord::handed_out) != 0; }
 
     xc_interface* control_;
