@@ -32,7 +32,7 @@ std::uint16_t Connection::acquire(bool urgent) {
         ++slot_waiters_;
         if (!slot_gate_->wait(config_.event_timeout)) {
             look();
-            sign_of_life(since);
+            check_liveness(since);
         }
         --slot_waiters_;
     }
@@ -55,7 +55,7 @@ void Connection::submit(std::uint16_t slot) {
     }
     request.life = encoded;
     clock_.flush();
-    // Without a server, or where a new one has come meanwhile, submit_again() submits it.
+    // Without a server, or where a new one has come meanwhile, resubmit() submits it.
     if (open_ && request.life == encoded) submit_now(slot);
 }
 
@@ -80,7 +80,7 @@ void Connection::wait(std::uint16_t slot) {
         if (ring_up_) host_.events().notify(port_);
         timeout = std::min(2 * timeout, 64 * config_.event_timeout);
         if (recoverable()) timeout = std::min(timeout, config_.server_timeout / 8 + 1);
-        sign_of_life(since);
+        check_liveness(since);
     }
     if (request.done || !usable_) return;
     request.given_up = true;

@@ -76,8 +76,8 @@ class Connection {
     int join_successor() MAY_YIELD;
     void give_up() { fail(); }
     /// Submits again the requests that nobody has answered, and then lets other requests go.
-    void submit_again() MAY_YIELD;
-    /// Sends a request to the successor before submit_again(), one at a time. Returns as
+    void resubmit() MAY_YIELD;
+    /// Sends a request to the successor before resubmit(), one at a time. Returns as
     /// Call::send() does, or server_gone.
     int ask_directly(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
                      protocol::Reader& reply) MAY_YIELD;
@@ -117,7 +117,7 @@ class Connection {
     }
     /// Sends a request to a server that has been silent for long; after server_timeout, waiting
     /// operations fail.
-    void sign_of_life(Nanoseconds since) MAY_YIELD;
+    void check_liveness(Nanoseconds since) MAY_YIELD;
     /// `anew` says that the server need not know us from before.
     int wait_for_backend(protocol::XenbusState wanted, bool anew = false) MAY_YIELD;
     int take_ring_back() MAY_YIELD;

@@ -18,7 +18,7 @@ bool OpenFiles::reopen(Node& node, std::uint64_t fh) {
 }
 
 Handle OpenFiles::add(Node& node, OpenFlags flags) {
-    opens_.handle_comes(node);
+    opens_.handle_opened(node);
     return handles_.add(node, flags);
 }
 
@@ -120,7 +120,7 @@ int OpenFiles::close(Handle handle) {
     if (handles_.find(handle) == nullptr) return EBADF;
     handles_.remove(handle);
     if (node.handles > 0) return 0;
-    opens_.handle_went(node);
+    opens_.handle_closed(node);
     if (node.unlinked) {
         opens_.discard(node);
     } else if (!node.state.valid()) {

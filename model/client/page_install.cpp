@@ -73,7 +73,7 @@ void PageInstaller::map(PageRequest& request) {
     }
     for (std::uint32_t i = 0; i < good; ++i) {
         pages_.become_mapping(slots_[i], handles[i], request.refs[i], write);
-        came(request, i, false);
+        installed(request, i, false);
     }
     stats_.pages_mapped += good;
     request.granted = good;
@@ -95,7 +95,7 @@ void PageInstaller::copy(PageRequest& request) {
     for (std::uint32_t i = 0; i < count; ++i) pages_.release_later(request.refs[i]);
     for (std::uint32_t i = 0; i < good; ++i) {
         pages_.become_own(slots_[i], frames_[i]);
-        came(request, i, true);
+        installed(request, i, true);
     }
     stats_.pages_copied_out += good;
     request.granted = good;
@@ -110,7 +110,7 @@ void PageInstaller::flip(PageRequest& request) {
         const Frame frame = host_.grants().take_transferred(accept_[good]);
         if (frame == no_frame) break;
         pages_.become_own(slots_[good], frame);
-        came(request, good, true);
+        installed(request, good, true);
     }
     if (good > 0) host_.grants().transfer(std::span(pay).first(good));
     for (const GrantRef entry : request.entries()) pages_.release_later(entry);
@@ -118,7 +118,7 @@ void PageInstaller::flip(PageRequest& request) {
     request.granted = good;
 }
 
-void PageInstaller::came(const PageRequest& request, std::uint32_t i, bool own) {
+void PageInstaller::installed(const PageRequest& request, std::uint32_t i, bool own) {
     const Slot slot = slots_[i];
     if (once_) pages_.set_flag(slot, page_once);
     if (own && (request.entry_flags[i] & protocol::entry_volatile) != 0) {

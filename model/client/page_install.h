@@ -29,7 +29,7 @@ class PageInstaller final : public PageReceiver, Part {
     void map(PageRequest& request);
     void copy(PageRequest& request);
     void flip(PageRequest& request);
-    void came(const PageRequest& request, std::uint32_t i, bool own);
+    void installed(const PageRequest& request, std::uint32_t i, bool own);
 
     static constexpr std::size_t most = PageRequest::most;
     const bool once_;

@@ -11,7 +11,7 @@ namespace xenfs::client {
 using protocol::RingFront;
 using protocol::XenbusState;
 
-void Connection::sign_of_life(Nanoseconds since) {
+void Connection::check_liveness(Nanoseconds since) {
     if (!recoverable() || overdue_) return;
     const Nanoseconds quiet = clock_.now() - std::max(heard_, since);
     if (quiet > config_.server_timeout) {
@@ -111,7 +111,7 @@ int Connection::join_successor() {
     if (int error = wait_for_backend(XenbusState::init_wait)) {
         // With ECONNREFUSED a living server has closed the connection, and may offer again.
         if (error != ETIMEDOUT && error != ECONNREFUSED) return error;
-        sign_of_life(0);
+        check_liveness(0);
         clock_.sleep(config_.mount_timeout / 1000);
         return usable_ ? server_gone : EIO;
     }
@@ -135,7 +135,7 @@ void Connection::outdate_answered() {
     }
 }
 
-void Connection::submit_again() {
+void Connection::resubmit() {
     open_ = true;
     heard();
     ++stats_.reconnects;

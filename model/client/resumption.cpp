@@ -16,7 +16,7 @@ void Resumption::follow_server() {
             if (error == 0) error = present();
         }
         if (error != 0) return connection_.give_up();
-        connection_.submit_again();
+        connection_.resubmit();
         // What is dirty under a lease that was lost is written back now, as on a recall.
         while (!leases_lost_.empty()) {
             const NodeId node = leases_lost_.back();
@@ -27,7 +27,7 @@ void Resumption::follow_server() {
     }
 }
 
-void Resumption::forget_what_was_told() {
+void Resumption::forget_server_state() {
     connection_.outdate_answered();
     names_.clear();
     nodes_.for_each([&](Node& node) {
@@ -51,7 +51,7 @@ void Resumption::drop_copies(std::uint32_t file) {
 }
 
 int Resumption::present() {
-    forget_what_was_told();
+    forget_server_state();
     if (int error = present_opens()) return error;
     if (int error = present_locks()) return error;
     return present_items({}, true);
@@ -102,12 +102,12 @@ int Resumption::present_items(std::span<const ResumeItem> items, bool last) {
     const auto out = reply.get<protocol::ResumeOut>();
     const auto flags = reply.get_array<std::uint32_t>(items.size());
     if (!reply.ok() || out.count != items.size()) return EPROTO;
-    for (std::size_t i = 0; i < items.size(); ++i) stands(items[i], flags[i]);
+    for (std::size_t i = 0; i < items.size(); ++i) restored(items[i], flags[i]);
     return 0;
 }
 
 /// `flags` says what of the item the successor has restored.
-void Resumption::stands(const ResumeItem& item, std::uint32_t flags) {
+void Resumption::restored(const ResumeItem& item, std::uint32_t flags) {
     Node* const node = nodes_.find(item.node);
     if (node == nullptr) return;
     const bool open = (flags & protocol::resume_open) != 0;

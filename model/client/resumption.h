@@ -29,8 +29,8 @@ class Resumption : Part {
     int present_opens() MAY_YIELD;
     int present_locks() MAY_YIELD;
     int present_items(std::span<const protocol::ResumeItem> items, bool last) MAY_YIELD;
-    void stands(const protocol::ResumeItem& item, std::uint32_t flags);
-    void forget_what_was_told() MAY_YIELD;
+    void restored(const protocol::ResumeItem& item, std::uint32_t flags);
+    void forget_server_state() MAY_YIELD;
     void drop_copies(std::uint32_t file);
     PageExchange& exchange_;
     ServerOpens& opens_;

@@ -24,8 +24,8 @@ class ServerOpens : Part {
     /// number (forget_file).
     void adopt(Node& node, const protocol::OpenOut& out, bool outdated) MAY_YIELD;
     /// Called around each first and last handle of a file.
-    void handle_comes(const Node& node) { kept_ -= counted(node); }
-    void handle_went(const Node& node) { kept_ += counted(node); }
+    void handle_opened(const Node& node) { kept_ -= counted(node); }
+    void handle_closed(const Node& node) { kept_ += counted(node); }
 
     /// Gives the open back. `urgent` is set while a notice is handled: the request then waits for
     /// no slot that waits for the notice.
