@@ -40,19 +40,19 @@ void server(Side& side) {
     side.fill(Page::of_frame(frames[1]), 12);
     const GrantRef references[] = {side.grant(side.guest(0), frames[0], Access::read),
                                    side.grant(side.guest(0), frames[1], Access::read_write)};
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[0]), 11)) << "it was read-only";
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 99));
     for (const GrantRef reference : references) {
         EXPECT_EQ(side.revoke(reference), GrantStatus::okay) << "a copy pins nothing";
     }
-    side.tell(side.guest(0), "revoked");
-    side.hear(side.guest(0), "tried");
+    side.send(side.guest(0), "revoked");
+    side.receive(side.guest(0), "tried");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 99));
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const DomainId pool = side.others.pool;
     const auto own = side.frames(2);
     EXPECT_EQ(copy_page(side, peer(pool, references[0]), local(own[0])), GrantStatus::okay);
@@ -60,12 +60,12 @@ void guest(Side& side, std::size_t) {
     side.fill(Page::of_frame(own[1]), 99);
     EXPECT_EQ(copy_page(side, local(own[1]), peer(pool, references[1])), GrantStatus::okay);
     EXPECT_NE(copy_page(side, local(own[1]), peer(pool, references[0])), GrantStatus::okay);
-    side.tell(side.others.server, "copied");
-    side.hear(side.others.server, "revoked");
+    side.send(side.others.server, "copied");
+    side.receive(side.others.server, "revoked");
     side.fill(Page::of_frame(own[1]), 98);
     EXPECT_NE(copy_page(side, local(own[1]), peer(pool, references[1])), GrantStatus::okay);
     EXPECT_NE(copy_page(side, peer(pool, references[0]), local(own[0])), GrantStatus::okay);
-    side.tell(side.others.server, "tried");
+    side.send(side.others.server, "tried");
 }
 }  // namespace copy_in_and_out
 
@@ -77,15 +77,15 @@ void server(Side& side) {
     side.fill(Page::of_frame(frames[1]), 22);
     const GrantRef references[] = {side.grant(side.guest(0), frames[0], Access::read),
                                    side.grant(side.guest(0), frames[1], Access::read_write)};
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 21));
     for (const GrantRef reference : references) {
         EXPECT_EQ(side.revoke(reference), GrantStatus::okay);
     }
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const DomainId pool = side.others.pool;
     const auto own = side.frames(1);
     CopyOperation batch[] = {
@@ -102,7 +102,7 @@ void guest(Side& side, std::size_t) {
     EXPECT_EQ(batch[3].status, GrantStatus::bad_copy_arg);
     EXPECT_EQ(batch[4].status, GrantStatus::okay);
     EXPECT_TRUE(side.holds(Page::of_frame(own[0]), 21));
-    side.tell(side.others.server, "copied");
+    side.send(side.others.server, "copied");
 }
 }  // namespace copy_between
 
@@ -117,8 +117,8 @@ void server(Side& side) {
         references.push_back(side.grant(side.guest(0), frame, Access::read_write));
     }
     side.fill(Page::of_frame(frames[2]), 31);
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     host::Memory& memory = side.host.memory();
     EXPECT_FALSE(memory.equal(Page::of_frame(frames[0]), Page::of_frame(frames[2])));
     EXPECT_TRUE(memory.equal(Page::of_frame(frames[0]), Page::of_frame(frames[1])));
@@ -133,14 +133,14 @@ void server(Side& side) {
     }
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const auto own = side.frames(1);
     side.fill(Page::of_frame(own[0]), 32);
     for (const GrantRef reference : references) {
         EXPECT_EQ(copy_page(side, local(own[0], 512), peer(side.others.pool, reference, 512), 1024),
                   GrantStatus::okay);
     }
-    side.tell(side.others.server, "copied");
+    side.send(side.others.server, "copied");
 }
 }  // namespace copy_in_part
 

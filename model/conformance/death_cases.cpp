@@ -17,8 +17,8 @@ void server(Side& side) {
     std::vector<GrantRef> references[2];
     for (const std::size_t i : {0u, 1u}) {
         references[i] = side.grant(side.guest(i), frames, Access::read);
-        side.tell(side.guest(i), "refs", references[i]);
-        side.hear(side.guest(i), "mapped");
+        side.send(side.guest(i), "refs", references[i]);
+        side.receive(side.guest(i), "mapped");
     }
     EXPECT_EQ(side.revoke(references[0][5]), GrantStatus::busy);
     side.destroy_guest(0);
@@ -26,27 +26,27 @@ void server(Side& side) {
         EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
     }
     EXPECT_EQ(side.revoke(references[1][5]), GrantStatus::busy) << "the other one lives";
-    side.tell(side.guest(1), "died");
-    side.hear(side.guest(1), "unmapped");
+    side.send(side.guest(1), "died");
+    side.receive(side.guest(1), "unmapped");
     for (const GrantRef reference : references[1]) {
         EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
     }
     side.host.frames().release(frames);
 }
 void guest(Side& side, std::size_t index) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const auto handles = side.map(side.others.pool, references, Access::read);
-    side.tell(side.others.server, "mapped");
+    side.send(side.others.server, "mapped");
     if (index == 0) {
         const auto gate = side.host.tasks().make_gate();
         for (;;) gate->wait();  // runs until the domain is destroyed
     }
-    side.hear(side.others.server, "died");
+    side.receive(side.others.server, "died");
     for (std::uint32_t i = 0; i < 64; ++i) {
         EXPECT_TRUE(side.holds(Page::of_mapping(handles[i]), 200 + i)) << i;
     }
     side.host.grants().unmap(handles);
-    side.tell(side.others.server, "unmapped");
+    side.send(side.others.server, "unmapped");
 }
 }  // namespace dies_with_mappings
 
@@ -54,8 +54,8 @@ void guest(Side& side, std::size_t index) {
 /// new maps and its event channel are refused, and its grants to others have ended.
 namespace dies_with_grants {
 void server(Side& side) {
-    const auto references = side.hear_numbers(side.guest(0), "refs");
-    const auto port = side.hear_numbers(side.guest(0), "port");
+    const auto references = side.receive_numbers(side.guest(0), "refs");
+    const auto port = side.receive_numbers(side.guest(0), "port");
     const auto handles = side.map(side.guest(0), {references.data(), 1}, Access::read_write);
     const std::byte* const bytes = side.host.memory().bytes(Page::of_mapping(handles[0]));
     const Result<Port> bound = side.host.events().bind(side.guest(0), port[0]);
@@ -83,8 +83,8 @@ void guest(Side& side, std::size_t) {
     }
     const std::uint32_t ports[] = {*side.host.events().allocate_unbound(side.others.server),
                                    *side.host.events().allocate_unbound(side.others.server)};
-    side.tell(side.others.server, "refs", references);
-    side.tell(side.others.server, "port", ports);
+    side.send(side.others.server, "refs", references);
+    side.send(side.others.server, "port", ports);
     const auto gate = side.host.tasks().make_gate();
     for (;;) gate->wait();  // runs until the domain is destroyed
 }

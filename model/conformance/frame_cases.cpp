@@ -82,8 +82,8 @@ void server(Side& side) {
     if (!host.capabilities().balloon) GTEST_SKIP() << "no balloon here";
     host::Frames& frames = host.frames();
     EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
-    side.tell(side.guest(0), "start");
-    const std::size_t donated = side.hear_numbers(side.guest(0), "donated")[0];
+    side.send(side.guest(0), "start");
+    const std::size_t donated = side.receive_numbers(side.guest(0), "donated")[0];
     EXPECT_EQ(frames.donated_by(side.guest(0)), donated);
     EXPECT_EQ(frames.donated_by(side.guest(1)), 0u);
     const std::size_t old_limit = frames.limit();
@@ -92,14 +92,14 @@ void server(Side& side) {
     EXPECT_EQ(frames.allocate(got), got.size()) << "the pool grew";
     frames.release(got);
     frames.set_limit(old_limit);
-    side.tell(side.guest(0), "shrunk");
-    side.hear(side.guest(0), "reclaimed");
+    side.send(side.guest(0), "shrunk");
+    side.receive(side.guest(0), "reclaimed");
     EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
 }
 void guest(Side& side, std::size_t index) {
     host::Frames& frames = side.host.frames();
     if (!side.host.capabilities().balloon || index != 0) return;
-    side.hear(side.others.server, "start");
+    side.receive(side.others.server, "start");
     const std::size_t limit = frames.limit();
     const auto kept = side.frames(10);
     const std::size_t donated = frames.donate(40);
@@ -110,13 +110,13 @@ void guest(Side& side, std::size_t index) {
     EXPECT_EQ(frames.donate(1), 0u) << "nothing is free";
     frames.release({rest.data(), left});
     const std::uint32_t number = static_cast<std::uint32_t>(donated);
-    side.tell(side.others.server, "donated", {&number, 1});
-    side.hear(side.others.server, "shrunk");
+    side.send(side.others.server, "donated", {&number, 1});
+    side.receive(side.others.server, "shrunk");
     EXPECT_EQ(frames.reclaim(1000), donated);
     EXPECT_EQ(frames.allocate(rest), limit - 10);
     frames.release({rest.data(), limit - 10});
     frames.release(kept);
-    side.tell(side.others.server, "reclaimed");
+    side.send(side.others.server, "reclaimed");
 }
 }  // namespace balloon
 

@@ -33,12 +33,12 @@ class Side {
 
     /// Leaves a message for one peer. Each key is used once in a case. Whoever has received the
     /// message sees what was written before it.
-    void tell(DomainId to, std::string_view key, std::string_view text = "done");
-    void tell(DomainId to, std::string_view key, std::span<const std::uint32_t> numbers);
+    void send(DomainId to, std::string_view key, std::string_view text = "done");
+    void send(DomainId to, std::string_view key, std::span<const std::uint32_t> numbers);
     /// Waits for a message, and throws where none comes within 2 minutes (an emulated machine on a
     /// busy one is slow).
-    std::string hear(DomainId from, std::string_view key);
-    std::vector<std::uint32_t> hear_numbers(DomainId from, std::string_view key);
+    std::string receive(DomainId from, std::string_view key);
+    std::vector<std::uint32_t> receive_numbers(DomainId from, std::string_view key);
 
     // Pages: a number names a content, whether the host keeps bytes or fingerprints.
     void fill(host::Page page, std::uint32_t content);
