@@ -73,7 +73,7 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
 
 void HostState::end(DomainRecord& domain, bool store_nodes) {
     const DomainPointer keep = pointer(domain.id);
-    if (keep.get() != &domain) return;  // ended already
+    if (keep.get() != &domain) return;  // the domain has ended already
     xen::end_mappings(*this, domain);
     while (!domain.ports.empty()) close_port(domain, domain.ports.begin()->first);
     domains_.erase(domain.id);
