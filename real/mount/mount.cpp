@@ -44,7 +44,7 @@ std::string why_no_server(int error, const Options& options) {
         case ECONNREFUSED:
             return fmt::format("the server has closed {}: see its log", device);
         case EPROTONOSUPPORT:
-            return "the server speaks no version of the protocol that this xenfs-mount speaks: "
+            return "the server has no version of the protocol in common with this xenfs-mount: "
                    "install the same release on both sides";
         case ENOSPC:
             return "no grant entries are left for the ring: raise gntalloc's limit "
