@@ -141,7 +141,7 @@ TEST_F(Flush, ARunThatGetsNoEntriesStaysDirtyAndTheOthersGo) {
     EXPECT_EQ(client().stats().lost_pages, 0u);
 }
 
-TEST_F(Flush, ACommitThatIsRefusedLosesItsPagesOnlyAndIsToldOnce) {
+TEST_F(Flush, ARefusedCommitLosesItsPagesOnlyAndIsReportedOnce) {
     mount();
     write_runs(5);
     server.fail = [](const ScriptedServer::Seen& request) {

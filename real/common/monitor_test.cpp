@@ -118,7 +118,7 @@ class HandMadeEvents final : public EventSource {
     bool interrupted_ = false;
 };
 
-TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
+TEST(Monitor, AWaitingTaskListensAndOthersStillWakeIt) {
     Monitor monitor;
     HandMadeEvents events;
     monitor.set_event_source(events);

@@ -136,7 +136,7 @@ TEST(TreeStorage, RefusesDevicesForeignAttributesAndChangesToWhatIsReadOnly) {
     EXPECT_EQ(tree.storage->setxattr(node, "user.a", "1", 0), EROFS);
 }
 
-TEST(HostileTree, NamesLeadNowhereElse) {
+TEST(HostileTree, NamesDoNotLeadOutOfTheTree) {
     TestTree tree;
     const InTask task(tree);
     std::filesystem::create_directory_symlink(tree.top / "outside", tree.top / "tree/away");
@@ -168,7 +168,7 @@ TEST(HostileTree, NamesLeadNowhereElse) {
 }
 
 /// Directories, files and links to the outside swap places under the names that the storage uses.
-TEST(HostileTree, RacingLinksLeadNowhereElse) {
+TEST(HostileTree, RacingLinksDoNotLeadOutOfTheTree) {
     const std::uint64_t seed = test_seed();
     for (const FindAgain means : {FindAgain::by_handle, FindAgain::by_name}) {
         TreeOptions options;

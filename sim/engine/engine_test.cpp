@@ -70,7 +70,7 @@ TEST(Engine, ATransferTakesLatencyAndItsShareOfTheLinks) {
                                         first + 10'000 + 100'000}));
 }
 
-TEST(Engine, ADeadlockIsTold) {
+TEST(Engine, ADeadlockIsReported) {
     Engine engine(two_hosts());
     engine.add_actor("waits", engine.host("left"), [](EngineActor& self) {
         self.wait_until(1'000);

@@ -21,7 +21,7 @@ NodeId file_on_disk(World& world, std::string_view name, std::size_t pages) {
     return made->node;
 }
 
-TEST(CoreLocks, AWaiterIsWokenWhenTheHolderLetsGo) {
+TEST(CoreLocks, AWaiterIsWokenWhenTheHolderUnlocks) {
     World world;
     Nanoseconds released = 0, granted = 0;
     bool locked = false;
@@ -422,7 +422,7 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
 
 // A client keeps a file that it wrote open at the server. Files deleted in this state, or replaced
 // by a rename, and directories were once held for ever, until replies could no longer be cached.
-TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
+TEST(CoreNames, DeletedFilesHaveNoHolders) {
     World world;
     const auto held = [&](std::size_t guest) {
         return world.server.client(world.guests[guest]->id()).held_nodes;

@@ -328,7 +328,7 @@ TEST(CoreRoom, WhatAHostileGuestKeepsEndsInAnErrorInBoundedTimeAndNobodyElseWait
     });
 }
 
-TEST(CoreRoom, WhoWaitsGoesOnWhenTheHostileGuestDies) {
+TEST(CoreRoom, ARequestThatWaitsIsServedWhenTheHostileGuestDies) {
     WorldOptions options = Siege::prepared();
     options.server.cache_pages = 60;
     Siege siege(options, 0);

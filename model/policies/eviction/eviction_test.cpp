@@ -85,7 +85,7 @@ TEST_P(EachPolicy, BatchesGiveTheSameAsSingleRequests) {
 INSTANTIATE_TEST_SUITE_P(Policies, EachPolicy, testing::ValuesIn(eviction_policies().names()),
                          [](const auto& param) { return param.param; });
 
-TEST(Registry, NamesWhatThereIsWhenAskedForWhatIsNot) {
+TEST(Registry, AnUnknownNameIsAnsweredWithThoseThatExist) {
     try {
         make_eviction_policy("opt");
         FAIL() << "made a policy that does not exist";

@@ -18,7 +18,7 @@ xenfs::host::MechanismCosts costs() {
     return c;
 }
 
-TEST(Transfer, RegistryKnowsThemAllAndSaysSo) {
+TEST(Transfer, TheRegistryHasAllAndListsThem) {
     EXPECT_EQ(transfer_policies().joined_names(),
               "adaptive, copy, flip, map, map_once, map_window");
     EXPECT_THROW(transfer_policies().make("mpa", costs(), xenfs::host::Capabilities{}),
@@ -65,7 +65,7 @@ TEST(Transfer, AdaptiveCopiesWhileTheGrantTableIsFull) {
               Mechanism::map);
 }
 
-TEST(Transfer, AdaptiveChangesItsMindWithReuseAndCosts) {
+TEST(Transfer, AdaptiveFollowsReuseAndCosts) {
     const auto policy =
         transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{true});
     // map: 600 + 32 x 900 + 32/256 x 2800 = 29 750; copy: 600 + 32 x 600 = 19 800, twice 39 600

@@ -101,7 +101,7 @@ TEST_F(DaemonTest, ReadOnlyGuestsChangeNothing) {
     EXPECT_EQ(reader.read("file"), "changed");
 }
 
-TEST_F(DaemonTest, OnlyWhoIsNamedIsServed) {
+TEST_F(DaemonTest, OnlyNamedDomainsAreServed) {
     configure(configuration(one_export(guest("one"))));
     start();
     client::ClientConfig config;
@@ -265,7 +265,7 @@ TEST_F(DaemonTest, SigtermWritesWhatIsDirtyAndLeavesNothing) {
     }
 }
 
-TEST_F(DaemonTest, TellsPrometheusAndRefusesNonsense) {
+TEST_F(DaemonTest, AnswersPrometheusAndRefusesNonsense) {
     configure(configuration(one_export(guest("*"))));
     start();
     Guest one(socket(), "one");

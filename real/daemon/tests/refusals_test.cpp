@@ -62,7 +62,7 @@ TEST(Configuration, TheManPageHasItsKeys) {
         << "put what 'xenfsd --print-manual' prints between the page's two markers";
 }
 
-TEST_F(RefusalTest, OfAWrongConfigurationIsExitCode2) {
+TEST_F(RefusalTest, AWrongConfigurationIsExitCode2) {
     configure(configuration("nonsense = 1\n"));
     const auto [code, said] = refusal();
     EXPECT_EQ(code, 2);

@@ -84,7 +84,7 @@ TEST_F(Libxenfs, TwoProgramsOfTwoGuestsAddToOneWord) {
     EXPECT_EQ(word(1, "counter"), 2 * million);
 }
 
-TEST_F(Libxenfs, UnmodifiedProgramsDoSoUnderThePreloadLibrary) {
+TEST_F(Libxenfs, UnmodifiedProgramsShareUnderThePreloadLibrary) {
     if (!can_preload) GTEST_SKIP();
     make("counter", std::string(4096, 0));
     const pid_t one =

@@ -89,7 +89,7 @@ class MountCommand : public testing::Test {
     std::string said_;
 };
 
-TEST_F(MountCommand, TheBackgroundTellsHowItWent) {
+TEST_F(MountCommand, TheBackgroundProcessReportsHowTheMountWent) {
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "domain=10"}), 0);
     EXPECT_EQ(said(), "");
     ASSERT_TRUE(is_mounted(place(0)));
@@ -157,7 +157,7 @@ TEST_F(MountCommand, FstabNamesMounts) {
 }
 
 /// The server is still ending the last mount when the next one comes.
-TEST_F(MountCommand, AgainAtOnce) {
+TEST_F(MountCommand, MountsAgainRightAfterUmount) {
     for (int i = 0; i < 8; ++i) {
         const std::string text = std::to_string(i);
         ASSERT_EQ(run({"mount", "-t", "fuse.xenfs-mount", rig().socket(), place(0), "-o",

@@ -349,7 +349,7 @@ TEST_F(MountTest, PrivateMappingsShowTheFileAndKeepWhatIsWritten) {
     munmap(again, 4096);
 }
 
-TEST_F(MountTest, PermissionsAreTheKernels) {
+TEST_F(MountTest, TheKernelChecksPermissions) {
     start();
     fill(at(0, "secret"), "s");
     ASSERT_EQ(chmod(at(0, "secret").c_str(), 0600), 0);
@@ -365,7 +365,7 @@ TEST_F(MountTest, PermissionsAreTheKernels) {
     EXPECT_EQ(stat_at(at(0, "mine")).st_uid, 12345u);
 }
 
-TEST_F(MountTest, NamesThatMayBeKeptGoWithTheirTime) {
+TEST_F(MountTest, KeptNamesExpire) {
     RigOptions options;
     options.mount_options = "names=1";
     start(options);
