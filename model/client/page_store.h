@@ -128,7 +128,6 @@ class PageStore {
 
     /// Unmaps, in one batch, what was dropped; the entries join released().
     void settle();
-    bool unsettled() const { return !unmap_.empty(); }
     /// A mapping for one use was dropped, and is not to wait for others to be unmapped with it.
     bool unmaps_at_once() const { return unmap_now_; }
     /// Takes up to out.size() entries that the server should be told are released.
