@@ -11,7 +11,7 @@ using policies::Keep;
 using policies::Mechanism;
 using protocol::PageMode;
 
-/// How one request is sent.
+/// The plan of one request.
 struct PageFetch::Plan {
     PageRequest request;
     bool once = false;  ///< what comes goes after one use

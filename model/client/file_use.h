@@ -1,5 +1,5 @@
 #pragma once
-// How the pages of one file were used so far, which the transfer policy is told.
+// FileUse records how the pages of one file were used so far, for the transfer policy.
 
 #include <algorithm>
 #include <cstdint>

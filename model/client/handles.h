@@ -52,7 +52,7 @@ class HeldLocks {
         }
         history_.push_back(lock);
     }
-    /// What must be told to a successor of the server, in order.
+    /// Returns what a successor of the server must be told, in order.
     const std::vector<FileLock>& history() const { return history_; }
     /// Takes out an owner whose locks end with the handle, the last first. Returns false where none
     /// is left.

@@ -1,5 +1,5 @@
 #pragma once
-// What the parts of a client have in common: the guest's host, the settings, the connection, and
+// The parts of a client have this in common: the guest's host, the settings, the connection, and
 // the three tables of what is known and held.
 
 #include "model/client/config.h"

@@ -4,7 +4,7 @@
 
 namespace xenfs::sim {
 
-/// What costs ns for 4 KiB, depending on whether the page was touched lately.
+/// A price in ns for 4 KiB, which depends on whether the page was touched lately.
 struct WarmCold {
     Nanoseconds warm = 0, cold = 0;
     Nanoseconds of(bool is_warm) const { return is_warm ? warm : cold; }

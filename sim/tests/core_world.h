@@ -149,7 +149,7 @@ class World {
         });
     }
 
-    /// For programs that take turns: blocks guest i's task until the condition holds.
+    /// Blocks guest i's task until the condition holds, for programs that take turns.
     void wait_until(std::size_t i, const std::function<bool()>& condition) {
         Nanoseconds pause = 5 * us;
         for (int i_try = 0; !condition(); ++i_try) {
