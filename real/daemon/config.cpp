@@ -63,7 +63,7 @@ std::vector<std::string> chargings() {
     return policies::charging_policies().names();
 }
 
-/// The sections at the file's top, and their keys; "" is for keys outside of any section.
+/// Sections of the file's top, and their keys; "" are keys outside of any section.
 struct Section {
     const char* name;
     std::vector<Key<C>> keys;
@@ -163,7 +163,7 @@ std::string known(const std::vector<Key<S>>& keys) {
     return settings::join(names);
 }
 
-/// Reads the keys of one table into a section; whatever is left must be one of `tables`.
+/// Reads the keys of one table into a section; what is left must be one of `tables`.
 template <class S>
 void read_keys(const toml::table& table, const std::vector<Key<S>>& keys, S& section,
                const std::string& prefix, const std::string& file,
@@ -191,7 +191,7 @@ void read_keys(const toml::table& table, const std::vector<Key<S>>& keys, S& sec
     }
 }
 
-/// Returns the tables of [[name]]; none where there is none.
+/// The tables of [[name]]; none where it is not there.
 std::vector<const toml::table*> tables_of(const toml::table& in, std::string_view name,
                                           const std::string& prefix, const std::string& file) {
     std::vector<const toml::table*> result;
@@ -239,7 +239,7 @@ void check(const DaemonConfig& config) {
     }
 }
 
-/// Returns a default as it would stand in a file.
+/// A default as a file would say it.
 std::string print(const Target& target, ValueKind kind) {
     if (const auto* text = std::get_if<std::string*>(&target)) return fmt::format("\"{}\"", **text);
     if (const auto* flag = std::get_if<bool*>(&target)) return **flag ? "true" : "false";
@@ -256,7 +256,7 @@ std::string roff(std::string_view text) {
     return out;
 }
 
-// Policies come from a folder of files: a page that listed them would become outdated.
+// Policies come from a folder of files: a page that listed them would go stale.
 bool has_later_names(std::vector<std::string> (*names)()) {
     return names == evictions || names == dedups || names == chargings;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// xenfsd.toml says what is served to whom, and by which means. man 5 xenfsd.toml explains each key.
+// xenfsd.toml: what is served to whom, and by which means. man 5 xenfsd.toml says each key.
 
 #include <cstdint>
 #include <string>
@@ -13,9 +13,9 @@ namespace xenfs::real::daemon {
 
 /// A domain that may mount an export. Sizes are in bytes, times in ns throughout.
 struct GuestConfig {
-    std::string name;  ///< the domain's; "*" for any
+    std::string name;  ///< of the domain; "*": any
     std::string access = "rw";
-    std::int64_t quota = 32 << 20;  ///< how many bytes it may pin without donating memory
+    std::int64_t quota = 32 << 20;  ///< what it may pin without donating memory
     std::int64_t trust_group = 0;
     std::int64_t device = 0;  ///< the n of device/xenfs/<n>
     std::string where;        ///< "FILE:LINE: export.guest", for messages
@@ -36,7 +36,7 @@ struct DaemonConfig {
     std::string host = "xen";
     std::string local_socket = "/run/xenfs/local.sock";
     std::string pool_name = "xenfs";
-    std::int64_t grant_frames = 0;  ///< 0 for what the hypervisor gives by default
+    std::int64_t grant_frames = 0;  ///< 0: what the hypervisor gives by default
 
     std::int64_t cache_size = 256 << 20;
     std::int64_t donations = 0;  ///< room in the pool for what guests donate
@@ -63,7 +63,7 @@ DaemonConfig load_config(const std::string& file);
 
 server::Config server_config(const DaemonConfig& config);
 
-/// Returns all keys with their defaults and meaning, as the man page has them (roff).
+/// All keys with their defaults and meaning, as the man page has them (roff).
 std::string config_manual();
 
 }  // namespace xenfs::real::daemon

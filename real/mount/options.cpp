@@ -30,7 +30,7 @@ const char* const usage_text =
 
 namespace {
 
-/// These words of fstab are mount(8)'s own business.
+/// Words of fstab that are mount(8)'s own business.
 bool fstab_word(std::string_view word) {
     static constexpr std::array words = {
         "defaults",   "auto",        "noauto",        "user",     "nouser",     "users",
@@ -121,7 +121,7 @@ void take_option(Options& options, std::string_view word) {
 
 Options parse_options(const std::vector<std::string>& arguments, bool& help, bool& version) {
     Options options;
-    // The mount exists for mapping; the other policies are there to be compared.
+    // Mapping is what this mount is for; the other policies are for comparison.
     options.client.transfer = "map";
     options.client.mmap = client::MmapMode::private_copy;
     help = version = false;
@@ -142,7 +142,7 @@ Options parse_options(const std::vector<std::string>& arguments, bool& help, boo
         } else if (word == "-r") {
             take_option(options, "ro");
         } else if (word == "-n" || word == "-s" || word == "-v" || word == "-w") {
-            // mount(8) passes these on; they make no difference here
+            // mount(8) hands these on; nothing here differs for them
         } else if (word.starts_with("-o")) {
             if (word.size() == 2 && ++i == arguments.size()) {
                 throw MountError("-o stands without options; see xenfs-mount --help");

@@ -1,5 +1,5 @@
 #pragma once
-// Parses the command line of xenfs-mount, as a person, fstab or mount(8) writes it.
+// The command line of xenfs-mount, as a person, fstab or mount(8) writes it.
 
 #include <cstdint>
 #include <stdexcept>
@@ -10,7 +10,7 @@
 
 namespace xenfs::real::mount {
 
-/// Thrown where the mount cannot be made: one sentence with what to do about it.
+/// The mount cannot be made: one sentence with what to do about it.
 class MountError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -18,19 +18,19 @@ class MountError : public std::runtime_error {
 
 /// What the guest's kernel may keep copies of in its own page cache.
 enum class KernelPages : std::uint8_t {
-    none,  ///< only pages of private mappings, which it must keep
-    text,  ///< these, and programs and shared objects (ELF), which every process maps
-    all  ///< everything, as with an ordinary file system, which makes a second copy of shared data
+    none,  ///< only what a private mmap makes it keep
+    text,  ///< and programs and shared objects (ELF), which every process maps
+    all    ///< everything, as an ordinary file system: a second copy of what is shared
 };
 
 struct Options {
-    std::string device;  ///< the path of a local host's socket, or "xen" or "xen:DOMID"
+    std::string device;  ///< a local host's socket, or "xen" or "xen:DOMID"
     std::string mount_point;
     bool foreground = false;
-    bool debug = false;  ///< prints every FUSE request on stderr; implies foreground
+    bool debug = false;  ///< every FUSE request on stderr; implies foreground
 
     std::string guest = "guest";     ///< local host: this domain's name
-    std::uint32_t domain = 0;        ///< on a local host: its wanted number; 0 for any
+    std::uint32_t domain = 0;        ///< local host: its wanted number; 0: any
     std::uint32_t memory_mib = 256;  ///< frames of its own that the mount may use
     KernelPages kernel_pages = KernelPages::text;
     std::uint32_t stale_names_s = 0;  ///< how late another guest's change of a name may be seen
@@ -40,8 +40,8 @@ struct Options {
     bool read_only = false;
 };
 
-/// Parses the arguments behind the program's name. Throws MountError for what makes no sense.
-/// `help` and `version` are set where that was asked for, and then nothing else is.
+/// Parses the arguments behind the program's name; MountError for what makes no sense. `help` and
+/// `version` are set where that was asked for, and then nothing else is.
 Options parse_options(const std::vector<std::string>& arguments, bool& help, bool& version);
 
 extern const char* const usage_text;

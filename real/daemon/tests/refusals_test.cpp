@@ -1,4 +1,4 @@
-// The daemon says why it cannot begin or go on, and leaves nothing behind then.
+// What the daemon says when it cannot begin or go on, and that it leaves nothing then.
 #include "model/settings/toml_value.h"
 #include "real/daemon/config.h"
 #include "real/daemon/tests/daemon_rig.h"
@@ -8,7 +8,7 @@ namespace {
 
 using RefusalTest = DaemonRig;
 
-/// Returns the sentence for a wrong configuration.
+/// The sentence for a configuration that is wrong.
 std::string wrong(const std::string& text) {
     try {
         (void)parse_config(text, "x.toml");
@@ -62,7 +62,7 @@ TEST(Configuration, TheManPageHasItsKeys) {
         << "put what 'xenfsd --print-manual' prints between the page's two markers";
 }
 
-TEST_F(RefusalTest, AWrongConfigurationIsExitCode2) {
+TEST_F(RefusalTest, OfAWrongConfigurationIsExitCode2) {
     configure(configuration("nonsense = 1\n"));
     const auto [code, said] = refusal();
     EXPECT_EQ(code, 2);
@@ -99,7 +99,7 @@ TEST_F(RefusalTest, LeavesNothingBehind) {
     refused(taken, "another file has that name");
     std::string xen = configuration(served);
     xen.replace(xen.find("\"local\""), 7, "\"xen\"");
-    refused(xen, "");  // there is no Xen here; the sentence depends on what was built
+    refused(xen, "");  // no Xen here: which sentence depends on what was built
     const auto pool = local::LocalHost::join_server(socket(), {"other", {.memory_pages = 16}});
     refused(configuration(served), "refuses the domain");
 }
