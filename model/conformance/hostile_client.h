@@ -176,7 +176,7 @@ class HostileClient {
         return reply;
     }
 
-    std::uint16_t flags = 0;  ///< the flags of headers to come
+    std::uint16_t flags = 0;  ///< of the headers to come
     std::vector<std::uint32_t>& ring_refs() { return refs_; }
 
   private:
