@@ -1,6 +1,6 @@
-// The storage is compared with a naive tree in drawn operations: every answer and the whole tree,
-// with few descriptors, so that files are closed and found again all the time, and with servers
-// that end and begin again.
+// The storage against a naive tree: seeded random operations, every answer and the whole tree
+// compared, with few descriptors, so that files are closed and found again all the time, and with
+// servers that end and begin again.
 #include <algorithm>
 
 #include "model/conformance/naive_tree.h"
@@ -103,7 +103,7 @@ class Twins {
         const auto flags = static_cast<unsigned>(pick(3));
         const int error = storage().rename(from.node, old_name, to.node, new_name, flags);
         if (gone(from, error) || gone(to, error)) return;
-        // The kernel chooses which of several reasons it names.
+        // Which of several reasons is named is the kernel's choice.
         const int expected = naive_.rename(from.naive, old_name, to.naive, new_name, flags);
         ASSERT_EQ(error == 0, expected == 0) << error << " " << expected;
     }
@@ -120,7 +120,7 @@ class Twins {
         const Pair file = files_[pick(files_.size())];
         SetAttr change;
         change.valid = SetAttr::size_;
-        // Writes whole pages, like the naive tree's contents.
+        // Whole pages, as the naive tree's contents are.
         change.value.size = pick(16) * page_size;
         const auto result = storage().setattr(file.node, change);
         if (gone(file, result.error())) return;
