@@ -148,7 +148,7 @@ class LocalWorld {
         server_ = 0;
     }
     /// Starts a process with a mounted client; its exit status tells of failures.
-    void start_guest(std::size_t index, client::ClientConfig config,
+    void start_guest(std::size_t index, const client::ClientConfig& config,
                      std::function<void(local::LocalHost&, client::Client&)> body) {
         guests_.resize(std::max(guests_.size(), index + 1), 0);
         guests_[index] = process([this, index, config, body] {

@@ -25,7 +25,8 @@ std::string name_of(std::size_t guest) {
 /// guest writes to its file.
 class Equals {
   public:
-    Equals(const char* dedup, std::vector<std::uint32_t> groups) : world_(options(dedup, groups)) {}
+    Equals(const char* dedup, const std::vector<std::uint32_t>& groups)
+        : world_(options(dedup, groups)) {}
 
     void on(std::size_t guest, std::function<void(Client&, Handle)> step) {
         script_.on(guest, [step = std::move(step), guest](Client& c) {

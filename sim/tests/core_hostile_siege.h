@@ -103,7 +103,7 @@ class Siege {
   public:
     static constexpr std::uint64_t quota = 64;
 
-    explicit Siege(WorldOptions options = prepared(), int steps = 60)
+    explicit Siege(const WorldOptions& options = prepared(), int steps = 60)
         : world(options),
           evil(world.machine.create_domain(
               {.name = "evil", .vcpus = 2, .memory_pages = options.guest_pages})),

@@ -30,6 +30,7 @@ class Program {
     Program(const std::vector<std::string>& words, std::filesystem::path output)
         : output_(std::move(output)) {
         std::vector<char*> arguments;
+        arguments.reserve(words.size() + 1);
         for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
         arguments.push_back(nullptr);
         pid_ = fork();
