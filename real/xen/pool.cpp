@@ -24,7 +24,7 @@ std::uint16_t idle_flags(Access access) {
 
 }  // namespace
 
-Pool::Pool(const std::string& name, Limits limits)
+Pool::Pool(const std::string& name, const Limits& limits)
     : control_(opened<Control>(
           xc_interface_open(quiet_logger(), quiet_logger(), 0), "Xen's control interface",
           "this must run in dom0 as root, with the module xen-privcmd loaded")),

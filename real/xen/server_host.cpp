@@ -67,7 +67,7 @@ void ServerGrants::transfer(std::span<host::TransferOperation> operations) {
     for (auto& operation : operations) operation.status = GrantStatus::not_supported;
 }
 
-ServerHost::ServerHost(const std::string& pool_name, Pool::Limits limits)
+ServerHost::ServerHost(const std::string& pool_name, const Pool::Limits& limits)
     : XenHost(true),
       pool_(pool_name, limits),
       frames_(pool_),

@@ -38,7 +38,8 @@ class Program {
             });
             for (int t = 0; t < 4; ++t) {
                 guest.spawn("task", [&, port, g, t] {
-                    life(guest, server, port, static_cast<std::uint64_t>(g * 4 + t));
+                    life(guest, server, port,
+                         static_cast<std::uint64_t>(g) * 4 + static_cast<std::uint64_t>(t));
                 });
             }
         }
