@@ -46,8 +46,8 @@ void look_at(client::Client& client, const std::string& name) {
 }
 
 /// Guest 0 makes files, guest 1 looks at them, then guest 0 does `then`.
-void with_dirty_files(LocalWorld& world, std::vector<std::string> names,
-                      std::function<void(local::LocalHost&, client::Client&)> then) {
+void with_dirty_files(LocalWorld& world, const std::vector<std::string>& names,
+                      const std::function<void(local::LocalHost&, client::Client&)>& then) {
     Shared& shared = *world.shared;
     const auto wait_for = [](local::LocalHost& host, std::atomic<std::uint32_t>& what) {
         while (what == 0) host.clock().sleep(1'000'000);

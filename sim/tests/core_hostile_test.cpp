@@ -216,6 +216,7 @@ TEST(CoreHostile, SilenceCostsTheOthersTheBoundOnceAndNoMore) {
     siege.run([&] {
         ASSERT_TRUE(evil.connect());
         std::vector<OwnFile> files;
+        files.reserve(6);
         for (int i = 0; i < 6; ++i) files.push_back(own_file(evil, "leased" + std::to_string(i)));
         bool asked = false;
         Nanoseconds first = 0, rest = 0;

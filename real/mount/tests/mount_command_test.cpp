@@ -62,7 +62,7 @@ class MountCommand : public testing::Test {
     MountRig& rig() { return *rig_; }
     std::string place(std::size_t guest) { return rig_->at(guest).string(); }
     /// Returns the exit code; what the program printed is in said().
-    int run(std::vector<std::string> words) {
+    int run(const std::vector<std::string>& words) {
         const std::string output = rig_->at(0).parent_path() / "said";
         std::string line;
         for (const std::string& word : words) line += "'" + word + "' ";
