@@ -1,11 +1,29 @@
 #pragma once
+#include "model/client/config.h"
+#include "model/server/config.h"
+#include "model/settings/setting.h"
 #include "sim/arms/arm.h"
 
 namespace xenfs::sim {
 
+/// The server's and the client's own settings, with the defaults of xenfsd and xenfs-mount but for
+/// four: experiments have many guests of 512 MiB on a host of 24 GiB. The cache (1 GiB) holds what
+/// all of them read. A guest keeps less mapped than a real mount (96 MiB), its quota (128 MiB)
+/// always covers that, and its one busy program needs half the slots.
+struct XenfsSettings {
+    XenfsSettings();
+
+    server::Config server;
+    server::Attachment device;  ///< of each guest
+    client::ClientConfig client;
+    bool ledger = true;
+};
+const settings::Table<XenfsSettings>& xenfs_settings();
+
 /// "xenfs": the server of model/server in dom0 over one shared volume, its cache in a pool domain,
 /// and a client of model/client in each guest. The volume's changes of names stay in memory for
 /// dirty_expire, and a file that comes and goes in between leaves no trace on the disk.
-std::unique_ptr<Arm> make_xenfs_arm(Machine& machine, Domain& dom0, const ArmConfig& config);
+std::unique_ptr<Arm> make_xenfs_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                    const XenfsSettings& settings);
 
 }  // namespace xenfs::sim
