@@ -53,13 +53,8 @@ struct Printer {
 struct Checker {
     const Declaration& setting;
 
-    std::string outside(const std::string& value, bool quantity) const {
-        const auto bound = [&](double limit) {
-            return quantity ? print_quantity(static_cast<std::int64_t>(limit), setting.kind)
-                            : fmt::format("{}", limit);
-        };
-        return fmt::format("{} is out of range: {} to {}", value, bound(setting.range.least),
-                           bound(setting.range.most));
+    std::string outside(const std::string& value) const {
+        return fmt::format("{} is out of range: {}", value, print_range(setting));
     }
     std::string operator()(const std::string& value) const {
         if (!setting.names) return {};
@@ -70,12 +65,12 @@ struct Checker {
     std::string operator()(bool) const { return {}; }
     std::string operator()(double value) const {
         if (value >= setting.range.least && value <= setting.range.most) return {};
-        return outside(fmt::format("{}", value), false);
+        return outside(fmt::format("{}", value));
     }
     std::string operator()(std::int64_t value) const {
         const auto number = static_cast<double>(value);
         if (number < setting.range.least || number > setting.range.most) {
-            return outside(print(setting, value), is_quantity(setting.kind));
+            return outside(print(setting, value));
         }
         if (value > 0 && value < setting.grain) {
             return fmt::format("{} is less than {}", print(setting, value),
@@ -102,7 +97,9 @@ std::string type_text(const Declaration& setting) {
     std::string type = types[static_cast<std::size_t>(setting.kind)];
     if (setting.names_grow) type = "one of `./lab sim list`";
     if (setting.names && !setting.names_grow) type = join(setting.names(), " \\| ");
-    return setting.is_list ? "list of " + type : type;
+    if (setting.is_list) type = "list of " + type;
+    const std::string range = print_range(setting);
+    return range.empty() ? type : type + ", " + range;
 }
 
 }  // namespace
@@ -138,6 +135,16 @@ std::string print(const Declaration& setting, const Value& value) {
     return std::visit(Printer{setting}, value);
 }
 
+std::string print_range(const Declaration& setting) {
+    if (setting.kind < Kind::count) return {};
+    const auto bound = [&](double limit) {
+        return is_quantity(setting.kind)
+                   ? print_quantity(static_cast<std::int64_t>(limit), setting.kind)
+                   : fmt::format("{}", limit);
+    };
+    return bound(setting.range.least) + " to " + bound(setting.range.most);
+}
+
 std::string fault_of(const Declaration& setting, const Value& value) {
     return std::visit(Checker{setting}, value);
 }
@@ -162,6 +169,8 @@ std::string manual_entry(const Declaration& setting, const Value& fallback) {
     } else if (setting.names) {
         out += fmt::format("One of: {}.\n", roff(join(setting.names())));
     }
+    const std::string range = print_range(setting);
+    if (!range.empty()) out += fmt::format("Range: {}.\n", range);
     return out + (setting.is_required
                       ? "Required.\n"
                       : fmt::format("Default: {}.\n", roff(print(setting, fallback))));

@@ -60,6 +60,9 @@ struct Declaration {
 /// The value of such a text. Throws UnitError with the reason alone.
 [[nodiscard]] std::int64_t parse_quantity_text(std::string_view text, Kind kind);
 
+/// `1 MiB to 8 TiB`; empty where the kind has no bounds.
+[[nodiscard]] std::string print_range(const Declaration& setting);
+
 /// Why the value is not allowed, without the key; empty where it is.
 [[nodiscard]] std::string fault_of(const Declaration& setting, const Value& value);
 

@@ -42,7 +42,7 @@ struct Setting : Declaration {
     requires(std::derived_from<S, Base> && !std::same_as<S, Base>) Setting(const Setting<Base>& row)
         : Declaration(row), get(row.get), set(row.set) {}
 
-    /// The same setting under the key that some file or command line uses for it.
+    /// This setting under the key that some file or command line uses for it.
     [[nodiscard]] Setting as(std::string other_key) const {
         Setting row = *this;
         row.key = std::move(other_key);
@@ -58,6 +58,15 @@ struct Setting : Declaration {
     }
     [[nodiscard]] Setting or_none() && {
         may_be_empty = true;
+        return std::move(*this);
+    }
+    /// This choice without one of its names.
+    [[nodiscard]] Setting without(std::string name) && {
+        names = [all = std::move(names), name = std::move(name)] {
+            std::vector<std::string> rest = all();
+            std::erase(rest, name);
+            return rest;
+        };
         return std::move(*this);
     }
     [[nodiscard]] Setting only(std::vector<std::string> users) && {

@@ -33,7 +33,8 @@ const Table<DaemonConfig>& daemon_settings() {
                   "By how much guests' donations may let the cache grow."),
             own("eviction", "cache.eviction"),
             own("dedup", "cache.dedup"),
-            own("charging", "cache.charging"),
+            // No host can take a guest's own pages at once.
+            own("charging", "cache.charging").without("entitlement"),
             own("dirty_expire", "cache.dirty_expire"),
             own("dirty_limit", "cache.dirty_limit"),
             own("workers", "server.workers"),
@@ -85,11 +86,6 @@ const Table<GuestConfig>& guest_settings() {
 }
 
 void check(const DaemonConfig& config) {
-    if (config.server.charging == "entitlement") {
-        fail(config.source,
-             "cache.charging: \"entitlement\" is for simulations, since no host can take a guest's "
-             "own pages at once; choose another one");
-    }
     if (config.exports.empty()) {
         fail(config.source, "there is no [[export]]; name at least one directory to serve");
     }

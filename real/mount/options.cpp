@@ -46,12 +46,6 @@ const settings::Table<Options>& option_settings() {
     return table;
 }
 
-/// What a number without a unit counts: MiB and seconds, as in other mount options.
-std::int64_t bare_unit(Kind kind) {
-    if (kind == Kind::size) return 1 << 20;
-    return kind == Kind::time ? 1'000'000'000 : 1;
-}
-
 /// The word that stands for the value in help: MIB, SECONDS, NAME, none|text|all.
 std::string placeholder(const settings::Declaration& option) {
     if (option.names && !option.names_grow) return settings::join(option.names(), "|");
@@ -61,22 +55,23 @@ std::string placeholder(const settings::Declaration& option) {
 }
 
 std::string default_of(const Setting<Options>& option) {
-    const Value value = option.get(Options());
-    if (const auto* name = std::get_if<std::string>(&value)) return *name;
-    return std::to_string(std::get<std::int64_t>(value) / bare_unit(option.kind));
+    std::string text = settings::print(option, option.get(Options()));
+    std::erase(text, '"');
+    return text;
 }
 
 Value parse_value(const settings::Declaration& option, const std::string& text) {
     if (option.kind == Kind::text) return text;
-    const std::int64_t unit = bare_unit(option.kind);
     std::int64_t number = 0;
     const char* const end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data(), end, number);
-    if (error == std::errc() && rest == end && number >= 0 && number <= INT64_MAX / unit) {
-        return number * unit;
+    const bool bare = error == std::errc() && rest == end;
+    if (option.kind == Kind::count) {
+        return bare ? number : throw settings::UnitError("give a whole number");
     }
-    if (option.kind == Kind::count) throw settings::UnitError("give a whole number");
-    return settings::parse_quantity_text(text, option.kind);
+    // Such a number counts MiB and seconds, as in other mount options.
+    const char* const unit = option.kind == Kind::size ? " MiB" : " s";
+    return settings::parse_quantity_text(bare ? text + unit : text, option.kind);
 }
 
 /// Words of fstab that are mount(8)'s own business.
@@ -101,21 +96,6 @@ bool fuse_word(std::string_view word) {
            word.starts_with("context=");
 }
 
-void set(Options& options, const std::string& key, const std::string& text) {
-    const Setting<Options>* option = option_settings().find(key);
-    if (option == nullptr) {
-        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", key));
-    }
-    try {
-        const Value value = parse_value(*option, text);
-        const std::string fault = fault_of(*option, value);
-        if (!fault.empty()) throw settings::UnitError(fault);
-        option->set(options, value);
-    } catch (const settings::UnitError& error) {
-        throw MountError(fmt::format("option {}={}: {}", key, text, error.what()));
-    }
-}
-
 void take_option(Options& options, std::string_view word) {
     if (word.empty() || fstab_word(word)) return;
     if (word == "ro") options.read_only = true;
@@ -123,11 +103,24 @@ void take_option(Options& options, std::string_view word) {
         options.fuse.emplace_back(word);
         return;
     }
-    const std::size_t equals = word.find('=');
-    if (equals == std::string_view::npos) {
-        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", word));
+    const std::size_t equals = std::min(word.find('='), word.size());
+    const std::string key(word.substr(0, equals));
+    const Setting<Options>* const option = option_settings().find(key);
+    if (option == nullptr) {
+        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", key));
     }
-    set(options, std::string(word.substr(0, equals)), std::string(word.substr(equals + 1)));
+    if (equals == word.size()) {
+        throw MountError(
+            fmt::format("option {0}: give it a value, as in {0}={1}", key, default_of(*option)));
+    }
+    try {
+        const Value value = parse_value(*option, std::string(word.substr(equals + 1)));
+        const std::string fault = fault_of(*option, value);
+        if (!fault.empty()) throw settings::UnitError(fault);
+        option->set(options, value);
+    } catch (const settings::UnitError& error) {
+        throw MountError(fmt::format("option {}: {}", word, error.what()));
+    }
 }
 
 }  // namespace
@@ -145,8 +138,9 @@ std::string usage() {
         "  -f      stay in the foreground      -d   the same, and every request on stderr\n"
         "options:\n";
     for (const auto& option : option_settings()) {
-        out += fmt::format("  {}={} (default {})\n      {}\n", option.key, placeholder(option),
-                           default_of(option), option.sentence);
+        const std::string range = print_range(option);
+        out += fmt::format("  {}={} ({}default {})\n      {}\n", option.key, placeholder(option),
+                           range.empty() ? "" : range + ", ", default_of(option), option.sentence);
     }
     return out +
            "  and those of mount(8): ro, nodev, nosuid, noexec, noatime, allow_other, ...\n"
@@ -156,8 +150,10 @@ std::string usage() {
 std::string options_manual() {
     std::string out;
     for (const auto& option : option_settings()) {
-        out += fmt::format(".TP\n.BI {}= {}\n{} Default: {}.\n", option.key, placeholder(option),
-                           settings::roff(option.sentence), default_of(option));
+        const std::string range = print_range(option);
+        out += fmt::format(".TP\n.BI {}= {}\n{}{} Default: {}.\n", option.key, placeholder(option),
+                           settings::roff(option.sentence),
+                           range.empty() ? "" : " Range: " + range + ".", default_of(option));
     }
     return out;
 }

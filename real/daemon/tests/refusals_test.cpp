@@ -34,8 +34,9 @@ TEST(Configuration, IsReadStrictlyAndSaysWhere) {
     EXPECT_TRUE(wrong("[cache]\nsize = \"7 KiB\"\n" + good).starts_with("x.toml:2: cache.size: "));
     EXPECT_TRUE(wrong("[cache]\neviction = \"best\"\n" + good)
                     .starts_with("x.toml:2: cache.eviction: there is no \"best\"; there are: "));
-    EXPECT_TRUE(wrong("[cache]\ncharging = \"entitlement\"\n" + good)
-                    .starts_with("x.toml: cache.charging: \"entitlement\" is for simulations"));
+    EXPECT_TRUE(
+        wrong("[cache]\ncharging = \"entitlement\"\n" + good)
+            .starts_with("x.toml:2: cache.charging: there is no \"entitlement\"; there are: "));
     EXPECT_EQ(wrong("[cache]\ncharging = \"each\"\n" + good), "accepted");
     EXPECT_TRUE(wrong("[server]\nslots = 33\n" + good).find("power of two") != std::string::npos);
     EXPECT_TRUE(wrong("host = \n").starts_with("x.toml:1: "));

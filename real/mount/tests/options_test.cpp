@@ -43,10 +43,11 @@ TEST(MountOptions, AWrongValueIsRefusedInOneSentence) {
               "option cache=some: there is no \"some\"; there are: none, text, all");
     EXPECT_EQ(refusal("mapping=0"), "option mapping=0: \"0 B\" is out of range: 64 KiB to 1 TiB");
     EXPECT_EQ(refusal("mapping=99999999999999"),
-              "option mapping=99999999999999: '99999999999999' has no unit (a size has one of B, "
-              "KiB, MiB, GiB, TiB, kB, MB, GB, page, pages)");
+              "option mapping=99999999999999: '99999999999999 MiB' is too large");
     EXPECT_EQ(refusal("readahead=many"), "option readahead=many: give a whole number");
-    EXPECT_EQ(refusal("readahead=-1"), "option readahead=-1: give a whole number");
+    EXPECT_EQ(refusal("readahead=-1"), "option readahead=-1: -1 is out of range: 0 to 1024");
+    EXPECT_EQ(refusal("write_behind=-1"), "option write_behind=-1: '-1 s' is negative");
+    EXPECT_EQ(refusal("guest"), "option guest: give it a value, as in guest=guest");
     EXPECT_EQ(refusal("names=10ms"), "option names=10ms: \"10 ms\" is less than 1 s");
     EXPECT_EQ(refusal("maping=1"), "option 'maping' is unknown; see xenfs-mount --help");
     EXPECT_TRUE(refusal("transfer=teleport").starts_with("option transfer=teleport: there is no"));
