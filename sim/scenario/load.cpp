@@ -148,6 +148,16 @@ void apply(Scenario& scenario, const std::vector<Setting>& all, const std::strin
             set_cost(scenario, setting);
             continue;
         }
+        const std::string selector(selector_of(setting.key));
+        const auto chosen = selected.find(selector);
+        // The file says this for an arm or workload that an override has replaced.
+        const bool for_another =
+            !setting.overriding && chosen != selected.end() && chosen->second->overriding;
+        if (for_another && std::any_of(all.begin(), all.end(), [&](const Setting& other) {
+                return other.overriding && other.key == setting.key;
+            })) {
+            continue;
+        }
         const Field* field = find_field(setting.key, scenario);
         if (field == nullptr) {
             if (!setting.key.starts_with("guests.")) settings::fail_unknown(setting, known_keys());
@@ -155,10 +165,7 @@ void apply(Scenario& scenario, const std::vector<Setting>& all, const std::strin
             continue;
         }
         if (!applies(*field, scenario)) {
-            const std::string selector(selector_of(setting.key));
-            const auto chosen = selected.find(selector);
-            const bool overridden = chosen != selected.end() && chosen->second->overriding;
-            if (overridden && !setting.overriding) {
+            if (for_another) {
                 // The host is as large whichever arm it has (ArmSettings::cache_pages).
                 if (setting.key == "arm.cache") write(*field, setting, directory, scenario);
                 continue;

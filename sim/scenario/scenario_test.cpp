@@ -91,6 +91,15 @@ TEST(Scenario, AnotherArmByOverrideKeepsWhatTheFileSaysForBoth) {
     }
 }
 
+TEST(Scenario, AnotherArmByOverrideTakesItsOwnValueOfAKeyOfBoth) {
+    std::string text = with("quota = \"8192 pages\"", "caching = \"auto\"");
+    text.replace(text.find("transfer = \"map\"\n"), 17, "");
+    text.replace(text.find("\"xenfs\""), 7, "\"virtiofs\"");
+    EXPECT_EQ(parse(text, {"arm.name=9p", "arm.caching=none"}).arm.p9.caching, "none");
+    EXPECT_TRUE(error_of(text, {"arm.name=9p"})
+                    .starts_with("dir/x.toml:11: arm.caching: there is no \"auto\"; there are: "));
+}
+
 TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
     EXPECT_EQ(error_of(with("transfer =", "transfre =")).substr(0, 63),
               "dir/x.toml:11: arm.transfre: there is no such key; there are: n");
