@@ -17,6 +17,9 @@ namespace xenfs::sim {
 /// Entries of a guest kernel's name cache.
 inline constexpr std::uint32_t guest_names = 1u << 18;
 
+/// The size of the host's cache for all guests where the scenario does not say it, with any arm.
+inline constexpr std::uint32_t default_cache_pages = 1u << 18;
+
 /// Where an arm is made: what the scenario says of the host, whichever the arm is.
 struct ArmSite {
     std::shared_ptr<const Volume> image;  ///< the tree that is there at the start; never null

@@ -5,8 +5,8 @@
 namespace xenfs::sim {
 
 struct NfsSettings {
-    std::size_t cache_pages = 262144;  ///< of the server
-    unsigned threads = 8;              ///< nfsd's default [M]
+    std::size_t cache_pages = default_cache_pages;  ///< of the server
+    unsigned threads = 8;                           ///< nfsd's default [M]
 };
 const settings::Table<NfsSettings>& nfs_settings();
 

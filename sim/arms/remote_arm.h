@@ -13,7 +13,7 @@ namespace xenfs::sim {
 
 /// What both of them may be told.
 struct RemoteSettings {
-    std::size_t cache_pages = 262144;  ///< of dom0
+    std::size_t cache_pages = default_cache_pages;  ///< of dom0
     unsigned workers = 4;
 };
 const settings::Table<RemoteSettings>& remote_settings();

@@ -183,13 +183,6 @@ Counters XenfsArm::guest_counters(DomainId guest) const {
 
 }  // namespace
 
-XenfsSettings::XenfsSettings() {
-    server.cache_pages = 262144;
-    device.quota_pages = 32768;
-    client.mapping_budget = 24576;
-    client.slots = 16;
-}
-
 const settings::Table<XenfsSettings>& xenfs_settings() {
     using settings::part;
     using X = XenfsSettings;

@@ -6,14 +6,10 @@
 
 namespace xenfs::sim {
 
-/// The server's and the client's own settings, with the defaults of xenfsd and xenfs-mount but for
-/// four: experiments have many guests of 512 MiB on a host of 24 GiB. The cache (1 GiB) holds what
-/// all of them read. A guest keeps less mapped than a real mount (96 MiB), its quota (128 MiB)
-/// always covers that, and its one busy program needs half the slots.
+/// The server's and the client's own settings, with the defaults of xenfsd and xenfs-mount; only
+/// the cache is as large as that of the other arms.
 struct XenfsSettings {
-    XenfsSettings();
-
-    server::Config server;
+    server::Config server = {.cache_pages = default_cache_pages};
     server::Attachment device;  ///< of each guest
     client::ClientConfig client;
     bool ledger = true;

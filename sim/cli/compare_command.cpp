@@ -151,6 +151,7 @@ transfer = "adaptive"
 cache = "2 GiB"
 quota = "256 MiB"
 mapping_budget = "192 MiB"
+slots = 16
 own_frames = "256 MiB"
 [workload]
 kind = "capture-replay"
