@@ -8,7 +8,6 @@
 
 #include "model/settings/units.h"
 #include "sim/costs/cost_model.h"
-#include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 #include "workloads/capture/io.h"
 #include "workloads/capture/summary.h"
@@ -19,11 +18,8 @@ namespace xenfs::bindings {
 namespace {
 
 std::map<std::string, std::vector<std::string>> names() {
-    return {{"arms", sim::arm_names()},          {"transfer", sim::transfer_names()},
-            {"dedup", sim::dedup_names()},       {"eviction", sim::eviction_names()},
-            {"sharing", sim::sharing_names()},   {"charging", sim::charging_names()},
-            {"mmap", sim::mmap_names()},         {"disks", sim::disk_names()},
-            {"workloads", sim::workload_names()}};
+    const auto all = sim::choices();
+    return {all.begin(), all.end()};
 }
 
 py::dict costs() {

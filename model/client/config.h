@@ -23,7 +23,9 @@ struct ClientConfig {
     std::uint32_t device = 0;  ///< the n of device/xenfs/<n>
     DomainId server = 0;       ///< the domain of the back end
     std::uint32_t slots = 32;  ///< requests in flight; a power of two, at most 64
-    std::string transfer = "adaptive";
+    /// Mapped pages are in the machine once, for all guests. "adaptive" also keeps copies where a
+    /// guest is short of grant entries or of credit: who wants that says so.
+    std::string transfer = "map";
     MmapMode mmap = MmapMode::share;
 
     std::string eviction = "lru";  ///< the policy that decides which page the client gives up first

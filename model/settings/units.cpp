@@ -143,24 +143,6 @@ std::uint64_t parse_size(std::string_view text) {
     return static_cast<std::uint64_t>(bytes);
 }
 
-std::uint64_t parse_count(std::string_view text) {
-    const double number = whole(text, Dimension::count);
-    if (number != std::floor(number)) {
-        throw UnitError(fmt::format("'{}' is not a whole number", text));
-    }
-    return static_cast<std::uint64_t>(number);
-}
-
-double parse_bandwidth(std::string_view text) {
-    return whole(text, Dimension::bandwidth);
-}
-double parse_rate(std::string_view text) {
-    return whole(text, Dimension::rate);
-}
-double parse_ratio(std::string_view text) {
-    return parse_quantity(text, Dimension::ratio);
-}
-
 std::string format(double value, Dimension dimension) {
     const auto scaled = [&](std::initializer_list<std::pair<const char*, double>> steps) {
         const char* unit = base_unit(dimension);
@@ -186,10 +168,6 @@ std::string format(double value, Dimension dimension) {
         default:
             return fmt::format("{}{}", value, base_unit(dimension));
     }
-}
-
-std::size_t pages_of(std::string_view size_text) {
-    return static_cast<std::size_t>((parse_size(size_text) + page_size - 1) / page_size);
 }
 
 }  // namespace xenfs::settings

@@ -45,17 +45,10 @@ Dimension unit_dimension(std::string_view unit);
 /// "0.5us", "3 ms", "150 MiB/s", "25%", "12": a number, optional spaces, a unit of `dimension`.
 /// A bare number is accepted for ratio and count only (and for zero).
 double parse_quantity(std::string_view text, Dimension dimension);
-Nanoseconds parse_time(std::string_view text);     ///< rounded to whole ns; not negative
-std::uint64_t parse_size(std::string_view text);   ///< bytes, "512MiB"; whole, not negative
-std::uint64_t parse_count(std::string_view text);  ///< "16", "4k", "2M" (10^3, 10^6)
-double parse_bandwidth(std::string_view text);     ///< bytes/s
-double parse_rate(std::string_view text);          ///< 1/s
-double parse_ratio(std::string_view text);         ///< "0.25" or "25%"
+Nanoseconds parse_time(std::string_view text);    ///< rounded to whole ns; not negative
+std::uint64_t parse_size(std::string_view text);  ///< bytes, "512MiB"; whole, not negative
 
 /// Shortest exact-looking text in a fitting unit: 1500 ns is "1.5us", 536870912 B is "512MiB".
 std::string format(double value, Dimension dimension);
-
-/// Pages of a size: parse_size(text) rounded up to pages.
-std::size_t pages_of(std::string_view size_text);
 
 }  // namespace xenfs::settings

@@ -11,13 +11,11 @@ namespace xenfs::real::daemon {
 namespace {
 
 std::size_t pool_pages(const DaemonConfig& config) {
-    const auto pages =
-        static_cast<std::size_t>((config.cache_size + config.donations) >> page_shift);
+    const std::size_t pages = config.server.cache_pages + config.donation_pages;
     // The pool needs these bytes for what the server keeps for a successor (directory.h): 24 B a
     // page and, at worst, 144 B for its file, together a 24th of a page; a grant entry needs 8 B.
-    constexpr std::int64_t default_grant_frames = 64;  // Xen's own default
-    const auto entries =
-        static_cast<std::size_t>(std::max(config.grant_frames, default_grant_frames));
+    constexpr std::size_t default_grant_frames = 64;  // Xen's own default
+    const std::size_t entries = std::max<std::size_t>(config.grant_frames, default_grant_frames);
     return pages + pages / 16 + entries + 256;
 }
 
@@ -37,7 +35,7 @@ class LocalBacking final : public Backing {
         shape.memory_pages = pool_pages(config);
         shape.populated = 0;
         if (config.grant_frames != 0) {
-            shape.grant_frames = static_cast<std::uint32_t>(config.grant_frames);
+            shape.grant_frames = config.grant_frames;
         }
         return shape;
     }
@@ -49,9 +47,9 @@ class XenBacking final : public Backing {
   public:
     explicit XenBacking(const DaemonConfig& config)
         : host_(config.pool_name, {.pages = pool_pages(config),
-                                   .grant_frames = static_cast<std::uint32_t>(config.grant_frames),
+                                   .grant_frames = config.grant_frames,
                                    .record = "/run/xenfs/" + config.pool_name + ".pool",
-                                   .take_over = server_config(config).recovery}) {}
+                                   .take_over = config.server.recovery}) {}
     host::Host& host() override { return host_; }
     Monitor& monitor() override { return host_.monitor(); }
     std::string domains_watch() const override { return "@introduceDomain"; }

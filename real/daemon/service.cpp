@@ -47,11 +47,11 @@ Service::Service(const DaemonConfig& config)
     options.read_only = one.read_only;
     options.devices = one.devices;
     options.drop_page_cache = one.page_cache == "drop";
-    options.descriptors = static_cast<std::size_t>(config_.descriptors);
+    options.descriptors = config_.descriptors;
     options.open_files = open_files();
     storage_ = std::make_unique<storage::TreeStorage>(
         backing_->host().memory(), backing_->monitor(), std::move(root), options);
-    server_ = std::make_unique<server::Server>(backing_->host(), *storage_, server_config(config_));
+    server_ = std::make_unique<server::Server>(backing_->host(), *storage_, config_.server);
 }
 
 Service::~Service() {
@@ -170,14 +170,9 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
     for (const ExportConfig& one : config_.exports) {
         for (const GuestConfig& guest : one.guests) {
             if (guest.name != name && guest.name != "*") continue;
-            const auto device = static_cast<std::uint32_t>(guest.device);
-            const int error =
-                server_->attach({.guest = domain,
-                                 .number = device,
-                                 .export_name = one.name,
-                                 .quota_pages = static_cast<std::uint64_t>(guest.quota) / page_size,
-                                 .trust_group = static_cast<std::uint32_t>(guest.trust_group),
-                                 .read_only = one.read_only || guest.access == "ro"});
+            server::Attachment device = guest.device;
+            device.guest = domain;
+            const int error = server_->attach(device);
             // an export may be offered by name and by "*"; the first counts
             if (error == EEXIST) continue;
             if (error != 0) {
@@ -185,11 +180,11 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
                          {{"export", one.name}, {"domain", name}});
                 continue;
             }
-            known.devices.push_back({device, one.name, one.read_only ? "ro" : guest.access});
+            known.devices.push_back({device.number, one.name, one.read_only ? "ro" : guest.access});
             log_info("export offered", {{"export", one.name},
                                         {"domain", name},
                                         {"id", std::to_string(domain)},
-                                        {"device", std::to_string(device)}});
+                                        {"device", std::to_string(device.number)}});
         }
     }
 }

@@ -69,7 +69,7 @@ nlohmann::ordered_json status_json(StatusSource& source) {
                 {"uptime_s", source.uptime_s},
                 {"host", source.config.host},
                 {"config", source.config.source}};
-    status["cache"] = {{"capacity_pages", source.config.cache_size >> page_shift},
+    status["cache"] = {{"capacity_pages", source.config.server.cache_pages},
                        {"cached_pages", server.cached_pages()},
                        {"dirty_pages", server.dirty_pages()},
                        {"shared_frames", sharing.frames},

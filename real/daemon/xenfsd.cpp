@@ -46,16 +46,16 @@ void serve(const DaemonConfig& config, const Descriptor& signals) {
             "files that guests make belong to this process's user; run as root to give them "
             "to the guests' users");
     }
-    if (!server_config(config).recovery) {
+    if (!config.server.recovery) {
         log_warn(
             "guests' mounts end with this daemon where it is killed: another takes over only with "
             "dedup = \"name\"",
-            {{"dedup", config.dedup}});
+            {{"dedup", config.server.dedup}});
     }
     log_info("serving", {{"capabilities", kept},
                          {"host", config.host},
                          {"exports", std::to_string(config.exports.size())},
-                         {"cache_mib", std::to_string(config.cache_size >> 20)}});
+                         {"cache_mib", std::to_string(config.server.cache_pages >> 8)}});
     for (;;) {
         pollfd waits[2] = {{signals.get(), POLLIN, 0}, {service.gone(), POLLIN, 0}};
         const int ready = poll(waits, 2, look_at_export_ms);

@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
         bool help = false, version = false;
         options = parse_options(std::vector<std::string>(argv + 1, argv + argc), help, version);
         if (help) {
-            std::fputs(usage_text, stdout);
+            std::fputs(usage().c_str(), stdout);
             return 0;
         }
         if (version) {

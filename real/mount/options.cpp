@@ -7,28 +7,72 @@
 #include <charconv>
 #include <string_view>
 
+#include "model/client/settings.h"
+#include "model/settings/units.h"
+
 namespace xenfs::real::mount {
 
-const char* const usage_text =
-    "usage: xenfs-mount DEVICE MOUNTPOINT [-o OPTION,...] [-f] [-d]\n"
-    "  DEVICE  xen or xen:DOMID      the xenfsd of that domain (default 0) on this Xen host\n"
-    "          /path/to/socket       the local host (xenfs-localhost) that listens there\n"
-    "  -f      stay in the foreground      -d   the same, and every request on stderr\n"
-    "options:\n"
-    "  device=N           which device of this guest (default 0)\n"
-    "  cache=text|none|all   what the guest's kernel may keep copies of (default text: programs)\n"
-    "  names=SECONDS      how late another guest's change of a name may be seen (default 0)\n"
-    "  memory=MIB         the mount's own frames (default 256)\n"
-    "  mapping=MIB        shared frames kept mapped (default 256)\n"
-    "  readahead=PAGES    largest window (default 32; 0: none)\n"
-    "  write_behind=SECONDS  age at which written data is sent (default 5)\n"
-    "  server_timeout=SECONDS  wait for a server that is away, then EIO (default 60)\n"
-    "  transfer=NAME      transfer policy (default map)\n"
-    "  guest=NAME, domain=N  local host: this domain's name and number\n"
-    "  and those of mount(8): ro, nodev, nosuid, noexec, noatime, allow_other, ...\n"
-    "See xenfs-mount(8).\n";
-
 namespace {
+
+using settings::Kind;
+using settings::Setting;
+using settings::Value;
+
+const settings::Table<Options>& option_settings() {
+    using namespace settings;
+    using O = Options;
+    static const Table<O> table = [] {
+        const auto client = part(&O::client, client::client_settings());
+        return Table<O>{
+            client["device"],
+            choice("cache", &O::kernel_pages, {"none", "text", "all"},
+                   "What the guest's kernel may keep copies of: nothing but what a private mmap "
+                   "makes it keep, also programs and shared objects (ELF files opened for "
+                   "reading), or everything."),
+            whole(Kind::time, "names", &O::stale_names_s, {0, hours},
+                  "How late another guest's change of a name may be seen.", 1'000'000'000),
+            pages("memory", &O::memory_pages, {4 * mib, tib},
+                  "Frames of its own that the mount may use for what was written and not sent."),
+            client["mapping_budget"].as("mapping"),
+            client["read_ahead"].as("readahead"),
+            client["write_behind"],
+            client["server_timeout"],
+            client["transfer"],
+            text("guest", &O::guest, "On a local host: the name of this domain."),
+            count("domain", &O::domain, {0, 32751},
+                  "On a local host: the number of this domain; 0: any."),
+        };
+    }();
+    return table;
+}
+
+/// The word that stands for the value in help: MIB, SECONDS, NAME, none|text|all.
+std::string placeholder(const settings::Declaration& option) {
+    if (option.names && !option.names_grow) return settings::join(option.names(), "|");
+    if (option.kind == Kind::size) return "MIB";
+    if (option.kind == Kind::time) return "SECONDS";
+    return option.kind == Kind::count ? "N" : "NAME";
+}
+
+std::string default_of(const Setting<Options>& option) {
+    std::string text = settings::print(option, option.get(Options()));
+    std::erase(text, '"');
+    return text;
+}
+
+Value parse_value(const settings::Declaration& option, const std::string& text) {
+    if (option.kind == Kind::text) return text;
+    std::int64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, number);
+    const bool bare = error == std::errc() && rest == end;
+    if (option.kind == Kind::count) {
+        return bare ? number : throw settings::UnitError("give a whole number");
+    }
+    // Such a number counts MiB and seconds, as in other mount options.
+    const char* const unit = option.kind == Kind::size ? " MiB" : " s";
+    return settings::parse_quantity_text(bare ? text + unit : text, option.kind);
+}
 
 /// Words of fstab that are mount(8)'s own business.
 bool fstab_word(std::string_view word) {
@@ -52,57 +96,6 @@ bool fuse_word(std::string_view word) {
            word.starts_with("context=");
 }
 
-template <class Number>
-Number number(std::string_view key, std::string_view text, Number least, Number most) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) {
-        throw MountError(
-            fmt::format("option {}={}: give a number from {} to {}", key, text, least, most));
-    }
-    return value;
-}
-
-void set(Options& options, std::string_view key, std::string_view value) {
-    constexpr std::uint32_t pages_per_mib = 1u << (20 - page_shift);
-    if (key == "device") {
-        options.client.device = number<std::uint32_t>(key, value, 0, 65535);
-    } else if (key == "cache") {
-        if (value == "none") {
-            options.kernel_pages = KernelPages::none;
-        } else if (value == "text") {
-            options.kernel_pages = KernelPages::text;
-        } else if (value == "all") {
-            options.kernel_pages = KernelPages::all;
-        } else {
-            throw MountError(fmt::format("option cache={}: give text, none or all", value));
-        }
-    } else if (key == "names") {
-        options.stale_names_s = number<std::uint32_t>(key, value, 0, 3600);
-    } else if (key == "memory") {
-        options.memory_mib = number<std::uint32_t>(key, value, 4, 1u << 20);
-    } else if (key == "mapping") {
-        options.client.mapping_budget =
-            number<std::uint32_t>(key, value, 1, 1u << 20) * pages_per_mib;
-    } else if (key == "readahead") {
-        options.client.readahead = number<std::uint32_t>(key, value, 0, 256);
-    } else if (key == "write_behind") {
-        options.client.write_behind =
-            Nanoseconds{1'000'000'000} * number<std::uint32_t>(key, value, 0, 86400);
-    } else if (key == "server_timeout") {
-        options.client.server_timeout =
-            Nanoseconds{1'000'000'000} * number<std::uint32_t>(key, value, 1, 86400);
-    } else if (key == "transfer") {
-        options.client.transfer = value;
-    } else if (key == "guest") {
-        options.guest = value;
-    } else if (key == "domain") {
-        options.domain = number<std::uint32_t>(key, value, 1, 32751);
-    } else {
-        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", key));
-    }
-}
-
 void take_option(Options& options, std::string_view word) {
     if (word.empty() || fstab_word(word)) return;
     if (word == "ro") options.read_only = true;
@@ -110,20 +103,63 @@ void take_option(Options& options, std::string_view word) {
         options.fuse.emplace_back(word);
         return;
     }
-    const std::size_t equals = word.find('=');
-    if (equals == std::string_view::npos) {
-        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", word));
+    const std::size_t equals = std::min(word.find('='), word.size());
+    const std::string key(word.substr(0, equals));
+    const Setting<Options>* const option = option_settings().find(key);
+    if (option == nullptr) {
+        throw MountError(fmt::format("option '{}' is unknown; see xenfs-mount --help", key));
     }
-    set(options, word.substr(0, equals), word.substr(equals + 1));
+    if (equals == word.size()) {
+        throw MountError(
+            fmt::format("option {0}: give it a value, as in {0}={1}", key, default_of(*option)));
+    }
+    try {
+        const Value value = parse_value(*option, std::string(word.substr(equals + 1)));
+        const std::string fault = fault_of(*option, value);
+        if (!fault.empty()) throw settings::UnitError(fault);
+        option->set(options, value);
+    } catch (const settings::UnitError& error) {
+        throw MountError(fmt::format("option {}: {}", word, error.what()));
+    }
 }
 
 }  // namespace
 
+Options::Options() {
+    // A guest's kernel makes a copy of its own where a program maps a file privately.
+    client.mmap = client::MmapMode::private_copy;
+}
+
+std::string usage() {
+    std::string out =
+        "usage: xenfs-mount DEVICE MOUNTPOINT [-o OPTION,...] [-f] [-d]\n"
+        "  DEVICE  xen or xen:DOMID      the xenfsd of that domain (default 0) on this Xen host\n"
+        "          /path/to/socket       the local host (xenfs-localhost) that listens there\n"
+        "  -f      stay in the foreground      -d   the same, and every request on stderr\n"
+        "options:\n";
+    for (const auto& option : option_settings()) {
+        const std::string range = print_range(option);
+        out += fmt::format("  {}={} ({}default {})\n      {}\n", option.key, placeholder(option),
+                           range.empty() ? "" : range + ", ", default_of(option), option.sentence);
+    }
+    return out +
+           "  and those of mount(8): ro, nodev, nosuid, noexec, noatime, allow_other, ...\n"
+           "See xenfs-mount(8).\n";
+}
+
+std::string options_manual() {
+    std::string out;
+    for (const auto& option : option_settings()) {
+        const std::string range = print_range(option);
+        out += fmt::format(".TP\n.BI {}= {}\n{}{} Default: {}.\n", option.key, placeholder(option),
+                           settings::roff(option.sentence),
+                           range.empty() ? "" : " Range: " + range + ".", default_of(option));
+    }
+    return out;
+}
+
 Options parse_options(const std::vector<std::string>& arguments, bool& help, bool& version) {
     Options options;
-    // Mapping is what this mount is for; the other policies are for comparison.
-    options.client.transfer = "map";
-    options.client.mmap = client::MmapMode::private_copy;
     help = version = false;
     std::vector<std::string> places;
     for (std::size_t i = 0; i < arguments.size(); ++i) {

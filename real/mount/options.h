@@ -24,14 +24,16 @@ enum class KernelPages : std::uint8_t {
 };
 
 struct Options {
+    Options();
+
     std::string device;  ///< a local host's socket, or "xen" or "xen:DOMID"
     std::string mount_point;
     bool foreground = false;
     bool debug = false;  ///< every FUSE request on stderr; implies foreground
 
-    std::string guest = "guest";     ///< local host: this domain's name
-    std::uint32_t domain = 0;        ///< local host: its wanted number; 0: any
-    std::uint32_t memory_mib = 256;  ///< frames of its own that the mount may use
+    std::string guest = "guest";          ///< local host: this domain's name
+    std::uint32_t domain = 0;             ///< local host: its wanted number; 0: any
+    std::size_t memory_pages = 256 << 8;  ///< frames of its own that the mount may use
     KernelPages kernel_pages = KernelPages::text;
     std::uint32_t stale_names_s = 0;  ///< how late another guest's change of a name may be seen
     client::ClientConfig client;
@@ -44,6 +46,9 @@ struct Options {
 /// `version` are set where that was asked for, and then nothing else is.
 Options parse_options(const std::vector<std::string>& arguments, bool& help, bool& version);
 
-extern const char* const usage_text;
+/// What --help prints.
+std::string usage();
+/// The options with their defaults, as the manual page has them (roff).
+std::string options_manual();
 
 }  // namespace xenfs::real::mount

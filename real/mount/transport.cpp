@@ -97,7 +97,7 @@ class XenTransport final : public Transport {
 }  // namespace
 
 std::unique_ptr<Transport> open_transport(const Options& options) {
-    const std::size_t pages = std::size_t{options.memory_mib} << (20 - page_shift);
+    const std::size_t pages = options.memory_pages;
     const std::string& device = options.device;
     if (device.starts_with("/") || device.starts_with("./")) {
         try {

@@ -17,7 +17,7 @@ struct ArmRig {
         unsigned guests = 1;
         std::size_t guest_pages = 65536;
         std::uint64_t volume_blocks = 1 << 18;
-        ArmConfig config = {};
+        ArmSettings settings = {};
         std::function<void(TreeBuilder&)> fill = {};  ///< the tree at the start
         std::uint64_t seed = 1;
     };
@@ -30,8 +30,9 @@ struct ArmRig {
         Volume tree(options.volume_blocks);
         TreeBuilder builder(tree);
         if (options.fill) options.fill(builder);
-        options.config.image = Volume::freeze(std::move(tree));
-        arm = arm_registry().make(options.arm, machine, dom0, options.config);
+        ArmSite site;
+        site.image = Volume::freeze(std::move(tree));
+        arm = arm_registry().make(options.arm, machine, dom0, site, options.settings);
         for (unsigned i = 0; i < options.guests; ++i) {
             guests.push_back(&machine.create_domain({.name = "guest" + std::to_string(i + 1),
                                                      .vcpus = 2,

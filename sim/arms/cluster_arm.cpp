@@ -11,14 +11,13 @@ namespace {
 
 class ClusterArm final : public Arm {
   public:
-    ClusterArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+    ClusterArm(Machine& machine, Domain& dom0, const ArmSite& site)
         : machine_(machine),
           dom0_(dom0),
-          config_(config),
-          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
-                                config.disk_spins_down)),
-          driver_(machine.simulation(), disk_, config.disk_queue),
-          volume_(config.image),
+          site_(site),
+          disk_(disk_parameters(machine.costs(), site.disk, site.disk_bytes, site.disk_spins_down)),
+          driver_(machine.simulation(), disk_, DiskQueue::elevator),
+          volume_(site.image),
           locks_(machine) {
         range_locks_.retry_ns = machine.costs().time("nfs.lock_retry");
         volume_.on_forget([this](NodeId node) {
@@ -58,17 +57,16 @@ class ClusterArm final : public Arm {
     struct Guest {
         Guest(ClusterArm& arm, Domain& domain)
             : path(arm.machine_, domain, arm.dom0_, arm.driver_, 0, arm.volume_.blocks(),
-                   BlockGrants::persistent, arm.config_.block_segments, arm.flushes_),
+                   BlockGrants::persistent, 0, arm.flushes_),
               storage(domain, arm.volume_, path, MountOptions::from(arm.machine_.costs())),
               fs(domain, storage, arm.locks_, arm.range_locks_),
-              vfs(domain, fs, cache_options(arm, domain), arm.config_.guest_names) {
+              vfs(domain, fs, cache_options(arm, domain), guest_names) {
             fs.attach(vfs);
         }
         static KernelCacheOptions cache_options(ClusterArm& arm, Domain& domain) {
             const CostModel& costs = arm.machine_.costs();
             KernelCacheOptions options =
                 KernelCacheOptions::from(costs, guest_cache_pages(costs, domain));
-            options.eviction = arm.config_.guest_eviction;
             return options;
         }
         BlockPath path;
@@ -79,7 +77,7 @@ class ClusterArm final : public Arm {
 
     Machine& machine_;
     Domain& dom0_;
-    ArmConfig config_;
+    ArmSite site_;
     Disk disk_;
     DiskDriver driver_;
     Volume volume_;
@@ -91,8 +89,8 @@ class ClusterArm final : public Arm {
 
 }  // namespace
 
-std::unique_ptr<Arm> make_cluster_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
-    return std::make_unique<ClusterArm>(machine, dom0, config);
+std::unique_ptr<Arm> make_cluster_arm(Machine& machine, Domain& dom0, const ArmSite& site) {
+    return std::make_unique<ClusterArm>(machine, dom0, site);
 }
 
 }  // namespace xenfs::sim

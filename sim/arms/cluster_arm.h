@@ -12,6 +12,6 @@ namespace xenfs::sim {
 ///
 /// Every guest journals in the same place on the disk (GFS2: one each), which matters to seeks
 /// only. Locks are for whole files, not for ranges of pages.
-std::unique_ptr<Arm> make_cluster_arm(Machine& machine, Domain& dom0, const ArmConfig& config);
+std::unique_ptr<Arm> make_cluster_arm(Machine& machine, Domain& dom0, const ArmSite& site);
 
 }  // namespace xenfs::sim

@@ -9,25 +9,21 @@ namespace {
 
 constexpr std::uint32_t server_names = 1 << 20;  // dom0's name cache is not what is studied
 
-KernelCacheOptions cache_options(const CostModel& costs, const ArmConfig& config) {
-    KernelCacheOptions options = KernelCacheOptions::from(
-        costs, static_cast<std::uint32_t>(
-                   std::max<std::size_t>(config.server_cache_pages, KernelPageCache::least_pages)));
-    options.eviction = config.server_eviction;
-    return options;
+KernelCacheOptions cache_options(const CostModel& costs, std::size_t cache_pages) {
+    return KernelCacheOptions::from(costs, static_cast<std::uint32_t>(std::max<std::size_t>(
+                                               cache_pages, KernelPageCache::least_pages)));
 }
 
 }  // namespace
 
-HostMount::HostMount(Machine& machine, Domain& dom0, const ArmConfig& config)
-    : disk_(
-          disk_parameters(machine.costs(), config.disk, config.disk_bytes, config.disk_spins_down)),
-      driver_(machine.simulation(), disk_, config.disk_queue),
-      partition_(dom0.host(), driver_, 0, config.image->blocks()),
-      volume_(config.image),
+HostMount::HostMount(Machine& machine, Domain& dom0, const ArmSite& site, std::size_t cache_pages)
+    : disk_(disk_parameters(machine.costs(), site.disk, site.disk_bytes, site.disk_spins_down)),
+      driver_(machine.simulation(), disk_, DiskQueue::elevator),
+      partition_(dom0.host(), driver_, 0, site.image->blocks()),
+      volume_(site.image),
       storage_(dom0, volume_, partition_, MountOptions::from(machine.costs())),
       fs_(dom0, storage_),
-      vfs_(dom0, fs_, cache_options(machine.costs(), config), server_names) {
+      vfs_(dom0, fs_, cache_options(machine.costs(), cache_pages), server_names) {
     fs_.attach(vfs_);
 }
 

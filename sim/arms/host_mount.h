@@ -12,7 +12,7 @@ namespace xenfs::sim {
 /// Called by tasks of dom0 only, but for `vfs().pages()`'s present() and mapped_frame().
 class HostMount {
   public:
-    HostMount(Machine& machine, Domain& dom0, const ArmConfig& config);
+    HostMount(Machine& machine, Domain& dom0, const ArmSite& site, std::size_t cache_pages);
 
     Vfs& vfs() { return vfs_; }
     const Volume& volume() const { return volume_; }

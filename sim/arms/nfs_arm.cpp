@@ -12,16 +12,15 @@ namespace {
 
 class NfsArm final : public Arm {
   public:
-    NfsArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+    NfsArm(Machine& machine, Domain& dom0, const ArmSite& site, const NfsSettings& settings)
         : machine_(machine),
-          config_(config),
-          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
-                                config.disk_spins_down)),
-          driver_(machine.simulation(), disk_, config.disk_queue),
-          partition_(dom0.host(), driver_, 0, config.image->blocks()),
-          volume_(config.image),
+          site_(site),
+          disk_(disk_parameters(machine.costs(), site.disk, site.disk_bytes, site.disk_spins_down)),
+          driver_(machine.simulation(), disk_, DiskQueue::elevator),
+          partition_(dom0.host(), driver_, 0, site.image->blocks()),
+          volume_(site.image),
           storage_(dom0, volume_, partition_, MountOptions::from(machine.costs())),
-          server_(machine, dom0, storage_, server_options(machine, config)) {}
+          server_(machine, dom0, storage_, server_options(machine, settings)) {}
 
     files::FileSystem& attach(Domain& guest) override {
         auto& place = guests_[guest.id()];
@@ -60,28 +59,25 @@ class NfsArm final : public Arm {
     Disk& disk() override { return disk_; }
 
   private:
-    static NfsServerOptions server_options(Machine& machine, const ArmConfig& config) {
+    static NfsServerOptions server_options(Machine& machine, const NfsSettings& settings) {
         NfsServerOptions options;
-        options.threads = config.nfs_threads;
-        options.sync = config.nfs_sync;
+        options.threads = settings.threads;
         options.cache = KernelCacheOptions::from(
             machine.costs(), static_cast<std::uint32_t>(std::max<std::size_t>(
-                                 config.server_cache_pages, KernelPageCache::least_pages)));
-        options.cache.eviction = config.server_eviction;
+                                 settings.cache_pages, KernelPageCache::least_pages)));
         return options;
     }
 
     struct Guest {
         Guest(NfsArm& arm, Domain& domain)
             : fs(arm.machine_, domain, arm.server_),
-              vfs(domain, fs, cache_options(arm, domain), arm.config_.guest_names) {
+              vfs(domain, fs, cache_options(arm, domain), guest_names) {
             fs.attach(vfs);
         }
         static KernelCacheOptions cache_options(NfsArm& arm, Domain& domain) {
             const CostModel& costs = arm.machine_.costs();
             KernelCacheOptions options =
                 KernelCacheOptions::from(costs, guest_cache_pages(costs, domain));
-            options.eviction = arm.config_.guest_eviction;
             return options;
         }
         NfsFs fs;
@@ -89,7 +85,7 @@ class NfsArm final : public Arm {
     };
 
     Machine& machine_;
-    ArmConfig config_;
+    ArmSite site_;
     Disk disk_;
     DiskDriver driver_;
     Partition partition_;
@@ -101,8 +97,18 @@ class NfsArm final : public Arm {
 
 }  // namespace
 
-std::unique_ptr<Arm> make_nfs_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
-    return std::make_unique<NfsArm>(machine, dom0, config);
+const settings::Table<NfsSettings>& nfs_settings() {
+    using namespace settings;
+    static const Table<NfsSettings> table = {
+        pages("cache", &NfsSettings::cache_pages, {64 * kib, tib}, "dom0's page cache."),
+        count("nfs_threads", &NfsSettings::threads, {1, 256}, "Threads of the NFS server."),
+    };
+    return table;
+}
+
+std::unique_ptr<Arm> make_nfs_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                  const NfsSettings& settings) {
+    return std::make_unique<NfsArm>(machine, dom0, site, settings);
 }
 
 }  // namespace xenfs::sim

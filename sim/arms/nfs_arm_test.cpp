@@ -28,7 +28,7 @@ TEST(NfsArm, RandomOperationsAgreeWithTheReference) {
     ArmRig::Options options;
     options.arm = "nfs";
     options.guest_pages = 640;
-    options.config.server_cache_pages = 256;
+    options.settings.nfs.cache_pages = 256;
     options.seed = seed;
     ArmRig rig(options);
     rig.in_guest(0, [&](files::FileSystem& fs) {

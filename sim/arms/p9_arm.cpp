@@ -10,11 +10,7 @@ namespace {
 
 constexpr std::uint32_t largest_ring_order = 9;  // docs/misc/9pfs.pandoc
 
-RemoteProtocol protocol_of(const CostModel& costs, const ArmConfig& config) {
-    if (config.ring_order > largest_ring_order) {
-        throw std::invalid_argument("a 9pfs ring has order 9 at most, not " +
-                                    std::to_string(config.ring_order));
-    }
+RemoteProtocol protocol_of(const CostModel& costs, unsigned ring_order) {
     RemoteProtocol protocol = remote_protocol(costs, "9p");
     const auto set = [&](RemoteOp op, std::uint8_t trips) {
         protocol.trips[static_cast<std::size_t>(op)] = trips;
@@ -27,7 +23,7 @@ RemoteProtocol protocol_of(const CostModel& costs, const ArmConfig& config) {
     protocol.ring_byte_ns = static_cast<double>(costs.time("memory.copy.warm")) / page_size;
     protocol.header_bytes = costs.count("p9.header");
     // The pages are halved: one ring for requests, one for replies.
-    protocol.ring_bytes = (std::size_t{page_size} << config.ring_order) / 2;
+    protocol.ring_bytes = (std::size_t{page_size} << ring_order) / 2;
     const std::size_t largest = std::min<std::size_t>(costs.count("p9.msize"), protocol.ring_bytes);
     // Whole pages, but for the smallest rings, in which a page takes several messages.
     const std::size_t payload = largest - protocol.header_bytes;
@@ -47,25 +43,35 @@ RemoteOptions options_of(const std::string& caching) {
         options.data = DataCaching::write_back;
         options.entry_timeout_ns = options.attribute_timeout_ns = host::forever;
         options.keep_pages_at_open = true;
-    } else if (caching == "none" || caching == "default") {
-        options.data = DataCaching::none;
     } else {
-        throw std::invalid_argument("9p has no caching '" + caching +
-                                    "'; there are: default (none), loose, none");
+        options.data = DataCaching::none;
     }
     return options;
 }
 
 }  // namespace
 
-std::unique_ptr<Arm> make_p9_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
-    const RemoteOptions options = options_of(config.caching);
+const settings::Table<P9Settings>& p9_settings() {
+    using namespace settings;
+    static const Table<P9Settings> table = [] {
+        Table<P9Settings> rows;
+        for (const auto& row : remote_settings()) rows.add(row);
+        rows.add(choice("caching", &P9Settings::caching, {"default", "loose", "none"},
+                        "What the guest caches: loose (everything, for ever) or none, which is "
+                        "the default."));
+        return rows.add(count("ring_order", &P9Settings::ring_order, {2, largest_ring_order},
+                              "Pages of a 9pfs ring, as a power of two."));
+    }();
+    return table;
+}
+
+std::unique_ptr<Arm> make_p9_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                 const P9Settings& settings) {
+    const RemoteOptions options = options_of(settings.caching);
     return std::make_unique<RemoteArm>(
-        machine, dom0, config, protocol_of(machine.costs(), config),
-        [&machine, options, eviction = config.guest_eviction](Domain& guest, RemoteServer& server,
-                                                              const RemoteProtocol& protocol,
-                                                              KernelCacheOptions& kernel) {
-            kernel.eviction = eviction;
+        machine, dom0, site, settings, protocol_of(machine.costs(), settings.ring_order),
+        [&machine, options](Domain& guest, RemoteServer& server, const RemoteProtocol& protocol,
+                            KernelCacheOptions& kernel) {
             if (options.data == DataCaching::none) kernel.readahead_pages = 1;
             return std::make_unique<RemoteFs>(machine, guest, server, protocol, options);
         });

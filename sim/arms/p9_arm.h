@@ -1,7 +1,13 @@
 #pragma once
-#include "sim/arms/arm.h"
+#include "sim/arms/remote_arm.h"
 
 namespace xenfs::sim {
+
+struct P9Settings : RemoteSettings {
+    std::string caching = "default";  ///< none
+    unsigned ring_order = 9;          ///< the ring has 2^order pages
+};
+const settings::Table<P9Settings>& p9_settings();
 
 /// "9p": Xen's 9pfs, 9P2000.L over rings of shared pages (Xen's docs/misc/9pfs.pandoc) between
 /// Linux's v9fs client in the guest and a user-space daemon in dom0 (xen-9pfsd, or QEMU).
@@ -12,6 +18,7 @@ namespace xenfs::sim {
 /// cache=none: nothing is kept, reads and writes go to the server, mmap has single pages.
 /// cache=loose: names, attributes and pages are kept without end and written back, as if the guest
 /// were alone [M].
-std::unique_ptr<Arm> make_p9_arm(Machine& machine, Domain& dom0, const ArmConfig& config);
+std::unique_ptr<Arm> make_p9_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                 const P9Settings& settings);
 
 }  // namespace xenfs::sim

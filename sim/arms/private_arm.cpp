@@ -10,33 +10,24 @@
 namespace xenfs::sim {
 namespace {
 
-BlockGrants grants_by_name(const std::string& name) {
-    if (name == "persistent") return BlockGrants::persistent;
-    if (name == "map") return BlockGrants::map;
-    if (name == "copy") return BlockGrants::copy;
-    throw std::invalid_argument("no grants of a block device '" + name +
-                                "'; there are: copy, map, persistent");
-}
-
 class PrivateArm final : public Arm {
   public:
-    PrivateArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+    PrivateArm(Machine& machine, Domain& dom0, const ArmSite& site, const PrivateSettings& settings)
         : machine_(machine),
           dom0_(dom0),
-          config_(config),
-          grants_(grants_by_name(config.block_grants)),
-          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
-                                config.disk_spins_down)),
-          driver_(machine.simulation(), disk_, config.disk_queue) {
-        if (config.victim_cache_pages > 0) {
-            victims_ = std::make_unique<VictimCache>(machine, config.victim_cache_pages);
+          site_(site),
+          settings_(settings),
+          disk_(disk_parameters(machine.costs(), site.disk, site.disk_bytes, site.disk_spins_down)),
+          driver_(machine.simulation(), disk_, DiskQueue::elevator) {
+        if (settings.victim_cache_pages > 0) {
+            victims_ = std::make_unique<VictimCache>(machine, settings.victim_cache_pages);
         }
     }
 
     files::FileSystem& attach(Domain& guest) override {
-        const std::uint64_t blocks = config_.image->blocks();
+        const std::uint64_t blocks = site_.image->blocks();
         const std::uint64_t first = guests_.size() * blocks;
-        if ((first + blocks) * page_size > config_.disk_bytes) {
+        if ((first + blocks) * page_size > site_.disk_bytes) {
             throw std::invalid_argument("the disk is too small for the volume of guest '" +
                                         guest.name() + "'");
         }
@@ -83,19 +74,18 @@ class PrivateArm final : public Arm {
   private:
     struct Guest {
         Guest(PrivateArm& arm, Domain& domain, std::uint64_t first_block)
-            : volume(arm.config_.image),
+            : volume(arm.site_.image),
               path(arm.machine_, domain, arm.dom0_, arm.driver_, first_block, volume.blocks(),
-                   arm.grants_, arm.config_.block_segments, arm.flushes_),
+                   arm.settings_.block_grants, arm.settings_.block_segments, arm.flushes_),
               storage(domain, volume, path, MountOptions::from(arm.machine_.costs())),
               fs(domain, storage),
-              vfs(domain, fs, cache_options(arm, domain), arm.config_.guest_names) {
+              vfs(domain, fs, cache_options(arm, domain), guest_names) {
             fs.attach(vfs);
         }
         static KernelCacheOptions cache_options(PrivateArm& arm, Domain& domain) {
             const CostModel& costs = arm.machine_.costs();
             KernelCacheOptions options =
                 KernelCacheOptions::from(costs, guest_cache_pages(costs, domain));
-            options.eviction = arm.config_.guest_eviction;
             options.victims = arm.victims_.get();
             return options;
         }
@@ -108,8 +98,8 @@ class PrivateArm final : public Arm {
 
     Machine& machine_;
     Domain& dom0_;
-    ArmConfig config_;
-    BlockGrants grants_;
+    ArmSite site_;
+    PrivateSettings settings_;
     TlbFlushes flushes_;
     Disk disk_;
     DiskDriver driver_;
@@ -119,8 +109,25 @@ class PrivateArm final : public Arm {
 
 }  // namespace
 
-std::unique_ptr<Arm> make_private_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
-    return std::make_unique<PrivateArm>(machine, dom0, config);
+const settings::Table<PrivateSettings>& private_settings() {
+    using namespace settings;
+    using P = PrivateSettings;
+    static const Table<P> table = {
+        pages("victim_cache", &P::victim_cache_pages, {0, tib},
+              "Host memory that keeps pages which the guests' kernels evict (tmem); 0: none."),
+        choice("block_grants", &P::block_grants, {"persistent", "map", "copy"},
+               "Grants of the block device: persistent, mapped for each request, or copied by "
+               "hypercall."),
+        count("block_segments", &P::block_segments, {0, 256},
+              "Pages of one request of the block device: 11, or more with indirect descriptors; "
+              "0: the cost model's."),
+    };
+    return table;
+}
+
+std::unique_ptr<Arm> make_private_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                      const PrivateSettings& settings) {
+    return std::make_unique<PrivateArm>(machine, dom0, site, settings);
 }
 
 }  // namespace xenfs::sim

@@ -56,12 +56,13 @@ TEST(PrivateArm, ASecondReadCostsNoDiskAndEachGuestHasItsOwnFrames) {
 }
 
 TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept) {
-    for (const char* grants : {"map", "persistent", "copy"}) {
+    for (const BlockGrants grants :
+         {BlockGrants::map, BlockGrants::persistent, BlockGrants::copy}) {
         for (const std::uint32_t segments : {11u, 32u}) {
             ArmRig::Options options;
             options.arm = "private";
-            options.config.block_grants = grants;
-            options.config.block_segments = segments;
+            options.settings.private_volumes.block_grants = grants;
+            options.settings.private_volumes.block_segments = segments;
             options.fill = [](TreeBuilder& tree) {
                 tree.file("/f", 64 * page_size, std::vector<Fingerprint>(64, 5));
             };
@@ -90,8 +91,8 @@ TEST(PrivateArm, RequestsHoldAsManyPagesAsSegmentsAndGrantsAreMappedCopiedOrKept
                        std::to_string(copied);
             });
             std::string expected = segments == 11 ? "6" : "2";
-            expected += std::string_view(grants) == "map" ? " 64 0" : " 0 64";
-            EXPECT_EQ(counted, expected) << grants;
+            expected += grants == BlockGrants::map ? " 64 0" : " 0 64";
+            EXPECT_EQ(counted, expected) << static_cast<int>(grants);
         }
     }
 }
@@ -172,7 +173,7 @@ TEST(PrivateArm, UnknownNamesAreRefusedWithThoseThatExist) {
     Machine machine(simulation, {.memory_pages = 1024});
     Domain& dom0 = machine.create_domain({.name = "dom0", .memory_pages = 64});
     try {
-        arm_registry().make("hurd", machine, dom0, ArmConfig{});
+        arm_registry().make("hurd", machine, dom0, ArmSite{}, ArmSettings{});
         FAIL();
     } catch (const policies::UnknownPolicy& refusal) {
         EXPECT_NE(std::string(refusal.what()).find("'hurd'"), std::string::npos);

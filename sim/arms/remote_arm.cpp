@@ -2,6 +2,15 @@
 
 namespace xenfs::sim {
 
+const settings::Table<RemoteSettings>& remote_settings() {
+    using namespace settings;
+    static const Table<RemoteSettings> table = {
+        pages("cache", &RemoteSettings::cache_pages, {64 * kib, tib}, "dom0's page cache."),
+        count("workers", &RemoteSettings::workers, {1, 64}, "Threads of each guest's daemon."),
+    };
+    return table;
+}
+
 RemoteProtocol remote_protocol(const CostModel& costs, std::string name) {
     RemoteProtocol protocol;
     protocol.name = std::move(name);
@@ -14,19 +23,19 @@ RemoteProtocol remote_protocol(const CostModel& costs, std::string name) {
     return protocol;
 }
 
-RemoteArm::RemoteArm(Machine& machine, Domain& dom0, const ArmConfig& config,
-                     RemoteProtocol protocol, MakeFs make_fs)
-    : config_(config),
+RemoteArm::RemoteArm(Machine& machine, Domain& dom0, const ArmSite& site,
+                     const RemoteSettings& settings, RemoteProtocol protocol, MakeFs make_fs)
+    : settings_(settings),
       protocol_(std::move(protocol)),
       make_fs_(std::move(make_fs)),
-      shared_(machine, dom0, config) {}
+      shared_(machine, dom0, site, settings.cache_pages) {}
 
 RemoteArm::Guest::Guest(RemoteArm& arm, Domain& domain)
-    : server(arm.shared_, domain.name(), arm.protocol_, arm.config_.workers),
+    : server(arm.shared_, domain.name(), arm.protocol_, arm.settings_.workers),
       kernel(KernelCacheOptions::from(arm.shared_.machine.costs(),
                                       guest_cache_pages(arm.shared_.machine.costs(), domain))),
       fs(arm.make_fs_(domain, server, arm.protocol_, kernel)),
-      vfs(domain, *fs, kernel, arm.config_.guest_names) {
+      vfs(domain, *fs, kernel, guest_names) {
     fs->attach(vfs);
 }
 

@@ -5,10 +5,18 @@
 #include <map>
 #include <string>
 
+#include "model/settings/setting.h"
 #include "sim/arms/arm.h"
 #include "sim/arms/remote_fs.h"
 
 namespace xenfs::sim {
+
+/// What both of them may be told.
+struct RemoteSettings {
+    std::size_t cache_pages = default_cache_pages;  ///< of dom0
+    unsigned workers = 4;
+};
+const settings::Table<RemoteSettings>& remote_settings();
 
 /// A protocol whose prices are those of an event each way and a user-space daemon; `trips` are all
 /// 1, sizes are left to the arm.
@@ -22,8 +30,8 @@ class RemoteArm final : public Arm {
                                                            const RemoteProtocol& protocol,
                                                            KernelCacheOptions& kernel)>;
 
-    RemoteArm(Machine& machine, Domain& dom0, const ArmConfig& config, RemoteProtocol protocol,
-              MakeFs make_fs);
+    RemoteArm(Machine& machine, Domain& dom0, const ArmSite& site, const RemoteSettings& settings,
+              RemoteProtocol protocol, MakeFs make_fs);
 
     files::FileSystem& attach(Domain& guest) override;
     Counters counters() const override;
@@ -39,7 +47,7 @@ class RemoteArm final : public Arm {
         Vfs vfs;
     };
 
-    ArmConfig config_;
+    RemoteSettings settings_;
     RemoteProtocol protocol_;
     MakeFs make_fs_;
     RemoteExport shared_;

@@ -31,9 +31,10 @@ const Variant variants[] = {{"p9_none", "9p", "none"},
 ArmRig::Options options_of(const Variant& variant) {
     ArmRig::Options options;
     options.arm = variant.arm;
-    options.config.caching = variant.caching;
-    options.config.dax = variant.dax_window > 0;
-    if (variant.dax_window > 0) options.config.dax_window_bytes = variant.dax_window;
+    ArmSettings& settings = options.settings;
+    settings.p9.caching = settings.virtiofs.caching = variant.caching;
+    settings.virtiofs.dax = variant.dax_window > 0;
+    if (variant.dax_window > 0) settings.virtiofs.dax_window_bytes = variant.dax_window;
     return options;
 }
 
@@ -59,7 +60,7 @@ TEST_P(RemoteArms, RandomOperationsAgreeWithTheReference) {
     const std::uint64_t seed = test_seed();
     ArmRig::Options options = options_of(GetParam());
     options.guest_pages = 640;  // little memory on both sides, so that pages come and go
-    options.config.server_cache_pages = 256;
+    options.settings.p9.cache_pages = options.settings.virtiofs.cache_pages = 256;
     options.seed = seed;
     ArmRig rig(options);
     rig.in_guest(0, [&](files::FileSystem& fs) {
@@ -96,7 +97,7 @@ TEST(P9, LargeReadsAreCutToTheMessageSizeAndTheRing) {
     for (const unsigned order : {9u, 4u}) {
         ArmRig::Options options = options_of(variants[0]);
         options.fill = one_file;
-        options.config.ring_order = order;
+        options.settings.p9.ring_order = order;
         const std::string requests = run_in_child([&] {
             ArmRig rig(options);
             rig.in_guest(0, [&](files::FileSystem& fs) {
@@ -110,12 +111,6 @@ TEST(P9, LargeReadsAreCutToTheMessageSizeAndTheRing) {
         // msize 128 KiB less the header: 31 pages; a ring of 16 pages: half of it, less the header.
         EXPECT_EQ(requests, order == 9 ? "3" : "10");
     }
-}
-
-TEST(P9, ARingIsOfOrderNineAtMost) {
-    ArmRig::Options options = options_of(variants[0]);
-    options.config.ring_order = 10;
-    EXPECT_THROW(ArmRig rig(options), std::invalid_argument);
 }
 
 TEST(Virtiofs, AutoDropsAFilesPagesAtAnOpenAndAlwaysKeepsThem) {
@@ -229,7 +224,7 @@ TEST(Dax, OneGuestsWriteIsReadByAnotherAtOnce) {
 TEST(Dax, AWindowSmallerThanTheFileIsKeptFourFifthsFullByReclaim) {
     ArmRig::Options options = options_of(variants[5]);
     constexpr std::size_t file_pages = 64 * 512;
-    options.config.dax_window_bytes = 32 << 21;  // 32 ranges for a file of 64
+    options.settings.virtiofs.dax_window_bytes = 32 << 21;  // 32 ranges for a file of 64
     options.fill = [](TreeBuilder& tree) {
         tree.file("/f", file_pages * page_size, std::vector<Fingerprint>(file_pages, 7));
     };

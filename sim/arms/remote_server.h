@@ -18,8 +18,8 @@ struct RemoteServerStats {
 /// What all guests' servers share. Locks of guests exclude each other where the protocol carries
 /// them.
 struct RemoteExport {
-    RemoteExport(Machine& machine_in, Domain& dom0_in, const ArmConfig& config)
-        : machine(machine_in), dom0(dom0_in), mount(machine_in, dom0_in, config) {}
+    RemoteExport(Machine& machine_in, Domain& dom0_in, const ArmSite& site, std::size_t cache_pages)
+        : machine(machine_in), dom0(dom0_in), mount(machine_in, dom0_in, site, cache_pages) {}
     Machine& machine;
     Domain& dom0;
     HostMount mount;

@@ -10,9 +10,9 @@ namespace {
 
 TEST(VictimCache, RandomOperationsAgreeWithTheReference) {
     const std::uint64_t seed = test_seed();
-    ArmConfig config;
-    config.victim_cache_pages = 200;
-    ArmRig rig({.arm = "private", .guest_pages = 640, .config = config, .seed = seed});
+    ArmSettings settings;
+    settings.private_volumes.victim_cache_pages = 200;
+    ArmRig rig({.arm = "private", .guest_pages = 640, .settings = settings, .seed = seed});
     rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;
         FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
@@ -28,10 +28,10 @@ TEST(VictimCache, RandomOperationsAgreeWithTheReference) {
 TEST(VictimCache, WhatTheGuestEvictsComesBackWithoutTheDisk) {
     constexpr std::size_t pages = 2000;  // the guest's cache holds a part of them
     {
-        ArmConfig config;
-        config.victim_cache_pages = 4000;
+        ArmSettings settings;
+        settings.private_volumes.victim_cache_pages = 4000;
         ArmRig rig(
-            {.arm = "private", .guest_pages = 4096, .config = config, .fill = [](auto& tree) {
+            {.arm = "private", .guest_pages = 4096, .settings = settings, .fill = [](auto& tree) {
                  std::vector<Fingerprint> content(pages);
                  for (std::size_t i = 0; i < pages; ++i) content[i] = i + 1;
                  tree.file("/f", pages * page_size, content);

@@ -5,71 +5,50 @@
 #include <stdexcept>
 
 #include "model/client/client.h"
+#include "model/client/settings.h"
 #include "model/server/server.h"
+#include "model/server/settings.h"
 #include "sim/storage/disk_parameters.h"
 #include "sim/storage/volume_storage.h"
 
 namespace xenfs::sim {
 namespace {
 
-client::MmapMode mmap_by_name(const std::string& name) {
-    if (name == "share") return client::MmapMode::share;
-    if (name == "private_copy") return client::MmapMode::private_copy;
-    throw std::invalid_argument("no mmap mode '" + name + "'; there are: private_copy, share");
-}
-
-MountOptions mount_options(const CostModel& costs, const ArmConfig& config) {
+MountOptions mount_options(const CostModel& costs, Nanoseconds dirty_expire) {
     MountOptions options = MountOptions::from(costs);
-    options.commit_interval_ns = std::max<Nanoseconds>(config.dirty_expire_ns, 1'000'000);
+    options.commit_interval_ns = std::max<Nanoseconds>(dirty_expire, 1'000'000);
     options.checkpoint_interval_ns =
         std::max(options.checkpoint_interval_ns, options.commit_interval_ns);
     options.forget_young = true;
     return options;
 }
 
-server::Config server_config(const ArmConfig& config) {
-    server::Config server;
-    server.cache_pages = static_cast<std::uint32_t>(config.server_cache_pages);
-    server.eviction = config.server_eviction;
-    server.dedup = config.dedup;
-    server.charging = config.charging;
-    server.scan_pages = config.scan_pages;
-    server.scan_sleep = config.scan_sleep_ns;
-    server.scan_hints = config.scan_hints;
-    server.scan_hint_share = config.scan_hint_share;
-    server.workers = config.workers;
-    server.dirty_expire = config.dirty_expire_ns;
-    server.ack_timeout = config.ack_timeout_ns;
-    return server;
-}
-
 class XenfsArm final : public Arm {
   public:
-    XenfsArm(Machine& machine, Domain& dom0, const ArmConfig& config)
+    XenfsArm(Machine& machine, Domain& dom0, const ArmSite& site, const XenfsSettings& settings)
         : machine_(machine),
           dom0_(dom0),
-          config_(config),
-          mmap_(mmap_by_name(config.mmap)),
-          disk_(disk_parameters(machine.costs(), config.disk, config.disk_bytes,
-                                config.disk_spins_down)),
-          driver_(machine.simulation(), disk_, config.disk_queue),
-          partition_(dom0.host(), driver_, 0, config.image->blocks()),
-          volume_(config.image),
-          storage_(dom0, volume_, partition_, mount_options(machine.costs(), config)),
+          site_(site),
+          settings_(settings),
+          disk_(disk_parameters(machine.costs(), site.disk, site.disk_bytes, site.disk_spins_down)),
+          driver_(machine.simulation(), disk_, DiskQueue::elevator),
+          partition_(dom0.host(), driver_, 0, site.image->blocks()),
+          volume_(site.image),
+          storage_(dom0, volume_, partition_,
+                   mount_options(machine.costs(), settings.server.dirty_expire)),
           pool_(machine.create_domain({.name = "pool",
                                        .memory_pages = machine.config().memory_pages,
-                                       .grant_frames = config.pool_grant_frames,
+                                       .grant_frames = site.pool_grant_frames,
                                        .populated = false})),
-          server_(machine.server_view(dom0, pool_), storage_, server_config(config)) {
+          server_(machine.server_view(dom0, pool_), storage_, settings.server) {
         server_.start();
     }
 
     files::FileSystem& attach(Domain& guest) override {
-        server::Attachment attachment;
+        server::Attachment attachment = settings_.device;
         attachment.guest = guest.id();
-        if (config_.trust_group) attachment.trust_group = config_.trust_group(guest);
-        attachment.collateral_pages = config_.collateral_pages;
-        attachment.quota_pages = config_.ledger ? config_.quota_pages : unlimited_pages;
+        if (site_.trust_group) attachment.trust_group = site_.trust_group(guest);
+        if (!settings_.ledger) attachment.quota_pages = unlimited_pages;
         dom0_.spawn("attach/" + guest.name(), [this, attachment] {
             if (const int error = server_.attach(attachment)) {
                 machine_.simulation().fail(std::string("the XenFS server refuses a guest: ") +
@@ -93,21 +72,12 @@ class XenfsArm final : public Arm {
     static constexpr std::uint64_t unlimited_pages = std::uint64_t{1} << 40;
 
     client::ClientConfig client_config(Domain& guest) const {
-        client::ClientConfig client;
+        client::ClientConfig client = settings_.client;
         client.server = dom0_.id();
-        client.slots = config_.slots;
-        client.transfer = config_.transfer;
-        client.mmap = mmap_;
-        client.mapping_budget = config_.mapping_budget_pages;
-        client.map_range = config_.map_range_pages;
-        client.own_budget = config_.own_frames_pages;
-        client.readahead = config_.readahead_pages;
-        client.write_behind = config_.write_behind_ns;
-        client.entry_limit = config_.guest_names;
-        client.donate = config_.donation_pages;
-        if (config_.on_transfer) {
+        client.entry_limit = guest_names;
+        if (site_.on_transfer) {
             client.on_decision = [this, &guest](const auto& request, const auto& decision) {
-                config_.on_transfer(guest, request, decision);
+                site_.on_transfer(guest, request, decision);
             };
         }
         return client;
@@ -115,8 +85,8 @@ class XenfsArm final : public Arm {
 
     Machine& machine_;
     Domain& dom0_;
-    ArmConfig config_;
-    client::MmapMode mmap_;
+    ArmSite site_;
+    XenfsSettings settings_;
     Disk disk_;
     DiskDriver driver_;
     Partition partition_;
@@ -213,8 +183,42 @@ Counters XenfsArm::guest_counters(DomainId guest) const {
 
 }  // namespace
 
-std::unique_ptr<Arm> make_xenfs_arm(Machine& machine, Domain& dom0, const ArmConfig& config) {
-    return std::make_unique<XenfsArm>(machine, dom0, config);
+const settings::Table<XenfsSettings>& xenfs_settings() {
+    using settings::part;
+    using X = XenfsSettings;
+    static const settings::Table<X> table = [] {
+        const auto server = part(&X::server, server::server_settings());
+        const auto device = part(&X::device, server::attachment_settings());
+        const auto client = part(&X::client, client::client_settings());
+        return settings::Table<X>{
+            server["cache"],
+            client["transfer"],
+            server["dedup"],
+            server["eviction"],
+            device["quota"],
+            client["donation"],
+            server["charging"],
+            device["collateral"],
+            flag("ledger", &X::ledger,
+                 "False: pins are not bounded (quota without end), to see what that costs."),
+            client["mmap"],
+            client["mapping_budget"],
+            client["map_range"],
+            client["own_frames"],
+            client["read_ahead"],
+            client["write_behind"],
+            server["dirty_expire"],
+            server["ack_timeout"],
+            server["workers"],
+            client["slots"],
+        };
+    }();
+    return table;
+}
+
+std::unique_ptr<Arm> make_xenfs_arm(Machine& machine, Domain& dom0, const ArmSite& site,
+                                    const XenfsSettings& settings) {
+    return std::make_unique<XenfsArm>(machine, dom0, site, settings);
 }
 
 }  // namespace xenfs::sim

@@ -14,11 +14,12 @@ void random_operations(const std::string& transfer, const std::string& dedup) {
     ArmRig::Options options;
     options.arm = "xenfs";
     options.seed = seed;
-    options.config.transfer = transfer;
-    options.config.dedup = dedup;
-    options.config.server_cache_pages = 1024;
-    options.config.mapping_budget_pages = 256;
-    options.config.own_frames_pages = 256;
+    XenfsSettings& settings = options.settings.xenfs;
+    settings.client.transfer = transfer;
+    settings.server.dedup = dedup;
+    settings.server.cache_pages = 1024;
+    settings.client.mapping_budget = 256;
+    settings.client.own_budget = 256;
     ArmRig rig(options);
     rig.in_guest(0, [&](files::FileSystem& fs) {
         workloads::MemoryFileSystem reference;

@@ -7,12 +7,12 @@
 #include <iterator>
 #include <memory>
 
+#include "model/settings/declaration.h"
 #include "sim/cli/commands.h"
 #include "sim/run/captures.h"
 #include "sim/run/files.h"
 #include "sim/scenario/error.h"
 #include "sim/scenario/load.h"
-#include "sim/scenario/names.h"
 
 namespace xenfs::sim::cli {
 namespace {
@@ -57,8 +57,8 @@ std::vector<Candidate> chosen(const std::vector<std::string>& names) {
             if (name == candidate.name) out.push_back(candidate);
         }
         if (out.size() == before) {
-            throw InputError(
-                fmt::format("--arms {}: there is no such arm; there are: {}", name, join(known)));
+            throw InputError(fmt::format("--arms {}: there is no such arm; there are: {}", name,
+                                         settings::join(known)));
         }
     }
     return out;
@@ -151,6 +151,7 @@ transfer = "adaptive"
 cache = "2 GiB"
 quota = "256 MiB"
 mapping_budget = "192 MiB"
+slots = 16
 own_frames = "256 MiB"
 [workload]
 kind = "capture-replay"

@@ -41,6 +41,9 @@ title = "iozone"
 memory = "32 GiB"
 [arm]
 name = "xenfs"
+quota = "128 MiB"
+mapping_budget = "96 MiB"
+slots = 16
 [workload]
 kind = "iozone"
 [sample]

@@ -7,21 +7,10 @@
 #include "sim/cli/commands.h"
 #include "sim/costs/cost_model.h"
 #include "sim/run/table.h"
-#include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 
 namespace xenfs::sim::cli {
 namespace {
-
-using NameList = std::pair<const char*, std::vector<std::string>>;
-
-std::vector<NameList> all_names() {
-    return {{"arms", arm_names()},          {"transfer", transfer_names()},
-            {"dedup", dedup_names()},       {"eviction", eviction_names()},
-            {"sharing", sharing_names()},   {"charging", charging_names()},
-            {"mmap", mmap_names()},         {"disks", disk_names()},
-            {"workloads", workload_names()}};
-}
 
 void print_costs() {
     Table table{"costs", {"constant", "value", "low", "high", "known", "source"}, {}};
@@ -34,7 +23,7 @@ void print_costs() {
 
 void print_json() {
     nlohmann::ordered_json out;
-    for (const auto& [kind, names] : all_names()) out[kind] = names;
+    for (const auto& [kind, names] : choices()) out[kind] = names;
     for (const Constant* c : CostModel::defaults().list()) {
         out["costs"][c->name] = {{"value", c->value}, {"low", c->low},
                                  {"high", c->high},   {"unit", base_unit(c->dimension)},
@@ -52,8 +41,8 @@ void add_list(CLI::App& program) {
     list->add_flag("--json", *json, "as JSON");
     list->callback([json] {
         if (*json) return print_json();
-        for (const auto& [kind, names] : all_names()) {
-            std::fputs(fmt::format("{:<10} {}\n", kind, join(names)).c_str(), stdout);
+        for (const auto& [kind, names] : choices()) {
+            std::fputs(fmt::format("{:<10} {}\n", kind, settings::join(names)).c_str(), stdout);
         }
         std::fputs("\n", stdout);
         print_costs();

@@ -25,12 +25,11 @@ TEST(Units, ReadsQuantities) {
     EXPECT_EQ(parse_time("0.4ns"), 0);
     EXPECT_EQ(parse_size("512MiB"), 512ull << 20);
     EXPECT_EQ(parse_size("3 pages"), 12288u);
-    EXPECT_EQ(pages_of("5KiB"), 2u);
-    EXPECT_EQ(parse_count("4k"), 4000u);
-    EXPECT_DOUBLE_EQ(parse_bandwidth("150 MiB/s"), 150.0 * 1048576);
-    EXPECT_DOUBLE_EQ(parse_ratio("25%"), 0.25);
-    EXPECT_DOUBLE_EQ(parse_ratio("0.25"), 0.25);
-    EXPECT_DOUBLE_EQ(parse_rate("100 /s"), 100);
+    EXPECT_DOUBLE_EQ(parse_quantity("4k", Dimension::count), 4000);
+    EXPECT_DOUBLE_EQ(parse_quantity("150 MiB/s", Dimension::bandwidth), 150.0 * 1048576);
+    EXPECT_DOUBLE_EQ(parse_quantity("25%", Dimension::ratio), 0.25);
+    EXPECT_DOUBLE_EQ(parse_quantity("0.25", Dimension::ratio), 0.25);
+    EXPECT_DOUBLE_EQ(parse_quantity("100 /s", Dimension::rate), 100);
 }
 
 TEST(Units, RefusesWhatDoesNotFit) {

@@ -2,7 +2,7 @@
 // A Machine is one simulated host: cores, memory, domains. A typical program:
 //
 //     sim::Simulation simulation({.seed = 7});
-//     sim::Machine machine(simulation, {.cores = 4, .memory_pages = pages_of("8GiB")});
+//     sim::Machine machine(simulation, {.cores = 4, .memory_pages = 8 << 18});
 //     sim::Domain& dom0 = machine.create_domain({.name = "dom0", .user_space = true});  // id 0
 //     sim::Domain& pool = machine.create_domain({.name = "pool", .memory_pages = 65536,
 //                                                .populated = false});

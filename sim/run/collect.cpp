@@ -204,9 +204,10 @@ void collect(const Setup& setup, const GuestWorks& works, const MemoryCounts& at
     metrics.set("saved_pages_end",
                 static_cast<std::uint64_t>(at_end.mappings - at_end.mapped_frames));
     metrics.set("control_pages", static_cast<std::uint64_t>(now.control_frames));
-    const double mib = 1 << 20;
-    metrics.set("guest_memory_mib", static_cast<double>(setup.scenario.guest.memory_bytes) / mib);
-    metrics.set("cache_mib", static_cast<double>(setup.scenario.arm.cache_bytes) / mib);
+    const double pages_per_mib = 256;
+    metrics.set("guest_memory_mib",
+                static_cast<double>(setup.scenario.guest.memory_pages) / pages_per_mib);
+    metrics.set("cache_mib", static_cast<double>(setup.scenario.arm.cache_pages()) / pages_per_mib);
     add_sums(setup, metrics);
     for (const auto& [name, value] : setup.arm->counters()) metrics.set(name, value);
     add_domain(metrics, "dom0_", setup.dom0->counters());
@@ -322,9 +323,8 @@ void Sampler::sample_stealing(Nanoseconds now) {
         if (works_.is_thief(i)) {
             const Counters counters = setup_.arm->guest_counters(setup_.guests[i]->id());
             pinned += counter(counters, "pinned_pages");
-            limit += static_cast<std::uint64_t>(setup_.scenario.arm.quota_bytes +
-                                                setup_.scenario.arm.donation_bytes) /
-                     page_size;
+            const XenfsSettings& settings = setup_.scenario.arm.xenfs;
+            limit += settings.device.quota_pages + settings.client.donate;
         } else {
             operations += works_.all()[i].neighbour.operations;
             slow += works_.all()[i].neighbour.slow;

@@ -35,11 +35,6 @@ workloads::iozone::Options parse_iozone(const Setup& setup) {
 GuestWorks::GuestWorks(Setup& setup, Timeline* timeline)
     : setup_(setup), timeline_(timeline), works_(setup.guests.size()) {
     if (setup.scenario.workload.kind == "iozone") iozone_options_ = parse_iozone(setup);
-    if (setup.scenario.workload.kind == "stealer" && setup.scenario.arm.name != "xenfs") {
-        throw InputError(fmt::format(
-            "{}: workload.kind \"stealer\" is about XenFS's ledger: it needs arm.name = \"xenfs\"",
-            setup.scenario.source));
-    }
 }
 
 bool GuestWorks::is_thief(std::size_t index) const {

@@ -49,9 +49,9 @@ std::vector<std::string> prefixes_of(
 
 MachineConfig machine_config(const Scenario& scenario, const CostModel& costs) {
     MachineConfig config;
-    config.cores = static_cast<unsigned>(scenario.host.cores);
-    config.memory_pages = pages(scenario.host.memory_bytes);
-    config.cpu = scenario.host.cpu == "contended" ? CpuMode::contended : CpuMode::pinned;
+    config.cores = scenario.host.cores;
+    config.memory_pages = scenario.host.memory_pages;
+    config.cpu = scenario.host.cpu;
     config.count_unique = !scenario.workload.captures.empty();
     config.costs = costs;
     return config;
@@ -77,22 +77,22 @@ Setup::Setup(const Scenario& in, Timeline* timeline)
         machine = std::make_unique<Machine>(simulation, machine_config(scenario, costs));
         DomainConfig config;
         config.name = "dom0";
-        config.vcpus = static_cast<unsigned>(host.dom0_vcpus);
+        config.vcpus = host.dom0_vcpus;
         // Room for a server's page cache and for the kernel around it.
-        config.memory_pages = pages(scenario.arm.cache_bytes + (std::int64_t{1} << 30));
-        config.grant_frames = static_cast<std::size_t>(host.grant_frames);
-        config.maptrack_frames = static_cast<std::size_t>(host.maptrack_frames);
+        config.memory_pages = scenario.arm.cache_pages() + pages(std::int64_t{1} << 30);
+        config.grant_frames = host.grant_frames;
+        config.maptrack_frames = host.maptrack_frames;
         config.user_space = true;
         dom0 = &machine->create_domain(config);
-        ArmConfig config_of_arm = arm_config();
-        if (timeline != nullptr) config_of_arm.on_transfer = trace_transfers(*timeline);
-        arm = arm_registry().make(scenario.arm.name, *machine, *dom0, config_of_arm);
+        ArmSite site = arm_site();
+        if (timeline != nullptr) site.on_transfer = trace_transfers(*timeline);
+        arm = arm_registry().make(scenario.arm.name, *machine, *dom0, site, settings_of_arm());
         if (timeline != nullptr) trace_disk(*timeline, arm->disk());
         for (std::size_t i = 0; i < scenario.guests.size(); ++i) {
             config.name = fmt::format("guest{}", i + 1);
-            config.vcpus = static_cast<unsigned>(scenario.guests[i].vcpus);
-            config.memory_pages = pages(scenario.guests[i].memory_bytes);
-            config.other_pages = pages(scenario.memory.bytes());
+            config.vcpus = scenario.guests[i].vcpus;
+            config.memory_pages = scenario.guests[i].memory_pages;
+            config.other_pages = scenario.memory.options.pages();
             config.user_space = false;
             guests.push_back(&machine->create_domain(config));
         }
@@ -104,55 +104,29 @@ Setup::Setup(const Scenario& in, Timeline* timeline)
 }
 
 void Setup::make_memories() {
-    const MemorySpec& spec = scenario.memory;
-    if (spec.bytes() == 0) return;
-    GuestMemoryOptions options;
-    options.zero_pages = pages(spec.zero_bytes);
-    options.image_pages = pages(spec.image_bytes);
-    options.image_changed = spec.image_changed;
-    options.storm_ns = spec.storm_ns;
-    options.repeated_pages = pages(spec.repeated_bytes);
-    options.repeats = static_cast<unsigned>(spec.repeats);
-    options.anonymous_pages = pages(spec.anonymous_bytes);
-    options.lifetime_ns = spec.lifetime_ns;
-    options.shape = spec.lifetime_shape == "fixed"    ? LifetimeShape::fixed
-                    : spec.lifetime_shape == "pareto" ? LifetimeShape::pareto
-                                                      : LifetimeShape::exponential;
-    options.anonymous_zero = spec.anonymous_zero;
-    options.anonymous_common = spec.anonymous_common;
+    GuestMemoryOptions options = scenario.memory.options;
+    if (options.pages() == 0) return;
     const std::uint64_t common = simulation.stream_seed("memory");
     for (std::size_t i = 0; i < guests.size(); ++i) {
         if (options.pages() > guests[i]->config().memory_pages / 10 * 9) {
             throw std::invalid_argument(fmt::format(
                 "memory: {} MiB are not to be had in guest {} of {} MiB: a tenth is left to files",
-                spec.bytes() >> 20, i + 1, scenario.guests[i].memory_bytes >> 20));
+                options.pages() >> 8, i + 1, scenario.guests[i].memory_pages >> 8));
         }
-        options.image = i % static_cast<std::size_t>(spec.images);
+        options.image = i % scenario.memory.images;
         memories.push_back(std::make_unique<GuestMemory>(
             *guests[i], options, simulation.stream_seed(fmt::format("memory/{}", i)), common));
     }
 }
 
 void Setup::make_sharing() {
-    const SharingSpec& spec = scenario.sharing;
-    if (spec.policy == "none" && memories.empty()) return;
-    HostSharing::Config config;
-    config.policy = spec.policy;
-    config.options = HostSharing::options_from(costs);
-    config.options.pages_per_wake = static_cast<std::uint32_t>(spec.pages_per_wake);
-    config.options.sleep_ns = spec.sleep_ns;
-    config.options.volatile_check = spec.volatile_check;
-    config.options.zero_pages = spec.zero_pages;
-    config.options.hint_queue = static_cast<std::uint32_t>(spec.hint_queue);
-    config.options.hint_share = spec.hint_share;
+    HostSharing::Config config = scenario.sharing;
+    if (config.policy == "none" && memories.empty()) return;
+    config.options = HostSharing::options_from(costs, config.options);
     config.options.seed = simulation.stream_seed("sharing");
-    config.idle_memory = spec.idle_memory;
-    config.surplus = spec.surplus == "repay"   ? Surplus::repay
-                     : spec.surplus == "spend" ? Surplus::spend
-                                               : Surplus::keep;
     sharing = std::make_unique<HostSharing>(*machine, *dom0, config);
     for (std::size_t i = 0; i < guests.size(); ++i) {
-        sharing->add(*guests[i], static_cast<TrustGroup>(scenario.guests[i].trust_group));
+        sharing->add(*guests[i], scenario.guests[i].trust_group);
     }
     // The shared cache, if the arm has one: its domain was made before the guests.
     for (DomainId id = 1; id < guests.front()->id(); ++id) {
@@ -196,52 +170,31 @@ std::shared_ptr<const Volume> Setup::make_image() const {
     }
 }
 
-ArmConfig Setup::arm_config() const {
-    const ArmSpec& spec = scenario.arm;
-    ArmConfig config;
-    config.image = make_image();
-    config.disk = scenario.host.disk;
-    config.disk_spins_down = scenario.host.disk_spins_down;
-    const std::uint64_t needed = config.image->blocks() * page_size * (scenario.guests.size() + 1);
-    config.disk_bytes = std::max(config.disk_bytes, needed);
-    config.server_cache_pages = pages(spec.cache_bytes);
-    config.server_eviction = spec.eviction;
-    config.block_grants = spec.block_grants;
-    config.block_segments = static_cast<std::uint32_t>(spec.block_segments);
-    config.victim_cache_pages = pages(spec.victim_cache_bytes);
-    config.pool_grant_frames = static_cast<std::size_t>(scenario.host.grant_frames);
-    config.caching = spec.caching;
-    config.ring_order = static_cast<unsigned>(spec.ring_order);
-    config.dax = spec.dax;
-    config.dax_window_bytes = static_cast<std::uint64_t>(spec.dax_window_bytes);
-    config.nfs_threads = static_cast<unsigned>(spec.nfs_threads);
-    config.transfer = spec.transfer;
-    config.dedup = spec.dedup;
-    config.mmap = spec.mmap;
-    config.quota_pages = pages(spec.quota_bytes);
-    config.donation_pages = pages(spec.donation_bytes);
-    config.charging = spec.charging;
-    config.collateral_pages = pages(spec.collateral_bytes);
-    config.ledger = spec.ledger;
-    config.mapping_budget_pages = static_cast<std::uint32_t>(pages(spec.mapping_budget_bytes));
-    config.scan_pages = static_cast<std::uint32_t>(scenario.sharing.pages_per_wake);
-    config.scan_sleep_ns = scenario.sharing.sleep_ns;
-    config.scan_hints = static_cast<std::uint32_t>(scenario.sharing.hint_queue);
-    config.scan_hint_share = scenario.sharing.hint_share;
-    config.trust_group = [this](const Domain& guest) {
+ArmSite Setup::arm_site() const {
+    ArmSite site;
+    site.image = make_image();
+    site.disk = scenario.host.disk;
+    site.disk_spins_down = scenario.host.disk_spins_down;
+    const std::uint64_t needed = site.image->blocks() * page_size * (scenario.guests.size() + 1);
+    site.disk_bytes = std::max(site.disk_bytes, needed);
+    site.pool_grant_frames = scenario.host.grant_frames;
+    site.trust_group = [this](const Domain& guest) -> std::uint32_t {
         const auto at = std::find(guests.begin(), guests.end(), &guest) - guests.begin();
-        return static_cast<std::uint32_t>(
-            scenario.guests[static_cast<std::size_t>(at)].trust_group);
+        return scenario.guests[static_cast<std::size_t>(at)].trust_group;
     };
-    config.map_range_pages = static_cast<std::uint32_t>(pages(spec.map_range_bytes));
-    config.own_frames_pages = static_cast<std::uint32_t>(pages(spec.own_frames_bytes));
-    config.readahead_pages = static_cast<std::uint32_t>(spec.read_ahead_pages);
-    config.write_behind_ns = spec.write_behind_ns;
-    config.dirty_expire_ns = spec.dirty_expire_ns;
-    config.ack_timeout_ns = spec.ack_timeout_ns;
-    config.workers = static_cast<unsigned>(spec.workers);
-    config.slots = static_cast<std::uint32_t>(spec.slots);
-    return config;
+    return site;
+}
+
+ArmSettings Setup::settings_of_arm() const {
+    ArmSettings settings = scenario.arm;
+    // [sharing] says how fast any scanner works: also that of dedup scan and hinted.
+    server::Config& server = settings.xenfs.server;
+    const SharingOptions& scanner = scenario.sharing.options;
+    server.scan_pages = scanner.pages_per_wake;
+    server.scan_sleep = scanner.sleep_ns;
+    server.scan_hints = scanner.hint_queue;
+    server.scan_hint_share = scanner.hint_share;
+    return settings;
 }
 
 Nanoseconds Setup::cpu_ns() const {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/arms/arm.h"
+#include "sim/arms/arm_settings.h"
 #include "sim/machine/machine.h"
 #include "sim/run/captures.h"
 #include "sim/run/timeline.h"
@@ -44,7 +44,8 @@ struct Setup {
 
   private:
     [[nodiscard]] std::shared_ptr<const Volume> make_image() const;
-    [[nodiscard]] ArmConfig arm_config() const;
+    [[nodiscard]] ArmSite arm_site() const;
+    [[nodiscard]] ArmSettings settings_of_arm() const;
     void make_memories();
     void make_sharing();
 };

@@ -9,45 +9,34 @@
 #include <map>
 #include <sstream>
 
-#include "model/settings/toml_value.h"
+#include "model/settings/read.h"
 #include "sim/scenario/costs.h"
-#include "sim/scenario/names.h"
 #include "sim/scenario/schema.h"
 
 namespace xenfs::sim {
 namespace {
 
-// One "key = value" of the file or of a --set, with where it stands.
-struct Setting {
-    std::string key;
-    const toml::node* node = nullptr;
-    std::string where;  // "FILE:LINE: KEY" or "--set KEY=VALUE"
+using settings::fail;
+
+// One "key = value" of the file or of a --set ("--set KEY=VALUE" is where it stands).
+struct Setting : settings::Entry {
     bool overriding = false;
 };
 
-void write(const Field& field, const Setting& setting, const std::string& directory,
-           Scenario& scenario) {
-    read_value({field.kind, field.names, field.minimum, field.maximum}, *setting.node,
-               setting.where, setting.overriding ? "." : directory, field.at(scenario));
+template <class S>
+void write(const settings::Setting<S>& row, const Setting& setting, const std::string& directory,
+           S& into) {
+    row.set(into, settings::read_value(row, *setting.node, setting.where,
+                                       setting.overriding ? "." : directory));
 }
 
-void collect(const toml::table& table, const std::string& prefix, const std::string& file,
-             std::vector<Setting>& out) {
-    for (const auto& [key, node] : table) {
-        const std::string name = prefix + std::string(key.str());
-        const toml::table* inner = node.as_table();
-        if (inner != nullptr) {
-            const bool section = keys_of_section(name).size() > 0 || prefix == "guests.";
-            if (!section && !name.starts_with("costs.")) {
-                fail(where(file, key.source(), name),
-                     "there is no such section; there are: host, guests, memory, sharing, arm, "
-                     "costs, workload, sample");
-            }
-            collect(*inner, name + ".", file, out);
-        } else {
-            out.push_back({name, &node, where(file, key.source(), name), false});
-        }
-    }
+// What may stand in a file besides the keys of the schema: constants, and single guests.
+const std::vector<std::string> open_sections = {"costs.", "guests."};
+
+std::vector<std::string> known_keys() {
+    std::vector<std::string> keys = settings::keys_of(schema());
+    keys.push_back("guests.N");
+    return keys;
 }
 
 // The value of --set KEY=VALUE as a TOML node, kept alive in `store`.
@@ -57,19 +46,17 @@ Setting parse_override(const std::string& text, std::vector<toml::table>& store)
         fail("--set " + text, "KEY=VALUE is wanted, as in --set guests.count=4");
     }
     const std::string key = text.substr(0, equals), value = text.substr(equals + 1);
-    const Field* field = find_field(key);
-    Scenario scratch;
-    const bool list = field != nullptr &&
-                      (std::holds_alternative<std::vector<std::string>*>(field->at(scratch)) ||
-                       std::holds_alternative<std::vector<std::int64_t>*>(field->at(scratch)));
+    const Field* field = schema().find(key);
+    const bool list = field != nullptr && field->is_list;
     toml::table parsed;
     try {
         parsed = toml::parse("value = " + value);
     } catch (const toml::parse_error&) {
         parsed.clear();
     }
-    const bool is_text = field != nullptr && !list &&
-                         (field->kind == ValueKind::text || field->kind == ValueKind::path);
+    const bool is_text =
+        field != nullptr && !list &&
+        (field->kind == settings::Kind::text || field->kind == settings::Kind::path);
     if (list && (parsed.size() != 1 || !parsed.contains("value") || !parsed["value"].is_array())) {
         toml::array items;
         std::stringstream parts(value);
@@ -89,7 +76,7 @@ Setting parse_override(const std::string& text, std::vector<toml::table>& store)
         parsed = toml::table{{"value", value}};
     }
     store.push_back(std::move(parsed));
-    return {key, store.back().get("value"), "--set " + text, true};
+    return {{key, store.back().get("value"), "--set " + text}, true};
 }
 
 bool all_digits(std::string_view text) {
@@ -106,12 +93,13 @@ void set_cost(Scenario& scenario, const Setting& setting) {
         out << toml::default_formatter{*setting.node};
         value = out.str();
     } else {
-        fail(setting.where, type_name(*setting.node) + " where a number with its unit is wanted");
+        fail(setting.where,
+             settings::type_name(*setting.node) + " where a number with its unit is wanted");
     }
-    auto& all = scenario.costs.overrides;
+    auto& changes = scenario.costs.overrides;
     const std::string constant = setting.key.substr(6);
-    std::erase_if(all, [&](const CostSpec::Override& other) { return other.constant == constant; });
-    all.push_back({constant, value, setting.where});
+    std::erase_if(changes, [&](const auto& other) { return other.constant == constant; });
+    changes.push_back({constant, value, setting.where});
 }
 
 // "guests.3.memory": the part of one guest. True if it was such a key.
@@ -124,82 +112,80 @@ bool set_guest(Scenario& scenario, const Setting& setting, const std::string& di
         fail(setting.where, fmt::format("there is no guest {}; guests.count is {}", number,
                                         scenario.guests.size()));
     }
-    const std::string key = "guests." + setting.key.substr(dot + 1);
-    const Field* field = find_field(key);
-    if (field == nullptr || key == "guests.count") {
-        fail(setting.where, "there is no such key; there are: vcpus, memory, start, trust_group");
+    const auto* row = guest_settings().find(setting.key.substr(dot + 1));
+    if (row == nullptr) {
+        fail(setting.where, "there is no such key; there are: " +
+                                settings::join(settings::keys_of(guest_settings())));
     }
-    Scenario scratch;
-    scratch.guest = scenario.guests[index - 1];
-    write(*field, setting, directory, scratch);
-    scenario.guests[index - 1] = scratch.guest;
+    write(*row, setting, directory, scenario.guests[index - 1]);
     return true;
 }
 
-[[noreturn]] void unknown_key(const Setting& setting) {
-    const auto dot = setting.key.rfind('.');
-    const std::string section = dot == std::string::npos ? "" : setting.key.substr(0, dot);
-    const std::string known = keys_of_section(section);
-    if (known.empty()) {
-        fail(setting.where,
-             "there is no such section; there are: host, guests, memory, sharing, arm, costs, "
-             "workload, sample");
-    }
-    fail(setting.where, "there is no such key; there are: " + known);
-}
-
-void check_given(const Field& field, const std::vector<Setting>& settings,
-                 const Scenario& scenario) {
-    const bool given = std::any_of(settings.begin(), settings.end(),
-                                   [&](const Setting& s) { return s.key == field.key; });
-    if (field.required && !given && applies(field, scenario)) {
-        fail(scenario.source, fmt::format("the key {} is missing ({})", field.key, field.doc));
+void check_given(const Field& field, const std::vector<Setting>& all, const Scenario& scenario) {
+    const bool given =
+        std::any_of(all.begin(), all.end(), [&](const Setting& s) { return s.key == field.key; });
+    if (field.is_required && !given && applies(field, scenario)) {
+        fail(scenario.source, fmt::format("the key {} is missing: {}", field.key, field.sentence));
     }
 }
 
-void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string& directory) {
+void apply(Scenario& scenario, const std::vector<Setting>& all, const std::string& directory) {
     // Names first: which other keys mean something depends on them.
     std::map<std::string, const Setting*, std::less<>> selected;
     for (const char* selector : {"arm.name", "workload.kind", "guests.count"}) {
-        for (const Setting& setting : settings) {
+        for (const Setting& setting : all) {
             if (setting.key != selector) continue;
-            const Field& field = *find_field(selector);
-            write(field, setting, directory, scenario);
+            write(schema()[selector], setting, directory, scenario);
             selected[selector] = &setting;
         }
     }
     std::vector<const Setting*> for_guests;
-    check_given(*find_field("workload.kind"), settings, scenario);
-    for (const Setting& setting : settings) {
+    check_given(schema()["workload.kind"], all, scenario);
+    for (const Setting& setting : all) {
+        // These have their last value. An earlier one would send what follows to another arm's row.
+        if (selected.contains(setting.key)) continue;
         if (setting.key.starts_with("costs.") && setting.key != "costs.model") {
             set_cost(scenario, setting);
             continue;
         }
-        const Field* field = find_field(setting.key);
+        const std::string selector(selector_of(setting.key));
+        const auto chosen = selected.find(selector);
+        // The file says this for an arm or workload that an override has replaced.
+        const bool for_another =
+            !setting.overriding && chosen != selected.end() && chosen->second->overriding;
+        if (for_another && std::any_of(all.begin(), all.end(), [&](const Setting& other) {
+                return other.overriding && other.key == setting.key;
+            })) {
+            continue;
+        }
+        const Field* field = find_field(setting.key, scenario);
         if (field == nullptr) {
-            if (!setting.key.starts_with("guests.")) unknown_key(setting);
+            if (!setting.key.starts_with("guests.")) settings::fail_unknown(setting, known_keys());
             for_guests.push_back(&setting);
             continue;
         }
         if (!applies(*field, scenario)) {
-            const std::string selector(selector_of(setting.key));
-            const auto chosen = selected.find(selector);
-            const bool overridden = chosen != selected.end() && chosen->second->overriding;
-            if (overridden && !setting.overriding) continue;
-            const std::vector<std::string> only(field->only_for.begin(), field->only_for.end());
-            fail(setting.where,
-                 fmt::format("it means nothing where {} is {}, only for: {}", selector,
-                             print_value(*find_field(selector), scenario), join(only)));
+            if (for_another) {
+                // The host is as large whichever arm it has (ArmSettings::cache_pages).
+                if (setting.key == "arm.cache") write(*field, setting, directory, scenario);
+                continue;
+            }
+            fail(setting.where, fmt::format("it means nothing where {} is {}, only for: {}",
+                                            selector, print_value(schema()[selector], scenario),
+                                            settings::join(users_of(setting.key))));
         }
         write(*field, setting, directory, scenario);
     }
     scenario.guests.assign(static_cast<std::size_t>(scenario.guest_count), scenario.guest);
     for (const Setting* setting : for_guests) {
-        if (!set_guest(scenario, *setting, directory)) unknown_key(*setting);
+        if (!set_guest(scenario, *setting, directory)) {
+            settings::fail_unknown(*setting, known_keys());
+        }
     }
-    for (const Field& field : schema()) check_given(field, settings, scenario);
+    for (const Field& field : schema()) check_given(field, all, scenario);
     std::sort(scenario.costs.overrides.begin(), scenario.costs.overrides.end(),
               [](const auto& a, const auto& b) { return a.constant < b.constant; });
+    check(scenario);
     (void)cost_model_of(scenario);
 }
 
@@ -207,27 +193,26 @@ void apply(Scenario& scenario, std::vector<Setting>& settings, const std::string
 
 Scenario parse_scenario(const std::string& text, const std::string& name,
                         const std::string& directory, const std::vector<std::string>& overrides) {
-    const toml::table document = parse_toml(text, name);
-    std::vector<Setting> settings;
-    collect(document, "", name, settings);
-    // By line, so that of several mistakes the first is named.
-    std::stable_sort(settings.begin(), settings.end(), [](const Setting& a, const Setting& b) {
-        return a.node->source().begin.line < b.node->source().begin.line;
-    });
+    const toml::table document = settings::parse_toml(text, name);
+    std::vector<Setting> all;
+    for (const settings::Entry& entry :
+         settings::entries_of(document, "", name, known_keys(), open_sections)) {
+        all.push_back({entry, false});
+    }
     std::vector<toml::table> store;
     store.reserve(overrides.size());
     for (const std::string& text_of_override : overrides) {
-        settings.push_back(parse_override(text_of_override, store));
+        all.push_back(parse_override(text_of_override, store));
     }
     Scenario scenario;
     scenario.source = name;
-    apply(scenario, settings, directory);
+    apply(scenario, all, directory);
     return scenario;
 }
 
 Scenario load_scenario(const std::string& file, const std::vector<std::string>& overrides) {
-    return parse_scenario(read_text(file), file, std::filesystem::path(file).parent_path().string(),
-                          overrides);
+    return parse_scenario(settings::read_text(file), file,
+                          std::filesystem::path(file).parent_path().string(), overrides);
 }
 
 }  // namespace xenfs::sim

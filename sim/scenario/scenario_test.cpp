@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include "model/settings/value_text.h"
 #include "sim/scenario/load.h"
 #include "sim/scenario/schema.h"
 
@@ -51,11 +50,11 @@ TEST(Scenario, ReadsValuesWithUnits) {
     EXPECT_EQ(s.name, "two builds");
     EXPECT_EQ(s.seed, 7);
     ASSERT_EQ(s.guests.size(), 3u);
-    EXPECT_EQ(s.guests[0].memory_bytes, 256 << 20);
-    EXPECT_EQ(s.guests[1].memory_bytes, 1 << 30);
-    EXPECT_EQ(s.guests[1].vcpus, 1);
-    EXPECT_EQ(s.guests[2].vcpus, 2);
-    EXPECT_EQ(s.arm.quota_bytes, 32 << 20);
+    EXPECT_EQ(s.guests[0].memory_pages, 256u << 8);
+    EXPECT_EQ(s.guests[1].memory_pages, 1u << 18);
+    EXPECT_EQ(s.guests[1].vcpus, 1u);
+    EXPECT_EQ(s.guests[2].vcpus, 2u);
+    EXPECT_EQ(s.arm.xenfs.device.quota_pages, 8192u);
     EXPECT_EQ(s.workload.stagger_ns, 250'000'000);
     EXPECT_EQ(s.workload.captures, (std::vector<std::string>{"/dir/a.xfcap", "/data/b.xfcap"}));
     ASSERT_EQ(s.costs.overrides.size(), 1u);
@@ -67,8 +66,8 @@ TEST(Scenario, OverridesAreReadAsTheFileIs) {
         good, {"guests.count=4", "arm.transfer=copy", "guests.memory=1 GiB", "guests.4.start=2 s",
                "workload.captures=/c.xfcap,/d.xfcap", "costs.xen.hypercall=0.7 us", "name=17"});
     EXPECT_EQ(s.guests.size(), 4u);
-    EXPECT_EQ(s.arm.transfer, "copy");
-    EXPECT_EQ(s.guests[0].memory_bytes, 1 << 30);
+    EXPECT_EQ(s.arm.xenfs.client.transfer, "copy");
+    EXPECT_EQ(s.guests[0].memory_pages, 1u << 18);
     EXPECT_EQ(s.guests[3].start_ns, 2'000'000'000);
     EXPECT_EQ(s.workload.captures, (std::vector<std::string>{"/c.xfcap", "/d.xfcap"}));
     ASSERT_EQ(s.costs.overrides.size(), 1u);
@@ -81,6 +80,24 @@ TEST(Scenario, AnotherArmByOverrideDropsWhatTheFileSaysForThisOne) {
     EXPECT_EQ(error_of(good, {"arm.name=private", "arm.transfer=copy"}),
               "--set arm.transfer=copy: it means nothing where arm.name is \"private\", only for: "
               "xenfs");
+}
+
+TEST(Scenario, AnotherArmByOverrideKeepsWhatTheFileSaysForBoth) {
+    const std::string text = with("quota = \"8192 pages\"", "cache = \"64 MiB\"");
+    // An arm without a server runs on a host that is as large.
+    for (const char* arm : {"nfs", "9p", "virtiofs", "xenfs", "private", "cluster"}) {
+        const Scenario s = parse(text, {std::string("arm.name=") + arm});
+        EXPECT_EQ(s.arm.cache_pages(), 64u << 8) << arm;
+    }
+}
+
+TEST(Scenario, AnotherArmByOverrideTakesItsOwnValueOfAKeyOfBoth) {
+    std::string text = with("quota = \"8192 pages\"", "caching = \"auto\"");
+    text.replace(text.find("transfer = \"map\"\n"), 17, "");
+    text.replace(text.find("\"xenfs\""), 7, "\"virtiofs\"");
+    EXPECT_EQ(parse(text, {"arm.name=9p", "arm.caching=none"}).arm.p9.caching, "none");
+    EXPECT_TRUE(error_of(text, {"arm.name=9p"})
+                    .starts_with("dir/x.toml:11: arm.caching: there is no \"auto\"; there are: "));
 }
 
 TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
@@ -109,8 +126,8 @@ TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
               "sharing, arm, "
               "costs, workload, sample");
     EXPECT_EQ(error_of(with("captures = [\"a.xfcap\", \"/data/b.xfcap\"]", "")),
-              "dir/x.toml: the key workload.captures is missing (capture files; guest i runs the "
-              "i-th, beginning again after the last)");
+              "dir/x.toml: the key workload.captures is missing: Capture files; guest i runs the "
+              "i-th, beginning again after the last.");
     EXPECT_EQ(error_of(with("stagger", "batches = [1]\nstagger")),
               "dir/x.toml:18: workload.batches: it means nothing where workload.kind is "
               "\"kbuild\", only for: pages, packets");
@@ -142,32 +159,30 @@ TEST(Scenario, EqualExperimentsHaveEqualHashes) {
 TEST(Scenario, EveryDefaultIsReadBackAsItIsPrinted) {
     // Each printed default, given as an override, must change nothing.
     for (const Field& field : schema()) {
-        Scenario base;
-        base.workload.kind = field.only_for.empty() ? "pages" : std::string(field.only_for[0]);
-        const std::string_view key = field.key;
-        if (field.required || key == "arm.name" || print_value(field, base) == "[]") continue;
-        if (field.kind == ValueKind::path) continue;
-        std::string text = "name = \"x\"\n[workload]\nkind = \"pages\"\n";
-        std::vector<std::string> overrides;
-        if (key.starts_with("arm.") && !field.only_for.empty()) {
-            overrides.push_back("arm.name=" + std::string(field.only_for[0]));
+        const Scenario base;
+        if (field.is_required || field.key == "arm.name" || field.kind == settings::Kind::path ||
+            print_value(field, base) == "[]") {
+            continue;
         }
-        if (key.starts_with("workload.") && !field.only_for.empty()) {
-            overrides.push_back("workload.kind=" + std::string(field.only_for[0]));
+        const std::string text = "name = \"x\"\n[workload]\nkind = \"pages\"\n";
+        std::vector<std::string> overrides;
+        if (!field.only_for.empty()) {
+            overrides.push_back(std::string(selector_of(field.key)) + "=" + field.only_for[0]);
             if (field.only_for[0] == "kbuild") overrides.push_back("workload.captures=/a");
         }
         const Scenario before = parse(text, overrides);
-        overrides.push_back(std::string(key) + "=" + print_value(field, before));
-        EXPECT_EQ(canonical_text(before), canonical_text(parse(text, overrides))) << key;
+        overrides.push_back(field.key + "=" + print_value(field, before));
+        EXPECT_EQ(canonical_text(before), canonical_text(parse(text, overrides))) << field.key;
     }
 }
 
 TEST(ValueText, PrintsTheLargestUnitThatDivides) {
-    EXPECT_EQ(print_value_text(3 << 20, ValueKind::bytes), "3 MiB");
-    EXPECT_EQ(print_value_text(4097, ValueKind::bytes), "4097 B");
-    EXPECT_EQ(print_value_text(0, ValueKind::time), "0 ns");
-    EXPECT_EQ(parse_value_text("1.5 us", ValueKind::time), 1500);
-    EXPECT_EQ(parse_value_text("0", ValueKind::bytes), 0);
+    using namespace settings;
+    EXPECT_EQ(print_quantity(3 << 20, Kind::size), "3 MiB");
+    EXPECT_EQ(print_quantity(4097, Kind::size), "4097 B");
+    EXPECT_EQ(print_quantity(0, Kind::time), "0 ns");
+    EXPECT_EQ(parse_quantity_text("1.5 us", Kind::time), 1500);
+    EXPECT_EQ(parse_quantity_text("0", Kind::size), 0);
 }
 
 }  // namespace

@@ -2,613 +2,82 @@
 
 #include <algorithm>
 
-#include "sim/scenario/names.h"
+#include "sim/scenario/error.h"
+#include "sim/sharing/settings.h"
+#include "sim/storage/disk_parameters.h"
 
 namespace xenfs::sim {
 namespace {
 
-using K = ValueKind;
+using namespace settings;
 
-#define XENFS_AT(member) [](Scenario& scenario) -> Target { return &scenario.member; }
-
-constexpr double page = 4096;
-constexpr double tib = 1099511627776.0;
-constexpr double hour = 3.6e12;
-
-std::vector<Field> make_schema() {
-    const std::vector<std::string_view> xenfs = {"xenfs"};
-    const std::vector<std::string_view> daemons = {"9p", "virtiofs"};
-    const std::vector<std::string_view> captures = {"kbuild", "capture-replay"};
-    return {
-        {"name",
-         K::text,
-         XENFS_AT(name),
-         "what results and messages call it",
-         nullptr,
-         {},
-         0,
-         0,
-         true},
-        {"title", K::text, XENFS_AT(title), "one line for people"},
-        {"seed", K::count, XENFS_AT(seed), "decides all that is random", nullptr, {}, 0, 9e18},
-
-        {"host.cores", K::count, XENFS_AT(host.cores), "physical cores", nullptr, {}, 1, 256},
-        {"host.memory",
-         K::bytes,
-         XENFS_AT(host.memory_bytes),
-         "machine memory",
-         nullptr,
-         {},
-         65536 * page,
-         16 * tib},
-        {"host.dom0_vcpus",
-         K::count,
-         XENFS_AT(host.dom0_vcpus),
-         "vCPUs of dom0, where the servers run",
-         nullptr,
-         {},
-         1,
-         256},
-        {"host.disk", K::text, XENFS_AT(host.disk),
-         "the disk that holds the files, from the cost model", disk_names},
-        {"host.disk_spins_down", K::boolean, XENFS_AT(host.disk_spins_down),
-         "a hard disk stops after a while without work"},
-        {"host.cpu", K::text, XENFS_AT(host.cpu),
-         "pinned: each vCPU has a core of its own; contended: vCPUs share the cores", cpu_names},
-        {"host.grant_frames",
-         K::count,
-         XENFS_AT(host.grant_frames),
-         "grant-table frames a domain (gnttab_max_frames), 512 entries each",
-         nullptr,
-         {},
-         1,
-         1 << 18},
-        {"host.maptrack_frames",
-         K::count,
-         XENFS_AT(host.maptrack_frames),
-         "maptrack frames a domain, 256 mappings each",
-         nullptr,
-         {},
-         1,
-         65536},
-
-        {"guests.count", K::count, XENFS_AT(guest_count), "how many guests", nullptr, {}, 1, 64},
-        {"guests.vcpus",
-         K::count,
-         XENFS_AT(guest.vcpus),
-         "vCPUs of each guest",
-         nullptr,
-         {},
-         1,
-         64},
-        {"guests.memory",
-         K::bytes,
-         XENFS_AT(guest.memory_bytes),
-         "memory of each guest",
-         nullptr,
-         {},
-         4096 * page,
-         tib},
-        {"guests.start",
-         K::time,
-         XENFS_AT(guest.start_ns),
-         "when its workload starts",
-         nullptr,
-         {},
-         0,
-         1000 * hour},
-
-        {"guests.trust_group",
-         K::count,
-         XENFS_AT(guest.trust_group),
-         "the hypervisor merges pages of guests of one group only",
-         nullptr,
-         {},
-         0,
-         65535},
-
-        {"memory.zero",
-         K::bytes,
-         XENFS_AT(memory.zero_bytes),
-         "memory of each guest that holds zeros",
-         nullptr,
-         {},
-         0,
-         tib},
-        {"memory.image",
-         K::bytes,
-         XENFS_AT(memory.image_bytes),
-         "memory with its kernel and programs, read from a base image",
-         nullptr,
-         {},
-         0,
-         tib},
-        {"memory.images",
-         K::count,
-         XENFS_AT(memory.images),
-         "how many base images there are; guest i has the i-th, beginning again after the last",
-         nullptr,
-         {},
-         1,
-         64},
-        {"memory.image_changed",
-         K::fraction,
-         XENFS_AT(memory.image_changed),
-         "share of the image's pages that each guest has changed",
-         nullptr,
-         {},
-         0,
-         1},
-        {"memory.storm",
-         K::time,
-         XENFS_AT(memory.storm_ns),
-         "when each guest writes to all pages of its image; 0: never",
-         nullptr,
-         {},
-         0,
-         1000 * hour},
-        {"memory.repeated",
-         K::bytes,
-         XENFS_AT(memory.repeated_bytes),
-         "memory with pages that the guest itself holds several times",
-         nullptr,
-         {},
-         0,
-         tib},
-        {"memory.repeats",
-         K::count,
-         XENFS_AT(memory.repeats),
-         "how often it holds each of them",
-         nullptr,
-         {},
-         1,
-         65536},
-        {"memory.anonymous",
-         K::bytes,
-         XENFS_AT(memory.anonymous_bytes),
-         "anonymous memory alive at any time; a page that dies makes room for a new one",
-         nullptr,
-         {},
-         0,
-         tib},
-        {"memory.lifetime",
-         K::time,
-         XENFS_AT(memory.lifetime_ns),
-         "mean life of an anonymous page; 0: for ever",
-         nullptr,
-         {},
-         0,
-         1000 * hour},
-        {"memory.lifetime_shape", K::text, XENFS_AT(memory.lifetime_shape),
-         "how lifetimes are distributed (pareto: with exponent 1.5)", lifetime_names},
-        {"memory.anonymous_zero",
-         K::fraction,
-         XENFS_AT(memory.anonymous_zero),
-         "share of the anonymous pages that hold zeros",
-         nullptr,
-         {},
-         0,
-         1},
-        {"memory.anonymous_common",
-         K::fraction,
-         XENFS_AT(memory.anonymous_common),
-         "share of the anonymous pages that other guests hold too, at the same time",
-         nullptr,
-         {},
-         0,
-         1},
-
-        {"sharing.policy", K::text, XENFS_AT(sharing.policy),
-         "how the hypervisor finds equal pages in guests' memory", sharing_names},
-        {"sharing.pages_per_wake",
-         K::count,
-         XENFS_AT(sharing.pages_per_wake),
-         "pages that a scanner (arm.dedup scan, hinted too) looks at before it sleeps; 0: none",
-         nullptr,
-         {},
-         0,
-         1e9},
-        {"sharing.sleep",
-         K::time,
-         XENFS_AT(sharing.sleep_ns),
-         "a scanner's sleep",
-         nullptr,
-         {},
-         1000,
-         hour},
-        {"sharing.volatile_check", K::boolean, XENFS_AT(sharing.volatile_check),
-         "ksm: merge only pages whose checksum held for a pass"},
-        {"sharing.zero_pages", K::boolean, XENFS_AT(sharing.zero_pages),
-         "ksm: pages of zeros become the host's own, without a partner"},
-        {"sharing.hint_queue",
-         K::count,
-         XENFS_AT(sharing.hint_queue),
-         "xlh, arm.dedup hinted: hints that are kept; the oldest go",
-         nullptr,
-         {},
-         1,
-         1e9},
-        {"sharing.hint_share",
-         K::fraction,
-         XENFS_AT(sharing.hint_share),
-         "xlh, arm.dedup hinted: share of a wake-up's pages that come from hints, at most",
-         nullptr,
-         {},
-         0,
-         1},
-        {"sharing.surplus", K::text, XENFS_AT(sharing.surplus),
-         "what becomes of memory saved: keep: free; repay: the guests', taken back at once; spend: "
-         "given away",
-         surplus_names},
-        {"sharing.idle_memory", K::boolean, XENFS_AT(sharing.idle_memory),
-         "scanners also read memory that guests have and do not use"},
-
-        {"arm.name", K::text, XENFS_AT(arm.name), "what serves the files", arm_names},
-        {"arm.cache",
-         K::bytes,
-         XENFS_AT(arm.cache_bytes),
-         "page cache of the server: XenFS's shared cache; dom0's own for nfs, 9p and virtiofs",
-         nullptr,
-         {"xenfs", "nfs", "9p", "virtiofs"},
-         16 * page,
-         tib},
-        {"arm.transfer", K::text, XENFS_AT(arm.transfer), "how pages travel", transfer_names,
-         xenfs},
-        {"arm.dedup", K::text, XENFS_AT(arm.dedup), "which pages share a frame", dedup_names,
-         xenfs},
-        {"arm.eviction", K::text, XENFS_AT(arm.eviction), "which page the shared cache gives up",
-         eviction_names, xenfs},
-        {"arm.quota", K::bytes, XENFS_AT(arm.quota_bytes), "what a guest may pin without donating",
-         nullptr, xenfs, 0, tib},
-        {"arm.donation", K::bytes, XENFS_AT(arm.donation_bytes),
-         "what each guest balloons out for the shared cache at its start", nullptr, xenfs, 0, tib},
-        {"arm.charging", K::text, XENFS_AT(arm.charging),
-         "who pays for a page that several guests have pinned", charging_names, xenfs},
-        {"arm.collateral", K::bytes, XENFS_AT(arm.collateral_bytes),
-         "charging entitlement: memory of each guest that may be taken back at once", nullptr,
-         xenfs, 0, tib},
-        {"arm.ledger", K::boolean, XENFS_AT(arm.ledger),
-         "false: pins are not bounded (quota without end), to see what that costs", nullptr, xenfs},
-        {"arm.mmap", K::text, XENFS_AT(arm.mmap),
-         "share: a guest's mmaps show the shared frames; private_copy: its kernel keeps a copy, as "
-         "FUSE on a stock kernel",
-         mmap_names, xenfs},
-        {"arm.mapping_budget", K::bytes, XENFS_AT(arm.mapping_budget_bytes),
-         "mappings that a client keeps", nullptr, xenfs, 16 * page, tib},
-        {"arm.map_range", K::bytes, XENFS_AT(arm.map_range_bytes),
-         "transfer map_window: the aligned range that is mapped at once; the window is "
-         "mapping_budget",
-         nullptr, xenfs, page, 256 * page},
-        {"arm.own_frames", K::bytes, XENFS_AT(arm.own_frames_bytes),
-         "frames of its own that a client fills with file data", nullptr, xenfs, 16 * page, tib},
-        {"arm.read_ahead", K::count, XENFS_AT(arm.read_ahead_pages),
-         "largest read-ahead window, pages", nullptr, xenfs, 0, 1024},
-        {"arm.write_behind", K::time, XENFS_AT(arm.write_behind_ns),
-         "age at which a leased dirty page goes to the server", nullptr, xenfs, 0, hour},
-        {"arm.dirty_expire", K::time, XENFS_AT(arm.dirty_expire_ns),
-         "age at which the server writes a dirty page to the disk", nullptr, xenfs, 0, hour},
-        {"arm.ack_timeout", K::time, XENFS_AT(arm.ack_timeout_ns),
-         "how long the server waits for a client's answer to a notice", nullptr, xenfs, 1000, hour},
-        {"arm.workers",
-         K::count,
-         XENFS_AT(arm.workers),
-         "the server's workers (9p, virtiofs: of each guest's daemon)",
-         nullptr,
-         {"xenfs", "9p", "virtiofs"},
-         1,
-         64},
-        {"arm.slots", K::count, XENFS_AT(arm.slots), "requests in flight a guest (a power of two)",
-         nullptr, xenfs, 1, 64},
-
-        {"arm.caching", K::text, XENFS_AT(arm.caching),
-         "what the guest caches: none, loose (9p: for ever), auto (virtiofs: for a second; an open "
-         "drops the file's pages), always (virtiofs: for ever); default: none for 9p, auto for "
-         "virtiofs",
-         caching_names, daemons},
-        {"arm.ring_order",
-         K::count,
-         XENFS_AT(arm.ring_order),
-         "pages of a 9pfs ring, as a power of two",
-         nullptr,
-         {"9p"},
-         2,
-         9},
-        {"arm.dax",
-         K::boolean,
-         XENFS_AT(arm.dax),
-         "the guest maps dom0's page cache through a window instead of having its own",
-         nullptr,
-         {"virtiofs"}},
-        {"arm.dax_window",
-         K::bytes,
-         XENFS_AT(arm.dax_window_bytes),
-         "size of that window, in ranges of 2 MiB",
-         nullptr,
-         {"virtiofs"},
-         512 * page,
-         tib},
-        {"arm.nfs_threads",
-         K::count,
-         XENFS_AT(arm.nfs_threads),
-         "threads of the NFS server",
-         nullptr,
-         {"nfs"},
-         1,
-         256},
-        {"arm.victim_cache",
-         K::bytes,
-         XENFS_AT(arm.victim_cache_bytes),
-         "host memory that keeps pages which the guests' kernels evict (tmem); 0: none",
-         nullptr,
-         {"private"},
-         0,
-         tib},
-        {"arm.block_grants",
-         K::text,
-         XENFS_AT(arm.block_grants),
-         "grants of the block device: persistent, mapped for each request, or copied by hypercall",
-         block_grant_names,
-         {"private"}},
-        {"arm.block_segments",
-         K::count,
-         XENFS_AT(arm.block_segments),
-         "pages of one request of the block device: 11, or more with indirect descriptors; 0: the "
-         "cost model's",
-         nullptr,
-         {"private"},
-         0,
-         256},
-        {"costs.model", K::path, XENFS_AT(costs.model),
-         "cost model file; without it, the one that is shipped"},
-
-        {"workload.kind",
-         K::text,
-         XENFS_AT(workload.kind),
-         "what the guests do",
-         workload_names,
-         {},
-         0,
-         0,
-         true},
-        {"workload.captures", K::path, XENFS_AT(workload.captures),
-         "capture files; guest i runs the i-th, beginning again after the last", nullptr, captures,
-         0, 0, true},
-        {"workload.jobs",
-         K::count,
-         XENFS_AT(workload.jobs),
-         "make's -j in each guest",
-         nullptr,
-         {"kbuild"},
-         1,
-         256},
-        {"workload.order",
-         K::text,
-         XENFS_AT(workload.order),
-         "graph: by dependencies, -j at once; recorded: as it was captured",
-         order_names,
-         {"kbuild"}},
-        {"workload.fraction", K::fraction, XENFS_AT(workload.fraction),
-         "the share of the jobs that is run, from the start", nullptr, captures, 1e-6, 1},
-        {"workload.variation", K::fraction, XENFS_AT(workload.variation),
-         "share of the written files whose content differs from guest to guest", nullptr, captures,
-         0, 1},
-        {"workload.text_touched", K::fraction, XENFS_AT(workload.text_touched),
-         "share of a mapped program's pages that is touched", nullptr, captures, 0, 1},
-        {"workload.cpu_scale", K::fraction, XENFS_AT(workload.cpu_scale),
-         "recorded CPU time is multiplied by this", nullptr, captures, 0, 1000},
-        {"workload.verify", K::boolean, XENFS_AT(workload.verify),
-         "check each page that is read against the recording", nullptr, captures},
-        {"workload.private", K::text, XENFS_AT(workload.private_prefixes),
-         "directories of which each guest has its own; without it, those in which the captured "
-         "commands write",
-         nullptr, captures},
-        {"workload.stagger",
-         K::time,
-         XENFS_AT(workload.stagger_ns),
-         "guest i starts i times this later",
-         nullptr,
-         {},
-         0,
-         1000 * hour},
-        {"workload.options",
-         K::text,
-         XENFS_AT(workload.options),
-         "iozone's command line",
-         nullptr,
-         {"iozone"}},
-        {"workload.batches",
-         K::count,
-         XENFS_AT(workload.batches),
-         "pages a request (packets: packets a notification), one measurement each",
-         nullptr,
-         {"pages", "packets"},
-         1,
-         4096},
-        {"workload.file",
-         K::bytes,
-         XENFS_AT(workload.file_bytes),
-         "size of the file that is read",
-         nullptr,
-         {"pages", "stealer", "fio"},
-         page,
-         tib},
-        {"workload.passes",
-         K::count,
-         XENFS_AT(workload.passes),
-         "passes over the file",
-         nullptr,
-         {"pages"},
-         1,
-         1000},
-        {"workload.warm",
-         K::boolean,
-         XENFS_AT(workload.warm),
-         "a pass that is not counted comes first (fio: it fills the host's cache, not the guest's)",
-         nullptr,
-         {"pages", "fio"}},
-        {"workload.access",
-         K::text,
-         XENFS_AT(workload.access),
-         "map: made accessible; read, write: whole pages by system call",
-         access_names,
-         {"pages", "fio"}},
-        {"workload.pattern",
-         K::text,
-         XENFS_AT(workload.pattern),
-         "order of the operations; random: each block once before any comes again; zipf: some "
-         "more often than others, the same in all guests",
-         pattern_names,
-         {"fio"}},
-        {"workload.zipf",
-         K::fraction,
-         XENFS_AT(workload.zipf),
-         "pattern zipf: the exponent",
-         nullptr,
-         {"fio"},
-         0,
-         10},
-        {"workload.block",
-         K::bytes,
-         XENFS_AT(workload.block_bytes),
-         "size of an operation, whole pages",
-         nullptr,
-         {"fio"},
-         page,
-         16777216},
-        {"workload.depth",
-         K::count,
-         XENFS_AT(workload.depth),
-         "tasks in each guest, each with one operation under way",
-         nullptr,
-         {"fio"},
-         1,
-         1024},
-        {"workload.direct", K::boolean, XENFS_AT(workload.direct), "O_DIRECT", nullptr, {"fio"}},
-        {"workload.operations",
-         K::count,
-         XENFS_AT(workload.operations),
-         "operations of each guest that are counted",
-         nullptr,
-         {"fio"},
-         1,
-         1e10},
-        {"workload.warm_operations",
-         K::count,
-         XENFS_AT(workload.warm_operations),
-         "operations of each guest before those",
-         nullptr,
-         {"fio"},
-         0,
-         1e10},
-        {"workload.op_cpu",
-         K::time,
-         XENFS_AT(workload.op_cpu_ns),
-         "CPU time of the program itself for each operation",
-         nullptr,
-         {"fio"},
-         0,
-         hour},
-        {"workload.mechanism",
-         K::text,
-         XENFS_AT(workload.mechanism),
-         "how a packet reaches the guest",
-         mechanism_names,
-         {"packets"}},
-        {"workload.packets",
-         K::count,
-         XENFS_AT(workload.packets),
-         "packets of each measurement",
-         nullptr,
-         {"packets"},
-         1,
-         1e9},
-        {"workload.packet",
-         K::bytes,
-         XENFS_AT(workload.packet_bytes),
-         "size of a packet",
-         nullptr,
-         {"packets"},
-         1,
-         page},
-        {"workload.stack",
-         K::time,
-         XENFS_AT(workload.stack_ns),
-         "CPU time that each side spends on a packet besides: drivers, bridge, TCP/IP",
-         nullptr,
-         {"packets"},
-         0,
-         hour},
-        {"workload.thieves",
-         K::count,
-         XENFS_AT(workload.thieves),
-         "guests, from the first, that map pages and never release them",
-         nullptr,
-         {"stealer"},
-         0,
-         64},
-        {"workload.steal",
-         K::text,
-         XENFS_AT(workload.steal),
-         "what a thief maps: a file of its own, or the neighbours' files",
-         steal_names,
-         {"stealer"}},
-        {"workload.working_set",
-         K::bytes,
-         XENFS_AT(workload.working_set_bytes),
-         "what each honest neighbour reads again and again",
-         nullptr,
-         {"stealer"},
-         page,
-         tib},
-        {"workload.think",
-         K::time,
-         XENFS_AT(workload.think_ns),
-         "a neighbour's pause between reads",
-         nullptr,
-         {"stealer"},
-         0,
-         hour},
-        {"workload.duration",
-         K::time,
-         XENFS_AT(workload.duration_ns),
-         "how long it goes on",
-         nullptr,
-         {"stealer", "idle"},
-         1000,
-         1000 * hour},
-
-        {"sample.interval",
-         K::time,
-         XENFS_AT(sample_interval_ns),
-         "between two rows of the time series; 0: none",
-         nullptr,
-         {},
-         0,
-         hour},
-        {"sample.timeline_events",
-         K::count,
-         XENFS_AT(timeline_events),
-         "events that a timeline holds at most",
-         nullptr,
-         {},
-         0,
-         1e8},
+const Table<HostSpec>& host_settings() {
+    using H = HostSpec;
+    static const Table<H> table = {
+        count("cores", &H::cores, {1, 256}, "Physical cores."),
+        pages("memory", &H::memory_pages, {256 * mib, 16 * tib}, "Machine memory."),
+        count("dom0_vcpus", &H::dom0_vcpus, {1, 256}, "vCPUs of dom0, where the servers run."),
+        policy("disk", &H::disk, disk_kinds, "The disk that holds the files, from the cost model."),
+        flag("disk_spins_down", &H::disk_spins_down,
+             "A hard disk stops after a while without work."),
+        choice("cpu", &H::cpu, {"pinned", "contended"},
+               "pinned: each vCPU has a core of its own; contended: vCPUs share the cores."),
+        count("grant_frames", &H::grant_frames, {1, 1 << 18},
+              "Grant-table frames a domain (gnttab_max_frames), 512 entries each."),
+        count("maptrack_frames", &H::maptrack_frames, {1, 65536},
+              "Maptrack frames a domain, 256 mappings each."),
     };
+    return table;
 }
-#undef XENFS_AT
+
+Table<Scenario> make_schema() {
+    using S = Scenario;
+    Table<S> all = {
+        text("name", &S::name, "What results and messages call it.").required(),
+        text("title", &S::title, "One line for people."),
+        count("seed", &S::seed, {0, 9e18}, "Decides all that is random."),
+    };
+    all.add(part(&S::host, host_settings(), "host."));
+    all.add(count("guests.count", &S::guest_count, {1, 64}, "How many guests."));
+    all.add(part(&S::guest, guest_settings(), "guests."));
+    const auto memory = part(&S::memory, part(&MemorySpec::options, memory_settings()), "memory.");
+    for (const Field& row : memory) {
+        all.add(row);
+        if (row.key != "memory.image") continue;
+        all.add(part(&S::memory, count("images", &MemorySpec::images, {1, 64},
+                                       "How many base images there are; guest i has the i-th, "
+                                       "beginning again after the last."))
+                    .as("memory.images"));
+    }
+    all.add(part(&S::sharing, sharing_settings(), "sharing."));
+    all.add(part(&S::arm, arm_settings(), "arm."));
+    all.add(part(&S::costs, path("model", &CostSpec::model,
+                                 "Cost model file; without it, the one that is shipped."))
+                .as("costs.model"));
+    all.add(part(&S::workload, workload_settings(), "workload."));
+    all.add(duration("sample.interval", &S::sample_interval_ns, {0, hours},
+                     "Between two rows of the time series, at least 100 us; 0: none."));
+    return all.add(count("sample.timeline_events", &S::timeline_events, {0, 1e8},
+                         "Events that a timeline holds at most."));
+}
 
 }  // namespace
 
-const std::vector<Field>& schema() {
-    static const std::vector<Field> fields = make_schema();
-    return fields;
+const Table<GuestSpec>& guest_settings() {
+    using G = GuestSpec;
+    static const Table<G> table = {
+        count("vcpus", &G::vcpus, {1, 64}, "vCPUs of each guest."),
+        pages("memory", &G::memory_pages, {16 * mib, tib}, "Memory of each guest."),
+        duration("start", &G::start_ns, {0, 1000 * hours}, "When its workload starts."),
+        count("trust_group", &G::trust_group, {0, 65535},
+              "The hypervisor merges pages of guests of one group only."),
+    };
+    return table;
 }
 
-const Field* find_field(std::string_view key) {
-    for (const Field& field : schema()) {
-        if (field.key == key) return &field;
-    }
-    return nullptr;
+const Table<Scenario>& schema() {
+    static const Table<Scenario> table = make_schema();
+    return table;
 }
 
 std::string_view selector_of(std::string_view key) {
@@ -619,23 +88,62 @@ std::string_view selector_of(std::string_view key) {
 
 bool applies(const Field& field, const Scenario& scenario) {
     if (field.only_for.empty()) return true;
-    const std::string& chosen = std::string_view(field.key).starts_with("arm.")
-                                    ? scenario.arm.name
-                                    : scenario.workload.kind;
+    const std::string& chosen =
+        field.key.starts_with("arm.") ? scenario.arm.name : scenario.workload.kind;
     return std::find(field.only_for.begin(), field.only_for.end(), chosen) != field.only_for.end();
 }
 
-std::string keys_of_section(std::string_view section) {
-    const std::string prefix = section.empty() ? "" : std::string(section) + ".";
-    std::vector<std::string> keys;
+const Field* find_field(std::string_view key, const Scenario& scenario) {
     for (const Field& field : schema()) {
-        const std::string_view key = field.key;
-        if (!key.starts_with(prefix)) continue;
-        const std::string_view rest = key.substr(prefix.size());
-        const std::string first(rest.substr(0, rest.find('.')));
-        if (std::find(keys.begin(), keys.end(), first) == keys.end()) keys.push_back(first);
+        if (field.key == key && applies(field, scenario)) return &field;
     }
-    return join(keys);
+    return schema().find(key);
+}
+
+std::vector<std::string> users_of(std::string_view key) {
+    std::vector<std::string> users;
+    for (const Field& field : schema()) {
+        if (field.key == key) {
+            users.insert(users.end(), field.only_for.begin(), field.only_for.end());
+        }
+    }
+    return users;
+}
+
+void check(const Scenario& scenario) {
+    const auto refuse = [&](bool wrong, const std::string& reason) {
+        if (wrong) throw InputError(scenario.source + ": " + reason);
+    };
+    const WorkloadSpec& work = scenario.workload;
+    refuse(work.kind == "fio" && work.block_bytes > work.file_bytes,
+           "workload.block is larger than workload.file");
+    refuse(work.kind == "stealer" && scenario.arm.name != "xenfs",
+           "workload.kind \"stealer\" is about XenFS's ledger: it needs arm.name = \"xenfs\"");
+    const auto memory = static_cast<std::int64_t>(scenario.host.memory_pages * page_size);
+    for (const char* key :
+         {"arm.cache", "arm.mapping_budget", "arm.own_frames", "arm.victim_cache"}) {
+        const Field& field = *find_field(key, scenario);
+        refuse(applies(field, scenario) && std::get<std::int64_t>(field.get(scenario)) > memory,
+               std::string(key) + " is larger than host.memory");
+    }
+    refuse(scenario.sample_interval_ns > 0 && scenario.sample_interval_ns < 100'000,
+           "sample.interval is shorter than 100 us: the rows would fill the memory");
+}
+
+std::vector<std::pair<std::string, std::vector<std::string>>> choices() {
+    std::vector<std::pair<std::string, std::vector<std::string>>> out;
+    for (const auto& [kind, key] : {std::pair{"arms", "arm.name"},
+                                    {"transfer", "arm.transfer"},
+                                    {"dedup", "arm.dedup"},
+                                    {"eviction", "arm.eviction"},
+                                    {"sharing", "sharing.policy"},
+                                    {"charging", "arm.charging"},
+                                    {"mmap", "arm.mmap"},
+                                    {"disks", "host.disk"},
+                                    {"workloads", "workload.kind"}}) {
+        out.emplace_back(kind, schema()[key].names());
+    }
+    return out;
 }
 
 }  // namespace xenfs::sim

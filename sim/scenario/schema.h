@@ -2,41 +2,38 @@
 // documentation are made, so that none of them can go stale.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
-#include <variant>
+#include <utility>
 #include <vector>
 
-#include "model/settings/value_text.h"
+#include "model/settings/setting.h"
 #include "sim/scenario/scenario.h"
 
 namespace xenfs::sim {
 
-using settings::Target;
-using settings::ValueKind;
+using Field = settings::Setting<Scenario>;
 
-struct Field {
-    const char* key;  ///< dotted: "arm.transfer"
-    ValueKind kind;
-    Target (*at)(Scenario&);
-    const char* doc;                                ///< a sentence
-    std::vector<std::string> (*names)() = nullptr;  ///< the values that exist, where it is a choice
-    /// The arms or workloads for which it means something; empty: all.
-    std::vector<std::string_view> only_for = {};
-    double minimum = 0, maximum = 9e18;  ///< in bytes and ns for bytes and time
-    bool required = false;
-};
+/// Keys are dotted ("arm.transfer"). A key of which several arms have a declaration of their own
+/// stands there once for each.
+[[nodiscard]] const settings::Table<Scenario>& schema();
 
-[[nodiscard]] const std::vector<Field>& schema();
-[[nodiscard]] const Field* find_field(std::string_view key);
+/// [guests] and [guests.N], but for the number of guests.
+[[nodiscard]] const settings::Table<GuestSpec>& guest_settings();
+
+/// [workload].
+[[nodiscard]] const settings::Table<WorkloadSpec>& workload_settings();
 
 /// "arm.name" for arm.*, "workload.kind" for workload.*: the key that says which fields apply.
 [[nodiscard]] std::string_view selector_of(std::string_view key);
 [[nodiscard]] bool applies(const Field& field, const Scenario& scenario);
+/// The field of a key: the one that applies to the scenario if there is one. Null: no such key.
+[[nodiscard]] const Field* find_field(std::string_view key, const Scenario& scenario);
+/// All arms or workloads that have the key; empty: it is not restricted.
+[[nodiscard]] std::vector<std::string> users_of(std::string_view key);
 
-/// All known keys below a section, for messages ("cores, memory, …").
-[[nodiscard]] std::string keys_of_section(std::string_view section);
+/// Throws InputError where values that are allowed each do not go together.
+void check(const Scenario& scenario);
 
 /// "512 MiB", "5 s", "0.25", "map": as a file would say it.
 [[nodiscard]] std::string print_value(const Field& field, const Scenario& scenario);
@@ -49,5 +46,8 @@ struct Field {
 
 /// The schema as a Markdown table, as experiments/README.md holds it.
 [[nodiscard]] std::string schema_markdown();
+
+/// What may be chosen, by kind ("arms", "transfer", …), for the command line and the Python module.
+[[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> choices();
 
 }  // namespace xenfs::sim

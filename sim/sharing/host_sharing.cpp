@@ -7,8 +7,7 @@
 
 namespace xenfs::sim {
 
-SharingOptions HostSharing::options_from(const CostModel& costs) {
-    SharingOptions options;
+SharingOptions HostSharing::options_from(const CostModel& costs, SharingOptions options) {
     options.hash_ns = costs.time("memory.hash.cold");
     options.compare_ns = costs.time("memory.compare.cold");
     options.tree_step_ns = costs.time("sharing.tree_step");

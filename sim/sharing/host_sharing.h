@@ -26,8 +26,8 @@ class HostSharing final : public FrameObserver, private GuestPages {
         bool idle_memory = true;  ///< scanners read what guests have without using it
         Surplus surplus = Surplus::keep;
     };
-    /// Options from the cost model: memory.hash.cold, memory.compare.cold, sharing.*.
-    static SharingOptions options_from(const CostModel& costs);
+    /// The options with the cost model's memory.hash.cold, memory.compare.cold and sharing.*.
+    static SharingOptions options_from(const CostModel& costs, SharingOptions options = {});
 
     /// Throws policies::UnknownPolicy.
     HostSharing(Machine& machine, Domain& dom0, Config config);

@@ -54,6 +54,9 @@ struct WorldOptions {
     bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
+
+    /// Tests that name no transfer policy go through the one that chooses among all ways.
+    WorldOptions() { client.transfer = "adaptive"; }
 };
 
 inline WorldOptions one_guest() {

@@ -1,5 +1,5 @@
 // What the daemon says when it cannot begin or go on, and that it leaves nothing then.
-#include "model/settings/toml_value.h"
+#include "model/settings/read.h"
 #include "real/daemon/config.h"
 #include "real/daemon/tests/daemon_rig.h"
 
@@ -26,13 +26,18 @@ TEST(Configuration, IsReadStrictlyAndSaysWhere) {
                     .starts_with("x.toml:1: host: there is no \"vmware\"; there are: xen, local"));
     EXPECT_TRUE(wrong("[cache]\nsise = \"1 GiB\"\n" + good)
                     .starts_with("x.toml:2: cache.sise: there is no such key; there are: size,"));
-    EXPECT_TRUE(wrong("[cash]\n" + good).starts_with("x.toml:1: cash: there is no such key"));
+    EXPECT_TRUE(wrong("[cash]\n" + good)
+                    .starts_with("x.toml:1: cash: there is no such section; there are: local,"));
     EXPECT_TRUE(
         wrong("[cache]\nsize = 7\n" + good)
             .starts_with("x.toml:2: cache.size: a whole number where a size with its unit"));
     EXPECT_TRUE(wrong("[cache]\nsize = \"7 KiB\"\n" + good).starts_with("x.toml:2: cache.size: "));
     EXPECT_TRUE(wrong("[cache]\neviction = \"best\"\n" + good)
                     .starts_with("x.toml:2: cache.eviction: there is no \"best\"; there are: "));
+    EXPECT_TRUE(
+        wrong("[cache]\ncharging = \"entitlement\"\n" + good)
+            .starts_with("x.toml:2: cache.charging: there is no \"entitlement\"; there are: "));
+    EXPECT_EQ(wrong("[cache]\ncharging = \"each\"\n" + good), "accepted");
     EXPECT_TRUE(wrong("[server]\nslots = 33\n" + good).find("power of two") != std::string::npos);
     EXPECT_TRUE(wrong("host = \n").starts_with("x.toml:1: "));
     EXPECT_TRUE(wrong("").find("there is no [[export]]") != std::string::npos);
