@@ -36,6 +36,14 @@ struct InFlight {
     std::unique_ptr<host::Gate> gate;
 };
 
+/// Which of the last slots a request may take. Requests wait for other clients, and those for us: a
+/// client whose slots were all held by such requests would keep others, and so itself, waiting.
+enum class Urgency : std::uint8_t {
+    ordinary,
+    urgent,  ///< others wait for it, at the server or here
+    recall   ///< a notice cannot be counted before it is answered; urgent in the message as well
+};
+
 /// No errno: the server with which the connection was speaking is gone.
 inline constexpr int server_gone = -1;
 
@@ -60,6 +68,9 @@ class Connection {
         return usable_ && open_ && !overdue_ && slot_waiters_ == 0 &&
                ring_.free_slots() > reserved_slots_;
     }
+
+    /// How many ordinary requests can be in flight.
+    std::uint32_t ordinary_slots() const { return ordinary_slots_; }
 
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
@@ -116,7 +127,7 @@ class Connection {
     /// `anew`: with nothing that the server should know us by.
     int wait_for_backend(protocol::XenbusState wanted, bool anew = false) MAY_YIELD;
     int take_ring_back() MAY_YIELD;
-    std::uint16_t acquire(bool urgent) MAY_YIELD;
+    std::uint16_t acquire(Urgency urgency) MAY_YIELD;
     void release(std::uint16_t slot);
     void submit(std::uint16_t slot) MAY_YIELD;
     void submit_now(std::uint16_t slot) MAY_YIELD;
@@ -142,7 +153,8 @@ class Connection {
     std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;
-    std::uint32_t reserved_slots_ = 0;  ///< kept for urgent requests
+    std::uint32_t ordinary_slots_ = 0;
+    std::uint32_t reserved_slots_ = 0;  ///< kept for requests that end waits, one for recalls
     Port port_ = 0;
     bool usable_ = false;
     bool bound_ = false;

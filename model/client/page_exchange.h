@@ -23,7 +23,7 @@ struct PageRequest {
     protocol::PageMode mode = protocol::PageMode::map_read;
     std::uint32_t wanted = 0;  ///< not 0: those behind come only if the server has them cached
     bool only_first = false;   ///< the rest is read-ahead
-    bool urgent = false;
+    Urgency urgency = Urgency::ordinary;
     std::uint16_t head = 0, tail = 0;  ///< bytes of the first and the last page that stay
     std::span<const GrantRef> accept;  ///< flip_out: entries of ours
 
@@ -56,7 +56,7 @@ struct PageCommit {
     protocol::PageMode mode = protocol::PageMode::copy_in;
     std::span<const GrantRef> refs;
     std::uint16_t flags = 0;  ///< protocol::PagesCommitFlags
-    bool urgent = false;
+    Urgency urgency = Urgency::ordinary;
 };
 
 /// Opens a file at the server anew whose open is unknown there (EBADF).
@@ -94,7 +94,8 @@ class PageExchange : Part {
     /// it has done with what came. 0 with nothing granted: the file ends before.
     int get(Node& node, PageRequest& request, PageReceiver& receiver) MAY_YIELD;
     int get(Node& node, PageRequest& request) MAY_YIELD;
-    /// Until it is answered. EBADF after all means that the file cannot be opened again.
+    /// Until it is answered. EBADF after all means that the file cannot be opened again; ESTALE,
+    /// that pages were cut off meanwhile: the entries have ended, and others are to be asked for.
     int commit(Node& node, const PageCommit& what) MAY_YIELD {
         int sync_error = 0;
         const int error = commit(node, what, sync_error);
@@ -116,7 +117,15 @@ class PageExchange : Part {
     /// Gives frames of ours away; how many arrived, from the first. All are lost to us.
     std::uint32_t flip_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
     /// Unmaps what was dropped and tells the server, until there are less than `enough` left.
-    void release(bool urgent, std::size_t enough = 1) MAY_YIELD;
+    void release(Urgency urgency, std::size_t enough = 1) MAY_YIELD;
+    /// Puts the entries from `from` on, into which nothing was written, among those that the next
+    /// request releases. True: others may wait for such a page (protocol::entry_fresh), so the
+    /// server is to hear of it at once.
+    bool put_back(PageRequest& request, std::size_t from);
+    /// Sends what is to be released: by `call`, which was answered, or by a request of its own.
+    void release_at_once(Urgency urgency, Call* call = nullptr) MAY_YIELD;
+    /// Does so at once with those of a commit that the server has refused.
+    void give_back(const PageCommit& refused, Call* call = nullptr) MAY_YIELD;
 
     /// For a page that another task has under way: until one came, a flush ended, a loan came back,
     /// or a while has passed. The caller looks again.
@@ -133,7 +142,8 @@ class PageExchange : Part {
     int take_entries(Call& call, std::uint32_t count, PageRequest& request);
     int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt,
                   bool& wait) MAY_YIELD;
-    void send_released(bool urgent) MAY_YIELD;
+    void send_released(Urgency urgency) MAY_YIELD;
+    void send_released(Call& call) MAY_YIELD;
     TransferChoice& choice_;
     Balloon& balloon_;
     Reopener& reopener_;
