@@ -22,7 +22,7 @@ PANELS = (("memory_mib", "host memory for file data, peak (MiB)"), ("completion_
 
 
 def load(file):
-    """The comparison as a table, one row an arm."""
+    """Returns the comparison as a table, one row an arm."""
     try:
         rows = json.loads(pathlib.Path(file).read_text())
     except OSError as error:

@@ -1,15 +1,15 @@
-"""Reading stored results, with one clear sentence where a file is not what a figure needs."""
+"""Reads stored results, and says in one sentence where a file is not what a figure needs."""
 import pathlib
 
 import pandas
 
 
 class DataError(Exception):
-    """What is wrong, and in which file."""
+    """Says what is wrong, and in which file."""
 
 
 def load(directory, name, columns):
-    """The table data/NAME.csv, with at least `columns`."""
+    """Returns the table data/NAME.csv, which must have at least `columns`."""
     path = pathlib.Path(directory) / f"{name}.csv"
     try:
         table = pandas.read_csv(path)

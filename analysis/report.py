@@ -40,7 +40,7 @@ def runs_called(parts):
 
 
 def seeds_sentence(name, manifest):
-    """What of a figure is random, and how many seeds were run; from the runs themselves."""
+    """Returns what of a figure is random, and how many seeds were run, as the runs themselves tell."""
     parts = manifest.get("seeds", {}).get(name, {})
     untried = [part for part, known in parts.items() if known["random"] is None]
     random = {part: len(known["seeds"]) for part, known in parts.items() if known["random"]}
@@ -51,7 +51,7 @@ def seeds_sentence(name, manifest):
     if seeds == 1:
         more = "; the full scale runs five and draws the interval" if manifest["scale"] != "full" else ""
         return f"Something is drawn at random{where}; one seed was run{more}."
-    # Of these nobody knows whether a seed matters.
+    # For these parts it is unknown whether a seed matters.
     single = [part for part in untried if len(parts[part]["seeds"]) == 1]
     rest = f"; {runs_called(single)} are of one seed" if single else ""
     return f"Something is drawn at random{where}: shown is the mean of {seeds} seeds with its 95 % interval (Student's t){rest}."
@@ -63,7 +63,7 @@ def scale_sentence(name, manifest):
 
 
 def failures_sentence(name, manifest):
-    """Runs whose workload did less than was recorded, if any."""
+    """Returns the runs whose workload did less than was recorded, if any."""
     found = manifest.get("failed_operations", {}).get(name)
     if not found:
         return ""
@@ -72,7 +72,7 @@ def failures_sentence(name, manifest):
 
 
 def draw(name, data_directory, out, manifest, tried):
-    """One figure: its picture files, and what the page shows of it."""
+    """Draws one figure. Returns its picture files, and what the page shows of it."""
     module = importlib.import_module(f"analysis.figures.{name.replace('-', '_')}")
     table = load(data_directory, name, module.COLUMNS)
     claims = Claims(name)

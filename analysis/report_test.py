@@ -235,7 +235,8 @@ TABLES["sensitivity"] = headline
 
 
 def tried(holds):
-    """Verdicts of the ledger's claim with one constant: as it is, at the low end, half-way and at the high end."""
+    """Makes the verdicts of the ledger's claim with one constant: in use, at the low end, half-way and at the high
+    end."""
     claim = "with the ledger, what the client pins never exceeds its donation and quota"
     rows = [dict(figure="stealing", claim=claim, constant=name, unit="us", low=0.8, high=4, here=1.5, known="M", end=end, value=value,
                  holds=verdict, simulated="", constants_read=3)

@@ -1,4 +1,4 @@
-"""What became of each claim with one cost constant changed, from data/sensitivity-claims.csv."""
+"""Tells how each claim fared with one cost constant changed, from data/sensitivity-claims.csv."""
 import pathlib
 
 import pandas
@@ -14,7 +14,7 @@ NAMED = 3  # turning constants that the page names; claims.json has them all
 
 
 def load(directory):
-    """The table, or None where no sensitivity runs were made."""
+    """Returns the table, or None where no sensitivity runs were made."""
     path = pathlib.Path(directory) / "sensitivity-claims.csv"
     if not path.exists():
         return None
@@ -32,12 +32,12 @@ def load(directory):
 
 
 def number(value):
-    """Three digits, or four of a whole number: more is not known of such a value."""
+    """Prints three digits, or four of a whole number, since such a value is not known more exactly."""
     return f"{value:g}" if value == int(value) else f"{float(f'{value:.3g}'):g}"
 
 
 def readable(unit):
-    """A unit of the cost model's file, as it is printed."""
+    """Returns a unit of the cost model's file as it is printed."""
     return {"us": "µs", "count": ""}.get(unit, unit)
 
 
@@ -55,7 +55,7 @@ def turns(rows, verdict):
 
 
 def of_claim(table, figure, claim, holds):
-    """What claims.json and the page say of a claim's sensitivity."""
+    """Returns what claims.json and the page say of a claim's sensitivity."""
     if figure == HEADLINE:
         return ITSELF
     if table is None:
@@ -87,7 +87,8 @@ def of_claim(table, figure, claim, holds):
 
 
 def closeness(turn):
-    """How little of the way to the range's end turns the claim: the smaller, the more fragile."""
+    """Returns how small a part of the way to the range's end changes the verdict: the smaller, the more fragile the
+    claim."""
     inner = min(abs(v - turn["here"]) for v in turn["turns_between"])
     far = max(abs(v - turn["here"]) for v in turn["turns_between"])
     reach = max(abs(turn["low"] - turn["here"]), abs(turn["high"] - turn["here"]))
@@ -95,7 +96,7 @@ def closeness(turn):
 
 
 def turning(turns):
-    """One constant, and beyond which values the claim is another: "xen.flip (1.5 us): below 1.1 to 1.15"."""
+    """Describes one constant and beyond which values the verdict differs: "xen.flip (1.5 us): below 1.1 to 1.15"."""
     one = turns[0]
     sides = []
     for turn in sorted(turns, key=lambda turn: turn["turns_between"]):

@@ -1,10 +1,10 @@
-"""One look for all figures: an arm has the same colour, marker and name everywhere."""
+"""All figures look alike: an arm has the same colour, marker and name everywhere."""
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-# Okabe and Ito's palette: distinct for colour-blind readers and in grey print.
+# The palette is Okabe and Ito's: distinct for colour-blind readers and in grey print.
 ARMS = {
     "private": ("block device per guest", "#D55E00", "o"),
     "cluster": ("cluster file system, shared disk", "#56B4E9", "d"),
@@ -56,12 +56,13 @@ SHARING = {
 FALLBACK = ("#56B4E9", "#F0E442", "#CC79A7", "#999999")
 
 
-# Student's t, 97.5 %, by number of values.
+# These are Student's t at 97.5 %, by number of values.
 T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
 def over_seeds(rows, by, value):
-    """Mean over seeds, and half the 95 % interval of the mean (0 with one seed), by `by`: columns mean, half."""
+    """Returns by `by` the mean over seeds, and half the 95 % interval of the mean (0 with one seed): columns mean,
+    half."""
     each = rows.groupby([by, "seed"])[value].mean().groupby(level=0)
     out = each.agg(["mean", "std", "count"])
     half = out["std"] / out["count"] ** 0.5 * out["count"].map(T)
@@ -69,7 +70,7 @@ def over_seeds(rows, by, value):
 
 
 def curve(axis, stats, scale=1, **style):
-    """A line of means, with its interval as a band where there is one."""
+    """Draws a line of means, with its interval as a band where there is one."""
     line, = axis.plot(stats.index, stats["mean"] * scale, **style)
     if (stats.half > 0).any():
         axis.fill_between(stats.index, (stats["mean"] - stats.half) * scale, (stats["mean"] + stats.half) * scale,
@@ -78,13 +79,13 @@ def curve(axis, stats, scale=1, **style):
 
 
 def whisker(axis, x, y, half):
-    """The interval on a bar or a point, where there is one."""
+    """Draws the interval on a bar or a point, where there is one."""
     if half > 0:
         axis.errorbar([x], [y], yerr=[half], color="#000000", linewidth=1, capsize=2.5)
 
 
 def look(name, table=None):
-    """Keyword arguments for plot(): label, colour and marker of an arm or a transfer mode."""
+    """Returns keyword arguments for plot(): label, colour and marker of an arm or a transfer mode."""
     known = {**ARMS, **TRANSFERS} if table is None else table
     if name in known:
         label, colour, marker = known[name]
@@ -107,7 +108,7 @@ def apply():
 
 
 def ticks(axis, values):
-    """A tick at each value; where some are too close to the next for their labels, these go without one."""
+    """Puts a tick at each value; those too close to the next for their labels go without one."""
     values = sorted(set(values))
     apart = (values[-1] - values[0]) / 24
     shown = [v for i, v in enumerate(values) if i == len(values) - 1 or values[i + 1] - v >= apart]

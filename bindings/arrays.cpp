@@ -28,7 +28,7 @@ py::array_t<T> numbers(const sim::Table& table, std::size_t column) {
                 if constexpr (std::is_arithmetic_v<std::decay_t<decltype(v)>>) {
                     return static_cast<T>(v);
                 } else {
-                    return T{};  // not reached: the caller has looked at the types
+                    return T{};  // never reached, since the caller has checked the types
                 }
             },
             table.rows[i][column]);

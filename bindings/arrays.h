@@ -1,4 +1,4 @@
-// Results as Python objects: scalars as int, float and str, columns as numpy arrays.
+// Results become Python objects: scalars are int, float and str, columns numpy arrays.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -7,10 +7,11 @@
 
 namespace xenfs::bindings {
 
-/// A dict of origin, settings, metrics, guests, tables (name -> column -> array), timeline, times.
+/// Returns a dict of origin, settings, metrics, guests, tables (name -> column -> array), timeline,
+/// times.
 [[nodiscard]] pybind11::dict to_python(const sim::RunOutput& output);
 
-/// int64 or float64 where all values are such, else an array of objects.
+/// Returns an array of int64 or float64 where all values are such, otherwise of objects.
 [[nodiscard]] pybind11::object column_array(const sim::Table& table, std::size_t column);
 
 }  // namespace xenfs::bindings

@@ -1,4 +1,4 @@
-// xenfs_lab._core: the simulator for Python. A thin layer; xenfs_lab/__init__.py is what users see.
+// xenfs_lab._core is the simulator for Python, as a thin layer; users see xenfs_lab/__init__.py.
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -1,5 +1,5 @@
 // Each adapter holds one Python object and takes the interpreter's lock for each call. What the
-// object raises goes on as a C++ exception with Python's own text.
+// object raises continues as a C++ exception with Python's own text.
 #include "bindings/policies.h"
 
 #include <pybind11/stl.h>
@@ -19,8 +19,8 @@ std::uint64_t number_of(cache::PageKey key) {
     return std::uint64_t{key.file} << 32 | key.page;
 }
 
-/// A Python object whose last reference may be dropped by a thread without the lock. Never dropped
-/// in a run's child, which ends without destructors.
+/// A Python object whose last reference a thread without the lock may drop. It is never dropped in
+/// a run's child, which ends without destructors.
 class Object {
   public:
     explicit Object(py::object object) : object_(std::move(object)) {}
@@ -99,7 +99,7 @@ class PythonEviction final : public policies::EvictionPolicy {
     std::string name_;
     Object object_;
     policies::PageNodes* nodes_ = nullptr;
-    std::vector<bool> held_;  ///< by slot: what take_victim() may answer
+    std::vector<bool> held_;  ///< by slot: which pages take_victim() may answer
 };
 
 const char* name_of(policies::TransferRequest::Use use) {
@@ -128,7 +128,7 @@ class PythonTransfer final : public policies::TransferPolicy {
         using policies::Mechanism;
         using policies::TransferReason;
         if (request.use == Use::mmap_read || request.use == Use::mmap_write) {
-            return {Mechanism::map, TransferReason::must_share};  // as under every policy
+            return {Mechanism::map, TransferReason::must_share};  // the same under every policy
         }
         py::gil_scoped_acquire lock;
         const std::string answer =

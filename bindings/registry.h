@@ -1,4 +1,4 @@
-// What exists (names, costs, units, captures) and the cache replay, for Python.
+// These give Python what exists (names, costs, units, captures) and the cache replay.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,4 +1,4 @@
-// A page cache replayed over numpy arrays of page numbers, or over a trace file.
+// A page cache is replayed over numpy arrays of page numbers, or over a trace file.
 
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
@@ -30,7 +30,7 @@ cache::PageCache make_cache(std::uint32_t cache_pages, const std::string& evicti
     }
 }
 
-// For each request, whether it hit. The high 32 bits of a page number are its file.
+// Returns for each request whether it hit. The high 32 bits of a page number are its file.
 py::array_t<bool> replay(const Pages& pages, std::uint32_t cache_pages,
                          const std::string& eviction) {
     if (pages.ndim() != 1) throw sim::InputError("pages: an array of one dimension is wanted");

@@ -1,4 +1,4 @@
-"""From sweep files (sweeps/NAME.toml) to the runs that a figure needs.
+"""Turns sweep files (sweeps/NAME.toml) into the runs that a figure needs.
 
 A sweep is data: one or more parts, each a scenario, a grid whose values are all combined, and what
 each value sets. The scale (quick or full) picks the grid's values, the seeds, and settings of its own:
@@ -43,7 +43,7 @@ PATH_KEYS = ("workload.captures", "costs.model")
 
 
 class PlanError(Exception):
-    """What is wrong with a sweep file, in one sentence."""
+    """Says what is wrong with a sweep file, in one sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +60,17 @@ class Run:
     key: str
 
     def changed(self, settings=(), seed=None):
-        """The same run with other settings besides, or another seed."""
+        """Returns the same run with other settings besides, or with another seed."""
         settings = tuple({**dict(self.settings), **dict(settings)}.items())
         seed = self.seed if seed is None else seed
         return dataclasses.replace(self, settings=settings, seed=seed, key=key_of(self.content, settings, seed))
 
     def sets(self):
-        """The settings as --set takes them."""
+        """Returns the settings as --set takes them."""
         return [f"{key}={as_toml(value)}" for key, value in self.settings]
 
     def arguments(self):
-        """The simulator's arguments, without outputs."""
+        """Returns the simulator's arguments, without outputs."""
         return ["run", str(self.scenario), *(word for one in self.sets() for word in ("--set", one)),
                 "--seed", str(self.seed)]
 
@@ -90,7 +90,7 @@ def as_toml(value):
 
 
 def names():
-    """The figures that have a sweep, in the order in which they are run."""
+    """Returns the figures that have a sweep, in the order in which they are run."""
     order = ["flip-copy-map", "stealing", "sharing-over-time", "memory-vs-guests",
              "build-time-vs-guests", "iozone-surface"]
     found = {path.stem for path in SWEEPS.glob("*.toml")}
@@ -108,7 +108,7 @@ def read(path):
 
 @functools.lru_cache(maxsize=None)
 def digest(path):
-    """Hash of a file's content; of its absence where it is missing (the simulator will say so)."""
+    """Hashes a file's content, or its absence where it is missing (the simulator will say so)."""
     try:
         return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
     except OSError:
@@ -116,7 +116,7 @@ def digest(path):
 
 
 def files_of(table, directory):
-    """The files that a scenario table names."""
+    """Returns the files that a scenario table names."""
     found = []
     for key in PATH_KEYS:
         section, name = key.split(".")
@@ -126,7 +126,7 @@ def files_of(table, directory):
 
 
 def resolve(settings, directory):
-    """Settings with paths made absolute (the sweep file says them relative to itself)."""
+    """Makes paths in settings absolute, since a sweep file gives them relative to itself."""
     out = {}
     for key, value in settings.items():
         if key in PATH_KEYS:
@@ -137,7 +137,7 @@ def resolve(settings, directory):
 
 
 def appended(part, labels, scenario):
-    """A text setting that axes add to, one after the other (iozone's options)."""
+    """Joins a text setting to which several axes add (iozone's options)."""
     append = part.get("append")
     if not append:
         return {}
@@ -165,19 +165,19 @@ def settings_of(part, axis, value, where):
 
 @functools.lru_cache(maxsize=None)
 def python_policies():
-    """Names of the policies in POLICIES, by what their files say: name -> file."""
+    """Returns the names of the policies in POLICIES, as their files give them: name -> file."""
     named = re.compile(r"^class \w+\(.*\bname=[\"']([^\"']+)[\"']", re.MULTILINE)
     return {name: file for file in sorted(POLICIES.glob("*.py")) for name in named.findall(file.read_text())}
 
 
 def python_files(scenario, settings):
-    """The files of the Python policies that a run names."""
+    """Returns the files of the Python policies that a run names."""
     arm = {**scenario.get("arm", {}), **{k.removeprefix("arm."): v for k, v in settings.items()}}
     return [python_policies()[v] for v in map(str, arm.values()) if v in python_policies()]
 
 
 def expand(figure, scale, simulator, seed_offset=0, path=None):
-    """The runs of one figure."""
+    """Returns the runs of one figure."""
     path = path or SWEEPS / f"{figure}.toml"
     sweep = read(path)
     if set(sweep) - {"part", "title", "says", SENSITIVITY} or not sweep.get("part"):
@@ -222,12 +222,12 @@ def expand(figure, scale, simulator, seed_offset=0, path=None):
 
 
 def says(figure, scale):
-    """How much of the workload a scale runs, in words, for the caption; empty where the sweep does not say."""
+    """Says in words for the caption how much of the workload a scale runs; empty where the sweep does not tell."""
     return read(SWEEPS / f"{figure}.toml").get("says", {}).get(scale, "")
 
 
 def quick_constants(figure, path=None):
-    """The cost constants that the quick scale varies for this figure; None where the sweep does not say."""
+    """Returns the cost constants that the quick scale varies for this figure; None where the sweep does not tell."""
     return read(path or SWEEPS / f"{figure}.toml").get(SENSITIVITY, {}).get("quick")
 
 

@@ -61,7 +61,7 @@ def versions():
 
 
 def seeds_of(runs, random):
-    """part -> the seeds that were run, and whether another one changed anything (null: not tried)."""
+    """Returns by part the seeds that were run, and whether another one changed anything (null: not tried)."""
     # Where only parts were tried that sensitivity runs alone have, these stand for the figure's.
     other = any(random.values()) if random and not any(run.part in random for run in runs) else None
     return {part: {"seeds": sorted({run.seed for run in runs if run.part == part}), "random": random.get(part, other)}
@@ -69,7 +69,7 @@ def seeds_of(runs, random):
 
 
 def failures_of(runs, results):
-    """What operations of the workload failed that had succeeded when it was recorded; None where none did."""
+    """Says which operations of the workload failed that had succeeded when it was recorded; None where none did."""
     failed = [one for one in (results[run.key]["metrics"] for run in runs) if one.get("failed_operations")]
     if not failed:
         return None
@@ -160,7 +160,7 @@ def run(words=None):
 
 
 def interrupted(number, frame):
-    """A terminated reproduce ends as an interrupted one: its simulations go with it."""
+    """Makes a terminated reproduce end as an interrupted one does, and its simulations with it."""
     raise KeyboardInterrupt
 
 

@@ -1,4 +1,4 @@
-"""Runs simulations: what is missing, through Snakemake, with progress; a result is whole or not there."""
+"""Runs the missing simulations through Snakemake, with progress; a result is whole or does not exist."""
 import fcntl
 import hashlib
 import json
@@ -13,12 +13,13 @@ import time
 from experiments import plan
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Runs of one batch: so many, or so much expected cost (CPU seconds where it was measured), but for a heavier single one.
+# A batch has so many runs, or so much expected cost (CPU seconds where it was measured), except for a single costlier
+# one.
 BATCH_RUNS, BATCH_COST = 40, 10.0
 
 
 class Failure(Exception):
-    """One sentence for the user, and the exit code."""
+    """Carries one sentence for the user, and the exit code."""
 
     def __init__(self, text, code=2):
         super().__init__(text)
@@ -69,7 +70,7 @@ def load(out, run):
 
 
 def run_manifest(out, run):
-    """What the run left beside its result; {} where it left nothing."""
+    """Returns what the run left beside its result; {} where it left nothing."""
     path = out / "runs" / f"{run.key}.manifest"
     try:
         return json.loads(path.read_text())
@@ -78,7 +79,7 @@ def run_manifest(out, run):
 
 
 class Progress:
-    """How far it is and how long it may take, from the runs that have ended so far."""
+    """Tells how far the work is and how long it may take, from the runs that have ended so far."""
 
     def __init__(self, weights, out, what):
         self.pending, self.out, self.what = dict(weights), out, what
@@ -104,14 +105,14 @@ class Progress:
 
 
 def simulator_of(run, options):
-    """The program; or, for policies written in Python, the module, which does the same with them loaded."""
+    """Returns the program; or, for policies written in Python, the module, which does the same with them loaded."""
     if not run.python:
         return [str(options.simulator.resolve())]
     return ["env", f"XENFS_POLICIES={plan.POLICIES}", sys.executable, "-m", "xenfs_lab"]
 
 
 def batches_of(options, runs):
-    """Lists of runs that one process makes: it reads the captures that they share only once."""
+    """Makes lists of runs for one process each: it reads the captures that they share only once."""
     groups = {}
     for run in sorted(runs, key=lambda run: -run.weight):
         groups.setdefault((run.python, str(dict(run.settings).get("workload.captures", run.scenario))), []).append(run)
@@ -150,7 +151,7 @@ def simulate(options, runs, what="", may_fail=False):
     make_directory(options.out / "runs")
     for key in missing:
         (options.out / "runs" / f"{key}.log").unlink(missing_ok=True)
-    # The heaviest first: the last ones then end together.
+    # The costliest come first, so that the last ones end together.
     ordered = sorted(missing.values(), key=lambda run: -run.weight)
     write_whole(options.out / "plan.json", json.dumps(batches_of(options, ordered), indent=1))
     log = options.out / "snakemake.log"
@@ -177,7 +178,7 @@ def simulate(options, runs, what="", may_fail=False):
     if failed:
         of_batches = [text for text in map(last_line, sorted((options.out / "batches").glob("*.log"))) if text]
         unwritten = next((text for text in of_batches if "cannot be written" in text), None)
-        # A disk so full that not even the log was written.
+        # The disk was so full that not even the log was written.
         if not unwritten and shutil.disk_usage(options.out).free < 1 << 16:
             unwritten = f"{options.out}: cannot be written to: No space left on device"
         if unwritten:

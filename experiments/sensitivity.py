@@ -28,7 +28,7 @@ COLUMNS = ("figure", "claim", "constant", "unit", "low", "high", "here", "known"
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A cost constant in one figure's runs; numbers in the unit of the cost model's file."""
+    """A cost constant in one figure's runs; its numbers are in the unit of the cost model's file."""
     name: str
     unit: str
     low: float
@@ -52,7 +52,7 @@ class Figure:
     verdicts: dict = dataclasses.field(default_factory=dict)    # (name, value) -> {claim: (holds, simulated)}
 
     def runs(self, name, value):
-        """The runs with the constant at `value`; those that do not look at it stay as they are."""
+        """Returns the runs with the constant at `value`; those that do not look at it stay as they are."""
         if name == SEED:
             return [run.changed(seed=value) for run in self.base]
         text = self.constants[name].text(value)
@@ -61,7 +61,7 @@ class Figure:
 
 @functools.lru_cache(maxsize=None)
 def cost_model():
-    """name -> its table in the cost model's file."""
+    """Returns by name each constant's table in the cost model's file."""
     out = {}
 
     def walk(table, prefix):
@@ -75,27 +75,27 @@ def cost_model():
 
 
 def constant_of(name, read):
-    """From the simulator's base units to the file's."""
+    """Converts from the simulator's base units to the file's."""
     entry = cost_model()[name]
     factor = entry["high"] / read["high"] if read["high"] else 1
     return Constant(name, entry["unit"], entry["low"], entry["high"], float(f"{read['value'] * factor:.9g}"), entry["known"])
 
 
 def base_runs(names, options):
-    """figure -> Figure with the runs that are varied."""
+    """Returns by figure its Figure with the runs that are varied."""
     program = plan.simulator_digest(options.simulator)
     return {name: Figure(name, plan.expand(name, options.scale if name == HEADLINE else plan.SENSITIVITY, program, options.seed))
             for name in names}
 
 
 def look_up_constants(figure, options):
-    """What the figure's runs look at, from their manifests."""
+    """Finds which constants the figure's runs look at, from their manifests."""
     found = {}
     for i, run in enumerate(figure.base):
         stored = runner.run_manifest(options.out, run)
         read = stored.get("constants", {})
         figure.read_by[run.key] = set(read)
-        # From here on the expected cost is the one measured.
+        # From here on the expected cost is the measured one.
         figure.base[i] = dataclasses.replace(run, weight=max(stored.get("run", {}).get("cpu_s", run.weight), 0.01))
         for name, numbers in read.items():
             if name in cost_model():
@@ -110,7 +110,7 @@ def look_up_constants(figure, options):
 
 
 def ends(figure):
-    """(constant, end, value) of both ends, where they differ from the value in use."""
+    """Returns (constant, end, value) of both ends, where they differ from the value in use."""
     for name, constant in figure.constants.items():
         for end, value in (("low", constant.low), ("high", constant.high)):
             if value != constant.here:
@@ -118,7 +118,7 @@ def ends(figure):
 
 
 def check(figure, options, name, value, results, failed):
-    """Verdicts of the figure's claims with one constant changed; {} where a run failed."""
+    """Returns the verdicts of the figure's claims with one constant changed; {} where a run failed."""
     runs = figure.base if name is None else figure.runs(name, value)
     if any(run.key in failed for run in runs):
         return {}
@@ -127,7 +127,7 @@ def check(figure, options, name, value, results, failed):
         if run.key in base and run.key not in results:
             results[run.key] = runner.load(options.out, run)
     pairs = [(run, results.get(run.key) or runner.load(options.out, run)) for run in runs]
-    # Through CSV, as the figure itself reads it.
+    # The table goes through CSV, as the figure itself reads it.
     text = tables.table(figure.name, pairs).to_csv(index=False)
     from analysis.claims import Claims
     module = importlib.import_module(f"analysis.figures.{figure.name.replace('-', '_')}")
@@ -137,7 +137,7 @@ def check(figure, options, name, value, results, failed):
 
 
 def turned(figure, name, end, claim):
-    """The two tried values between which the claim turns, on the way from the value in use to `end`; None: it does not."""
+    """Returns the two tried values between which the verdict changes, from the value in use to `end`, or None."""
     here, verdict = figure.constants[name].here, figure.verdicts[None, None][claim][0]
     side = [(abs(value - here), value) for n, e, value in figure.tried if n == name and (e == end or e == f"to {end}")]
     before = here
@@ -150,7 +150,7 @@ def turned(figure, name, end, claim):
 
 
 def halves(figure):
-    """New values to try: in the middle of each stretch in which a claim turns."""
+    """Returns new values to try, one in the middle of each stretch in which a verdict changes."""
     out = set()
     for name, constant in figure.constants.items():
         for end in ("low", "high"):
@@ -167,12 +167,12 @@ def halves(figure):
 
 
 def same_result(one, other):
-    """Whether two runs' results are equal but for where they come from."""
+    """Returns whether two runs' results are equal except for their origin."""
     return all(one.get(part) == other.get(part) for part in ("metrics", "tables", "guests"))
 
 
 def explore(options, figures):
-    """Runs all variations, and fills in the figures' verdicts. Returns figure -> part -> whether the seed matters."""
+    """Runs all variations and fills in the figures' verdicts. Returns figure -> part -> whether the seed matters."""
     if not figures:
         return {}
     results, failed = {}, {}
@@ -198,7 +198,7 @@ def explore(options, figures):
 
 
 def seed_matters(figure, options):
-    """part -> whether another seed changed any of its results."""
+    """Returns by part whether another seed changed any of its results."""
     out = {}
     for one, other in zip(figure.base, figure.runs(SEED, OTHER_SEED + options.seed)):
         changed = not same_result(runner.load(options.out, one), runner.load(options.out, other))
@@ -207,7 +207,7 @@ def seed_matters(figure, options):
 
 
 def claims_table(figures):
-    """Tidy: one row for each claim and value tried, the values in use first."""
+    """Returns one tidy row for each claim and value tried, the values in use first."""
     rows = []
     for figure in figures.values():
         if figure.name == HEADLINE:
@@ -223,7 +223,7 @@ def claims_table(figures):
 
 
 def headline_table(figure, options):
-    """The headline's numbers with the constants in use, and with each at both ends."""
+    """Returns the headline's numbers with the constants in use, and with each at both ends."""
     parts = []
     for name, end, value in [(None, "here", None), *figure.tried]:
         runs = figure.base if name is None else figure.runs(name, value)

@@ -1,4 +1,4 @@
-"""xenfs-sim as a user meets it: answers, files, error sentences and exit codes."""
+"""xenfs-sim is tested as a user meets it: answers, files, error sentences and exit codes."""
 import json
 import os
 import pathlib
@@ -133,7 +133,7 @@ def test_the_page_which_policy_names_arms_that_exist():
 
 
 def test_its_three_commands_lead_to_a_table_and_a_figure(tmp_path):
-    # The first two lines and the last of the page, with a command that takes no time.
+    # These are the first two lines and the last of the page, with a command that takes no time.
     page = (ROOT / "experiments" / "which-policy.md").read_text()
     for line in ("./lab capture my.xfcap -- make", "./lab sim compare my.xfcap --guests 8 --json my.json", "./lab figure my.json my.png"):
         assert line in page
@@ -151,7 +151,8 @@ def test_its_three_commands_lead_to_a_table_and_a_figure(tmp_path):
 
 
 def test_a_workload_cut_short_says_so_and_ends(tmp_path):
-    # Page caches and own frames too small for the program text that a compile maps: its mmap fails, as does what follows.
+    # Page caches and own frames are too small for the program text that a compile maps, so its mmap and what follows
+    # fail.
     done = sim("compare", ROOT / "workloads/captures/tiny-a.xfcap", "--guests", 2, "--arms", "private,xenfs-copy,xenfs-map", "--json", tmp_path / "c.json",
                "--set", "guests.memory=100 MiB", "arm.own_frames=4 MiB", "arm.mapping_budget=192 MiB", "workload.fraction=0.02")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""From stored results to the tidy tables that figures are drawn from (columns: analysis/README.md)."""
+"""Makes the tidy tables from which figures are drawn out of stored results (columns: analysis/README.md)."""
 import pandas
 
 MIB = 1 << 20
@@ -12,7 +12,7 @@ def memory_vs_guests(run, result):
            "unique_pages": metrics["unique_pages_at_peak"]}
     yield row
     if labels["arm"] == "private":
-        # The upper bound of sharing: one frame for each content that was there at the same time.
+        # This is the upper bound of sharing: one frame for each content that was there at the same time.
         yield {**row, "arm": "oracle", "pages_peak": metrics["unique_pages_peak"],
                "pages_end": metrics["unique_pages_end"]}
 
@@ -75,8 +75,8 @@ def scan_delay(run, result):
     series = pandas.DataFrame(result["tables"]["sharing"])
     reached = series[series.saved_pages >= series.possible_pages / 2]
     pages, life = metrics["sharing_pages_end"], labels.get("lifetime_ms", 0) / 1000
-    # Pages that were there at the start had lived before: counted is from one lifetime on. A merged pair dies with
-    # one break, since both pages are written at the same time.
+    # Pages that were there at the start had lived before, so counting begins after one lifetime. A merged pair dies
+    # with one break, since both pages are written at the same time.
     first, last = series[series.time_ns >= life * 1e9].iloc[0], series.iloc[-1]
     yield {"part": run.part, "pages_per_wake": labels.get("pages_per_wake", 200),
            "lifetime_s": life, "shape": labels.get("shape", ""), "seed": run.seed,
@@ -190,5 +190,5 @@ ROWS = {"sensitivity": sensitivity, "dedup-by-layer": dedup_by_layer, "transfer-
 
 
 def table(figure, runs_and_results):
-    """The figure's table, rows in the plan's order (so that equal runs give equal bytes)."""
+    """Returns the figure's table, with rows in the plan's order, so that equal runs give equal bytes."""
     return pandas.DataFrame([row for run, result in runs_and_results for row in ROWS[figure](run, result)])

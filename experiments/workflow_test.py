@@ -1,4 +1,4 @@
-"""The workflow with a simulator that is a few lines of Python: what is run, what is not, what is kept."""
+"""Tests the workflow with a simulator of a few lines of Python: what is run, what is not, what is kept."""
 import collections
 import json
 import os
@@ -54,7 +54,7 @@ sys.exit(status)
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """A directory with the stand-in and one small sweep; report() only notes that it was called."""
+    """Makes a directory with the stand-in and one small sweep; report() only notes that it was called."""
     program = tmp_path / "xenfs-sim"
     program.write_text(STAND_IN)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -253,7 +253,7 @@ def test_each_constant_that_a_run_looks_at_is_tried_at_both_ends(bench, monkeypa
     assert set(found) == {("", "here", ""), ("seed", "seed", 1000.0), ("xen.flip", "low", 0.8), ("xen.flip", "high", 4.0),
                           ("xen.hypercall", "low", 0.1), ("xen.hypercall", "high", 0.7)}
     assert set(found.values()) == {True}
-    # Four runs in use, and four for each of the five other values.
+    # There are four runs with the values in use, and four for each of the five other values.
     assert len(calls(bench)) == 4 * 6
     assert sum("costs.xen.flip=\"0.8 us\"" in call for call in calls(bench)) == 4
     manifest = json.loads((bench / "out/manifest.json").read_text())
@@ -263,7 +263,7 @@ def test_each_constant_that_a_run_looks_at_is_tried_at_both_ends(bench, monkeypa
 
 
 def test_where_a_claim_turns_is_found_by_halving(bench, monkeypatch):
-    # The claim sees the constant's value through what the stand-in was called with last.
+    # The claim sees the constant's value through the last call of the stand-in.
     def flip_below_3(table):
         value = current.get("xen.flip", 1.5)
         return value < 3

@@ -1,4 +1,4 @@
-"""Who may know whom. ARCHITECTURE.md's table of rooms is the plan; every #include is held to it.
+"""Holds every #include to the plan, which is ARCHITECTURE.md's table of rooms.
 
 A room is a folder with a row in the table. It may include from itself, from the rooms in its third column (a name
 without a slash is a neighbour in the same part: `host` in model/ is model/host), and the libraries in its fourth.
@@ -77,7 +77,7 @@ def library(header, part=None):
 
 
 def room_of(path):
-    """The room with the longest name that the path lies in, or None."""
+    """Returns the room with the longest name that the path lies in, or None."""
     while (path := path.rpartition("/")[0]):
         if path in plan():
             return plan()[path]

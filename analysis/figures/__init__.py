@@ -1,4 +1,4 @@
-"""One module a figure: TITLE, CAPTION, COLUMNS, check(table, claims), draw(plt, table), notes(table)."""
+"""Each module is one figure: TITLE, CAPTION, COLUMNS, check(table, claims), draw(plt, table), notes(table)."""
 
 FIGURES = ("memory-vs-guests", "build-time-vs-guests", "iozone-surface", "flip-copy-map",
            "sharing-over-time", "stealing", "sensitivity",

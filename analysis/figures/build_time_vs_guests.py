@@ -1,4 +1,4 @@
-"""Completion time and disk reads of simultaneous builds, against guests and against the cache's size."""
+"""Shows completion time and disk reads of simultaneous builds, by number of guests and by the cache's size."""
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.style import look, ticks

@@ -1,4 +1,4 @@
-"""Who pays for a page that several guests have pinned: fairness, and what a hostile guest gains."""
+"""Shows who pays for a page that several guests have pinned: fairness, and what a hostile guest gains."""
 from analysis.style import over_seeds, whisker
 
 TITLE = "Charging for shared pages: fairness and theft"
@@ -14,7 +14,8 @@ PAGES_PER_MIB = 256
 
 
 def thief(table):
-    """charging -> pages held, of them unpaid, and the credit, at the end: means over seeds."""
+    """Returns by charging policy the pages held, the unpaid ones among them, and the credit, at the end: means over
+    seeds."""
     rows = table[(table.part == "hostile") & (table.guest == 1)]
     means = rows.groupby("charging").mean(numeric_only=True)
     means["unpaid"] = means.held_pages - means.charged_pages + means.owed_pages
@@ -22,14 +23,14 @@ def thief(table):
 
 
 def prices(table, charging):
-    """What each guest pays for a page that it holds."""
+    """Returns what each guest pays for a page that it holds."""
     rows = table[(table.part == "fair") & (table.charging == charging)].groupby("guest").mean(numeric_only=True)
     rebate = rows.rebate_pages if charging in ("proportional", "entitlement") else 0
     return (rows.charged_pages - rebate) / rows.held_pages.clip(lower=1)
 
 
 def jain(values):
-    """(sum x)^2 / (n sum x^2); 1 where nobody pays anything."""
+    """Returns (sum x)^2 / (n sum x^2); 1 where nobody pays anything."""
     squares = (values ** 2).sum()
     return values.sum() ** 2 / (len(values) * squares) if squares > 0 else 1.0
 

@@ -1,4 +1,4 @@
-"""Copy-on-write storm: Satori's repayment FIFOs against memory that was given away."""
+"""Shows a copy-on-write storm: Satori's repayment FIFOs beside memory that was given away."""
 TITLE = "A copy-on-write storm, with and without repayment"
 CAPTION = ("Four guests hold a base image of 32 MiB each; what sharing it saves is given out again; at 30 s all of them write to all of it. "
            "Left: memory saved (solid) and given out (dashed). Right: machine memory in use beyond what there is, which the host would have "

@@ -1,4 +1,4 @@
-"""The same ways to find equal pages, under guests' private caches and in the shared cache, on one trace."""
+"""Shows the ways to find equal pages, under guests' private caches and in the shared cache, on one trace."""
 from analysis.style import curve, over_seeds
 
 TITLE = "Where equal pages are found: under private caches, or in the shared cache"
@@ -8,7 +8,7 @@ CAPTION = ("Two guests build at the same time, from the same recordings in all r
            "among the private caches' pages. Scanners look at 10 000 pages a second. Right: the mean over the build, as a share of what the same kind of cache holds "
            "without sharing; hollow, where drawn: the two guests build different configurations.")
 COLUMNS = ("layer", "policy", "config", "seed", "time_s", "pages", "unique_pages", "completion_s", "asked_pages")
-# The way -> (its name, colour, the policy of either layer that works so)
+# Each way has a name, a colour, and the policy of either layer that works so.
 WAYS = {"none": ("none", "#999999", {"private": "none", "shared": "none"}),
         "walk": ("by a walk", "#D55E00", {"private": "ksm", "shared": "scan"}),
         "hints": ("a walk with hints from I/O", "#E69F00", {"private": "xlh", "shared": "hinted"}),
@@ -19,7 +19,7 @@ PAGES_PER_MIB = 256
 
 
 def mean_pages(table, config):
-    """(layer, policy) -> frames with file data, the mean over the build."""
+    """Returns by (layer, policy) the frames with file data, as the mean over the build."""
     return table[table.config == config].groupby(["layer", "policy"]).pages.mean()
 
 

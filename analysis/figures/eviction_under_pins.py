@@ -1,4 +1,4 @@
-"""What it costs the shared cache's eviction that guests hold pages of it."""
+"""Shows what it costs the shared cache's eviction that guests hold pages of it."""
 from analysis.style import EVICTIONS, curve, look, over_seeds
 
 TITLE = "Eviction from the shared cache under guests' pins"
@@ -10,7 +10,7 @@ PARTS = {"zipf": "zipf", "build": "four kernel builds"}
 
 
 def means(table, part, column):
-    """pins x policy."""
+    """Returns the table of pins by policy."""
     return table[table.part == part].groupby(["pins_percent", "eviction"])[column].mean().unstack()
 
 

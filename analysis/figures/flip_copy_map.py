@@ -1,4 +1,4 @@
-"""What it costs to hand a page from the host's cache to a guest: copied, mapped or flipped."""
+"""Shows what it costs to hand a page from the host's cache to a guest: copied, mapped or flipped."""
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.style import look
@@ -12,13 +12,13 @@ ORDER = ("copy", "map", "flip", "adaptive")
 
 
 def cost(table, temperature, vcpus):
-    """mode -> ns a page by batch size."""
+    """Returns by mode the ns a page, by batch size."""
     chosen = table[(table.temperature == temperature) & (table.vcpus == vcpus)]
     return {mode: rows.groupby("batch_pages").ns_per_page.mean() for mode, rows in chosen.groupby("mode")}
 
 
 def crossover(cheaper_later, cheaper_first):
-    """The first batch size at which the first series is not above the second; None where it never is."""
+    """Returns the first batch size at which the first series is not above the second; None where it always is."""
     for batch in cheaper_later.index.intersection(cheaper_first.index):
         if cheaper_later[batch] <= cheaper_first[batch]:
             return batch

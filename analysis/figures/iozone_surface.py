@@ -1,4 +1,4 @@
-"""iozone's surface: throughput over file size and record size, one panel an arm."""
+"""Shows iozone's surface: throughput over file size and record size, one panel an arm."""
 import numpy
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -13,7 +13,7 @@ SHOWN = "reread"
 
 
 def by_size(rows):
-    """Median throughput over record sizes, MiB/s, by file size in MiB."""
+    """Returns the median throughput over record sizes, MiB/s, by file size in MiB."""
     series = rows.groupby("size_kib").throughput_kib_per_s.median() / 1024
     series.index = series.index / 1024
     return series
@@ -31,7 +31,7 @@ def check(table, claims):
         speed = by_size(rows)
         guest, host = rows.guest_memory_mib.iloc[0], rows.host_cache_mib.iloc[0]
         label = look(arm)["label"]
-        # Inside: what fits half of the guest's memory but no processor's cache.
+        # Inside is what fits half of the guest's memory but no processor's cache.
         inside, between, beyond = (speed[(speed.index > low) & (speed.index <= high)].median()
                                    for low, high in ((32, guest / 2), (guest, host), (host, float("inf"))))
         if arm == "private":
@@ -55,7 +55,7 @@ def check(table, claims):
 
 
 def edges(centres):
-    """Borders of cells around values on a logarithmic axis: the geometric means of neighbours."""
+    """Returns the borders of cells around values on a logarithmic axis: the geometric means of neighbours."""
     centres = numpy.asarray(centres, dtype=float)
     inner = numpy.sqrt(centres[1:] * centres[:-1])
     return numpy.concatenate([[centres[0] ** 1.5 / centres[1] ** 0.5], inner, [centres[-1] ** 1.5 / centres[-2] ** 0.5]]) \
@@ -63,7 +63,7 @@ def edges(centres):
 
 
 def plain(axis):
-    """A logarithmic axis with numbers at 1, 2 and 5 of each decade."""
+    """Makes an axis logarithmic, with numbers at 1, 2 and 5 of each decade."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter("{x:g}")
@@ -74,7 +74,7 @@ def draw(plt, table):
     shown = table[table.test == SHOWN]
     arms = arms_of(shown)
     low, high = shown.throughput_kib_per_s.min() / 1024, shown.throughput_kib_per_s.max() / 1024
-    # The surfaces two by two; beside them the curves, as high as both rows.
+    # The surfaces stand two by two; the curves beside them are as high as both rows.
     rows_of = -(-len(arms) // 2)
     cells = [arms[2 * i:2 * i + 2] for i in range(rows_of)]
     figure, axes = plt.subplot_mosaic([[*row, *["."] * (2 - len(row)), "curves"] for row in cells], figsize=(11.5, 2.9 * rows_of + 0.4),

@@ -1,4 +1,4 @@
-"""Host pages that hold file data, against the number of guests that build the same tree."""
+"""Shows host pages that hold file data, by the number of guests that build the same tree."""
 from analysis.style import look, ticks
 
 TITLE = "Host memory for file data, by number of guests"
@@ -11,14 +11,15 @@ PAGES_PER_MIB = 256
 
 
 def peaks(table, config, outputs=False):
-    """arm -> (guests, pages at the peak), the mean over seeds. `outputs`: of the runs made for the builds' outputs, if there are any."""
+    """Returns by arm (guests, pages at the peak), as means over seeds. `outputs`: of the runs for the builds' outputs,
+    if any."""
     extra = table.part == "outputs"
     chosen = table[(table.config == config) & (extra if outputs and extra.any() else ~extra)]
     return {arm: rows.groupby("guests").pages_peak.mean() for arm, rows in chosen.groupby("arm")}
 
 
 def growth(series):
-    """Pages that each further guest costs, between the fewest and the most guests."""
+    """Returns the pages that each further guest costs, between the fewest and the most guests."""
     return (series.iloc[-1] - series.iloc[0]) / (series.index[-1] - series.index[0])
 
 
@@ -48,7 +49,7 @@ def check(table, claims):
             f"builds {other}: NFS takes at least as much as private caches (the server caches a second time)",
             by_arm["nfs"].loc[many] >= by_arm["private"].loc[many],
             f"{by_arm['nfs'].loc[many]:,.0f} against {by_arm['private'].loc[many]:,.0f} pages with {many} guests")
-    # With two guests: with more, the alternating builds hold pairs of equal configurations too.
+    # The comparison is at two guests, since with more the alternating builds hold pairs of equal configurations too.
     saved = {}
     for config in ("same", "different"):
         by_arm = peaks(table, config, outputs=True)

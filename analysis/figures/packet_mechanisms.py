@@ -1,4 +1,4 @@
-"""Network packets handed to a guest: flipped, copied, mapped, or through mappings that are kept."""
+"""Shows network packets handed to a guest: flipped, copied, mapped, or through mappings that are kept."""
 from analysis.style import PACKETS, look
 
 TITLE = "A packet to a guest: flip, copy, map, or mappings that are kept"
@@ -15,13 +15,13 @@ RAM = {"source": "Ram et al., WIOV 2010", "known_how": "A"}
 
 
 def cost(table, year, column="ns_per_packet"):
-    """mechanism -> ns by batch; the machine of 2006 spends more beside the mechanism than that of 2010."""
+    """Returns by mechanism the ns by batch; the machine of 2006 spends more beside the mechanism than that of 2010."""
     chosen = table[table.stack_ns == (table.stack_ns.max() if year == 2006 else table.stack_ns.min())]
     return {m: rows.groupby("batch_packets")[column].mean() for m, rows in chosen.groupby("mechanism")}
 
 
 def gain(slow, fast):
-    """Per cent of throughput, where CPU is what limits it."""
+    """Returns per cent of throughput, where CPU is what limits it."""
     return 100 * (slow / fast - 1)
 
 

@@ -1,4 +1,4 @@
-"""What a hypervisor finds to share while two guests build: Satori's and XLH's figures."""
+"""Shows what a hypervisor finds to share while two guests build: Satori's and XLH's figures."""
 import numpy
 
 from analysis.style import SHARING, curve, look, over_seeds
@@ -18,21 +18,21 @@ XLH_RATIO = 290 / 75  # MiB
 
 
 def curves(table):
-    """policy -> saved pages over time, of the panel on the left."""
+    """Returns by policy the saved pages over time, of the panel on the left."""
     chosen = table[table.part == "policies"]
     return {policy: rows.groupby("time_s")[["saved_pages", "possible_pages"]].mean()
             for policy, rows in chosen.groupby("policy")}
 
 
 def bands(table, policy):
-    """Saved pages, and the share of what there is (%), over time, with intervals over seeds."""
+    """Returns saved pages, and their share of what there is to save (%), over time, with intervals over seeds."""
     rows = table[(table.part == "policies") & (table.policy == policy)]
     share = 100 * rows.saved_pages / rows.possible_pages.where(rows.possible_pages > 0)
     return over_seeds(rows, "time_s", "saved_pages"), over_seeds(rows.assign(share=share).dropna(subset=["share"]), "time_s", "share")
 
 
 def ratios(table):
-    """passes per build -> what XLH saves over the whole build, in multiples of KSM's."""
+    """Returns by passes per build what XLH saves over the whole build, in multiples of KSM's."""
     both = table[table.policy.isin(["ksm", "xlh"])]
     out = {}
     for rate, rows in both.groupby("pages_per_wake"):
@@ -44,7 +44,7 @@ def ratios(table):
 
 
 def coverage(series):
-    """Share of what there is, over the time in which there is something."""
+    """Returns the share found of what there is, over the time in which there is something."""
     return series.saved_pages.sum() / max(series.possible_pages.sum(), 1)
 
 

@@ -1,4 +1,4 @@
-"""What unmapping costs a host with many back ends: grants mapped for each request, kept, or copied."""
+"""Shows what unmapping costs a host with many back ends: grants mapped for each request, kept, or copied."""
 from analysis.style import GRANTS, look
 
 TITLE = "Grants of the block path, over 1 to 10 guests"

@@ -1,4 +1,4 @@
-"""KSM's delay, and the pages that it never finds."""
+"""Shows KSM's delay, and the pages that it never finds."""
 import numpy
 
 from analysis.style import over_seeds, whisker
@@ -12,7 +12,7 @@ LOOKS = {"fixed": ("every page lives as long", "#0072B2", "o"), "exponential": (
 
 
 def caught(table, shape):
-    """lifetime in passes -> share of the pairs that was merged."""
+    """Returns by lifetime in passes the share of the pairs that was merged."""
     rows = table[(table.part == "lifetime") & (table["shape"] == shape)]
     rows = rows.assign(passes=rows.lifetime_s / rows.pass_s, share=rows.pairs_merged / rows.pairs)
     means = rows.groupby("lifetime_s")[["passes", "share"]].mean()
@@ -20,7 +20,7 @@ def caught(table, shape):
 
 
 def rule(lifetime, shape):
-    """Merged between 1.5 and 2.5 passes after birth, evenly: the share that lives so long."""
+    """Computes the share for pages merged evenly between 1.5 and 2.5 passes after birth: those that live so long."""
     if shape == "fixed":
         return numpy.clip(lifetime - 1.5, 0, 1)
     return lifetime * (numpy.exp(-1.5 / lifetime) - numpy.exp(-2.5 / lifetime))

@@ -1,4 +1,4 @@
-"""A tornado plot: how far each cost constant moves the headline, over its whole range."""
+"""A tornado plot shows how far each cost constant moves the headline, over its whole range."""
 from analysis.sensitivity import number, readable
 
 TITLE = "How far each cost constant moves the headline"
@@ -14,7 +14,7 @@ SHOWN = 10
 
 
 def ratios(table, column, other):
-    """Base ratio, and constant -> {end: ratio}."""
+    """Returns the base ratio, and by constant {end: ratio}."""
     base, by = None, {}
     for (constant, end), rows in table.fillna({"constant": ""}).groupby(["constant", "end"]):
         value = rows.groupby("arm")[column].mean()
@@ -28,7 +28,8 @@ def ratios(table, column, other):
 
 
 def extremes(table, column, other):
-    """The least and the greatest ratio with any constant at an end of its range, and which constants these are."""
+    """Returns the least and the greatest ratio with any constant at an end of its range, and which constants these
+    are."""
     base, by = ratios(table, column, other)
     points = [(base, "the constants as they are")] + [(r, f"{name} at its {end} end") for name, ends in by.items() for end, r in ends.items()]
     return min(points), max(points)

@@ -1,4 +1,5 @@
-"""What there is to share by number and kind of guests: ESX, Difference Engine's sharing-only arm, Barker's control."""
+"""Shows what there is to share by number and kind of guests: ESX, Difference Engine's sharing-only arm, Barker's
+control."""
 from analysis.style import over_seeds, whisker
 
 TITLE = "Sharing by number and kind of guests"
@@ -10,7 +11,7 @@ CAPTION = ("Idle guests of 40 MiB, scanned as ESX does until nothing more is fou
            "must find no more.")
 COLUMNS = ("part", "host", "guests", "seed", "pages", "zero_pages", "within_pages", "between_pages", "shared_pages", "saved_pages",
            "possible_pages")
-# host -> label, published reclaimed (% of memory), how it is known
+# The keys are hosts; the values are label, published reclaimed share (% of memory), and how that is known.
 PUBLISHED = {"esx-a": ("ESX A: 10 NT", 32.9, "V"), "esx-b": ("ESX B: 9 Linux", 18.7, "V"), "esx-c": ("ESX C: 5 Linux", 7.2, "V"),
              "de-alike": ("Difference\nEngine, alike", 60.0, "M"), "de-mixed": ("Difference\nEngine, mixed", 34.0, "M")}
 DE_ALL = {"de-alike": 90, "de-mixed": 65}  # with patching and compression [A]

@@ -1,4 +1,4 @@
-"""Pages shared and saved while two guests build at the same time."""
+"""Shows pages shared and saved while two guests build at the same time."""
 from analysis.style import look
 
 TITLE = "Sharing over time in two simultaneous builds"

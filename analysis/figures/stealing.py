@@ -1,4 +1,4 @@
-"""What a client that never releases can pin, with and without the ledger, and what it costs others."""
+"""Shows what a client that never releases can pin, with and without the ledger, and what it costs others."""
 from analysis.style import curve, over_seeds
 
 TITLE = "Stealing: a client that never gives a page back"

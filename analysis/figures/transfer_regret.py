@@ -1,4 +1,4 @@
-"""Which way of handing pages over is best for which use, and what adaptive gives away to it."""
+"""Shows which way of handing pages over is best for which use, and how much worse adaptive is."""
 import numpy
 import pandas
 
@@ -24,20 +24,22 @@ TIE = 1.01  # within a per cent of the best is as good
 
 
 def ratios(table):
-    """point x policy: time over the best fixed policy's, means over the seeds; points in the table's order."""
+    """Returns by point and policy the time over the best fixed policy's, as means over the seeds; in the table's
+    order."""
     means = table.groupby(["point", "policy"], sort=False).time_us.mean().unstack()
     return means.div(means[[p for p in FIXED if p in means]].min(axis=1), axis=0)
 
 
 def regret_spread(table):
-    """Half the 95 % interval of adaptive's regret in %, by point; each seed against its own best fixed policy."""
+    """Returns by point half the 95 % interval of adaptive's regret in %; each seed counts against its own best fixed
+    policy."""
     each = table.pivot_table(index=["point", "seed"], columns="policy", values="time_us")
     regret = 100 * (each["adaptive"] / each[[p for p in FIXED if p in each]].min(axis=1) - 1)
     return over_seeds(regret.rename("regret").reset_index(), "point", "regret").half
 
 
 def held_out(table):
-    """Points on which nothing about adaptive was chosen."""
+    """Returns the points for which nothing about adaptive was tuned."""
     return list(dict.fromkeys(table[table.part.str.startswith("held-out")].point))
 
 

@@ -1,4 +1,4 @@
-"""tmem's kernel compile: the host keeps what guests evict."""
+"""Shows tmem's kernel compile: the host keeps what guests evict."""
 import numpy
 import pandas
 
@@ -13,7 +13,7 @@ PUBLISHED_SECTORS, PUBLISHED_TIME = 52, 8  # % fewer, up to
 
 
 def gains(table):
-    """victim_mib -> sectors saved and time saved, in %."""
+    """Returns by victim_mib the sectors saved and the time saved, in %."""
     means = table.groupby("victim_mib").mean(numeric_only=True)
     base = means.loc[0]
     means["sectors"] = 100 * (1 - means.disk_read_mib / base.disk_read_mib)
@@ -22,13 +22,13 @@ def gains(table):
 
 
 def by_seed(table, column):
-    """The same with intervals: each seed against its own run without a victim cache."""
+    """Returns the same with intervals: each seed counts against its own run without a victim cache."""
     parts = [gains(rows)[[column]].assign(seed=seed) for seed, rows in table.groupby("seed")]
     return over_seeds(pandas.concat(parts).reset_index(), "victim_mib", column)
 
 
 def fitted(means):
-    """Size and time saved where the published part of the sectors is saved; None if none saves so much."""
+    """Returns size and time saved where the published part of the sectors is saved; None if none saves so much."""
     if means.sectors.max() < PUBLISHED_SECTORS:
         return None
     return (float(numpy.interp(PUBLISHED_SECTORS, means.sectors, means.index)),

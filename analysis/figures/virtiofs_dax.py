@@ -1,4 +1,4 @@
-"""What a DAX window is worth by its size, and what the ways to read a host's file cost; beside the published IOPS."""
+"""Shows what a DAX window is worth by its size, and what the ways to read a host's file cost, beside published IOPS."""
 from analysis.style import REMOTE, curve, look, over_seeds, whisker
 
 TITLE = "virtiofs: the DAX window, and 9p beside it"
@@ -8,7 +8,7 @@ CAPTION = ("IOPS of 4 KiB reads of one file that the host has cached, in one gue
            "a hit's (window of twice the file), fio's own CPU time with read() (virtiofs auto). All else is predicted.")
 COLUMNS = ("part", "mode", "window_mib", "file_mib", "seed", "iops", "ranges_reclaimed")
 SOURCE = "measurements posted with virtiofs' DAX patches, 2020"
-# Window as a share of the file -> IOPS; 4 KiB, one 4 GiB file on an SSD.
+# These are IOPS by window as a share of the file; 4 KiB reads, one 4 GiB file on an SSD.
 PUBLISHED_WINDOW = {0.25: 3889, 0.5: 5506, 1.0: 14800, 2.0: 242500}
 PUBLISHED_NO_DAX = 14400
 PUBLISHED = {"psync": {"9p-none": 24600, "virtiofs-none": 24600, "virtiofs-auto": 162500, "virtiofs-dax": 175700},
@@ -17,7 +17,7 @@ MODES = ("9p-none", "virtiofs-none", "virtiofs-auto", "virtiofs-dax")
 
 
 def by_share(table):
-    """IOPS over window / file, mean of the seeds."""
+    """Returns IOPS by window / file, as the mean of the seeds."""
     rows = table[table.part == "window"]
     return rows.iops.groupby((rows.window_mib / rows.file_mib).round(4)).mean()
 

@@ -1,4 +1,4 @@
-"""The Python module: results equal those of the program, errors are sentences, runs are independent."""
+"""Tests the Python module: results equal those of the program, errors are sentences, runs are independent."""
 import concurrent.futures
 import json
 import pathlib

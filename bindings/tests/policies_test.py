@@ -1,4 +1,4 @@
-"""Policies written in Python: the shipped examples, and what goes wrong."""
+"""Tests policies written in Python: the shipped examples, and what can go wrong."""
 import concurrent.futures
 import os
 import pathlib

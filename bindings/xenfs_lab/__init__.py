@@ -46,7 +46,7 @@ class Result:
 
     @property
     def series(self):
-        """The samples over time: column -> array of shape (samples,); empty if none were taken."""
+        """Returns the samples over time: column -> array of shape (samples,); empty if none were taken."""
         return self.tables.get("series", {})
 
 
@@ -78,7 +78,7 @@ def run(scenario, overrides=None, seed=None, timeline=False):
 
 
 def canonical(scenario, overrides=None, seed=None):
-    """All keys and values of a scenario as text: equal for equal experiments."""
+    """Returns all keys and values of a scenario as text: equal for equal experiments."""
     text, name, directory = _source(scenario)
     return _core.canonical(text, name, directory, _overrides(overrides, seed))
 
@@ -89,12 +89,12 @@ def names():
 
 
 def costs():
-    """The default cost model: name -> Cost."""
+    """Returns the default cost model: name -> Cost."""
     return {name: Cost(name, **entry) for name, entry in _core.costs().items()}
 
 
 def capture_info(file):
-    """Counts of a capture file: processes, operations, files, pages (of 4 KiB), CPU time in ns."""
+    """Counts what a capture file has: processes, operations, files, pages (of 4 KiB), CPU time in ns."""
     return json.loads(_core.capture_info(os.fspath(file)))
 
 
@@ -109,12 +109,12 @@ def replay(pages, cache_pages, eviction="lru"):
 
 
 def replay_trace(file, format, cache_pages, eviction="lru"):
-    """The same over a trace file: {"requests", "misses", "miss_ratio", "ns_per_request"}."""
+    """Does the same over a trace file: {"requests", "misses", "miss_ratio", "ns_per_request"}."""
     return _core.replay_trace(os.fspath(file), format, cache_pages, eviction)
 
 
 def _source(scenario):
-    """(text, name for messages, directory that paths are relative to)"""
+    """Returns (text, name for messages, directory that paths are relative to)."""
     if isinstance(scenario, dict):
         return _toml(scenario), "<dict>", os.getcwd()
     if isinstance(scenario, str) and "\n" in scenario:
@@ -145,7 +145,7 @@ def _value(value):
 
 
 def _toml(table, prefix=""):
-    """A dict of dicts as TOML text; plain values come before tables."""
+    """Returns a dict of dicts as TOML text; plain values come before tables."""
     lines = [f"{json.dumps(str(k))} = {_value(v)}" for k, v in table.items() if not isinstance(v, dict)]
     for key, value in table.items():
         if isinstance(value, dict):

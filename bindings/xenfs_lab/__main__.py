@@ -1,4 +1,4 @@
-"""The program xenfs-sim with the Python policies of XENFS_POLICIES: what `./lab sim` runs."""
+"""Runs the program xenfs-sim with the Python policies of XENFS_POLICIES, as `./lab sim` does."""
 import signal
 import sys
 

@@ -1,4 +1,4 @@
-"""Policies in Python: a class with a name is a policy of that name, everywhere.
+"""Policies in Python: a class with a name becomes a policy of that name, everywhere.
 
     from xenfs_lab.policies import EvictionPolicy
 
@@ -45,40 +45,41 @@ class EvictionPolicy(_Policy):
     kind = "eviction"
 
     def attach(self, capacity_pages):
-        """First of all calls: the cache's size."""
+        """Tells the cache's size, before all other calls."""
 
     def set_capacity(self, capacity_pages):
-        """The cache's size has changed."""
+        """Tells that the cache's size has changed."""
 
     def missed(self, key):
         """The key is not cached and will be inserted; called before room is made for it."""
 
     @abc.abstractmethod
     def insert(self, slot, key):
-        """A new page."""
+        """Adds a page."""
 
     @abc.abstractmethod
     def touch(self, slots):
-        """A list of held pages that were hit, in order; a slot may occur more than once."""
+        """Tells of held pages that were hit, in order; a slot may occur more than once."""
 
     @abc.abstractmethod
     def take_victim(self):
-        """Chooses the page that should leave, lets go of it and returns its slot; None if it holds none."""
+        """Chooses the page that should leave, removes it from the policy and returns its slot; None if it holds
+        none."""
 
     def evicted(self, slot, key):
-        """The victim has left: time to remember a ghost. (restore may come instead.)"""
+        """Tells that the victim has left, so that a ghost can be kept. (restore may come instead.)"""
 
     @abc.abstractmethod
     def restore(self, slot):
-        """The victim could not leave (pinned or dirty): it is held again, as the next to leave."""
+        """Takes the victim back, which could not leave (pinned or dirty), as the next to leave."""
 
     @abc.abstractmethod
     def remove(self, slot):
-        """A held page was dropped (its file was cut or removed)."""
+        """Forgets a held page that was dropped, since its file was truncated or removed."""
 
 
 class TransferPolicy(_Policy):
-    """How pages travel between the shared cache and a guest.
+    """Decides how pages travel between the shared cache and a guest.
 
     self.costs  what the host says of its mechanisms: hypercall_ns, map_page_ns, unmap_page_ns,
                 unmap_flush_ns (one batch), copy_page_ns, flip_page_ns, load_page_ns, round_trip_ns

@@ -1,4 +1,4 @@
-"""Example of a transfer policy in Python: map what is used again, copy what is not."""
+"""This example of a transfer policy in Python maps what is used again and copies what is not."""
 from xenfs_lab.policies import TransferPolicy
 
 

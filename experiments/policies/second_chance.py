@@ -1,4 +1,4 @@
-"""Example of an eviction policy in Python: FIFO with a second chance for a page that was hit."""
+"""This example of an eviction policy in Python is FIFO with a second chance for a page that was hit."""
 import collections
 
 from xenfs_lab.policies import EvictionPolicy

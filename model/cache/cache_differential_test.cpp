@@ -1,5 +1,5 @@
-// The cache against a naive one of std::map and std::list, operation by operation, under every
-// policy; under LRU the order of eviction too.
+// The cache is compared with a naive one of std::map and std::list, operation by operation, under
+// every policy; under LRU the order of eviction too.
 #include <gtest/gtest.h>
 
 #include "model/cache/cache_differential_test.h"

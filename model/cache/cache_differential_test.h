@@ -1,4 +1,4 @@
-// For tests: random operations on the cache and on the naive one, compared step by step.
+// For tests: drawn operations on the cache and on the naive one are compared step by step.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -100,7 +100,7 @@ class Comparison {
         const Slot slot = cache_.admit(key, page.frame, state, mode, &gone_);
         ASSERT_EQ(gone_.size(), std::min(too_many, evictable));
         check_victims(mode);
-        if (evictable < too_many) set_rest_aside(mode);
+        if (evictable < too_many) park_rest(mode);
         ASSERT_EQ(slot != kNoSlot, evictable >= too_many && cache_.capacity() > 0);
         if (slot != kNoSlot) naive_.insert(key, page);
     }
@@ -111,20 +111,21 @@ class Comparison {
         ASSERT_EQ(cache_.evict(n, mode, &gone_), expected);
         ASSERT_EQ(gone_.size(), expected);
         check_victims(mode);
-        // The naive LRU looks for a victim only when there is one; the cache found out there was
-        // none by setting all others aside. Do the same.
-        if (expected < n) set_rest_aside(mode);
+        // The naive LRU looks for a victim only when there is one; the cache found out that there
+        // was none by parking all others, so this parks them, too.
+        if (expected < n) park_rest(mode);
     }
 
-    void set_rest_aside(DirtyPages mode) {
+    void park_rest(DirtyPages mode) {
         if (mode == DirtyPages::evict) {
-            // Hit pages that wait for write-back were offered again, and left: none can remain.
-            for (auto& [key, hit] : naive_.aside) {
+            // Pages that wait for write-back and were hit are offered again, and have left: none
+            // can remain.
+            for (auto& [key, hit] : naive_.parked) {
                 ASSERT_FALSE(naive_.may_leave(naive_.pages[key], mode));
             }
         }
         while (!naive_.order.empty()) {
-            naive_.aside.emplace_back(naive_.order.back(), false);
+            naive_.parked.emplace_back(naive_.order.back(), false);
             naive_.order.pop_back();
         }
     }
@@ -240,7 +241,7 @@ class Comparison {
         }
         ASSERT_EQ(keys_of(slots), expected);
         for (std::uint32_t file = 0; file < std::min(shape_.files, 8u); ++file) compare_file(file);
-        if (lru_) compare_aside();
+        if (lru_) compare_parked();
     }
 
     void compare_file(std::uint32_t file) {
@@ -259,13 +260,13 @@ class Comparison {
         ASSERT_EQ(keys_of(slots), dirty);
     }
 
-    /// Pages that came due while pinned or loading are `held`, longest first.
-    void compare_aside() {
+    /// Pages that came due while pinned or loading are held(), longest first.
+    void compare_parked() {
         std::vector<Slot> slots;
         cache_.held(UINT32_MAX, slots);
         ASSERT_EQ(slots.size(), cache_.held_count());
         for (const Slot slot : slots) {
-            ASSERT_NE(naive_.find_aside(cache_.key(slot)), naive_.aside.end());
+            ASSERT_NE(naive_.find_parked(cache_.key(slot)), naive_.parked.end());
         }
     }
 

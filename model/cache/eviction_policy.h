@@ -12,7 +12,7 @@
 
 namespace xenfs::cache {
 
-/// Orders the pages of one cache by which should leave first. Never sees pins, states or files.
+/// Orders the pages of one cache by which should leave first. It never sees pins, states or files.
 ///
 /// A page is *held* by the policy from `insert` or `restore` until `take_victim` or `remove`. While
 /// it holds a page, the policy may use the links, `count` and `queue` of its node; `count` and
@@ -30,35 +30,38 @@ class EvictionPolicy {
     virtual void attach(PageNodes& nodes, std::uint32_t capacity_pages) = 0;
     virtual void set_capacity(std::uint32_t capacity_pages) = 0;
 
-    /// The key was looked for, is not cached, and will be inserted; called before room is made, so
-    /// that a ghost hit can steer what leaves. An `insert` without it is allowed.
+    /// Says that the key was looked for, is not cached, and will be inserted. It comes before room
+    /// is made, so that a ghost hit can steer what leaves. An `insert` without it is allowed.
     virtual void missed(PageKey) {}
-    /// A new page; its node holds the key, count and queue are zero.
+    /// Adds a page; its node holds the key, and count and queue are zero.
     virtual void insert(Slot slot) = 0;
-    /// Held pages that were hit, in order of access; a slot may occur more than once.
+    /// Notes held pages that were hit, in order of access; a slot may occur more than once.
     virtual void touch(std::span<const Slot> slots) = 0;
 
-    /// Chooses the page that should leave, lets go of it, and returns it; kNoSlot when it holds
-    /// none. Then either `evicted` follows, or later `restore` or nothing (dropped by name).
+    /// Chooses the page that should leave, removes it from the policy, and returns it; kNoSlot
+    /// where the policy holds none. Then either `evicted` follows, or later `restore`, or nothing
+    /// (it was dropped by name).
     virtual Slot take_victim() = 0;
-    /// The victim left the cache; its node still holds the key: time to remember a ghost.
+    /// Says that the victim left the cache. Its node still holds the key, so that a ghost can be
+    /// kept.
     virtual void evicted(Slot) {}
-    /// The victim stays after all (it was pinned, dirty or loading) and is evictable again now:
-    /// hold it as the next to leave among its like.
+    /// Takes a victim back that stays after all (it was pinned, dirty or loading) and is evictable
+    /// now, as the next to leave among its like.
     virtual void restore(Slot slot) = 0;
-    /// A held page was dropped by name (truncate, unlink): forget it.
+    /// Forgets a held page, which was dropped by name (truncate, unlink).
     virtual void remove(Slot slot) = 0;
 
-    /// A page likely to be the next victim, for prefetching; kNoSlot when unknown.
+    /// Returns a page likely to be the next victim, for prefetching; kNoSlot when unknown.
     virtual Slot likely_victim() const { return kNoSlot; }
-    /// A key that will soon be looked for and seems not to be cached, told once `early` and once
-    /// shortly before: time to fetch ghosts into the processor's cache. A hint, nothing else.
+    /// Announces a key that will soon be looked for and seems not to be cached, once `early` and
+    /// once shortly before, so that ghosts can be fetched into the processor's cache. It is only a
+    /// hint.
     virtual void expect_miss(PageKey, bool /*early*/) {}
-    /// Whether a policy wants `expect_miss`.
+    /// Returns whether the policy wants `expect_miss`.
     virtual bool has_ghosts() const { return false; }
-    /// Whether a touch writes to the neighbours of a node, so that prefetching them pays.
+    /// Returns whether a touch writes to the neighbours of a node, so that prefetching them pays.
     virtual bool touch_moves() const { return false; }
-    /// Bytes beside the nodes (ghosts).
+    /// Returns the bytes used beside the nodes (ghosts).
     virtual std::size_t memory_bytes() const { return 0; }
 };
 

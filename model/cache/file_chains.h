@@ -1,4 +1,4 @@
-// The cached pages of each file, chained through their nodes.
+// The cached pages of each file are chained through their nodes.
 #pragma once
 
 #include <cassert>
@@ -14,7 +14,7 @@ namespace xenfs::cache {
 /// pages follow in order of insertion. 8 B per file slot, 0 per page beyond the node's links.
 class FileChains {
   public:
-    /// Adds a page: dirty ones first, others last.
+    /// Adds a page: a dirty one first, another last.
     void link(PageNodes& nodes, std::uint32_t file, Slot slot, bool first) {
         if (file >= files_.size()) files_.resize(std::size_t{file} + 1);
         File& chain = files_[file];

@@ -1,5 +1,5 @@
-// Where the cache's big arrays come from. The core knows the standard library only, so whoever
-// wants huge pages (a simulator, a tool) installs a pair of functions before it makes caches.
+// The cache's big arrays come from here. The core knows the standard library only, so a program
+// that wants huge pages (a simulator, a tool) installs a pair of functions before it makes caches.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace xenfs::cache {
 
-/// Source of zeroed memory, aligned to 64 bytes. `allocate_zeroed` returns nullptr when there is
+/// A source of zeroed memory, aligned to 64 bytes. `allocate_zeroed` returns nullptr when there is
 /// none. Untouched parts need not be backed: arrays are reserved whole and touched as slots come
 /// into use.
 struct ArrayMemory {

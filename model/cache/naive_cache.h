@@ -1,4 +1,4 @@
-// For tests: what a page cache with LRU should do, said as plainly as possible.
+// For tests: a page cache with LRU, as plain as possible.
 #pragma once
 
 #include <algorithm>
@@ -17,19 +17,19 @@ struct NaivePage {
     std::uint8_t flags = 0;
 };
 
-/// `order` is newest first; `aside` are pages that came due and could not leave, with whether they
-/// were hit since.
+/// `order` is newest first; `parked` has the pages that came due and could not leave, and whether
+/// each was hit since.
 struct NaiveCache {
     std::map<PageKey, NaivePage> pages;
     std::list<PageKey> order;
-    std::list<std::pair<PageKey, bool>> aside;  // first = longest aside
-    std::list<PageKey> dirty;                   // first = longest dirty
+    std::list<std::pair<PageKey, bool>> parked;  // first = parked longest ago
+    std::list<PageKey> dirty;                    // first = dirty longest
 
-    auto find_aside(PageKey key) {
-        return std::find_if(aside.begin(), aside.end(), [&](auto& e) { return e.first == key; });
+    auto find_parked(PageKey key) {
+        return std::find_if(parked.begin(), parked.end(), [&](auto& e) { return e.first == key; });
     }
     void touch(PageKey key) {
-        if (const auto it = find_aside(key); it != aside.end()) {
+        if (const auto it = find_parked(key); it != parked.end()) {
             it->second = true;
             return;
         }
@@ -41,11 +41,11 @@ struct NaiveCache {
         order.push_front(key);
         if (page.state == PageState::dirty) dirty.push_back(key);
     }
-    void come_back(PageKey key) {
-        const auto it = find_aside(key);
-        if (it == aside.end()) return;
+    void unpark(PageKey key) {
+        const auto it = find_parked(key);
+        if (it == parked.end()) return;
         const bool hit = it->second;
-        aside.erase(it);
+        parked.erase(it);
         if (hit) {
             order.push_front(key);
         } else {
@@ -53,7 +53,7 @@ struct NaiveCache {
         }
     }
     void unpin(PageKey key) {
-        if (--pages[key].pins == 0) come_back(key);
+        if (--pages[key].pins == 0) unpark(key);
     }
     void set_state(PageKey key, PageState state) {
         NaivePage& page = pages[key];
@@ -63,7 +63,7 @@ struct NaiveCache {
         if (old == PageState::dirty) dirty.remove(key);
         if (state == PageState::dirty) dirty.push_back(key);
         const bool freed = old == PageState::loading || state == PageState::clean;
-        if (freed && page.pins == 0) come_back(key);
+        if (freed && page.pins == 0) unpark(key);
     }
     bool may_leave(const NaivePage& page, DirtyPages mode) const {
         return page.pins == 0 && page.state != PageState::loading &&
@@ -77,23 +77,23 @@ struct NaiveCache {
         pages.erase(key);
         order.remove(key);
         dirty.remove(key);
-        if (const auto it = find_aside(key); it != aside.end()) aside.erase(it);
+        if (const auto it = find_parked(key); it != parked.end()) parked.erase(it);
     }
-    /// The next victim under LRU.
+    /// Returns the next victim under LRU.
     PageKey victim(DirtyPages mode) {
         if (mode == DirtyPages::evict) {
-            for (auto it = aside.begin(); it != aside.end();) {
+            for (auto it = parked.begin(); it != parked.end();) {
                 const auto [key, hit] = *it++;
                 if (!may_leave(pages[key], mode)) continue;
                 if (!hit) return key;
-                come_back(key);
+                unpark(key);
             }
         }
         for (;;) {
             const PageKey key = order.back();
             if (may_leave(pages[key], mode)) return key;
             order.pop_back();
-            aside.emplace_back(key, false);
+            parked.emplace_back(key, false);
         }
     }
 };

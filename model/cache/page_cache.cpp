@@ -1,4 +1,4 @@
-// Coming and going: insertion, eviction, parking, capacity.
+// This part of PageCache handles insertion, eviction, parking and capacity.
 #include "model/cache/page_cache.h"
 
 #include <algorithm>
@@ -109,7 +109,7 @@ std::uint32_t PageCache::evict(std::uint32_t n, DirtyPages dirty, std::vector<Ev
 }
 
 Slot PageCache::choose_victim(DirtyPages dirty) {
-    // Dirty pages set aside under `keep` came due before whatever the policy would name now.
+    // Dirty pages parked under `keep` came due before any page that the policy would name now.
     while (dirty == DirtyPages::evict && !waiting_.empty()) {
         const Slot slot = waiting_.back();
         if (nodes_[slot].pins == 0 && nodes_[slot].touched) {
@@ -131,7 +131,7 @@ Slot PageCache::choose_victim(DirtyPages dirty) {
     }
 }
 
-/// Sets a victim aside that cannot leave now.
+/// Parks a victim that cannot leave now.
 void PageCache::park(Slot slot) {
     PageNode& node = nodes_[slot];
     nodes_[slot].parked = 1;
@@ -146,7 +146,7 @@ void PageCache::leave_parking(Slot slot) {
     node.waiting = false;
 }
 
-/// Gives a parked page back to the policy, with the hit it had meanwhile.
+/// Gives a parked page back to the policy, and tells it whether the page was hit meanwhile.
 void PageCache::unpark(Slot slot) {
     leave_parking(slot);
     policy_->restore(slot);
@@ -165,7 +165,7 @@ Evicted PageCache::drop(Slot slot) {
     return release(slot);
 }
 
-/// Forgets a page that no list of the policy or of ours holds any more.
+/// Forgets a page that is in no list of the policy or the cache any more.
 Evicted PageCache::release(Slot slot) {
     PageNode& node = nodes_[slot];
     const PageKey key = nodes_[slot].key;

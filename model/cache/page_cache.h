@@ -16,8 +16,8 @@
 
 namespace xenfs::cache {
 
-/// Whether eviction may take dirty pages. Under `keep` a dirty page that comes due is set aside
-/// until it is cleaned (write back `oldest_dirty` first).
+/// Whether eviction may take dirty pages. Under `keep` a dirty page that comes due is parked until
+/// it is cleaned (write back `oldest_dirty` first).
 enum class DirtyPages : std::uint8_t { keep, evict };
 
 /// Bytes in use, by part. Nodes and index are reserved whole; `nodes` counts the slots ever used.
@@ -50,9 +50,9 @@ class PageCache {
 
     std::uint32_t size() const { return size_; }
     std::uint32_t capacity() const { return capacity_; }
-    /// Pages above the capacity, after it was lowered: evict that many.
+    /// Lowering the capacity may leave more pages than it allows; this says how many to evict.
     std::uint32_t excess() const { return size_ > capacity_ ? size_ - capacity_ : 0; }
-    /// At run time too. Throws std::length_error above kMaxPages, std::bad_alloc.
+    /// May be called at any time. Throws std::length_error above kMaxPages, std::bad_alloc.
     void set_capacity(std::uint32_t capacity_pages);
     const EvictionPolicy& policy() const { return *policy_; }
     CacheMemory memory() const;
@@ -60,13 +60,14 @@ class PageCache {
     // --- looking up (page_cache_lookup.cpp). `find` leaves the order of eviction alone.
     Slot find(PageKey key) const { return index_.find(nodes_.data(), key); }
     void find(std::span<const PageKey> keys, std::span<Slot> slots) const;
-    /// Pages first_page, first_page + 1, … of one file; kNoSlot where not cached. Returns hits.
+    /// Looks up pages first_page, first_page + 1, … of one file; kNoSlot where not cached. Returns
+    /// the number of hits.
     std::uint32_t find_run(std::uint32_t file, std::uint32_t first_page,
                            std::span<Slot> slots) const;
     /// Tells the policy of hits, in order.
     void touch(std::span<const Slot> slots);
     void touch(Slot slot) { touch(std::span<const Slot>(&slot, 1)); }
-    /// find, then touch of all hits. Returns hits.
+    /// Does `find`, then `touch` for all hits. Returns the number of hits.
     std::uint32_t lookup(std::span<const PageKey> keys, std::span<Slot> slots);
     /// For each key in turn: a hit is touched; a miss makes room and inserts a clean page with
     /// frame 0. Appends the missed keys and what was evicted where asked (nullptr: not wanted).
@@ -78,27 +79,29 @@ class PageCache {
     // --- coming and going (page_cache.cpp)
     /// Tells the policy of a miss before room is made for the page; `admit` does it by itself.
     void missed(PageKey key) { policy_->missed(key); }
-    /// Adds a page that is not cached. kNoSlot when the cache is full.
+    /// Adds a page that is not cached. Returns kNoSlot when the cache is full.
     Slot insert(PageKey key, std::uint32_t frame, PageState state = PageState::clean);
-    /// missed, evict one page if full, insert. kNoSlot when full of pages that cannot go.
+    /// Does `missed`, evicts one page if the cache is full, and inserts. Returns kNoSlot when the
+    /// cache is full of pages that cannot go.
     Slot admit(PageKey key, std::uint32_t frame, PageState state, DirtyPages dirty,
                std::vector<Evicted>* evicted);
-    /// Takes up to n pages out in the policy's order; appends them if asked. Returns how many.
+    /// Takes up to n pages out in the policy's order, and appends them to `evicted` unless it is
+    /// null. Returns how many.
     std::uint32_t evict(std::uint32_t n, DirtyPages dirty, std::vector<Evicted>* evicted);
     /// Takes one page out by name, pinned or not (its pins are in the result).
     Evicted drop(Slot slot);
-    /// Pages that came due but were pinned or loading, in the order they came due, at most n: whom
-    /// to ask to let go.
+    /// Lists at most n pages that came due but were pinned or loading, in the order in which they
+    /// came due, so that their holders can be asked to let go.
     void held(std::uint32_t n, std::vector<Slot>& slots) const;
-    /// Puts such a page behind all others of its kind: it was asked for, or cannot be had.
+    /// Puts such a page behind all others of its kind: its holder was asked, or it cannot be had.
     void pass_over(Slot slot);
     std::uint32_t held_count() const { return held_.size(); }
 
     // --- files (page_cache_files.cpp)
     std::uint32_t file_pages(std::uint32_t file) const { return chains_.pages(file); }
-    /// The file's cached pages in page order: O(n log n).
+    /// Lists the file's cached pages in page order: O(n log n).
     void pages_of(std::uint32_t file, std::vector<Slot>& slots) const;
-    /// Its dirty pages in page order: O(d log d) for d dirty pages, however many are clean.
+    /// Lists its dirty pages in page order: O(d log d) for d dirty pages, however many are clean.
     void dirty_of(std::uint32_t file, std::vector<Slot>& slots) const;
     /// Drops all pages (unlink) or those in [first, last] (truncate: last = UINT32_MAX), pinned or
     /// not; appends them if asked. Returns how many. A whole file costs its cached pages; a range
@@ -137,7 +140,7 @@ class PageCache {
     void mark_dirty(Slot slot) { set_state(slot, PageState::dirty); }
     void mark_clean(Slot slot) { set_state(slot, PageState::clean); }
     std::uint32_t dirty_count() const { return dirty_.size(); }
-    /// Up to n dirty pages, the longest dirty first.
+    /// Lists up to n dirty pages, those dirty longest first.
     void oldest_dirty(std::uint32_t n, std::vector<Slot>& slots) const;
 
   private:
@@ -169,10 +172,10 @@ class PageCache {
     SlotList held_;                   ///< parked: pinned or loading
     SlotList waiting_;                ///< parked: dirty, when DirtyPages::keep met them
     ZeroedArray<Links> dirty_links_;  ///< allocated when a page first becomes dirty
-    SlotList dirty_;                  ///< back = longest dirty
+    SlotList dirty_;                  ///< back = dirty longest
     std::uint32_t capacity_ = 0;
     std::uint32_t size_ = 0;
-    std::uint32_t fresh_ = 0;  ///< slots from here on were never used
+    std::uint32_t fresh_ = 0;  ///< slots from here on have never been used
     Slot free_ = kNoSlot;      ///< used slots that are free, chained through chain_next
     bool touch_moves_ = false;
     bool has_ghosts_ = false;

@@ -1,4 +1,5 @@
-// Looking up, in batches: the next keys' cache misses overlap the work on the present ones.
+// This part of PageCache looks up in batches: the next keys' cache misses overlap the work on the
+// present ones.
 #include <algorithm>
 #include <array>
 
@@ -7,10 +8,10 @@
 namespace xenfs::cache {
 namespace {
 
-/// Hits that `access` collects before it tells the policy.
+/// How many hits `access` collects before it tells the policy.
 constexpr std::size_t kBatch = 8;
 
-/// Keys that `find` and `lookup` take through each of their stages together.
+/// How many keys `find` and `lookup` take through each of their stages together.
 constexpr std::size_t kChunk = 32;
 
 /// `access` runs as a pipeline: while one key is worked on, the nodes beside the pages of the key
@@ -32,7 +33,8 @@ void PageCache::prefetch_neighbours(Slot slot) const {
 }
 
 void PageCache::prefetch_victims() const {
-    // Three victims ahead, so that each step finds in the cache what the step before asked for.
+    // It looks three victims ahead, so that each step finds in the processor's cache what the step
+    // before fetched.
     const Slot first = policy_->likely_victim();
     if (first == kNoSlot) return;
     const Slot second = nodes_[first].prev;
@@ -44,7 +46,7 @@ void PageCache::prefetch_victims() const {
     if (node.prev != kNoSlot) __builtin_prefetch(&nodes_[node.prev], 1);
 }
 
-/// Has the places in the index, then the nodes, of at most kChunk keys fetched.
+/// Fetches the places in the index, then the nodes, of at most kChunk keys.
 void PageCache::prefetch(std::span<const PageKey> keys, std::uint64_t* hashes,
                          Slot* guesses) const {
     for (std::size_t i = 0; i < keys.size(); ++i) {

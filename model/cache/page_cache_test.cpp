@@ -1,4 +1,4 @@
-// The cache's rules, one at a time, on a handful of pages.
+// The cache's rules are tested one at a time, on a handful of pages.
 #include <gtest/gtest.h>
 
 #include "model/cache/page_cache.h"

@@ -12,23 +12,24 @@ namespace xenfs::cache {
 struct alignas(32) PageNode {
     PageKey key;
 
-    // The policy's while it holds the page; the cache uses the links while the page is parked.
+    // These belong to the policy while it holds the page; the cache uses the links while the page
+    // is parked.
     std::uint32_t prev : 30;
     std::uint32_t count : 2;  ///< the policy's: a reference bit or a small counter
     std::uint32_t next : 30;
     std::uint32_t queue : 1;  ///< the policy's: which of its lists
 
-    // The cache's and its owner's; policies leave them alone.
+    // These belong to the cache and its owner; policies leave them alone.
     std::uint32_t parked : 1;  ///< taken from the policy as a victim, not evictable yet
     std::uint32_t chain_prev;  ///< the file's ring of pages
-    std::uint32_t chain_next;  ///< of a free slot: the next free one
+    std::uint32_t chain_next;  ///< in a free slot, the next free one
     std::uint32_t frame;       ///< the owner's payload
     std::uint16_t pins;
     PageState state : 2;
-    bool touched : 1;    ///< hit while parked: a touch is due when the policy has it back
+    bool touched : 1;    ///< hit while parked: the policy is told when it has the page back
     bool waiting : 1;    ///< parked for being dirty, not for pins
     bool in_use : 1;     ///< holds a page
-    std::uint8_t flags;  ///< the owner's; the cache never looks
+    std::uint8_t flags;  ///< the owner's; the cache never reads them
 };
 static_assert(sizeof(PageNode) == 32);
 

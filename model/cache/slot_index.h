@@ -1,4 +1,4 @@
-// From a key to a slot: an open-addressed table of u32 with linear probing and no tombstones.
+// Maps a key to a slot: an open-addressed table of u32 with linear probing and no tombstones.
 //
 //   bit 31                    slot_bits+3   slot_bits            0
 //       | fingerprint of the hash | displacement |  slot + 1      |     0 = empty
@@ -52,7 +52,8 @@ class SlotIndex {
         }
     }
 
-    /// The slot that `find` would look into first: a guess for prefetching, it reads no node.
+    /// Returns the slot that `find` would look into first: a guess for prefetching, which reads no
+    /// node.
     Slot guess(std::uint64_t hash) const {
         const std::uint32_t tag = fingerprint(hash) << step_bits_;
         std::uint32_t at = home(hash);
@@ -81,7 +82,7 @@ class SlotIndex {
             assert(table_[hole] != 0 && "the slot is not indexed");
             hole = next(hole);
         }
-        // Pull back every later entry of the run that may lie at the hole.
+        // Later entries of the run that may lie at the hole are pulled back into it.
         std::uint32_t gap = 0;
         for (std::uint32_t at = next(hole);; at = next(at)) {
             ++gap;
@@ -110,7 +111,7 @@ class SlotIndex {
         return static_cast<std::uint32_t>(((hash >> 32) * table_.size()) >> 32);
     }
     std::uint32_t fingerprint(std::uint64_t hash) const {
-        // In 64 bits: the shift is 32, and nothing is left, when slots take 29.
+        // The shift is done in 64 bits: it is 32, so that nothing is left, when slots take 29.
         return static_cast<std::uint32_t>((hash & UINT32_MAX) >> (slot_bits_ + step_bits_));
     }
     Slot slot_in(std::uint32_t entry) const { return (entry & ((1u << slot_bits_) - 1)) - 1; }
@@ -123,7 +124,7 @@ class SlotIndex {
         return cleared | (std::min(step, far_step_) << slot_bits_);
     }
 
-    /// Length of the table that takes `used` entries at a load of at most 2/3.
+    /// Returns the length of the table that takes `used` entries at a load of at most 2/3.
     static std::size_t size_for(std::uint32_t used) { return std::size_t{used} * 3 / 2 + 1; }
 
     void place(std::uint64_t hash, Slot slot) {
@@ -158,7 +159,7 @@ class SlotIndex {
     std::uint32_t max_slots_ = 0;
     unsigned slot_bits_ = 1;
     unsigned step_bits_ = 4;       ///< 4 up to 32 M slots, 3 beyond
-    std::uint32_t far_step_ = 15;  ///< this displacement or more
+    std::uint32_t far_step_ = 15;  ///< this displacement, or more
 };
 
 }  // namespace xenfs::cache

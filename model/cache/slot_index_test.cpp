@@ -1,4 +1,5 @@
-// The index against std::unordered_map, through growth, long runs of probes and wrap-around.
+// The index is compared with std::unordered_map, through growth, long runs of probes and
+// wrap-around.
 #include "model/cache/slot_index.h"
 #include "model/conformance/seed.h"
 
@@ -60,7 +61,8 @@ TEST(SlotIndex, AgreesWithUnorderedMap) {
     compare(7, 8, 20000, seed);
     compare(100, 70, 50000, seed);  // always near full
     compare(5000, 3000, 200000, seed);
-    compare(60000, 35000, 500000, seed);  // full at times: runs longer than a displacement holds
+    // full at times: runs are longer than a displacement can say
+    compare(60000, 35000, 500000, seed);
 }
 
 TEST(SlotIndex, KeepsItsEntriesWhenSlotNumbersWiden) {

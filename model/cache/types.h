@@ -1,4 +1,4 @@
-// The words of the page cache: what a page is called, where it lies, and in what state it is.
+// These types are the words of the page cache: a page's name, place and state.
 #pragma once
 
 #include <compare>
@@ -42,7 +42,7 @@ struct Evicted {
     std::uint16_t pins = 0;
     PageState state = PageState::clean;
     std::uint8_t flags = 0;
-    Slot slot = kNoSlot;  ///< where it lay, for whatever its owner keeps by slot
+    Slot slot = kNoSlot;  ///< where it lay, for owners that keep data by slot
 
     /// Compares all but the slot.
     friend constexpr bool operator==(const Evicted& a, const Evicted& b) {

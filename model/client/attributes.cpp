@@ -27,7 +27,7 @@ int Attributes::refresh(Node& node) {
     return 0;
 }
 
-/// The file may not be known here.
+/// This guest may not know the file.
 void Attributes::forget(NodeId id) {
     if (Node* const known = nodes_.find(id)) known->state.forget();
 }
@@ -78,8 +78,8 @@ int Attributes::send(Node& node, const SetAttr& change) {
     return 0;
 }
 
-/// What lies behind the new end goes from here before the server hears of it: our mappings would
-/// make its frames busy.
+/// The pages behind the new end are dropped here before the server hears of it, because our
+/// mappings would make its frames busy.
 void Attributes::drop_behind(Node& node, std::uint64_t size) {
     const std::uint64_t keep = pages_of(size);
     const std::uint32_t dirty = pages_.dirty_pages(node.file());
@@ -87,8 +87,8 @@ void Attributes::drop_behind(Node& node, std::uint64_t size) {
     pages_.drop_range(node.kernel_file(), keep, UINT32_MAX);
     stats_.dirty_pages_dropped += dirty - pages_.dirty_pages(node.file());
     if (size % page_size != 0) {
-        // The server zeroes the tail of the last page in its own frame; under the lease a frame of
-        // ours is newer and is ours to zero, else it is a copy that gets old.
+        // The server zeroes the tail of the last page in its own frame. Under the lease our frame
+        // is newer, and we must zero it; otherwise ours is a copy that gets stale.
         const Slot slot = pages_.find(node.file(), keep - 1);
         if (slot != kNoSlot && pages_.loading(slot)) {
             pages_.set_flag(slot, page_outdated);
@@ -151,7 +151,7 @@ int Attributes::setxattr(NodeId node, std::string_view name, std::string_view va
     call.put_name(name);
     call.put_bytes(value);
     const int error = call.send();
-    forget(node);  // its ctime
+    forget(node);  // its ctime has changed
     return error == ENAMETOOLONG && name.size() <= protocol::max_name_bytes ? E2BIG : error;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Attributes: what is known, what is asked, what is changed; and extended attributes.
+// This part asks for, keeps and changes attributes, and passes extended attributes through.
 
 #include <string>
 #include <string_view>
@@ -23,15 +23,15 @@ class Attributes : Part {
     Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD;
     int removexattr(NodeId node, std::string_view name) MAY_YIELD;
 
-    /// Takes in what a reply says of a file, which is a known one from then on. Does not yield:
-    /// whoever asks makes room in the table first (ServerOpens::make_room).
+    /// Takes over what a reply says of a file, which is a known one from then on. It does not
+    /// yield: the caller has made room in the table before (ServerOpens::make_room).
     Node& learn(const protocol::Attr& attr, bool outdated);
     int refresh(Node& node) MAY_YIELD;
     int need_size(Node& node) MAY_YIELD { return node.state.size_known() ? 0 : refresh(node); }
-    /// setattr() of a node in use; a new size takes pages from here first.
+    /// Changes attributes of a node in use. A new size drops this guest's pages behind it first.
     int change(Node& node, const SetAttr& what) MAY_YIELD;
 
-    /// Seen when a file was made: its time is the server's now.
+    /// Learns the server's clock from a file just made, whose times are the server's now.
     void set_wall_clock(Nanoseconds now) { epoch_offset_ = now - clock_.now(); }
     Nanoseconds wall_clock() const { return clock_.now() + epoch_offset_; }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Memory that this guest donates to the pool as credit.
+// This part donates memory of the guest to the pool, as credit.
 
 #include "model/client/part.h"
 
@@ -10,13 +10,15 @@ class Balloon : Part {
   public:
     explicit Balloon(const Shared& shared) : Part(shared) {}
 
-    /// Donates `pages` more; how many the server now counts.
+    /// Donates `pages` more, and returns how many the server newly counts.
     std::size_t donate(std::size_t pages) MAY_YIELD;
-    /// One step more on demand, up to config.donate_limit; false where none went.
+    /// Donates one step more on demand, up to config.donate_limit. Returns false where nothing
+    /// went.
     bool donate_step() MAY_YIELD;
-    /// Takes back up to `pages` of what is not needed for what is pinned; how many came.
+    /// Takes back up to `pages` of what the server does not need for what is pinned, and returns
+    /// how many came.
     std::size_t reclaim(std::size_t pages) MAY_YIELD;
-    /// All that was donated, once the server holds nothing of ours.
+    /// Takes back all that was donated, once the server holds nothing of ours.
     void reclaim_all();
     std::uint64_t donated() const { return donated_; }
 

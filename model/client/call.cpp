@@ -31,7 +31,8 @@ Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, Urgency
     begin(opcode);
 }
 
-/// Without a slot (the connection is gone) the call is made anyway, and submit() answers EIO.
+/// Without a slot (the connection is gone) the call is encoded nevertheless, and submit() answers
+/// EIO.
 void Call::begin(protocol::Opcode opcode) {
     const bool nowhere = slot_ == RingFront::no_slot;
     writer_ =
@@ -81,7 +82,7 @@ void Call::concerns_entry(NodeId parent, std::uint64_t name_hash) {
     state_->hash[i] = name_hash;
 }
 
-/// Completes the header; false where the message does not fit.
+/// Completes the header. Returns false where the message does not fit.
 bool Call::prepare() {
     if (!writer_.ok()) return false;
     const auto length = static_cast<std::uint32_t>(writer_.size());
@@ -101,7 +102,7 @@ int Call::submit() {
 int Call::wait() {
     connection_.wait(slot_);
     if (!state_->done) {
-        // The connection broke with the request out; nobody may use the slot again.
+        // The connection broke with the request in flight; nobody may use the slot again.
         slot_ = RingFront::no_slot;
         return EIO;
     }

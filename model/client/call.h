@@ -1,5 +1,5 @@
 #pragma once
-// One request and its reply, encoded in place in the slot's page.
+// A Call is one request and its reply, encoded in place in the slot's page.
 
 #include "model/client/connection.h"
 #include "model/client/vocabulary.h"
@@ -19,7 +19,7 @@ class Call {
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     ~Call();
-    void finish();  ///< gives its slot back before the end; nothing is read from it afterwards
+    void finish();  ///< gives the slot back early; nothing is read from it afterwards
 
     template <class T>
     void put(const T& value) {
@@ -29,24 +29,27 @@ class Call {
     void put_name(std::string_view name) { writer_.put_name(name); }
     void put_bytes(std::string_view bytes) { writer_.put_bytes(bytes); }
     void set_owner(Owner who);
-    /// The reply says something of this name, or of a node that the caller cannot name yet.
+    /// Says that the reply tells something of this name, or of a node that the caller cannot name
+    /// yet, so that a notice which overtakes the reply marks it.
     void concerns_entry(NodeId parent, std::uint64_t name_hash);
     void concerns_any_node() { state_->any_node = true; }
 
-    /// Sends and waits. 0, or a positive errno: the server's; EIO where the connection is gone or
-    /// the reply cannot be; ENAMETOOLONG/E2BIG where the request does not fit.
+    /// Sends, and waits for the reply. Returns 0 or a positive errno: the server's; EIO where the
+    /// connection is gone or the reply is malformed; ENAMETOOLONG or E2BIG where the request does
+    /// not fit.
     int send() MAY_YIELD {
         const int error = submit();
         return error != 0 ? error : wait();
     }
-    /// The two halves of send(), for a caller that has several requests under way.
+    /// submit() and wait() are the two halves of send(), for a caller with several requests in
+    /// flight.
     int submit() MAY_YIELD;
     int wait() MAY_YIELD;
     bool answered() const { return state_->done; }
-    /// Begins another request in the slot of one that was answered: who has several slots in hand
+    /// Begins another request in the slot of an answered one. A caller that holds several slots
     /// must not wait for one more.
     void begin_next(protocol::Opcode opcode);
-    /// Sends and goes on; the reply is not looked at. The slot is no longer this object's.
+    /// Sends without waiting. Nobody looks at the reply, and the slot is no longer this object's.
     void post() MAY_YIELD;
 
     template <class T>
@@ -54,10 +57,12 @@ class Call {
         return reader_.get<T>();
     }
     protocol::Reader& reader() { return reader_; }
-    /// False where the reply was shorter than what was read from it: the caller answers EIO.
+    /// Returns false where the reply was shorter than what was read from it; the caller answers
+    /// EIO.
     bool ok() const { return reader_.ok(); }
 
-    /// A notice came for the node or name while the request was in flight: do not cache.
+    /// These tell that a notice for the node or name came while the request was in flight, so that
+    /// the reply must not be cached.
     bool node_outdated() const { return state_->node_outdated; }
     bool entry_outdated() const { return state_->entry_outdated; }
 

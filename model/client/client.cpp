@@ -55,7 +55,8 @@ int Client::mount() {
         start("xenfs-follow-server", resumption_, &Resumption::follow_server);
     }
     if (config_.donate > 0) donate(config_.donate);
-    // A frame flipped to a domain at its limit is lost: there is room for those under way.
+    // A frame that is flipped to a domain at its limit is lost, so the limit leaves room for those
+    // in flight.
     if (host_.capabilities().transfer) {
         host_.frames().set_limit(host_.frames().limit() + flip_headroom);
     }

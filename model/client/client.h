@@ -1,15 +1,15 @@
 #pragma once
 // The XenFS client of one guest: a file system whose pages lie in the host's shared cache.
 //
-// Sequential code in a monitor: another task of the guest may run at every yield point (a request,
-// a wait for a page, a flush), so what was looked up before a yield is looked up again after it, or
-// held by a guard (NodeUse). Hits yield nowhere and allocate nothing.
+// It is sequential code in a monitor: another task of the guest may run at every yield point (a
+// request, a wait for a page, a flush). So what was looked up before a yield is looked up again
+// after it, or held by a guard (NodeUse). Hits neither yield nor allocate.
 //
-// The promise: a write, or a change of a name or size, that has returned in one guest is seen by
+// Its promise: a write, or a change of a name or size, that has returned in one guest is seen by
 // every operation that starts afterwards in any other. It holds because the server tells a client
-// of every change to what it was told, and answers the change only when the client has counted the
-// notice; because mapped pages are the very frames that others write; and because only the holder
-// of a file's exclusive lease keeps changes to itself, until it is recalled.
+// of every change to what it was told, and replies to whoever made the change only when the client
+// has counted the notice; because mapped pages are the very frames that others write; and because
+// only the holder of a file's exclusive lease keeps changes to itself, until the lease is recalled.
 
 #include <memory>
 #include <span>
@@ -24,19 +24,19 @@
 
 namespace xenfs::client {
 
-/// Composes the parts; each of them owns its state. What a part may call was constructed before it
-/// (PageExchange alone reaches up, by Reopener).
+/// Composes the parts, each of which owns its state. A part calls only parts that were constructed
+/// before it (PageExchange alone calls a later one, by Reopener).
 class Client final : public FileSystem {
   public:
     /// `host` outlives the client. Throws policies::UnknownPolicy for config.transfer and
     /// config.eviction.
     Client(host::Host& host, ClientConfig config);
-    ~Client() override;  ///< of a client that is unmounted, or whose domain is dead
+    ~Client() override;  ///< the client is unmounted, or its domain dead
 
-    /// Connects, donates, starts the tasks that serve notices and write behind. 0 or errno (see
-    /// Connection::open).
+    /// Connects, donates, and starts the tasks that handle notices and write back. Returns 0 or an
+    /// errno (see Connection::open).
     int mount() MAY_YIELD;
-    /// Writes back, gives everything up, disconnects. The first error met.
+    /// Writes back, gives everything up and disconnects. Returns the first error met.
     int unmount() MAY_YIELD;
 
     // FileSystem
@@ -123,45 +123,46 @@ class Client final : public FileSystem {
         return loans_.unmap_pages(handle, first_page, count, kind);
     }
 
-    /// For whoever moves the bytes itself (a mount's writev, a read that is no memcpy): the pieces
-    /// of [offset, offset + length), which stay mapped and readable until give_back() with the same
-    /// pieces. A revocation of one waits for it, so hold them for the length of one call. Bytes
-    /// covered; fewer than asked at the end of the file or after `most_pieces`.
+    /// Returns in `pieces` where the bytes of [offset, offset + length) lie, for a caller that
+    /// moves them itself (a mount's writev). The pieces stay mapped and readable until give_back()
+    /// with the same pieces. Since a revocation of their pages waits for that, hold them only for
+    /// one call. Returns how many bytes they cover, which are fewer at the end of the file or after
+    /// `most_pieces`.
     Result<std::size_t> borrow(Handle handle, std::uint64_t offset, std::size_t length,
                                std::vector<host::Piece>& pieces,
                                std::size_t most_pieces = 64) MAY_YIELD {
         return loans_.borrow(handle, offset, length, pieces, most_pieces);
     }
-    /// Also when the file was closed meanwhile.
+    /// Works also when the file was closed meanwhile.
     void give_back(std::span<const host::Piece> pieces) { loans_.give_back(pieces); }
 
-    /// For another process of this guest, which maps the shared frame by itself (libxenfs): the
-    /// page's mapping, never a frame of ours, on loan until give_back(). `ahead`: how many pages
-    /// behind it will be asked for next. EFAULT beyond the end of the file, ENOTSUP where the
-    /// transfer policy maps nothing.
+    /// Returns the page's mapping (never a frame of ours) for another process of this guest, which
+    /// maps the shared frame by itself (libxenfs). It is on loan until give_back(). `ahead` says
+    /// how many pages behind it will be asked for next. EFAULT beyond the end of the file, ENOTSUP
+    /// where the transfer policy maps nothing.
     Result<host::Page> share_page(Handle handle, std::uint64_t page, std::size_t ahead,
                                   bool write) MAY_YIELD {
         return loans_.share_page(handle, page, ahead, write);
     }
     void give_back(host::Page page) { loans_.give_back(page); }
-    /// What was stored into pages of the file through mappings: the server takes note of the time.
+    /// Tells the server that programs have stored into the file through mappings, so that it notes
+    /// the time.
     int publish(Handle handle) MAY_YIELD { return loans_.publish(handle); }
-    /// Whether what share_page gave is still where the file's page lies.
+    /// Returns whether `shared`, which share_page() gave, is still where the file's page lies.
     bool shows(NodeId node, std::uint64_t page, host::Page shared) {
         return loans_.shows(node, page, shared);
     }
-    /// The grant behind a mapping that is on loan, for another process to map: no_grant where it
-    /// has left its place.
+    /// Returns the grant behind a mapping on loan, for another process to map; no_grant where the
+    /// page is elsewhere by now.
     GrantRef reference_of(NodeId node, std::uint64_t page, host::Page shared) {
         return loans_.reference_of(node, page, shared);
     }
     DomainId pool() const { return connection_.pool(); }
-    /// What was asked for when the file was opened; 0 for a handle that is not open.
+    /// Returns the node of an open file and for what it was opened; 0 where the handle is not open.
     NodeId opened_as(Handle handle, bool& read, bool& write);
 
-    /// For whoever keeps attributes or names above the client: whether it would be told (on_notice)
-    /// if they changed from what they are now. Ask right before handing them on, with no yield in
-    /// between.
+    /// These tell a cache above the client (a mount's kernel) whether on_notice would report a
+    /// change of what is known now. Ask immediately before handing it on, with no yield in between.
     bool holds_attributes(NodeId node) {
         const Node* known = nodes_.find(node);
         return known != nullptr && known->state.valid();
@@ -170,14 +171,15 @@ class Client final : public FileSystem {
         return names_.find(parent, name) != EntryCache::unknown;
     }
 
-    /// Balloons `pages` more out of this guest, as credit at the server; how many it now counts.
+    /// Balloons `pages` more out of this guest, as credit at the server. Returns how many it newly
+    /// counts.
     std::size_t donate(std::size_t pages) MAY_YIELD { return balloon_.donate(pages); }
     /// Takes back up to `pages` of what was donated and is not needed for what is pinned.
     std::size_t reclaim(std::size_t pages) MAY_YIELD { return balloon_.reclaim(pages); }
 
     const ClientStats& stats() const { return stats_; }
     const ClientConfig& config() const { return config_; }
-    std::size_t memory_bytes() const;  ///< caches, all included
+    std::size_t memory_bytes() const;  ///< all caches included
     std::size_t cached_pages() const { return pages_.mapped() + pages_.own(); }
 
   private:
@@ -208,7 +210,7 @@ class Client final : public FileSystem {
     NoticeHandler notices_;
     Resumption resumption_;
     std::unique_ptr<host::Gate> exit_gate_;
-    std::uint32_t tasks_ = 0;  ///< of ours that run
+    std::uint32_t tasks_ = 0;  ///< how many of our tasks run
     bool mounted_ = false;
 };
 

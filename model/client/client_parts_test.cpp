@@ -1,4 +1,4 @@
-// The parts of a client that need no host: what is known of files, handles, and how runs are cut.
+// These parts of a client need no host: what is known of files and handles, and how runs are cut.
 #include <gtest/gtest.h>
 
 #include "model/client/flush.h"
@@ -32,7 +32,7 @@ TEST(FileState, UnderTheLeaseSizeAndTimeAreOurs) {
     state.learn(attr_with(10, 1), false);
     state.take_lease();
     state.wrote(5000, 7);
-    state.learn(attr_with(10, 3), true);  // an old answer, overtaken
+    state.learn(attr_with(10, 3), true);  // an old answer, which a notice has overtaken
     EXPECT_EQ(state.size(), 5000u);
     EXPECT_EQ(state.attr().mtime, 7);
     EXPECT_TRUE(state.valid());
@@ -50,7 +50,7 @@ TEST(FileState, UnderTheLeaseSizeAndTimeAreOurs) {
 TEST(FileState, ASizeThatWasForgottenIsNotWhatIsWrittenUnderTheLease) {
     FileState state;
     state.learn(attr_with(5000, 1), false);
-    state.forget();  // others cut the file meanwhile
+    state.forget();  // other guests truncate the file meanwhile
     state.take_lease();
     state.learn(attr_with(100, 2), false);
     EXPECT_EQ(state.size(), 100u);

@@ -33,7 +33,7 @@ std::uint16_t Connection::acquire(Urgency urgency) {
         ++slot_waiters_;
         if (!slot_gate_->wait(config_.event_timeout)) {
             look();
-            sign_of_life(since);
+            check_liveness(since);
         }
         --slot_waiters_;
     }
@@ -49,14 +49,14 @@ void Connection::submit(std::uint16_t slot) {
     // survives yields: an array, and the slot is the caller's until it has the reply
     InFlight& request = in_flight_[slot];
     if (requests_) {
-        // The slot is the server's once it is submitted: a successor needs the request as it was.
+        // Once submitted, the slot belongs to the server; a successor needs the request as it was.
         std::uint32_t length;
         std::memcpy(&length, ring_.slot(slot), sizeof length);
         std::memcpy(requests_.get() + slot * page_size, ring_.slot(slot), length);
     }
     request.life = encoded;
     clock_.flush();
-    // Without a server, or where one has come meanwhile, submit_again() has it submitted.
+    // Without a server, or where a new one has come meanwhile, resubmit() submits it.
     if (open_ && request.life == encoded) submit_now(slot);
 }
 
@@ -81,7 +81,7 @@ void Connection::wait(std::uint16_t slot) {
         if (ring_up_) host_.events().notify(port_);
         timeout = std::min(2 * timeout, 64 * config_.event_timeout);
         if (recoverable()) timeout = std::min(timeout, config_.server_timeout / 8 + 1);
-        sign_of_life(since);
+        check_liveness(since);
     }
     if (request.done || !usable_) return;
     request.given_up = true;

@@ -1,6 +1,6 @@
 #pragma once
-// A client's end of the rings: handshake, requests in flight, replies, notices. It knows nothing of
-// files or pages; what a reply means is the caller's business.
+// A Connection is a client's end of the rings: handshake, requests in flight, replies, notices. It
+// knows nothing of files or pages; the caller knows what a reply means.
 
 #include <array>
 #include <memory>
@@ -17,8 +17,8 @@
 
 namespace xenfs::client {
 
-/// What a request in flight asks about, so that a notice which overtakes its reply (the two travel
-/// in different rings) is not lost: the reply is then used once and not cached.
+/// What a request in flight asks about. A notice may overtake its reply, since the two travel in
+/// different rings; the reply is then used once and not cached.
 struct InFlight {
     NodeId node = 0;
     bool any_node = false;  ///< the reply names a node not known yet
@@ -29,10 +29,10 @@ struct InFlight {
     bool done = false;
     bool detached = false;  ///< nobody waits for the reply
     std::uint64_t unique = 0;
-    std::uint32_t length = 0;  ///< of the reply
-    bool again = false;        ///< was submitted to a server that is gone
+    std::uint32_t length = 0;  ///< the reply's
+    bool again = false;        ///< it was submitted to a server that is gone
     bool given_up = false;     ///< nobody waits any more; the slot is free when the server is gone
-    std::uint32_t life = 0;    ///< of the server to which it was submitted; 0: it was not
+    std::uint32_t life = 0;    ///< the life_ in which it was submitted; 0 where it was not
     std::unique_ptr<host::Gate> gate;
 };
 
@@ -54,16 +54,17 @@ class Connection {
     Connection& operator=(const Connection&) = delete;
     ~Connection();
 
-    /// Shares the ring pages, meets the server in the store, agrees on a version. 0 or errno:
-    /// EPROTONOSUPPORT (no version in common), ETIMEDOUT (no server), EPROTO, ENOMEM, ENOSPC (no
-    /// grant entries). On failure nothing is left behind.
+    /// Shares the ring pages, meets the server in the store and agrees on a version. Returns 0 or
+    /// an errno: EPROTONOSUPPORT (no version in common), ETIMEDOUT (no server), EPROTO, ENOMEM,
+    /// ENOSPC (no grant entries). A failure leaves nothing behind.
     int open() MAY_YIELD;
-    /// Tells the peer, waits a bounded time for it to let go, takes the ring pages back.
+    /// Tells the peer, waits a bounded time for it to unmap the ring, and takes the ring pages
+    /// back.
     void close() MAY_YIELD;
 
     bool usable() const { return usable_; }
-    /// A request begun now would not wait for a slot, nor take one from those who do or who
-    /// urgently need one.
+    /// Returns whether a request begun now would neither wait for a slot nor take one that others
+    /// wait for or that is reserved for urgent requests.
     bool slot_to_spare() const {
         return usable_ && open_ && !overdue_ && slot_waiters_ == 0 &&
                ring_.free_slots() > reserved_slots_;
@@ -75,40 +76,43 @@ class Connection {
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
 
-    // A server that died and its successor (reconnect.cpp). While there is none, requests wait.
-    /// Waits until the server is gone and another offers to go on, or this connection is closed.
-    /// False: it is closed, or there is no going on (then it is unusable, too).
+    // These follow a server that died to its successor (reconnect.cpp). Requests wait meanwhile.
+    /// Waits until the server has gone. Returns false where the connection was closed or became
+    /// unusable.
     bool wait_for_successor() MAY_YIELD;
-    /// Takes what the old server has still said; no request is submitted from then on.
+    /// Takes what the old server has still sent. No request is submitted from then on.
     void leave_server();
-    /// Meets the successor, up to INIT. server_gone: there is none yet, or that one went, too: once
-    /// more. ESTALE: it does not know us.
+    /// Connects to the successor, up to INIT. Returns server_gone where there is none yet, or that
+    /// one has gone too, and the caller tries again; ESTALE where it does not know us.
     int join_successor() MAY_YIELD;
     void give_up() { fail(); }
-    /// Requests that nobody has answered go out again, others may follow.
-    void submit_again() MAY_YIELD;
-    /// A request of whoever speaks with the successor before submit_again(). One at a time. As
-    /// Call::send(), or server_gone.
+    /// Submits again the requests that nobody has answered, and then lets other requests go.
+    void resubmit() MAY_YIELD;
+    /// Sends a request to the successor before resubmit(), one at a time. Returns as
+    /// Call::send() does, or server_gone.
     int ask_directly(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments,
                      protocol::Reader& reply) MAY_YIELD;
-    /// Replies that came from the old server say nothing of what the new one will tell us.
+    /// Marks the replies of the old server as outdated, since its successor will tell of no change
+    /// to what they say.
     void outdate_answered();
     void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
 
-    /// Notices that came, in order. finish_notices() for each, after what it asks for is done.
+    /// Returns the notices that came, in order. finish_notices() follows for each when what it asks
+    /// for is done.
     bool next_notice(protocol::Notice& out);
     void finish_notices(std::uint32_t count) MAY_YIELD;
     host::Gate& notice_gate() { return *notice_gate_; }
 
-    /// Marks requests in flight that concern a node (and the names in it), or a name in a
+    /// These mark requests in flight that concern a node (and the names in it), or a name in a
     /// directory.
     void outdate_node(NodeId node, bool names_too = false);
     void outdate_entry(NodeId parent, std::uint64_t name_hash);
 
   private:
     friend class Call;
-    static constexpr std::uint32_t encoded = ~0u;  ///< InFlight::life before it is submitted
+    /// InFlight::life between encoding and submission
+    static constexpr std::uint32_t encoded = ~0u;
 
     int share_ring() MAY_YIELD;
     void unshare_ring() MAY_YIELD;
@@ -117,14 +121,15 @@ class Connection {
     bool revoke_ring();
     bool server_changed();
     bool encode_own(protocol::Opcode opcode, NodeId node, std::span<const std::byte> arguments);
-    /// Something came from the server.
+    /// Notes that something came from the server.
     void heard() {
         if (recoverable()) heard_ = clock_.now();
         overdue_ = false;
     }
-    /// Asks for one where there was none for long, and in the end stops waiting for it.
-    void sign_of_life(Nanoseconds since) MAY_YIELD;
-    /// `anew`: with nothing that the server should know us by.
+    /// Sends a request to a server that has been silent for long; after server_timeout, waiting
+    /// operations fail.
+    void check_liveness(Nanoseconds since) MAY_YIELD;
+    /// `anew` says that the server need not know us from before.
     int wait_for_backend(protocol::XenbusState wanted, bool anew = false) MAY_YIELD;
     int take_ring_back() MAY_YIELD;
     std::uint16_t acquire(Urgency urgency) MAY_YIELD;
@@ -132,7 +137,7 @@ class Connection {
     void submit(std::uint16_t slot) MAY_YIELD;
     void submit_now(std::uint16_t slot) MAY_YIELD;
     void wait(std::uint16_t slot) MAY_YIELD;
-    void fail();  ///< the peer broke the protocol, or is gone
+    void fail();  ///< closes the connection: the peer broke the protocol, or is gone
     protocol::Device device() const { return {host_.self(), config_.server, config_.device}; }
 
     host::Host& host_;
@@ -141,12 +146,13 @@ class Connection {
     ClientStats& stats_;
     protocol::BackendOffer offer_;
     protocol::RingFront ring_;
-    std::vector<Frame> ring_frames_;  ///< control page, then slots
+    std::vector<Frame> ring_frames_;  ///< the control page, then the slots
     std::vector<GrantRef> ring_refs_;
-    std::unique_ptr<std::byte[]> replies_;  ///< private copies, one page a slot
+    std::unique_ptr<std::byte[]> replies_;  ///< private copies of replies, one page a slot
     std::array<InFlight, protocol::max_slots> in_flight_;
-    InFlight nowhere_;  ///< of calls without a slot, when the connection is gone
-    std::unique_ptr<std::byte[]> requests_;  ///< as submitted; none where no successor will come
+    InFlight nowhere_;  ///< for calls without a slot, when the connection is gone
+    /// requests as submitted; null where there will be no successor
+    std::unique_ptr<std::byte[]> requests_;
     std::array<protocol::Notice, protocol::notice_count> notices_;
     std::array<std::uint32_t, protocol::notice_count> notice_life_{};
     std::uint32_t notice_head_ = 0, notice_tail_ = 0;
@@ -158,14 +164,14 @@ class Connection {
     Port port_ = 0;
     bool usable_ = false;
     bool bound_ = false;
-    bool ring_up_ = false;  ///< a server is at the ring
-    bool open_ = false;     ///< for requests of everybody; else for ask_directly() only
-    bool overdue_ = false;  ///< no sign of life for so long that operations fail
-    bool changed_ = false;  ///< something below the server's directory
+    bool ring_up_ = false;  ///< a server is connected to the ring
+    bool open_ = false;     ///< any request may go; else only those of ask_directly()
+    bool overdue_ = false;  ///< without a sign of life for so long that operations fail
+    bool changed_ = false;  ///< something has changed below the server's directory
     bool pinged_ = false;
-    std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< for ask_directly()
+    std::uint16_t own_slot_ = protocol::RingFront::no_slot;  ///< kept for ask_directly()
     std::uint32_t life_ = 0;                                 ///< counts the servers met
-    /// The server's life in which each notice came that is taken and not counted as done.
+    /// For each notice taken and not yet counted as done, the server's life in which it came.
     std::array<std::uint32_t, 2 * protocol::notice_count> taken_life_{};
     std::uint32_t taken_head_ = 0, taken_tail_ = 0;
     Nanoseconds heard_ = 0;  ///< when the server last gave a sign of life

@@ -1,5 +1,5 @@
 #pragma once
-// Between the wire's words and the interface's.
+// Conversions between the wire's words and the interface's.
 
 #include "model/client/vocabulary.h"
 #include "model/protocol/fuse.h"
@@ -27,7 +27,7 @@ constexpr FileType type_of_mode(std::uint32_t mode) {
     }
 }
 
-/// S_IFMT's bits.
+/// These are S_IFMT's bits.
 constexpr std::uint32_t mode_of_type(FileType type) {
     switch (type) {
         case FileType::fifo:

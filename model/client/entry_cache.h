@@ -1,5 +1,5 @@
 #pragma once
-// Names that a client knows: (directory, name) -> node, and names known not to exist.
+// The names that a client knows: (directory, name) -> node, and names known not to exist.
 
 #include <array>
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace xenfs::client {
 
-/// Bounded; beyond the bound the names not asked for lately go first (CLOCK). The server tells of
-/// every change to a name that it gave out, so an entry is right for as long as it is here.
-/// Owns the text of its names.
+/// It is bounded; beyond the bound the names not asked for lately go first (CLOCK). The server
+/// tells of every change to a name that it gave out, so an entry is right for as long as it is
+/// here. Owns the text of its names.
 class EntryCache {
   public:
     static constexpr NodeId negative = 0;  ///< the name does not exist
@@ -23,7 +23,7 @@ class EntryCache {
     EntryCache& operator=(const EntryCache&) = delete;
     ~EntryCache() { clear(); }
 
-    /// A node, `negative`, or `unknown`. Allocates nothing.
+    /// Returns a node, `negative`, or `unknown`. Allocates nothing.
     NodeId find(NodeId parent, const Name& name) {
         const std::uint32_t record = record_of(parent, name);
         if (record == no_record) return unknown;
@@ -31,14 +31,14 @@ class EntryCache {
         return entries_[record].node;
     }
 
-    /// Adds or replaces; `node` may be `negative`.
+    /// Adds or replaces an entry; `node` may be `negative`.
     void put(NodeId parent, const Name& name, NodeId node);
 
     void forget(NodeId parent, const Name& name);
-    /// All names of that hash in that directory (a notice carries no text). A node that one of them
-    /// named, or `negative`.
+    /// Forgets all names with that hash in that directory, since a notice carries no text. Returns
+    /// a node that one of them named, or `negative`.
     NodeId forget(NodeId parent, std::uint64_t name_hash);
-    /// All names in a directory (it was removed, or the server says so).
+    /// Forgets all names in a directory, because it was removed or the server asks for it.
     void forget_directory(NodeId parent);
     void clear();
 
@@ -54,9 +54,9 @@ class EntryCache {
         std::uint64_t hash = 0;
         union {
             std::array<char, inline_text> text;
-            char* long_text;  ///< owned; where length > text.size()
+            char* long_text;  ///< owned; used where length > text.size()
         };
-        std::uint32_t next = no_record, prev = no_record;  ///< in its directory's chain
+        std::uint32_t next = no_record, prev = no_record;  ///< the directory's chain
         std::uint16_t length = 0;
         bool used = false;
         bool referenced = false;
@@ -89,7 +89,7 @@ class EntryCache {
     std::vector<Entry> entries_;
     std::vector<std::uint32_t> free_entries_;
     HashIndex index_;
-    std::vector<Directory> directories_;  ///< those that have entries here
+    std::vector<Directory> directories_;  ///< the directories that have entries here
     std::vector<std::uint32_t> free_directories_;
     HashIndex directory_index_;
     std::uint32_t hand_ = 0;

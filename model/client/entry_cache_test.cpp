@@ -1,4 +1,4 @@
-// The entry cache, its index and the node table against std::map, step by step.
+// The entry cache, its index and the node table are compared with std::map, step by step.
 #include "model/client/entry_cache.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ TEST(EntryCache, AgreesWithAMapWhileNothingIsEvicted) {
     for (int step = 0; step < 200'000; ++step) {
         const NodeId parent = 1 + random() % 20;
         std::string text = "f" + std::to_string(random() % 300);
-        if (random() % 10 == 0) text += std::string(60, 'x');  // not inline
+        if (random() % 10 == 0) text += std::string(60, 'x');  // too long to be stored inline
         const Name name(text);
         switch (random() % 8) {
             case 0:

@@ -11,11 +11,12 @@ using policies::Keep;
 using policies::Mechanism;
 using protocol::PageMode;
 
-/// How one request goes out.
+/// The plan of one request.
 struct PageFetch::Plan {
     PageRequest request;
-    bool once = false;         ///< what comes goes after one use
-    bool whole_range = false;  ///< as Keep::range, or a part of a range that was asked for as such
+    bool once = false;  ///< what comes goes after one use
+    /// it is a range (Keep::range), or a part of a range already asked for as such
+    bool whole_range = false;
 };
 
 void PageFetch::drop_outdated(bool lent) {
@@ -27,15 +28,15 @@ void PageFetch::drop_outdated(bool lent) {
     outdated_.clear();
 }
 
-/// From `first` on, as far as nothing is there: at least `count`, at most `most`.
+/// Counts the pages from `first` on that are not there: at least `count`, at most `most`.
 std::uint32_t PageFetch::missing_from(std::uint32_t file, std::uint64_t first, std::uint32_t count,
                                       std::uint64_t most) const {
     while (count < most && pages_.find(file, first + count) == kNoSlot) ++count;
     return count;
 }
 
-/// To the whole aligned range of map_range pages, as far as none of it is there and it lies before
-/// the end.
+/// Extends the request to the whole aligned range of map_range pages, as far as none of it is there
+/// and it lies before the end.
 void PageFetch::widen(std::uint32_t file, std::uint64_t end, PageRequest& request) const {
     const std::uint64_t size = std::clamp<std::uint64_t>(config_.map_range, 1, PageRequest::most);
     const std::uint64_t begin = request.first / size * size;
@@ -48,8 +49,8 @@ void PageFetch::widen(std::uint32_t file, std::uint64_t end, PageRequest& reques
     request.count = request.wanted = static_cast<std::uint32_t>(to - request.first);
 }
 
-/// From the pages that are needed or read ahead, in plan.request, to the request. False: frames of
-/// ours must come free first.
+/// Turns the pages that are needed or read ahead, in plan.request, into the request. Returns false
+/// where frames of ours must come free first.
 bool PageFetch::choose(const Node& node, std::uint64_t end, std::uint32_t window, Use use,
                        Plan& plan) {
     PageRequest& request = plan.request;
@@ -79,11 +80,11 @@ bool PageFetch::choose(const Node& node, std::uint64_t end, std::uint32_t window
     if (pages_.room_for_own(request.count)) return true;
     const bool none_dirty = pages_.cache().dirty_count() == 0;
     if (request.count == 1 || !none_dirty || !pages_.room_for_own(1)) return false;
-    request.count = 1;  // all that processes leave free
+    request.count = 1;  // one page is all that processes leave free
     return true;
 }
 
-/// `whole_range`: the rest of its range was asked for already (Keep::range).
+/// `whole_range` says that the rest of its range was already asked for (Keep::range).
 int PageFetch::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
                      Use use, bool whole_range) {
     const Slot there = pages_.find(node.file(), first);
@@ -123,11 +124,11 @@ int PageFetch::fetch(Node& node, std::uint64_t first, std::uint32_t need, std::u
     exchange_.page_changed();
     if (error != 0) return error;
     if (plan.whole_range) pages_.map_as_range(node.file(), request.first, request.granted);
-    // A range whose beginning alone came: the page that is wanted, by itself.
+    // Only the beginning of a range came, so the wanted page is asked for by itself.
     const std::uint64_t came = request.first + request.granted;
     if (request.granted > 0 && came <= first) return fetch(node, first, need, 0, use, true);
     if (request.granted > 0) return 0;
-    // The server's file ends before this page. Under the lease ours may be longer: a hole.
+    // The server's file ends before this page. Under the lease ours may be longer: this is a hole.
     if (node.state.leased() && first < node.state.pages()) return make_hole(node, first);
     if (!node.state.leased()) node.state.forget();
     return ENODATA;

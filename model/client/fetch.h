@@ -1,5 +1,5 @@
 #pragma once
-// Which pages to ask for when one is missing.
+// PageFetch decides which pages to ask for when one is missing, and brings them.
 
 #include <vector>
 
@@ -8,7 +8,7 @@
 
 namespace xenfs::client {
 
-/// Owns the list of pages that were fetched and overtaken by a notice: they are there for the
+/// Owns the list of pages that a notice overtook while they were fetched: they are there for the
 /// caller's one use and go with drop_outdated().
 class PageFetch : Part {
   public:
@@ -18,14 +18,15 @@ class PageFetch : Part {
         : Part(shared), choice_(choice), exchange_(exchange), flusher_(flusher) {}
 
     /// Brings [first, first + need) and up to `window` pages more, as far as they lie before the
-    /// end and before a page that is there already. 0: the first one is there until the next yield,
-    /// or another task was at it: the caller looks again. ENODATA: it lies beyond the end.
+    /// end of the file and before a page that is there already. Returns 0 where the first page is
+    /// there until the next yield, or where another task was fetching it, so that the caller looks
+    /// again; ENODATA where it lies beyond the end.
     int fetch(Node& node, std::uint64_t first, std::uint32_t need, std::uint32_t window,
               Use use) MAY_YIELD {
         return fetch(node, first, need, window, use, false);
     }
-    /// After the caller's use of what fetch() brought. Pages that are in use otherwise stay, but
-    /// for those on loan: with `lent` these leave their place.
+    /// Drops the outdated pages after the caller's use of what fetch() brought. Pages otherwise in
+    /// use stay; with `lent`, those on loan leave their place.
     void drop_outdated(bool lent = false);
 
   private:

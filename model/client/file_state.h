@@ -1,5 +1,5 @@
 #pragma once
-// A file's attributes as this guest knows them, and its exclusive lease.
+// A file's attributes as this guest knows them, and whether it has the file's exclusive lease.
 
 #include <algorithm>
 #include <cassert>
@@ -11,24 +11,25 @@
 
 namespace xenfs::client {
 
-/// Under the lease the size and the time of the last write are newer here than at the server; a
-/// size that is not known yet is the end of what was written under it.
-/// Invariant: valid() implies size_known(); recalled() and changed() imply leased().
+/// Under the lease the size and the time of the last write are newer here than at the server; where
+/// the size is not known yet, it counts only what was written under the lease. Invariant: valid()
+/// implies size_known(); recalled() and changed() imply leased().
 class FileState {
   public:
-    const Attr& attr() const { return attr_; }  ///< what getattr answers while valid()
+    const Attr& attr() const { return attr_; }  ///< getattr's answer while valid()
     std::uint64_t size() const { return attr_.size; }
     std::uint64_t pages() const { return (attr_.size + page_size - 1) / page_size; }
     bool valid() const { return valid_; }
-    /// The size alone may be known when the times are not.
+    /// The size may be known when the other attributes are not.
     bool size_known() const { return size_known_; }
     bool leased() const { return leased_; }
     bool recalled() const { return recalled_; }  ///< the lease is being given up
     bool changed() const { return changed_; }    ///< the time of the last write is our own stamp
-    /// Whether pages may become dirty here.
+    /// Returns whether pages may become dirty here.
     bool may_dirty() const { return leased_ && !recalled_; }
 
-    /// Takes in what a reply says. `outdated`: a notice overtook it, so that it is used once.
+    /// Takes over what a reply says. Where a notice overtook it (`outdated`), the reply is used
+    /// once.
     void learn(Attr attr, bool outdated) {
         if (leased_) {
             attr.size = std::max(attr.size, attr_.size);
@@ -37,13 +38,13 @@ class FileState {
         attr_ = attr;
         valid_ = size_known_ = !outdated || leased_;
     }
-    /// The server may have other attributes now. Under the lease the size stays ours.
+    /// Forgets attributes that may have changed at the server. Under the lease the size stays ours.
     void forget() {
         valid_ = false;
         if (!leased_) size_known_ = false;
         target_.reset();
     }
-    /// One of the file's names went by our own hand.
+    /// This guest removed one of the file's names.
     void lost_name() {
         if (attr_.links > 0) --attr_.links;
     }
@@ -61,8 +62,8 @@ class FileState {
         size_known_ = true;
         attr_.mtime = attr_.ctime = now;
     }
-    /// Data was committed without the lease: the times are the server's. The size that it answered
-    /// stays known if it was known before and no notice overtook the answer (`outdated`).
+    /// Data was committed without the lease, so that the server sets the times. The size in its
+    /// reply stays known if it was known before and no notice overtook the reply (`outdated`).
     void committed(std::uint64_t size, bool outdated) {
         const bool told = size_known_ && !outdated;
         forget();
@@ -71,7 +72,7 @@ class FileState {
     }
     void mtime_was_set() { changed_ = false; }
 
-    /// A size that was forgotten must not be taken for what is written under the lease.
+    /// Begins the lease. A size that was forgotten must not count as written under it.
     void take_lease() {
         leased_ = true;
         changed_ = false;
@@ -80,7 +81,7 @@ class FileState {
     void begin_recall() { recalled_ = leased_; }
     void end_lease() { leased_ = recalled_ = changed_ = false; }
 
-    /// The target of a symbolic link; null where it is not known.
+    /// Returns the target of a symbolic link, or null where it is not known.
     const std::string* target() const { return valid_ ? target_.get() : nullptr; }
     void learn_target(std::string target) {
         target_ = std::make_unique<std::string>(std::move(target));
@@ -93,13 +94,13 @@ class FileState {
     bool leased_ = false, recalled_ = false, changed_ = false;
 };
 
-/// The one open at the server that all handles on a file share.
-/// Invariant: what is not valid() is not for writing and has the number 0.
+/// The one open at the server that all handles on a file share. Invariant: one that is not valid()
+/// is not for writing and has the number 0.
 class ServerOpen {
   public:
     bool valid() const { return valid_; }
     bool writes() const { return writes_; }
-    std::uint64_t fh() const { return fh_; }  ///< as requests carry it
+    std::uint64_t fh() const { return fh_; }  ///< the number that requests carry
     void set(std::uint64_t fh, bool writes) {
         fh_ = fh;
         valid_ = true;

@@ -1,5 +1,5 @@
 #pragma once
-// How the pages of one file were used so far: what the transfer policy is told.
+// FileUse records how the pages of one file were used so far, for the transfer policy.
 
 #include <algorithm>
 #include <cstdint>
@@ -8,16 +8,18 @@
 
 namespace xenfs::client {
 
-/// Plain counts; pages of 4 KiB. Forgotten with the caches (echo 3 > drop_caches).
+/// It holds plain counts, of pages of 4 KiB, and is forgotten with the caches (echo 3 >
+/// drop_caches).
 class FileUse {
   public:
-    /// A request for `pages` of a file of `file_pages`; `once`: to be used once.
+    /// Counts a request for `pages` of a file of `file_pages`; `once` says that they go after one
+    /// use.
     void fetched(std::uint64_t pages, std::uint64_t file_pages, bool once) {
         ++requests_;
         fetched_ = std::min(fetched_ + pages, std::max<std::uint64_t>(file_pages, 1));
         if (!once) {
             kept_fetched_ += pages;
-        } else if (kept_fetched_ != 0) {  // what is known of kept pages gets old
+        } else if (kept_fetched_ != 0) {  // old knowledge of kept pages fades
             const std::uint64_t left = kept_fetched_ - std::min(kept_fetched_, (pages + 31) / 32);
             kept_read_ = kept_read_ / kept_fetched_ * left;
             kept_fetched_ = left;
@@ -29,13 +31,14 @@ class FileUse {
     }
     std::uint64_t requests() const { return requests_; }
 
-    /// Most pages that were fetched to be kept have gone again; `here` are left.
+    /// Returns whether most pages that were fetched to be kept have gone again; `here` are left.
     bool keeping_is_vain(std::uint64_t here) const {
         return kept_fetched_ >= 8 && 2 * here < kept_fetched_;
     }
-    /// How often a page that is about to be fetched will be used while it could be kept: as often
-    /// as each page was so far, and once more where all have been fetched, since it was here
-    /// before. Where keeping is vain, what counts is how often pages were used until they went.
+    /// Returns how often a page that is about to be fetched will probably be used while it could be
+    /// kept: as often as each page was so far, and once more where all have been fetched, since the
+    /// page was here before. Where keeping is vain, it is how often pages were used until they
+    /// went.
     double expected_uses(std::uint64_t here, std::uint64_t file_pages) const {
         if (fetched_ == 0) return unknown;
         if (keeping_is_vain(here)) return std::max(1.0, ratio(kept_read_, kept_fetched_));
@@ -43,8 +46,8 @@ class FileUse {
     }
 
   private:
-    /// Where nothing is known one page in twenty is taken to be used again. Without that, a file
-    /// of which each page goes after its use would never show that pages are.
+    /// Where nothing is known, one page in twenty is taken to be used again. Otherwise a file whose
+    /// pages all go after one use would never show that they are used again.
     static constexpr double unknown = 1.05;
 
     static double ratio(std::uint64_t bytes, std::uint64_t pages) {

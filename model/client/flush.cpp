@@ -29,7 +29,7 @@ class Flusher::InProgress {
     }
     ~InProgress() {
         --node_.flushes;
-        exchange_.page_changed();  // who waits runs when this task has ended or waits
+        exchange_.page_changed();  // waiters run when this task has ended or waits
     }
     InProgress(const InProgress&) = delete;
     InProgress& operator=(const InProgress&) = delete;
@@ -85,7 +85,7 @@ std::deque<PageRun> Flusher::due_runs(const Node& node, std::uint32_t most) cons
     return runs_of(pages, protocol::max_pages_per_request);
 }
 
-/// The page, if it is to be sent: dirty, and on nobody's way.
+/// Returns the page if it is to be sent: it is dirty, and no task has it on its way.
 Slot Flusher::due(const Node& node, std::uint64_t page) const {
     const Slot slot = pages_.find(node.file(), page);
     const bool dirty =
@@ -97,8 +97,8 @@ void Flusher::prepare(const Node& node, Sending& sending, PageRun run) {
     const policies::TransferDecision decision =
         choice_.decide(node, TransferChoice::Use::write, run.count);
     sending.flip = decision.mechanism == policies::Mechanism::flip;
-    // A guest that copies by policy keeps what it wrote, as any other copy; else one frame in the
-    // host is enough, and that is the server's.
+    // A guest whose policy copies keeps what it wrote, like any other copy. Otherwise one frame in
+    // the host is enough, and that is the server's.
     sending.keep =
         decision.mechanism == policies::Mechanism::copy && decision.keep == policies::Keep::kept;
     sending.request.first = run.first;
@@ -107,7 +107,7 @@ void Flusher::prepare(const Node& node, Sending& sending, PageRun run) {
     sending.request.urgency = node.state.recalled() ? Urgency::recall : Urgency::urgent;
 }
 
-/// Into the entries that came goes what is dirty now. Does not yield. What is stored into a page
+/// Puts what is dirty now into the entries that came, without a yield. A store into a page
 /// afterwards makes it dirty again.
 void Flusher::deposit(Node& node, Sending& sending) {
     const std::uint64_t first = sending.request.first;
@@ -123,7 +123,7 @@ void Flusher::deposit(Node& node, Sending& sending) {
     if (sending.flip) {
         for (std::uint32_t i = 0; i < ready; ++i) {
             pages_.take_frame(due(node, first + i));
-            const Slot slot = pages_.add_loading(node.file(), first + i);  // readers wait
+            const Slot slot = pages_.add_loading(node.file(), first + i);  // readers wait for it
             pages_.set_flag(slot, page_writing);
         }
         sending.good = exchange_.flip_in(frames, entries.first(ready));
@@ -141,7 +141,7 @@ void Flusher::deposit(Node& node, Sending& sending) {
     sending.waited_for = exchange_.put_back(sending.request, sending.good);
 }
 
-/// Fills in the commit; false: there is nothing to commit.
+/// Fills in the commit. Returns false where there is nothing to commit.
 bool Flusher::describe(const Node& node, Sending& sending, std::uint16_t sync_flag) {
     if (sending.good == 0) return false;
     PageCommit& what = sending.commit;
@@ -164,7 +164,7 @@ bool Flusher::describe(const Node& node, Sending& sending, std::uint16_t sync_fl
     return true;
 }
 
-/// The commit was answered, or will not be.
+/// Ends the write-back of these pages, whether or not the commit was answered.
 void Flusher::conclude(Node& node, const Sending& sending, int error) {
     // Given up for want of a server, which may come, or to be sent again: it is ours as before.
     const bool later = (error == EIO || error == ESTALE) && !sending.flip && connection_.usable();
@@ -190,7 +190,7 @@ void Flusher::conclude(Node& node, const Sending& sending, int error) {
     exchange_.page_changed();
 }
 
-/// The file with the page that has been dirty longest.
+/// Returns the file with the page that has been dirty longest.
 Node* Flusher::oldest() {
     std::vector<Slot> slots;
     pages_.cache().oldest_dirty(1, slots);
@@ -201,7 +201,7 @@ Node* Flusher::oldest() {
 int Flusher::flush_oldest() {
     Node* const node = oldest();
     if (node == nullptr) {
-        // A task that has frames under way waits for the server alone, so this wait ends.
+        // A task with frames under way waits for the server alone, so this wait ends.
         if (frames_moving_ == 0) return pages_.make_frame() ? 0 : ENOMEM;
         exchange_.wait_for_page();
         return connection_.usable() ? 0 : EIO;

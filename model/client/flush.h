@@ -1,5 +1,6 @@
 #pragma once
-// Writing back what is dirty: on request, on a recall, with age, for want of frames.
+// The Flusher writes back what is dirty: on request, on a recall, with age, or when frames are
+// short.
 
 #include <array>
 #include <deque>
@@ -15,17 +16,17 @@ struct PageRun {
     std::uint64_t first = 0;
     std::uint32_t count = 0;
 };
-/// The runs of ascending page numbers, none longer than `longest`.
+/// Cuts ascending page numbers into runs of at most `longest` pages.
 std::deque<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest);
 
-/// Invariant: a page that is on its way to the server is page_writing, and so pinned or, flipped,
-/// loading; Node::flushes counts the tasks that have such pages of a file. A page that could not be
-/// sent is dirty as before; one that the server would not take is counted as lost.
+/// Invariant: a page on its way to the server is page_writing, and therefore pinned, or loading
+/// where it was flipped; Node::flushes counts the tasks that have such pages of a file. A page that
+/// could not be sent stays dirty; one that the server refused is counted as lost.
 class Flusher : Part {
   public:
     Flusher(const Shared& shared, TransferChoice& choice, PageExchange& exchange);
 
-    /// Frames of our own that a task has under way: they come into pages or come free.
+    /// Counts a task with frames of our own under way: they will go into pages or come free.
     class FramesMoving {
       public:
         FramesMoving(Flusher& of, bool some) : moving_(some ? &of.frames_moving_ : nullptr) {
@@ -41,24 +42,25 @@ class Flusher : Part {
         std::uint32_t* moving_;
     };
 
-    /// Sends the file's dirty pages, at most `most` or thereabouts, and waits for those already on
-    /// their way. What becomes dirty meanwhile may or may not go along. The first error met; a run
-    /// that fails keeps none of the others from going.
+    /// Sends the file's dirty pages, about `most` of them at most, and waits for those already on
+    /// their way. Pages that become dirty meanwhile may or may not be sent. Returns the first error
+    /// met; a run that fails does not stop the others.
     int flush(Node& node, std::uint32_t most = UINT32_MAX) MAY_YIELD;
     /// Does so for all files.
     int flush_all() MAY_YIELD;
-    /// flush(), and on the disk: the last commit makes durable what was committed before, so that
-    /// one dirty page takes two round trips.
+    /// Makes the file durable, as fsync does: the last commit also makes durable what was committed
+    /// before, so that one dirty page takes two round trips.
     int sync(Node& node, bool data_only) MAY_YIELD;
     /// Frees frames of our own by writing back a good part of what has been dirty longest, or waits
-    /// for those that other tasks have on their way. 0: look again. ENOMEM where all are in use for
-    /// good.
+    /// for frames that other tasks have on their way. Returns 0 where the caller should look again,
+    /// ENOMEM where all frames are in use for good.
     int flush_oldest() MAY_YIELD;
-    /// A frame for one page more, after flush_oldest() where need be.
+    /// Returns a frame for one page more, after flush_oldest() where it must.
     int own_frame(Frame& frame) MAY_YIELD;
 
-    void will_dirty(Node& node);  ///< before pages of the file are marked dirty
-    /// The task that writes back what is old enough runs write_behind() between start() and stop().
+    void will_dirty(Node& node);  ///< called before pages of the file are marked dirty
+    /// A task runs write_behind(), which writes back what is old enough, between start() and
+    /// stop().
     void start() { stopping_ = false; }
     void write_behind() MAY_YIELD;
     void stop();
@@ -78,7 +80,7 @@ class Flusher : Part {
     TransferChoice& choice_;
     PageExchange& exchange_;
     std::unique_ptr<host::Gate> dirty_gate_;
-    std::uint32_t frames_moving_ = 0;  ///< tasks that have FramesMoving
+    std::uint32_t frames_moving_ = 0;  ///< how many tasks have FramesMoving
     bool stopping_ = false;
 };
 

@@ -4,7 +4,7 @@
 
 namespace xenfs::client {
 
-/// Moves the run's beginning to a page that is to be sent; false: there is none.
+/// Moves the run's beginning to a page that is to be sent. Returns false where there is none.
 bool Flusher::Pipeline::skip_clean(PageRun& run) const {
     for (; run.count > 0; ++run.first, --run.count) {
         if (flusher_.due(node_, run.first) != kNoSlot) return true;
@@ -12,13 +12,13 @@ bool Flusher::Pipeline::skip_clean(PageRun& run) const {
     return false;
 }
 
-/// What is left of a run behind the pages that were sent.
+/// Returns what is left of a run behind the pages that were sent.
 PageRun Flusher::Pipeline::behind(const Sending& sending) const {
     const std::uint32_t done = std::max(sending.good, 1u);
     return {sending.request.first + done, sending.request.count - done};
 }
 
-/// Whether a request for entries is under way.
+/// Returns whether a request for entries is in flight.
 bool Flusher::Pipeline::start_gets() {
     while (!rest_.empty()) {
         PageRun run = rest_.front();
@@ -83,9 +83,9 @@ void Flusher::Pipeline::finish_commit() {
     sent(*sending, error, sync_error, call->answered() ? call : nullptr);
 }
 
-/// The commit that is about to go; false: there is nothing to commit. The last one carries the
-/// flag, when what went before has been committed: what another task has under way would not be
-/// made durable with it.
+/// Prepares the commit that goes next. Returns false where there is nothing to commit. The last
+/// commit carries the flag, once all earlier ones have been answered; not so where another task has
+/// pages in flight, since it would not make those durable.
 bool Flusher::Pipeline::describe(Sending& sending) {
     const auto last = [this] {
         return rest_.empty() && gets_.empty() && put_off_.empty() && again_.empty();
@@ -126,7 +126,8 @@ void Flusher::Pipeline::send_alone(PageRun run) {
 
 int Flusher::Pipeline::run() {
     for (;;) {
-        // What has come is taken first, so that its slots are full again when this task waits.
+        // Replies that have come are handled first, so that their slots are in use again when this
+        // task waits.
         if (!commits_.empty() && commits_.front()->call->answered()) {
             finish_commit();
         } else if (start_gets()) {

@@ -1,4 +1,4 @@
-// Writing back, counted in rounds: all that is submitted when the client waits is one round.
+// Writing back is counted in rounds: all that is submitted when the client waits is one round.
 #include <gtest/gtest.h>
 
 #include "model/client/tests/scripted_server.h"
@@ -28,7 +28,7 @@ class Flush : public testing::Test {
         ASSERT_TRUE(done);
         ASSERT_EQ(server.seen.size(), 0u) << "under the lease nothing is sent";
     }
-    /// `runs` runs of one page each.
+    /// Makes `runs` runs of one page each.
     void write_runs(std::uint64_t runs) {
         for (std::uint64_t i = 0; i < runs; ++i) write(2 * i);
     }
@@ -91,7 +91,7 @@ TEST_F(Flush, RunsGoTogetherAndTheLastCommitMakesAllDurable) {
 }
 
 TEST_F(Flush, MoreRunsThanSlotsKeepTheSlotsFull) {
-    mount(8);  // of which two are kept for urgent requests
+    mount(8);  // two of them are kept for urgent requests
     constexpr std::uint64_t runs = 60, together = 6;
     write_runs(runs);
     EXPECT_EQ(client().fsync(handle, false), 0);
@@ -141,7 +141,7 @@ TEST_F(Flush, ARunThatGetsNoEntriesStaysDirtyAndTheOthersGo) {
     EXPECT_EQ(client().stats().lost_pages, 0u);
 }
 
-TEST_F(Flush, ACommitThatIsRefusedLosesItsPagesOnlyAndIsToldOnce) {
+TEST_F(Flush, ARefusedCommitLosesItsPagesOnlyAndIsReportedOnce) {
     mount();
     write_runs(5);
     server.fail = [](const ScriptedServer::Seen& request) {

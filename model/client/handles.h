@@ -1,5 +1,5 @@
 #pragma once
-// Open files of a client's programs.
+// The open files of a client's programs.
 
 #include <algorithm>
 #include <cstdint>
@@ -12,11 +12,11 @@
 
 namespace xenfs::client {
 
-/// How a handle is read, for read-ahead: in order, or anyhow. Pages of 4 KiB.
+/// How a handle is read, in order or not, for read-ahead. It counts pages of 4 KiB.
 class ReadOrder {
   public:
-    /// Pages to fetch beyond those wanted from `page` on: doubling, up to `largest`, while the file
-    /// is read in order; at most `room`.
+    /// Returns how many pages to fetch beyond those wanted from `page` on: the number doubles, up
+    /// to `largest`, while the file is read in order, and is at most `room`.
     std::uint32_t window(std::uint64_t page, std::uint32_t largest, std::uint64_t room) {
         if (largest == 0 || page != next_) {
             window_ = 0;
@@ -25,7 +25,7 @@ class ReadOrder {
         window_ = std::min(std::max(4u, 2 * window_), largest);
         return static_cast<std::uint32_t>(std::min<std::uint64_t>(window_, room));
     }
-    void expect(std::uint64_t page) { next_ = page; }  ///< where a sequential reader continues
+    void expect(std::uint64_t page) { next_ = page; }  ///< sets where a sequential reader continues
 
   private:
     std::uint64_t next_ = 0;
@@ -35,16 +35,16 @@ class ReadOrder {
 /// The locks that were taken through one handle and not undone.
 class HeldLocks {
   public:
-    using Owner = std::pair<std::uint64_t, bool>;  ///< number, and whether flock(2)'s
+    using Owner = std::pair<std::uint64_t, bool>;  ///< its number, and whether it is flock(2)'s
 
-    /// The server has carried out `lock`, which may be an unlock.
+    /// Notes that the server has carried out `lock`, which may be an unlock.
     void remember(const FileLock& lock) {
         const Owner owner{lock.owner, lock.whole_file};
         const bool unlocks = lock.type == FileLock::Type::unlock;
         if (!unlocks && std::find(owners_.begin(), owners_.end(), owner) == owners_.end()) {
             owners_.push_back(owner);
         }
-        if (lock.start == 0 && lock.length == 0) {  // all that its owner had before is replaced
+        if (lock.start == 0 && lock.length == 0) {  // it replaces all that its owner had before
             std::erase_if(history_, [&](const FileLock& before) {
                 return Owner{before.owner, before.whole_file} == owner;
             });
@@ -52,9 +52,10 @@ class HeldLocks {
         }
         history_.push_back(lock);
     }
-    /// What a successor of the server must be told, in order.
+    /// Returns what a successor of the server must be told, in order.
     const std::vector<FileLock>& history() const { return history_; }
-    /// An owner whose locks end with the handle, the last first; false: there is none left.
+    /// Takes out an owner whose locks end with the handle, the last first. Returns false where none
+    /// is left.
     bool take_owner(Owner& owner) {
         if (owners_.empty()) return false;
         owner = owners_.back();
@@ -68,14 +69,14 @@ class HeldLocks {
 };
 
 struct OpenFile {
-    Node* node = nullptr;  ///< null: free
+    Node* node = nullptr;  ///< null where the record is free
     std::uint32_t generation = 0;
     bool read = false, write = false, append = false, synchronous = false;
     ReadOrder order;
     HeldLocks locks;
 };
 
-/// Handles are an index and a generation, so that one used after its close is EBADF. An open file
+/// A handle is an index and a generation, so that one used after its close is EBADF. An open file
 /// may be closed while its task yields: find() it again afterwards. Its node stays (NodeUse).
 class HandleTable {
   public:
@@ -99,7 +100,7 @@ class HandleTable {
         ++node.handles;
         return std::uint64_t{file.generation} << 32 | (i + 1);
     }
-    /// Null where the handle is not open.
+    /// Returns null where the handle is not open.
     OpenFile* find(Handle handle) {
         const auto i = static_cast<std::uint32_t>(handle) - 1;
         if (i >= files_.size()) return nullptr;
@@ -122,7 +123,7 @@ class HandleTable {
     }
 
   private:
-    std::deque<OpenFile> files_;  ///< addresses stay
+    std::deque<OpenFile> files_;  ///< a deque, so that addresses stay
     std::vector<std::uint32_t> free_;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// From a 64-bit hash to the number of a record: an open-addressed table with linear probing.
+// Maps a 64-bit hash to the number of a record: an open-addressed table with linear probing.
 
 #include <bit>
 #include <cassert>
@@ -10,21 +10,21 @@ namespace xenfs::client {
 
 inline constexpr std::uint32_t no_record = ~std::uint32_t{0};
 
-/// Mixes two words into a hash whose upper half is good.
+/// Mixes two words into a hash whose upper half is well mixed.
 constexpr std::uint64_t mix_hash(std::uint64_t a, std::uint64_t b) {
     std::uint64_t h = (a ^ (b >> 32) ^ (b << 32)) * 0x9e3779b97f4a7c15u;
     h ^= h >> 29;
     return h * 0xbf58476d1ce4e5b9u;
 }
 
-/// Records stay the caller's. An entry is (upper half of the hash, record + 1): the half decides
-/// both where the entry lies and whether a record is worth looking at, so growing and erasing read
-/// no record. No tombstones: an erase closes its gap. Load at most 1/2.
+/// The records stay the caller's. An entry is (upper half of the hash, record + 1). That half
+/// decides both where the entry lies and whether a record is worth reading, so growing and erasing
+/// read no record. There are no tombstones: an erase closes its gap. The load is at most 1/2.
 class HashIndex {
   public:
     HashIndex() : table_(first_size) {}
 
-    /// The first record of that hash for which `is_it(record)`; no_record if there is none.
+    /// Returns the first record with that hash for which `is_it(record)`, or no_record.
     template <class Predicate>
     std::uint32_t find(std::uint64_t hash, Predicate is_it) const {
         const std::uint32_t tag = tag_of(hash);
@@ -41,7 +41,7 @@ class HashIndex {
         ++used_;
     }
 
-    /// The record must be there under that hash.
+    /// Removes a record, which must be there under that hash.
     void erase(std::uint64_t hash, std::uint32_t record) {
         std::uint32_t hole = home(tag_of(hash));
         while (table_[hole].record != record + 1) {
@@ -67,7 +67,7 @@ class HashIndex {
   private:
     struct Entry {
         std::uint32_t tag = 0;
-        std::uint32_t record = 0;  ///< + 1; 0: empty
+        std::uint32_t record = 0;  ///< the record + 1; 0 where empty
     };
     static constexpr std::size_t first_size = 64;
 

@@ -6,8 +6,8 @@
 
 namespace xenfs::client {
 
-/// The guest kernel's own copy of a page, in its page cache; made where there is none. Yields only
-/// if `node`'s page itself is not there. The slot, or kNoSlot with an error.
+/// Returns the guest kernel's own copy of a page, in its page cache, and makes it where there is
+/// none; kNoSlot with an error. It yields only if `node`'s page itself is not there.
 Slot Loans::kernel_copy(Node& node, std::uint64_t page, int& error) {
     error = 0;
     for (;;) {
@@ -47,16 +47,16 @@ Slot Loans::kernel_copy(Node& node, std::uint64_t page, int& error) {
     }
 }
 
-/// The page as a process may see it, or kNoSlot with an error. `foreign`: a process that cannot see
-/// frames of ours, under the lease or not.
+/// Returns the page as a process may see it, or kNoSlot with an error. A `foreign` process cannot
+/// see frames of ours, not even under the lease.
 Slot Loans::shared_page(Node& node, std::uint64_t page, std::size_t ahead, bool write, int& error,
                         bool foreign) {
     error = 0;
     for (int attempt = 0; attempt < 1000; ++attempt) {
         const Slot slot = pages_.find(node.file(), page);
         const bool there = slot != kNoSlot && pages_.ready(slot);
-        // A program that looks at a page must see what others write, so a frame of ours will not
-        // do for long: dirty, it goes to the server first. Under the lease nobody else writes.
+        // A program that looks at a page must see what others write, so a frame of ours will not do
+        // for long; a dirty one goes to the server first. Under the lease nobody else writes.
         const bool own = there && pages_.has(slot, page_own);
         if (there && !write &&
             (!own || (!foreign && (node.state.leased() || !choice_.shares_by_mapping())))) {
@@ -94,7 +94,7 @@ int Loans::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
     NodeUse use(node);
     if (int error = attributes_.need_size(node)) return error;
     const std::uint64_t end = node.state.pages();
-    if (first_page + count > end) return EFAULT;  // SIGBUS
+    if (first_page + count > end) return EFAULT;  // the program gets SIGBUS
     const bool copied = copies(kind);
     for (std::size_t i = 0; i < count; ++i) {
         const std::uint64_t page = first_page + i;
@@ -110,7 +110,7 @@ int Loans::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
         pages_.cache().touch(slot);
         ++stats_.page_hits;
         if (i < contents.size()) {
-            // A buffer that starts at this page's place, so that its only piece is the first.
+            // The buffer starts at this page's place, so that its only piece is the first.
             const host::Piece piece{pages_.page(slot), 0, page_size, 0};
             memory_.load(std::span<const host::Piece>(&piece, 1),
                          Buffer{nullptr, &contents[i], page_size});
@@ -121,8 +121,8 @@ int Loans::map_pages(Handle handle, std::uint64_t first_page, std::size_t count,
     return 0;
 }
 
-/// Ends a process's use of the pages. True: one of them was mapped for writing. `taken` gets those
-/// that were revoked from the process meanwhile.
+/// Ends a process's use of the pages. Returns true where one of them was mapped for writing.
+/// `taken` gets those that were revoked from the process meanwhile.
 bool Loans::unpin(Node& node, bool copies, std::uint64_t first_page, std::size_t count,
                   std::vector<std::uint64_t>* taken) {
     const std::uint32_t in = copies ? node.kernel_file() : node.file();
@@ -152,8 +152,8 @@ int Loans::unmap_pages(Handle handle, std::uint64_t first_page, std::size_t coun
     const bool copied = copies(kind);
     std::vector<std::uint64_t> taken;
     const bool was_writable = unpin(node, copied, first_page, count, &taken);
-    // The process has gone on since those were revoked. We do not see its single accesses: one
-    // fault a page is what it paid at least.
+    // The process went on after those were revoked. We do not see its single accesses; it paid at
+    // least one fault a page.
     for (std::size_t i = 0; i < taken.size(); ++i) {
         int error = 0;
         if (shared_page(node, taken[i], taken.size() - i - 1, false, error) == kNoSlot) break;
@@ -205,7 +205,8 @@ Result<host::Page> Loans::share_page(Handle handle, std::uint64_t page, std::siz
     pages_.lend(slot);
     pages_.cache().touch(slot);
     const host::Page shared = pages_.page(slot);
-    // Overtaken by a notice while it was fetched: with whom it is on loan it is gone already.
+    // A notice overtook the page while it was fetched, so the store drops it; the loan keeps it for
+    // the process.
     if (pages_.has(slot, page_outdated)) pages_.drop(slot);
     fetch_.drop_outdated();
     return shared;
@@ -215,7 +216,7 @@ void Loans::give_back(host::Page page) {
     if (pages_.take_back(page)) exchange_.page_changed();
 }
 
-/// Content may have changed through mappings; the server hears when.
+/// Tells the server that mappings may have changed the content.
 int Loans::note_stores(Node& node, std::uint64_t offset) {
     PageCommit what;
     what.offset = offset;
@@ -230,7 +231,7 @@ int Loans::publish(Handle handle) {
     return note_stores(*node, 0);
 }
 
-/// The slot of the file's page, if that is what was shared.
+/// Returns the slot of the file's page, if that is what was shared.
 Slot Loans::find_shared(NodeId id, std::uint64_t page, host::Page shared) {
     const Node* const node = nodes_.find(id);
     if (node == nullptr) return kNoSlot;

@@ -1,6 +1,6 @@
 #pragma once
-// Pages in the hands of programs: mapped by processes of this guest, or lent to whoever moves bytes
-// itself or maps the shared frame by itself (libxenfs).
+// This part keeps pages in the hands of programs: mapped by processes of this guest, or lent to a
+// caller that moves the bytes or maps the shared frame by itself (libxenfs).
 
 #include <span>
 #include <vector>
@@ -9,8 +9,9 @@
 
 namespace xenfs::client {
 
-/// Invariant: a page that a process has mapped is pinned as often, or was_taken() from it; a page
-/// lent stays where it is until it was given back as often (PageStore::lend).
+/// Invariant: a page that n processes have mapped is pinned n times, or was_taken() counts those
+/// from which it was revoked; a lent page stays where it is until it was given back as often as
+/// lent (PageStore::lend).
 class Loans : Part {
   public:
     Loans(const Shared& shared, TransferChoice& choice, PageExchange& exchange, Flusher& flusher,
@@ -23,7 +24,7 @@ class Loans : Part {
           attributes_(attributes),
           reader_(reader) {}
 
-    // As in Client
+    // The members below are those of Client.
     int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
                   bool write, std::span<Fingerprint> contents) MAY_YIELD;
     int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,

@@ -27,7 +27,7 @@ FileLock lock_found(const FileLock& asked, const protocol::LkOut& out) {
     found.type = out.lk.type == protocol::lock_read    ? FileLock::Type::shared
                  : out.lk.type == protocol::lock_write ? FileLock::Type::exclusive
                                                        : FileLock::Type::unlock;
-    found.owner = 0;  // not told
+    found.owner = 0;  // it is not told who
     found.pid = out.lk.pid;
     found.start = out.lk.start;
     found.length = out.lk.end >= protocol::lock_to_end ? 0 : out.lk.end - out.lk.start + 1;
@@ -75,7 +75,7 @@ int Locks::set(Handle handle, const FileLock& lock, bool wait) {
         still->locks.remember(lock);
         return 0;
     }
-    // Closed meanwhile: nothing would end the lock.
+    // The file was closed meanwhile, so nothing would end the lock.
     if (lock.type == FileLock::Type::unlock) return 0;
     FileLock undo = lock;
     undo.type = FileLock::Type::unlock;

@@ -1,4 +1,5 @@
-// How a connection begins and ends: ring pages shared, the peer met in the store, versions agreed.
+// A connection begins and ends here: ring pages are shared, the peer is met in the store, versions
+// are agreed.
 #include <algorithm>
 
 #include "model/client/call.h"
@@ -9,8 +10,8 @@ using protocol::RingFront;
 using protocol::XenbusState;
 
 int Connection::open() {
-    // An offer may be taken back while it is read or answered (that of a domain before us that had
-    // our number): then parts of it are missing, or not ours to write, until there is another.
+    // An offer may be withdrawn while it is read or answered, if it was made to an earlier domain
+    // of our number. Parts of it are then missing, or not ours to write, until there is another.
     constexpr int most_torn = 100;
     int torn = 0;
     for (;;) {
@@ -36,7 +37,7 @@ int Connection::open() {
         });
     }
     int error = agree(0);
-    // It died just then, or withdrew the offer: the same anew.
+    // The server died just then, or withdrew the offer, so this is repeated.
     while (error == server_gone || (error == EACCES && ++torn < most_torn)) {
         leave_server();
         error = take_ring_back();
@@ -47,7 +48,7 @@ int Connection::open() {
         if (error == 0) error = grant_ring();
         if (error == 0) error = agree(0);
     }
-    if (recoverable()) {  // the server may have been started again since we read its offer
+    if (recoverable()) {  // the server may have been restarted since we read its offer
         const auto now = protocol::read_backend_offer(host_.store(), device());
         offer_.session = now && now->session != 0 ? now->session : offer_.session;
     }
@@ -63,8 +64,8 @@ int Connection::open() {
     return 0;
 }
 
-/// From a server that knows nothing of us that is worth keeping. One that lives, and served the
-/// offer that has gone, is told to let go.
+/// Takes the ring back from a server that knows nothing of us worth keeping. One that lives, and
+/// served the withdrawn offer, is told to unmap it.
 int Connection::take_ring_back() {
     (void)protocol::write_frontend_state(host_.store(), device(), XenbusState::closing);
     const Nanoseconds deadline = clock_.now() + config_.mount_timeout;
@@ -109,7 +110,7 @@ int Connection::grant_ring() {
 
 void Connection::unshare_ring() {
     if (!ring_refs_.empty()) {
-        // The server may still have the pages mapped; they cannot be forced from it.
+        // The server may still have the pages mapped, and cannot be forced to unmap them.
         std::vector<GrantStatus> status(ring_refs_.size());
         for (int attempt = 0; attempt < 10; ++attempt) {
             host_.grants().revoke(ring_refs_, status);
@@ -131,7 +132,7 @@ void Connection::unshare_ring() {
     } else {
         for (const Frame frame : ring_frames_) host_.memory().release_shared(frame);
     }
-    ring_frames_.clear();  // what stays busy stays the server's until this domain ends
+    ring_frames_.clear();  // what is still mapped stays shared until this domain ends
     ring_refs_.clear();
 }
 
@@ -186,9 +187,10 @@ int Connection::wait_for_backend(XenbusState wanted, bool anew) {
         if (state == wanted) error = 0;
         Nanoseconds left = deadline - clock_.now();
         const bool closed = state == XenbusState::closing || state == XenbusState::closed;
-        // This state is most often the last client's of this domain. The server offers again when
-        // that client is gone; one that the server ended must begin anew first, and of one that
-        // ended without a word (connected still) only this client can tell.
+        // This state mostly belongs to the last client of this domain. The server offers again when
+        // that client is gone. If the server ended that connection, the client must begin anew
+        // first; if the client ended without a word (the state is still `connected`), only this
+        // client can tell the server.
         if (anew && !begun && (closed || state == XenbusState::connected)) {
             begun = true;
             (void)protocol::write_frontend_state(host_.store(), device(),

@@ -6,7 +6,7 @@ namespace xenfs::client {
 
 using protocol::Opcode;
 
-/// A walk along cached names costs a look-up each; it is a system call when it ends here.
+/// A step of a walk along cached names costs a look-up; it is a system call when it ends here.
 Result<NodeId> Names::lookup(NodeId parent, const Name& name) {
     clock_.charge(costs_.lookup);
     const NodeId known = entries_.find(parent, name);
@@ -60,7 +60,7 @@ void Names::forget(NodeId parent, std::uint64_t name_hash) {
     if (named != EntryCache::negative) entries_.forget_directory(named);
 }
 
-/// A request that gives a node a name, with what `put` adds to it.
+/// Sends a request that gives a node a name, with what `put` adds to it.
 template <class Put>
 Result<NodeId> Names::make(Opcode opcode, NodeId parent, const Name& name, Owner who, Put&& put) {
     clock_.charge(costs_.syscall);
@@ -108,7 +108,7 @@ Result<NodeId> Names::link(NodeId node, NodeId parent, const Name& name) {
     });
 }
 
-/// One name of the file went, by our own doing.
+/// This guest removed one name of the file.
 void Names::lost_name(NodeId id) {
     Node* const node = nodes_.find(id);
     if (node == nullptr) return;
@@ -117,7 +117,7 @@ void Names::lost_name(NodeId id) {
         connection_.outdate_node(id);
         node->state.lost_name();
         node->state.forget();
-        opens_.release_idle(*node);  // else a file that is gone would live on for us
+        opens_.release_idle(*node);  // otherwise our open would keep a deleted file alive
         return;
     }
     node->state.lost_last_name();
@@ -125,14 +125,15 @@ void Names::lost_name(NodeId id) {
     if (node->handles == 0) opens_.discard(*node);
 }
 
-/// A change by our own hand is not told to us: we must know which file it concerns. 0, or the errno
-/// of the look-up. ENOENT of a name known to be absent is left to the server.
+/// Looks the name up if it is not known: the server does not tell us of our own change, so we must
+/// know which file it concerns. Returns 0 or the errno of the look-up. A name known to be absent is
+/// left to the server, which answers ENOENT.
 int Names::need(NodeId parent, const Name& name) {
     if (entries_.find(parent, name) != EntryCache::unknown) return 0;
     return lookup(parent, name).error();
 }
 
-/// What the name led to as far as known, or EntryCache::unknown.
+/// Returns what the name led to as far as known, or EntryCache::unknown.
 Result<NodeId> Names::remove(Opcode opcode, NodeId parent, const Name& name) {
     Call call(connection_, opcode, parent);
     call.concerns_entry(parent, name.hash);
@@ -186,12 +187,12 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
             changed(new_parent, new_name, EntryCache::unknown);
         } else {
             changed(old_parent, old_name, EntryCache::negative);
-            // Whether other guests' changes to the new name would be told to us, only a name that
-            // we were told before says.
+            // We may keep the new name only if the server tells us of other guests' changes to it,
+            // and it does so only for a name that it told us before.
             changed(new_parent, new_name,
                     replaced == EntryCache::unknown ? EntryCache::unknown : moved);
         }
-        forget_attributes(moved);  // its ctime
+        forget_attributes(moved);  // its ctime has changed
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }
     entries_.forget_directory(replaced);
@@ -207,7 +208,7 @@ Result<std::string> Names::readlink(NodeId id) {
     if (int error = call.send()) return Errno{error};
     std::string target(call.reader().get_bytes(call.reader().left()));
     node = nodes_.find(id);
-    // While we are told of changes to the link's attributes we would hear of its end.
+    // While the server tells us of changes to the link's attributes, it also tells us of its end.
     if (node != nullptr && node->state.valid() && !call.node_outdated()) {
         node->state.learn_target(target);
     }

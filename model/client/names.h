@@ -1,5 +1,5 @@
 #pragma once
-// Names: looked up, made, moved and removed; directories read.
+// This part looks names up, makes, moves and removes them, and reads directories.
 
 #include <string>
 #include <string_view>
@@ -34,17 +34,17 @@ class Names : Part {
     Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
                                           std::size_t max_entries) MAY_YIELD;
 
-    /// A node, EntryCache::negative, or EntryCache::unknown.
+    /// Returns a node, EntryCache::negative, or EntryCache::unknown.
     NodeId find(NodeId parent, const Name& name) { return entries_.find(parent, name); }
-    /// Takes the entry of a reply in; the call concerns the name and any node.
+    /// Takes over the entry in a reply. The call has said that it concerns the name and any node.
     Result<NodeId> learn(Call& call, NodeId parent, const Name& name,
                          const protocol::EntryOut& entry);
-    /// This guest changed a name: replies to other tasks that are under way may hold the old
+    /// Notes that this guest changed a name: replies in flight to other tasks may hold the old
     /// answer, and the directory has new times. `now` may be unknown.
     void changed(NodeId parent, const Name& name, NodeId now);
     void forget(NodeId parent, const Name& name) { entries_.forget(parent, name); }
-    /// A notice names the entry by its hash. A directory that was removed may leave its number to
-    /// another: its names go too.
+    /// Forgets the name that a notice gives by its hash. If it was a removed directory's, another
+    /// may get that number, so its names are forgotten too.
     void forget(NodeId parent, std::uint64_t name_hash);
     void forget_directory(NodeId directory) { entries_.forget_directory(directory); }
     void clear() { entries_.clear(); }

@@ -17,20 +17,21 @@ struct Node {
     NodeId id = 0;
     FileState state;
     ServerOpen open;
-    std::uint32_t index = 0;      ///< in the table
-    std::uint32_t handles = 0;    ///< of this client
-    std::uint32_t users = 0;      ///< operations in progress (NodeUse): the record must stay
-    std::uint32_t flushes = 0;    ///< write-backs of its pages in flight
-    Nanoseconds dirty_since = 0;  ///< of its longest dirty page, while there is one
+    std::uint32_t index = 0;    ///< in the table
+    std::uint32_t handles = 0;  ///< how many this client's programs have open
+    std::uint32_t users = 0;    ///< operations in progress (NodeUse); the record must stay
+    std::uint32_t flushes = 0;  ///< tasks with write-backs of its pages in flight
+    /// since when its longest dirty page is dirty, while there is one
+    Nanoseconds dirty_since = 0;
     bool used = false;
-    bool referenced = false;    ///< CLOCK
-    bool appending = false;     ///< a task appends; others that would, wait
-    bool append_lease = false;  ///< it does so under the lease: a recall waits for it
-    bool unlinked = false;      ///< its last name went; what is dirty need not be kept
+    bool referenced = false;    ///< CLOCK's bit
+    bool appending = false;     ///< a task appends; other appenders wait
+    bool append_lease = false;  ///< it appends under the lease; a recall waits for it
+    bool unlinked = false;      ///< its last name is gone, so that dirty pages need not be kept
 
-    FileUse uses;  ///< of its pages
+    FileUse uses;  ///< the use of its pages
 
-    /// Its number in the page cache, and that of the guest kernel's copies
+    /// The file's number in the page cache, and that of the guest kernel's copies
     /// (MmapMode::private_copy).
     std::uint32_t file() const { return 2 * index; }
     std::uint32_t kernel_file() const { return 2 * index + 1; }
@@ -53,8 +54,8 @@ class YIELD_GUARD NodeUse {
     Node* node_;
 };
 
-/// Repeats a request that carries the file's open, `ask(fh)`, where another task's open has
-/// replaced that one at the server meanwhile.
+/// Sends a request that carries the file's open, `ask(fh)`, and repeats it where another task has
+/// replaced that open at the server meanwhile.
 template <class Ask>
 int with_open(const Node& node, Ask&& ask) MAY_YIELD {
     for (;;) {
@@ -64,7 +65,8 @@ int with_open(const Node& node, Ask&& ask) MAY_YIELD {
     }
 }
 
-/// Nodes by id. Indices are dense and reused; whoever removes a node has dropped its pages.
+/// The nodes by id. Indices are dense and reused; the caller of remove() has dropped the node's
+/// pages.
 class NodeTable {
   public:
     Node* find(NodeId id) {
@@ -80,7 +82,7 @@ class NodeTable {
     }
     Node& at(std::uint32_t index) { return chunks_[index / chunk][index % chunk]; }
     void remove(Node& node);
-    /// `each` must not yield.
+    /// Calls `each` for each node; it must not yield.
     template <class Each>
     void for_each(Each&& each) {
         for (std::uint32_t i = 0; i < records_; ++i) {
@@ -88,10 +90,11 @@ class NodeTable {
         }
     }
     std::uint32_t size() const { return index_.size(); }
-    std::uint32_t records() const { return records_; }  ///< at(0 … records() - 1); see Node::used
+    /// nodes are at(0 … records() - 1) where Node::used
+    std::uint32_t records() const { return records_; }
 
-    /// The CLOCK hand: the next node not asked for since the hand last came by, or null after a
-    /// bounded walk. The caller removes it if nothing holds it.
+    /// Advances the CLOCK hand. Returns the next node that was not asked for since the hand last
+    /// passed it, or null after a bounded walk. The caller removes it if nothing holds it.
     Node* next_idle();
 
   private:

@@ -8,7 +8,7 @@ using protocol::Notice;
 using protocol::NoticeKind;
 
 void NoticeHandler::serve() {
-    std::uint32_t revocations = 0;  // carried out, not counted: they are given back together
+    std::uint32_t revocations = 0;  // carried out and not yet counted: they are given back together
     while (!stopping_ && connection_.usable()) {
         Notice notice;
         const bool more = connection_.next_notice(notice);
@@ -72,12 +72,13 @@ void NoticeHandler::handle(const Notice& notice) {
         case NoticeKind::recall_lease:
             opens_.recall(notice.node);
             break;
-        default:  // of a later version; counted, so that the server need not wait
+        default:  // a later version's kind; it is counted so that the server need not wait
             ++stats_.protocol_errors;
     }
 }
 
-/// We are no holder any more: of a directory, we would not be told of its names.
+/// Forgets a node, because we are not its holder any more: we would not be told of a directory's
+/// names either.
 void NoticeHandler::forget_node(NodeId id) {
     connection_.outdate_node(id, true);
     names_.forget_directory(id);

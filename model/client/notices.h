@@ -1,6 +1,6 @@
 #pragma once
-// What the server tells us. One task takes notices in order; each is counted when what it asks for
-// is done.
+// This part handles what the server tells us. One task takes notices in order, and counts each when
+// what it asks for is done.
 
 #include "model/client/names.h"
 
@@ -12,7 +12,7 @@ class NoticeHandler : Part {
                   ServerOpens& opens, Names& names)
         : Part(shared), choice_(choice), exchange_(exchange), opens_(opens), names_(names) {}
 
-    /// The task serves between start() and stop().
+    /// The task runs serve() between start() and stop().
     void start() { stopping_ = false; }
     void serve() MAY_YIELD;
     void stop();

@@ -4,7 +4,7 @@ namespace xenfs::client {
 
 using protocol::Opcode;
 
-/// A lease that comes along needs the size that it begins with.
+/// A lease that comes with the open needs the size with which it begins.
 int OpenFiles::open_at_server(Node& node, bool write) {
     bool lease_came = false;
     if (int error = opens_.open(node, write, lease_came)) return error;
@@ -18,7 +18,7 @@ bool OpenFiles::reopen(Node& node, std::uint64_t fh) {
 }
 
 Handle OpenFiles::add(Node& node, OpenFlags flags) {
-    opens_.handle_comes(node);
+    opens_.handle_opened(node);
     return handles_.add(node, flags);
 }
 
@@ -49,7 +49,7 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     return 0;
 }
 
-/// Asks for a new file at first; where the name exists after all, opens what it names.
+/// Asks for a new file at first; where the name exists after all, opens the file that it names.
 Result<Opened> OpenFiles::create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
                                  OpenFlags flags) {
     clock_.charge(costs_.syscall + costs_.lookup);
@@ -81,7 +81,7 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     opens_.make_room();
     const NodeUse use(nodes_.find_or_add(id));
     Node& node = *use;
-    // To write, the lease is worth asking for where somebody else had it or nobody.
+    // For writing, the lease is worth asking for where another guest had it or nobody.
     const bool writes = node.open.writes() && node.state.leased();
     if (node.open.valid() && (!flags.write || writes)) {
         ++stats_.opens_local;
@@ -120,11 +120,11 @@ int OpenFiles::close(Handle handle) {
     if (handles_.find(handle) == nullptr) return EBADF;
     handles_.remove(handle);
     if (node.handles > 0) return 0;
-    opens_.handle_went(node);
+    opens_.handle_closed(node);
     if (node.unlinked) {
         opens_.discard(node);
     } else if (!node.state.valid()) {
-        opens_.release_idle(node);  // we would not hear if it went
+        opens_.release_idle(node);  // nobody would tell us of its deletion
     }
     return 0;
 }

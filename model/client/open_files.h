@@ -1,5 +1,5 @@
 #pragma once
-// Files as programs open, create and close them.
+// This part opens, creates and closes files for programs.
 
 #include "model/client/handles.h"
 #include "model/client/locks.h"

@@ -63,7 +63,7 @@ int PageExchange::ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t cou
     return error != 0 ? error : take_entries(call, count, request);
 }
 
-/// What there is to release goes along.
+/// Writes a PAGES_GET, which also carries entries to be released.
 void PageExchange::put_get(Call& call, std::uint64_t fh, bool wait, std::uint32_t count,
                            const PageRequest& request) {
     std::array<GrantRef, protocol::max_release_per_request> released;
@@ -113,15 +113,17 @@ int PageExchange::finish_get(Call& call, PageRequest& request) {
     return error != 0 ? error : take_entries(call, request.count, request);
 }
 
-/// Nothing came. 0: it may be asked again at once; what was given up for it goes along with the
-/// request. `wait`: nothing is left to give up, but other tasks of ours hold entries for a moment.
+/// Called when nothing came. Returns 0 where the request may be repeated at once; it then carries
+/// what was given up for it. `wait` is set where nothing is left to give up, but other tasks of
+/// ours will soon give entries back.
 int PageExchange::make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt,
                             bool& wait) {
-    constexpr int most_attempts = 1000;  // each gave something up; a server that always asks lies
-    constexpr int most_mishaps = 8;      // entries that came and could not be used
+    // each gave something up; a server that asks without end is lying
+    constexpr int most_attempts = 1000;
+    constexpr int most_mishaps = 8;  // requests whose entries could not be used
     const bool credit = (reply_flags & protocol::got_credit) != 0;
     if (!credit && (reply_flags & protocol::got_release) == 0) {
-        // A transfer that failed, or a mapping that the hypervisor has no room for.
+        // A transfer failed, or the hypervisor had no room for a mapping.
         pages_.shrink_mappings(pages);
         pages_.settle();
         return attempt < most_mishaps ? 0 : ENOMEM;
@@ -179,7 +181,7 @@ int PageExchange::finish_commit(Call& call, Node& node, int& sync_error) {
     if (!call.ok()) return EIO;
     const bool outdated = call.node_outdated();
     connection_.outdate_node(node.id);
-    // A commit by itself does not bring about that we are told of changes to the size.
+    // A commit does not make us a holder, so we would not be told of changes to the size.
     if (!node.state.leased()) node.state.committed(out.file_size, outdated);
     sync_error = static_cast<int>(out.sync_error);
     return 0;
@@ -211,7 +213,7 @@ std::uint32_t PageExchange::flip_in(std::span<const Frame> frames, std::span<con
     if (!batch.empty()) host_.grants().transfer(batch);
     std::uint32_t good = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
-        // Only a page that Xen would not touch is still ours.
+        // Only a page that Xen refused to touch is still ours.
         if (batch[i].status == GrantStatus::bad_page) pages_.give_frame(batch[i].frame);
         if (good == i && batch[i].status == GrantStatus::okay) ++good;
     }

@@ -1,6 +1,6 @@
 #pragma once
-// Pages between the shared cache and this guest: the one way to get entries for them, to commit
-// what was written, and to give entries back.
+// PageExchange is the one way to get entries for pages from the server, to commit what was written,
+// and to give entries back.
 
 #include <array>
 #include <memory>
@@ -35,16 +35,17 @@ struct PageRequest {
     std::span<const GrantRef> entries() const { return std::span(refs).first(granted); }
 };
 
-/// What is done about the pages of each attempt, before it and after. By default, nothing: entries
-/// to write with are their own purpose.
+/// Receives the pages of each attempt. The default does nothing, for entries that are to be written
+/// to.
 class PageReceiver {
   public:
-    /// How many of `request.count` pages can be received now. false: none ever.
+    /// Says how many of `request.count` pages can be received now. Returns false where there can be
+    /// none.
     virtual bool prepare(PageRequest& request, std::uint32_t& count) {
         count = request.count;
         return true;
     }
-    /// May lower `request.granted` to what could be used.
+    /// Receives what came; it may lower `request.granted` to what could be used.
     virtual void receive(PageRequest&) {}
 
   protected:
@@ -59,10 +60,11 @@ struct PageCommit {
     Urgency urgency = Urgency::ordinary;
 };
 
-/// Opens a file at the server anew whose open is unknown there (EBADF).
+/// Opens a file again at the server when its open is unknown there (EBADF).
 class Reopener {
   public:
-    /// `fh`: what the failed request carried. True: there is another open now, ask again.
+    /// `fh` is the one that the failed request carried. Returns true where there is another open
+    /// now, so that the caller asks again.
     virtual bool reopen(Node& node, std::uint64_t fh) MAY_YIELD = 0;
 
   protected:
@@ -70,14 +72,14 @@ class Reopener {
 };
 
 /// Invariant: an entry that came is mapped or copied from (PageStore), or in the hands of a task
-/// that counts as EntriesOut, or among PageStore::released(); so none is lost, and who waits for
-/// entries of this client waits for somebody that gives them back.
+/// that counts as EntriesOut, or among PageStore::released(). So none is lost, and whoever waits
+/// for entries of this client waits for a task that gives them back.
 class PageExchange : Part {
   public:
     PageExchange(const Shared& shared, TransferChoice& choice, Balloon& balloon,
                  Reopener& reopener);
 
-    /// A task that has entries which it will commit or give back without being asked.
+    /// Counts a task that has entries which it will commit or give back without being asked.
     class EntriesOut {
       public:
         explicit EntriesOut(PageExchange& of) : count_(of.entries_out_) { ++count_; }
@@ -89,9 +91,10 @@ class PageExchange : Part {
         std::uint32_t& count_;
     };
 
-    /// Asks until some pages came or there is no hope. Where the server has no room it lets the
-    /// request wait, or says that it is for us to make some. The caller counts as EntriesOut until
-    /// it has done with what came. 0 with nothing granted: the file ends before.
+    /// Asks until some pages came or there is no hope. Where the server has no room it parks the
+    /// request, or asks us to give up entries. The caller counts as EntriesOut until it has dealt
+    /// with what came. Returning 0 with nothing granted means that the file ends before these
+    /// pages.
     int get(Node& node, PageRequest& request, PageReceiver& receiver) MAY_YIELD;
     int get(Node& node, PageRequest& request) MAY_YIELD;
     /// Until it is answered. EBADF after all means that the file cannot be opened again; ESTALE,
@@ -101,20 +104,21 @@ class PageExchange : Part {
         const int error = commit(node, what, sync_error);
         return error != 0 ? error : sync_error;
     }
-    /// `sync_error`: the errno of making it durable, where that was asked for; it is committed all
-    /// the same.
+    /// `sync_error` is the errno of making the file durable, where that was asked for; the data is
+    /// committed even so.
     int commit(Node& node, const PageCommit& what, int& sync_error) MAY_YIELD;
 
-    /// The halves of one attempt of get() and commit(), for a task that has several under way. What
-    /// comes of it other than entries, or the commit's answer, is for get() and commit() to solve.
+    /// These are the halves of one attempt of get() and commit(), for a task that has several in
+    /// flight. Any outcome but entries, or the commit's reply, is left to get() and commit().
     int submit_get(Call& call, const Node& node, PageRequest& request) MAY_YIELD;
     int finish_get(Call& call, PageRequest& request) MAY_YIELD;
     int submit_commit(Call& call, const Node& node, const PageCommit& what) MAY_YIELD;
     int finish_commit(Call& call, Node& node, int& sync_error) MAY_YIELD;
 
-    /// Copies frames of ours into the cache's; how many went well, from the first.
+    /// Copies our frames into the cache's. Returns how many succeeded, counted from the first.
     std::uint32_t copy_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
-    /// Gives frames of ours away; how many arrived, from the first. All are lost to us.
+    /// Transfers our frames away. Returns how many arrived, counted from the first. All are lost to
+    /// us, except those that Xen refused as bad_page.
     std::uint32_t flip_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
     /// Unmaps what was dropped and tells the server, until there are less than `enough` left.
     void release(Urgency urgency, std::size_t enough = 1) MAY_YIELD;
@@ -127,8 +131,8 @@ class PageExchange : Part {
     /// Does so at once with those of a commit that the server has refused.
     void give_back(const PageCommit& refused, Call* call = nullptr) MAY_YIELD;
 
-    /// For a page that another task has under way: until one came, a flush ended, a loan came back,
-    /// or a while has passed. The caller looks again.
+    /// Waits for a page that another task has under way: until one came, a flush ended, a loan was
+    /// returned, or some time has passed. The caller looks again.
     void wait_for_page() MAY_YIELD;
     void page_changed() {
         if (page_waiters_ > 0) page_gate_->wake_all();

@@ -19,11 +19,11 @@ void PageInstaller::drop_behind(std::uint32_t granted) {
     reserved_ = std::min(reserved_, granted);
 }
 
-/// Copies and flips need a frame of ours for each page, the latter to pay with.
+/// Copies and flips need a frame of ours for each page; a flip pays with it.
 bool PageInstaller::prepare(PageRequest& request, std::uint32_t& count) {
     count = request.count;
     if (request.mode == PageMode::map_read || request.mode == PageMode::map_write) return true;
-    // Flips fail for want of headroom on either side, and lose frames; a copy does not.
+    // Flips fail where either side has no headroom, and then lose frames; a copy does not.
     constexpr int most_flips = 3;
     if (attempts_++ == most_flips) request.mode = PageMode::copy_out;
     const auto wanted = std::span<Frame>(frames_).first(count);
@@ -61,8 +61,8 @@ void PageInstaller::map(PageRequest& request) {
     host_.grants().map(connection_.pool(), request.entries(),
                        write ? Access::read_write : Access::read, std::span(handles).first(count),
                        std::span(status).first(count));
-    // An entry that is gone already was revoked before we came to map it. The pages behind it are
-    // dropped as well: what was asked for in one piece stays in one piece.
+    // An entry that has ended was revoked before we mapped it. The pages behind it are dropped as
+    // well, so that what was asked for in one piece stays in one piece.
     std::uint32_t good = 0;
     while (good < count && status[good] == GrantStatus::okay) ++good;
     for (std::uint32_t i = good; i < count; ++i) {
@@ -73,7 +73,7 @@ void PageInstaller::map(PageRequest& request) {
     }
     for (std::uint32_t i = 0; i < good; ++i) {
         pages_.become_mapping(slots_[i], handles[i], request.refs[i], write);
-        came(request, i, false);
+        installed(request, i, false);
     }
     stats_.pages_mapped += good;
     request.granted = good;
@@ -95,13 +95,13 @@ void PageInstaller::copy(PageRequest& request) {
     for (std::uint32_t i = 0; i < count; ++i) pages_.release_later(request.refs[i]);
     for (std::uint32_t i = 0; i < good; ++i) {
         pages_.become_own(slots_[i], frames_[i]);
-        came(request, i, true);
+        installed(request, i, true);
     }
     stats_.pages_copied_out += good;
     request.granted = good;
 }
 
-/// The data came in frames that are ours now; a frame each goes back in payment.
+/// The data came in frames that are ours now; for each, a frame is transferred in payment.
 void PageInstaller::flip(PageRequest& request) {
     std::array<host::TransferOperation, most> pay;
     std::uint32_t good = 0;
@@ -110,7 +110,7 @@ void PageInstaller::flip(PageRequest& request) {
         const Frame frame = host_.grants().take_transferred(accept_[good]);
         if (frame == no_frame) break;
         pages_.become_own(slots_[good], frame);
-        came(request, good, true);
+        installed(request, good, true);
     }
     if (good > 0) host_.grants().transfer(std::span(pay).first(good));
     for (const GrantRef entry : request.entries()) pages_.release_later(entry);
@@ -118,7 +118,7 @@ void PageInstaller::flip(PageRequest& request) {
     request.granted = good;
 }
 
-void PageInstaller::came(const PageRequest& request, std::uint32_t i, bool own) {
+void PageInstaller::installed(const PageRequest& request, std::uint32_t i, bool own) {
     const Slot slot = slots_[i];
     if (once_) pages_.set_flag(slot, page_once);
     if (own && (request.entry_flags[i] & protocol::entry_volatile) != 0) {

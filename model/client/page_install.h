@@ -1,5 +1,6 @@
 #pragma once
-// Brings pages that were granted into the store: mapped, or copied or flipped into frames of ours.
+// A PageInstaller brings granted pages into the store: mapped, or copied or flipped into frames of
+// ours.
 
 #include <array>
 #include <vector>
@@ -8,14 +9,15 @@
 
 namespace xenfs::client {
 
-/// For one get(). Owns the loading slots that it reserved until they have become pages.
+/// It serves one get() and owns the loading slots that it reserved until they have become pages.
 class PageInstaller final : public PageReceiver, Part {
   public:
-    /// `once`: what comes goes after one use. `outdated` gets the pages that a notice overtook.
+    /// `once` says that what comes goes after one use. `outdated` gets the pages that a notice
+    /// overtook.
     PageInstaller(const Shared& shared, bool once, std::vector<PageKey>& outdated)
         : Part(shared), once_(once), outdated_(outdated) {}
 
-    /// Marks [first, first + count) of the file as loading; how many there was room for.
+    /// Marks [first, first + count) of the file as loading. Returns how many there was room for.
     std::uint32_t reserve(std::uint32_t file, std::uint64_t first, std::uint32_t count);
     /// Ends the loading of what did not come.
     void drop_behind(std::uint32_t granted);
@@ -27,13 +29,13 @@ class PageInstaller final : public PageReceiver, Part {
     void map(PageRequest& request);
     void copy(PageRequest& request);
     void flip(PageRequest& request);
-    void came(const PageRequest& request, std::uint32_t i, bool own);
+    void installed(const PageRequest& request, std::uint32_t i, bool own);
 
     static constexpr std::size_t most = PageRequest::most;
     const bool once_;
     std::vector<PageKey>& outdated_;
     std::uint32_t reserved_ = 0;
-    std::uint32_t frame_count_ = 0;  ///< that this attempt may fill or pay with
+    std::uint32_t frame_count_ = 0;  ///< how many frames this attempt may fill or pay with
     int attempts_ = 0;
     std::array<Slot, most> slots_;
     std::array<Frame, most> frames_;

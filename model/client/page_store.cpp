@@ -7,7 +7,7 @@
 namespace xenfs::client {
 namespace {
 
-constexpr std::size_t kept_frames = 32;           ///< free ones kept at hand
+constexpr std::size_t kept_frames = 32;           ///< free ones kept for later
 constexpr std::uint32_t pages_in_flight = 16384;  ///< room for loading pages beyond the budgets
 
 std::uint32_t capacity_of(const ClientConfig& config) {
@@ -147,7 +147,7 @@ Frame PageStore::take_frame(Slot slot) {
     return gone.frame;
 }
 
-/// The pages of [first, last] that are there, into slots_.
+/// Puts the pages of [first, last] that are there into slots_.
 void PageStore::list_range(std::uint32_t file, std::uint64_t first, std::uint64_t last) {
     slots_.clear();
     const std::uint32_t cached = cache_.file_pages(file);
@@ -219,7 +219,7 @@ void PageStore::map_as_range(std::uint32_t file, std::uint64_t first, std::uint3
     }
 }
 
-/// The oldest ranges, whole but for what is in use, until `count` mappings went; how many did.
+/// Drops the oldest ranges, except pages in use, until `count` mappings went. Returns how many did.
 std::uint32_t PageStore::evict_ranges(std::uint32_t count) {
     std::uint32_t gone = 0;
     for (std::size_t looked = 0, most = ranges_.size(); looked < most && gone < count; ++looked) {
@@ -256,7 +256,8 @@ bool PageStore::room_for_mappings(std::uint32_t count) {
 
 bool PageStore::room_for_own(std::uint32_t count) {
     while (own_ + count > config_.own_budget) {
-        // Pages of files that are dirty cannot go; where they are all, do not throw mappings away.
+        // Pages of files that are dirty cannot go; where all are, mappings must not go in their
+        // place.
         const std::uint32_t clean = own_ - std::min(own_, cache_.dirty_count());
         if (clean < count || evict(std::max(count, 32u)) == 0) return false;
     }
@@ -290,7 +291,7 @@ std::uint32_t PageStore::shrink_mappings(std::uint32_t count) {
     return before - mapped_;
 }
 
-/// A mapping that may go although processes use it: they fault again.
+/// Returns whether a mapping may go although processes use it; they fault again.
 bool PageStore::can_take(Slot slot) const {
     return cache_.state(slot) == PageState::clean &&
            (cache_.flags(slot) & (page_own | page_locked)) == 0 && !on_loan(slot);

@@ -1,5 +1,6 @@
 #pragma once
-// The pages that a client holds: shared frames that it has mapped, and frames of its own.
+// The PageStore has the pages that a client holds: shared frames that it has mapped, and frames of
+// its own.
 
 #include <deque>
 #include <map>
@@ -23,18 +24,18 @@ using cache::Slot;
 
 /// Flags of a cached page.
 enum PageFlag : std::uint8_t {
-    page_own = 1,       ///< its frame is this domain's; else it is a mapping
+    page_own = 1,       ///< its frame is this domain's; otherwise it is a mapping
     page_writable = 2,  ///< mapped for writing (PageMode::map_write)
-    page_outdated = 4,  ///< loading, and a notice has overtaken it: use once, do not keep
-    page_writing = 8,   ///< its data is on the way to the server (pinned meanwhile)
-    page_once = 16,     ///< goes when it has been read to its end (policies::Keep::once)
-    page_locked = 32    ///< a process has it locked into memory: no revocation takes it
+    page_outdated = 4,  ///< loading, and a notice has overtaken it: it is used once and not kept
+    page_writing = 8,   ///< its data is on the way to the server; it is pinned meanwhile
+    page_once = 16,     ///< it goes when it has been read to its end (policies::Keep::once)
+    page_locked = 32    ///< a process has locked it into memory: no revocation takes it
 };
 
-/// One cache over both kinds, so that one order decides what goes. A page is *loading* from the
-/// moment a task asks for it until that task has it; only that task ends the state, others mark it
-/// page_outdated. Owns mappings, entries to be released and frames. Memory a page: the cache's 32 B
-/// and 6 B of index, 8 B of dirty links, 4 B here.
+/// One cache has both kinds, so that one order decides what goes. A page is *loading* from the
+/// moment a task asks for it until that task has it; only that task ends the state, others mark the
+/// page page_outdated. The store owns mappings, entries to be released and frames. It takes 50 B of
+/// memory a page: the cache's 32 B and 6 B of index, 8 B of dirty links, 4 B here.
 class PageStore {
   public:
     PageStore(host::Host& host, const ClientConfig& config, ClientStats& stats);
@@ -44,7 +45,7 @@ class PageStore {
     Slot find(std::uint32_t file, std::uint64_t page) const {
         return cache_.find({file, static_cast<std::uint32_t>(page)});
     }
-    /// Present with its data.
+    /// Returns whether the page is there with its data.
     bool ready(Slot slot) const { return cache_.state(slot) != PageState::loading; }
     bool loading(Slot slot) const { return cache_.state(slot) == PageState::loading; }
     bool dirty(Slot slot) const { return cache_.state(slot) == PageState::dirty; }
@@ -61,22 +62,21 @@ class PageStore {
                                                     : host::Page::of_mapping(frame);
     }
 
-    /// A loading page; kNoSlot when the store is full of what cannot go.
+    /// Adds a loading page. Returns kNoSlot when the store is full of pages that cannot go.
     Slot add_loading(std::uint32_t file, std::uint64_t page);
     void become_mapping(Slot slot, MapHandle handle, GrantRef reference, bool writable);
     void become_own(Slot slot, Frame frame);
-    /// A mapping that turns into an own frame (copied by the caller), or the reverse of
-    /// add_loading.
+    /// Turns a mapping into an own frame, to which the caller has copied the data.
     void replace_by_own(Slot slot, Frame frame);
     void mark_dirty(Slot slot);
     void mark_clean(Slot slot);
 
-    /// Lets go of a page that is not loading: a mapping is queued for the next settle(), an own
-    /// frame goes to the free ones. Pins are forgotten with it.
+    /// Drops a page that is not loading: a mapping is queued for the next settle(), an own frame
+    /// goes to the free ones. Its pins are forgotten with it.
     void drop(Slot slot);
-    /// Loans: a page lent stays where it is until it was taken back as often. Its place in the
-    /// store may go to another page meanwhile, and its file be closed. take_back: true where that
-    /// was so, and it is gone now.
+    /// Lends a page: it stays where it is until it was taken back as often as lent. Meanwhile its
+    /// place in the store may go to another page, and its file be closed; take_back() returns true
+    /// where it had left its place and is now gone.
     void lend(Slot slot);
     bool take_back(host::Page page);
     GrantRef reference(Slot slot) const { return references_[slot]; }
@@ -86,26 +86,26 @@ class PageStore {
 
     /// Ends the loading state of a page that did not come.
     void drop_loading(Slot slot);
-    /// Takes an own frame out of the store without freeing it (it is flipped away).
+    /// Takes an own frame out of the store without freeing it, because it is flipped away.
     Frame take_frame(Slot slot);
-    /// Drops the pages of [first, last] that are there, marks those that are loading page_outdated.
-    /// `keep_pinned`: pages in use by a process stay.
+    /// Drops the pages of [first, last] that are there, and marks those that are loading
+    /// page_outdated. With `keep_pinned`, pages in use by a process stay.
     std::uint32_t drop_range(std::uint32_t file, std::uint64_t first, std::uint64_t last,
                              bool keep_pinned = false);
-    /// Drops the mappings of [first, last], in use by processes or not, but for those that are
-    /// locked or on loan: what a revocation asks for. How many went.
+    /// Drops the mappings of [first, last], even those that processes use, except those locked or
+    /// on loan, as a revocation asks. Returns how many went.
     std::uint32_t drop_mappings(std::uint32_t file, std::uint64_t first, std::uint64_t last);
-    /// Drops what is clean, there, and not in use.
+    /// Drops the pages that are clean, there, and not in use.
     void drop_clean(std::uint32_t file);
-    void drop_own(std::uint32_t file);  ///< frames of ours, in use or not
+    void drop_own(std::uint32_t file);  ///< drops our own frames, in use or not
 
-    /// Least recently used clean pages go until `count` more mappings fit into the budget, a batch
-    /// at a time; false where pins prevent it.
+    /// Drops least recently used clean pages until `count` more mappings fit into the budget, a
+    /// batch at a time. Returns false where pins prevent it.
     bool room_for_mappings(std::uint32_t count);
-    /// Mappings that came as a range: room for others is made by taking ranges away, in the order
+    /// Records mappings as a range: room for others is made by dropping whole ranges in the order
     /// in which they came (policies::Keep::range).
     void map_as_range(std::uint32_t file, std::uint64_t first, std::uint32_t count);
-    /// A page has been read to its end: if it is for one use, it goes, unless it is in use
+    /// Called when a page has been read to its end: drops it if it is for one use and not in use
     /// otherwise.
     void used_up(Slot slot) {
         if (has(slot, page_once) && cache_.pins(slot) == 0 &&
@@ -114,34 +114,33 @@ class PageStore {
             drop(slot);
         }
     }
-    /// Makes room for own frames by dropping clean ones; false: write dirty pages back first.
+    /// Makes room for own frames by dropping clean ones. Returns false where dirty pages must be
+    /// written back first.
     bool room_for_own(std::uint32_t count);
-    /// A frame for one page more: within the budget, and of a clean page where the domain has no
-    /// other.
+    /// Makes one frame free within the budget, that of a clean page where the domain has no other.
     bool make_frame();
-    /// Gives up to `count` mappings back, whatever the budget, those that processes use last; how
-    /// many went.
+    /// Drops up to `count` mappings, whatever the budget, those that processes use last. Returns
+    /// how many went.
     std::uint32_t shrink_mappings(std::uint32_t count);
-    /// A mapping that went while a process had it mapped, which touches it again when it runs on:
-    /// true as often as there were such processes.
+    /// Returns true where this page was revoked while a process had it mapped, once for each such
+    /// process; the process will fault when it touches the page again.
     bool was_taken(PageKey key);
 
     /// Unmaps, in one batch, what was dropped; the entries join released().
     void settle();
-    bool unsettled() const { return !unmap_.empty(); }
-    /// A mapping for one use has gone: it is not to wait for others.
+    /// A mapping for one use was dropped, and is not to wait for others to be unmapped with it.
     bool unmaps_at_once() const { return unmap_now_; }
-    /// Entries that the server should hear of: take up to `most` from the end.
+    /// Takes up to out.size() entries that the server should be told are released.
     std::size_t take_released(std::span<GrantRef> out);
     std::size_t released() const { return released_.size(); }
     void release_later(GrantRef reference) { released_.push_back(reference); }
 
-    /// Frames of this domain, from a few kept ones or the host; how many there were.
+    /// Takes frames of this domain, from a few free ones or the host. Returns how many.
     std::size_t take_frames(std::span<Frame> out);
-    /// The same; where there is none, the one that make_frame() finds.
+    /// Does the same, and where there is none, takes the one that make_frame() frees.
     std::size_t take_or_make_frames(std::span<Frame> out);
     void give_frame(Frame frame);
-    void give_frames_back();  ///< all free ones, to the host
+    void give_frames_back();  ///< gives all free frames back to the host
 
     std::uint32_t mapped() const { return mapped_; }
     std::uint32_t own() const { return own_; }
@@ -154,8 +153,8 @@ class PageStore {
     struct Loan {
         PageKey key;
         std::uint32_t count = 0;
-        GrantRef reference = no_grant;  ///< of a mapping that has left its place
-        bool gone = false;              ///< it has left its place
+        GrantRef reference = no_grant;  ///< the entry of a mapping that has left its place
+        bool gone = false;              ///< the page has left its place
     };
     static std::uint64_t loan_of(host::Page page) {
         return std::uint64_t{page.kind == host::Page::Kind::frame} << 32 | page.id;
@@ -176,13 +175,13 @@ class PageStore {
     std::vector<GrantRef> unmap_references_;
     std::vector<GrantRef> released_;
     std::vector<Frame> free_frames_;
-    std::vector<std::uint32_t> dirty_;  ///< by file
+    std::vector<std::uint32_t> dirty_;  ///< how many pages are dirty, by file
     std::unordered_map<std::uint64_t, Loan> loans_;
-    std::map<PageKey, std::uint32_t> taken_;  ///< how often a process has such a page mapped
+    std::map<PageKey, std::uint32_t> taken_;  ///< from how many processes a mapped page was revoked
     std::vector<Slot> slots_;                 ///< scratch
     std::vector<cache::Evicted> evicted_;     ///< scratch
-    std::deque<PageKey> ranges_;              ///< first pages of those mapped, oldest first
-    std::set<PageKey> range_known_;           ///< the same
+    std::deque<PageKey> ranges_;              ///< first pages of mapped ranges, oldest first
+    std::set<PageKey> range_known_;           ///< the same, as a set
     std::uint32_t mapped_ = 0, own_ = 0;
     bool unmap_now_ = false;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// What the parts of a client have in common: the guest's host, the settings, the connection, and
+// The parts of a client have this in common: the guest's host, the settings, the connection, and
 // the three tables of what is known and held.
 
 #include "model/client/config.h"
@@ -12,8 +12,8 @@
 
 namespace xenfs::client {
 
-/// Outlives the parts. The tables keep their own invariants; each other state has one part that
-/// owns it.
+/// It outlives the parts. The tables keep their own invariants; any other state belongs to one
+/// part.
 struct Shared {
     host::Host& host;
     const ClientConfig& config;

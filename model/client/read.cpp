@@ -6,7 +6,8 @@
 
 namespace xenfs::client {
 
-/// The pieces of [offset, offset + length) up to the first page that is not there. No yield.
+/// Lists the pieces of [offset, offset + length) up to the first page that is not there, without a
+/// yield.
 std::size_t FileReader::gather(const Node& node, std::uint64_t offset, std::size_t length,
                                std::size_t buffer_offset, std::span<host::Piece> pieces,
                                std::span<Slot> slots, std::size_t& bytes) {
@@ -26,14 +27,15 @@ std::size_t FileReader::gather(const Node& node, std::uint64_t offset, std::size
     return count;
 }
 
-/// The page at offset + done is missing, and at most `most` pages are wanted from there.
+/// Fetches the page at offset + done, which is missing, and those behind it; at most `most` are
+/// wanted.
 int FileReader::fetch_for(Node& node, Handle handle, std::uint64_t offset, std::size_t done,
                           std::size_t length, std::size_t most) {
     const std::uint64_t page = (offset + done) >> page_shift;
     const std::uint64_t last = (offset + length - 1) >> page_shift;
     const auto need =
         static_cast<std::uint32_t>(std::min<std::uint64_t>({last - page + 1, most, chunk_pages}));
-    // A read that crosses into pages not there yet is in order by itself.
+    // A read that crosses into pages not there yet is sequential by itself.
     if (done > 0) expect(handle, page);
     OpenFile* const file = handles_.find(handle);
     const std::uint32_t window =
@@ -45,7 +47,7 @@ int FileReader::fetch_for(Node& node, Handle handle, std::uint64_t offset, std::
     return error;
 }
 
-/// Most reads want one page that is there. False: this one does not.
+/// Serves the common read of one page that is there. Returns false where this read is another.
 bool FileReader::read_one(Node& node, OpenFile& file, std::uint64_t offset, Buffer into) {
     const std::size_t in_page = offset % page_size;
     const std::uint64_t end = offset + into.length;

@@ -1,5 +1,5 @@
 #pragma once
-// Reading: what is there is used at once, what is not is fetched.
+// The FileReader reads: pages that are there are used at once, others are fetched.
 
 #include <array>
 #include <span>
@@ -10,7 +10,8 @@
 
 namespace xenfs::client {
 
-inline constexpr std::size_t chunk_pages = 128;  ///< pages handled between two looks around
+/// how many pages are handled between two checks for missing ones
+inline constexpr std::size_t chunk_pages = 128;
 
 class FileReader : Part {
   public:
@@ -19,10 +20,11 @@ class FileReader : Part {
 
     Result<std::size_t> read(Handle handle, std::uint64_t offset, Buffer into) MAY_YIELD;
 
-    /// Walks over [offset, offset + length) of the node, which lies before the end of the file:
-    /// `use(pieces, slots, end)` gets what is there, in order, in at most `most` pieces altogether;
-    /// what is missing is fetched in between. `use` must not yield. Bytes that were used; fewer
-    /// than `length` after `most` pieces or where somebody truncated the file.
+    /// Walks over [offset, offset + length) of the node, which lies before the end of the file.
+    /// `use(pieces, slots, end)` gets the pages that are there, in order, in at most `most` pieces
+    /// altogether; missing ones are fetched in between. `use` must not yield. Returns the bytes
+    /// used, which are fewer than `length` after `most` pieces or where somebody truncated the
+    /// file.
     template <class Use>
     Result<std::size_t> walk(Node& node, Handle handle, std::uint64_t offset, std::size_t length,
                              std::size_t most, Use&& use) MAY_YIELD;
@@ -36,7 +38,7 @@ class FileReader : Part {
                        std::span<Slot> slots, std::size_t& bytes);
     int fetch_for(Node& node, Handle handle, std::uint64_t offset, std::size_t done,
                   std::size_t length, std::size_t most) MAY_YIELD;
-    /// The handle may have been closed while its reader yielded.
+    /// Sets where the reader continues. The handle may have been closed while it yielded.
     void expect(Handle handle, std::uint64_t page) {
         if (OpenFile* const file = handles_.find(handle)) file->order.expect(page);
     }

@@ -1,5 +1,6 @@
-// A server that died, and its successor: the same ring pages are granted to it, what nobody has
-// answered is sent again. What the client holds is presented in between (resume.cpp).
+// A server that died has a successor: the same ring pages are granted to it, and requests that
+// nobody has answered are sent again. Between the two, the client presents what it holds
+// (resumption.cpp).
 #include <algorithm>
 #include <cstring>
 
@@ -10,7 +11,7 @@ namespace xenfs::client {
 using protocol::RingFront;
 using protocol::XenbusState;
 
-void Connection::sign_of_life(Nanoseconds since) {
+void Connection::check_liveness(Nanoseconds since) {
     if (!recoverable() || overdue_) return;
     const Nanoseconds quiet = clock_.now() - std::max(heard_, since);
     if (quiet > config_.server_timeout) {
@@ -20,7 +21,8 @@ void Connection::sign_of_life(Nanoseconds since) {
         return;
     }
     if (quiet < config_.server_timeout / 4 || !open_ || pinged_) return;
-    pinged_ = true;  // a lock may be waited for, or a disk be slow: does it answer anything?
+    // a lock may be waited for, or a disk be slow, so ask whether the server answers at all
+    pinged_ = true;
     const protocol::BatchForgetIn none{};
     encode_own(protocol::Opcode::batch_forget, 0, std::as_bytes(std::span(&none, 1)));
     in_flight_[own_slot_].detached = true;
@@ -88,7 +90,7 @@ void Connection::leave_server() {
     bound_ = false;
 }
 
-/// False: somebody still has the ring mapped.
+/// Returns false where somebody still has the ring mapped.
 bool Connection::revoke_ring() {
     std::vector<GrantStatus> status(ring_refs_.size());
     if (!ring_refs_.empty()) host_.grants().revoke(ring_refs_, status);
@@ -101,15 +103,15 @@ bool Connection::revoke_ring() {
 }
 
 int Connection::join_successor() {
-    if (ring_up_ || bound_) leave_server();  // of an attempt that failed
+    if (ring_up_ || bound_) leave_server();  // an earlier attempt failed
     if (!revoke_ring()) {
         clock_.sleep(config_.mount_timeout / 1000);
         return usable_ ? server_gone : EIO;
     }
     if (int error = wait_for_backend(XenbusState::init_wait)) {
-        // ECONNREFUSED: one that lives turned us out, and may offer again.
+        // With ECONNREFUSED a living server has closed the connection, and may offer again.
         if (error != ETIMEDOUT && error != ECONNREFUSED) return error;
-        sign_of_life(0);
+        check_liveness(0);
         clock_.sleep(config_.mount_timeout / 1000);
         return usable_ ? server_gone : EIO;
     }
@@ -133,7 +135,7 @@ void Connection::outdate_answered() {
     }
 }
 
-void Connection::submit_again() {
+void Connection::resubmit() {
     open_ = true;
     heard();
     ++stats_.reconnects;

@@ -16,8 +16,8 @@ void Resumption::follow_server() {
             if (error == 0) error = present();
         }
         if (error != 0) return connection_.give_up();
-        connection_.submit_again();
-        // What is dirty under a lease that was lost goes now, as on a recall.
+        connection_.resubmit();
+        // What is dirty under a lease that was lost is written back now, as on a recall.
         while (!leases_lost_.empty()) {
             const NodeId node = leases_lost_.back();
             leases_lost_.pop_back();
@@ -27,7 +27,7 @@ void Resumption::follow_server() {
     }
 }
 
-void Resumption::forget_what_was_told() {
+void Resumption::forget_server_state() {
     connection_.outdate_answered();
     names_.clear();
     nodes_.for_each([&](Node& node) {
@@ -39,7 +39,7 @@ void Resumption::forget_what_was_told() {
     if (config_.on_server_gone) config_.on_server_gone();
 }
 
-/// Copies get old without a word; what is dirty is still to be sent.
+/// Drops copies, since nobody would tell that they are stale; dirty pages are still to be sent.
 void Resumption::drop_copies(std::uint32_t file) {
     if (pages_.cache().file_pages(file) == 0) return;
     std::vector<Slot> slots;
@@ -51,7 +51,7 @@ void Resumption::drop_copies(std::uint32_t file) {
 }
 
 int Resumption::present() {
-    forget_what_was_told();
+    forget_server_state();
     if (int error = present_opens()) return error;
     if (int error = present_locks()) return error;
     return present_items({}, true);
@@ -102,12 +102,12 @@ int Resumption::present_items(std::span<const ResumeItem> items, bool last) {
     const auto out = reply.get<protocol::ResumeOut>();
     const auto flags = reply.get_array<std::uint32_t>(items.size());
     if (!reply.ok() || out.count != items.size()) return EPROTO;
-    for (std::size_t i = 0; i < items.size(); ++i) stands(items[i], flags[i]);
+    for (std::size_t i = 0; i < items.size(); ++i) restored(items[i], flags[i]);
     return 0;
 }
 
-/// `flags`: what of the item stands again.
-void Resumption::stands(const ResumeItem& item, std::uint32_t flags) {
+/// `flags` says what of the item the successor has restored.
+void Resumption::restored(const ResumeItem& item, std::uint32_t flags) {
     Node* const node = nodes_.find(item.node);
     if (node == nullptr) return;
     const bool open = (flags & protocol::resume_open) != 0;

@@ -10,7 +10,7 @@ using protocol::Opcode;
 
 void ServerOpens::take_lease(Node& node, const protocol::OpenOut& out, bool outdated) {
     if ((out.open_flags & protocol::fopen_lease_exclusive) == 0) return;
-    // A recall that came before this reply has been counted: then there is no lease any more.
+    // If a recall came before this reply, it was counted, and there is no lease any more.
     if (outdated || node.state.leased()) return;
     node.state.take_lease();
     ++stats_.leases_granted;
@@ -31,11 +31,11 @@ int ServerOpens::open(Node& node, bool write, bool& lease_came) {
         out = call.get<protocol::OpenOut>();
         if (!call.ok()) return EIO;
         outdated = call.node_outdated();
-        // Its slot goes here: who waits for a second slot with one in hand waits for ever when all
-        // do so.
+        // The slot is given back here. If tasks waited for a second slot with one in hand, all
+        // could do so, and all would wait for ever.
         break;
     }
-    // There may be one already: read-only, or another task's of this moment.
+    // There may be an open already: a read-only one, or one that another task has just made.
     const bool replaces = node.open.valid();
     const std::uint64_t old = node.open.fh();
     kept_ -= counted(node);
@@ -136,7 +136,8 @@ bool ServerOpens::give_back() {
         if (node == nullptr) break;
         if (node->users > 0 || node->handles > 0 || !node->open.valid()) continue;
         if (!idle(*node)) {
-            if (dirty.size() < most) dirty.emplace_back(*node);  // it stays until its turn comes
+            // its use keeps it until its turn comes
+            if (dirty.size() < most) dirty.emplace_back(*node);
             continue;
         }
         release(*node);
@@ -150,13 +151,14 @@ bool ServerOpens::give_back() {
         release(node);
         ++given;
     }
-    // They are on their way: another of the server's workers may take our next request before them.
+    // The releases are on their way, but another of the server's workers may take our next request
+    // before them.
     if (given != 0) clock_.sleep(1'000'000);
     return given != 0;
 }
 
-/// Until everything is written back the file's size is ours alone, so the lease stays, but nobody
-/// may add to what is dirty.
+/// Until everything is written back only we know the file's size, so the lease stays, but nobody
+/// may make more pages dirty.
 void ServerOpens::recall(NodeId id) {
     ++stats_.leases_recalled;
     connection_.outdate_node(id);
@@ -171,7 +173,7 @@ void ServerOpens::recall(NodeId id) {
         if (pages_.dirty_pages(node->file()) == 0) break;
     }
     node->state.end_lease();
-    // Clean frames of our own would get old without anybody telling us; so would the size.
+    // Nobody would tell us when clean frames of our own, or the size, get stale.
     pages_.drop_own(node->file());
     node->state.forget();
     release_idle(*node, Urgency::recall);

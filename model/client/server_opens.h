@@ -1,6 +1,6 @@
 #pragma once
-// The opens that this guest has at the server, one for each file whatever its handles, and the
-// leases that come and go with them.
+// The opens that this guest has at the server, one for each file however many handles it has, and
+// the leases that come and go with them.
 
 #include "model/client/flush.h"
 #include "model/client/nodes.h"
@@ -8,23 +8,24 @@
 
 namespace xenfs::client {
 
-/// An open is kept after the last close: opening the file again costs nothing while nobody changes
-/// it. Invariant: `kept_` files have a valid open and no handle; a lease ends no later than the
-/// open that it came with, and pages go with the open: who has a file neither open nor known is
-/// told nothing of its changes.
+/// An open is kept after the last close, so that opening the file again costs nothing while nobody
+/// changes it. Invariant: `kept_` counts the files with a valid open and no handle; a lease ends no
+/// later than the open with which it came, and a file's pages are dropped with its open, because
+/// the server tells of changes only those who have the file open or know it.
 class ServerOpens : Part {
   public:
     ServerOpens(const Shared& shared, PageExchange& exchange, Flusher& flusher)
         : Part(shared), exchange_(exchange), flusher_(flusher) {}
 
-    /// Opens the file at the server. Its lease may come along: then its attributes are needed.
+    /// Opens the file at the server. If its lease comes with the reply, its attributes must be
+    /// asked for.
     int open(Node& node, bool write, bool& lease_came) MAY_YIELD;
-    /// The open that CREATE answered with, for a file of which nothing is left from before
-    /// (forget_file).
+    /// Takes over the open with which CREATE replied. Nothing is left of an earlier file of that
+    /// number (forget_file).
     void adopt(Node& node, const protocol::OpenOut& out, bool outdated) MAY_YIELD;
-    /// Around each first and last handle of a file.
-    void handle_comes(const Node& node) { kept_ -= counted(node); }
-    void handle_went(const Node& node) { kept_ += counted(node); }
+    /// Called around each first and last handle of a file.
+    void handle_opened(const Node& node) { kept_ -= counted(node); }
+    void handle_closed(const Node& node) { kept_ += counted(node); }
 
     /// Gives the open back. `urgent`: while a notice is handled, so as not to wait for slots that
     /// wait for it.
@@ -32,23 +33,24 @@ class ServerOpens : Part {
     void release_idle(Node& node, Urgency urgency = Urgency::ordinary) MAY_YIELD {
         if (idle(node)) release(node, urgency);
     }
-    /// The file's last name is gone, and nobody here has it open: dirty pages go, too.
+    /// Drops a file whose last name is gone and which nobody here has open, dirty pages included.
     void discard(Node& node) MAY_YIELD;
-    /// Whatever is known under this number belongs to a file that is gone.
+    /// Forgets whatever is known under this number, because that file is gone.
     void forget_file(Node& node);
-    /// A successor of the server does not know the open.
+    /// Notes that the successor of a server does not know the open.
     void lost_open(Node& node);
-    /// Writes everything back and gives the lease up, if there is one.
+    /// Writes everything back and returns the lease, if there is one.
     void recall(NodeId node) MAY_YIELD;
-    /// For another file in the table and among the opens kept. Not with a slot in hand: what goes
-    /// is told to the server.
+    /// Makes room for another file in the table and among the kept opens. Never called with a slot
+    /// in hand, since the server is told what goes.
     void make_room() MAY_YIELD;
-    /// The server has as many files open as it can (ENFILE): gives those back that nobody here
-    /// uses, where need be after what is dirty of them. False: there are none.
+    /// Gives opens back that nobody here uses, because the server has as many files open as it can
+    /// (ENFILE); dirty pages are written back first where they must be. Returns false where there
+    /// are none.
     bool give_back() MAY_YIELD;
 
   private:
-    /// Nothing of it is in use or would be lost.
+    /// Returns whether nothing of the file is in use or would be lost.
     bool idle(const Node& node) const {
         return node.handles == 0 && node.flushes == 0 && pages_.dirty_pages(node.file()) == 0;
     }

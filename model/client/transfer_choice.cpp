@@ -27,8 +27,8 @@ TransferDecision TransferChoice::decide(const Node& node, Use use, std::uint32_t
     return decision;
 }
 
-/// Twice as many pages as the file was asked for before, so that what comes in vain stays within a
-/// factor of what was wanted; the most where the file is read in order.
+/// Allows twice as many pages as the file was asked for before, so that pages fetched in vain stay
+/// within a factor of those wanted; the most where the file is read in order.
 std::uint32_t TransferChoice::around_pages(const Node& node, std::uint32_t window) const {
     const std::uint64_t here = pages_.cache().file_pages(node.file());
     const std::uint64_t missing = node.state.pages() - std::min(here, node.state.pages());

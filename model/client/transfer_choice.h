@@ -1,5 +1,5 @@
 #pragma once
-// How pages travel: the transfer policy, and what it is told.
+// TransferChoice asks the transfer policy how pages travel, and tells it what it must know.
 
 #include <memory>
 
@@ -9,19 +9,19 @@
 
 namespace xenfs::client {
 
-/// Asks the policy for each request. Owns the policy, and the memory of a shortage: for a while
-/// after entries or credit were short, nothing is mapped that can be copied, if the policy agrees.
+/// It asks the policy for each request. It owns the policy and remembers a shortage: for some time
+/// after entries or credit were short, a policy that agrees maps nothing that can be copied.
 class TransferChoice : Part {
   public:
     using Use = policies::TransferRequest::Use;
     TransferChoice(const Shared& shared);
 
-    /// `around`: TransferRequest::around_pages.
+    /// `around` is TransferRequest::around_pages.
     policies::TransferDecision decide(const Node& node, Use use, std::uint32_t pages,
                                       std::uint32_t around = 0);
-    /// TransferRequest::around_pages for a read with that read-ahead window.
+    /// Returns TransferRequest::around_pages for a read with that read-ahead window.
     std::uint32_t around_pages(const Node& node, std::uint32_t window) const;
-    /// Whether a program that looks at a page sees the shared frame.
+    /// Returns whether a program that looks at a page sees the shared frame.
     bool shares_by_mapping() const;
     void entries_are_short();
 

@@ -1,5 +1,6 @@
 #pragma once
-// The client speaks of files in the words of the interface that it implements.
+// The client uses the types of the interface that it implements (model/files) without
+// qualification.
 #include "model/files/file_system.h"
 
 namespace xenfs::client {

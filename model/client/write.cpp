@@ -8,8 +8,8 @@
 
 namespace xenfs::client {
 
-/// The page as a frame of our own that may be stored into at once, or kNoSlot where that takes
-/// something that yields. `whole`: its old content does not matter.
+/// Returns the page as a frame of our own that may be stored into at once, or kNoSlot where that
+/// would need a yield. `whole` says that its old content does not matter.
 Slot FileWriter::writable_slot(Node& node, std::uint64_t page, bool whole) {
     const Slot slot = pages_.find(node.file(), page);
     const bool there = slot != kNoSlot;
@@ -40,7 +40,7 @@ Slot FileWriter::writable_slot(Node& node, std::uint64_t page, bool whole) {
     return added;
 }
 
-/// Stores as much as it can without a yield; the bytes stored.
+/// Stores as much as it can without a yield, and returns the bytes stored.
 std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer from,
                                      std::size_t buffer_offset) {
     std::array<host::Piece, chunk_pages> pieces;
@@ -52,11 +52,11 @@ std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer fr
         const auto in_page = static_cast<std::uint16_t>(at % page_size);
         const auto part =
             static_cast<std::uint16_t>(std::min<std::size_t>(page_size - in_page, length - bytes));
-        // What lies behind the end of the file is zeros: the last page is whole if all of its data
-        // is new, but for the zeroing.
+        // Only a page that is overwritten entirely is whole; writable_slot() zeroes one that begins
+        // behind the end of the file.
         const Slot slot = writable_slot(node, at >> page_shift, part == page_size);
         if (slot == kNoSlot) break;
-        pages_.cache().pin(slot);  // room for the next page must not take this one
+        pages_.cache().pin(slot);  // making room for the next page must not take this one
         pieces[count] = {pages_.page(slot), in_page, part, buffer_offset + bytes};
         slots[count++] = slot;
         bytes += part;
@@ -76,8 +76,8 @@ std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer fr
     return bytes;
 }
 
-/// Removes what kept writable_slot() from succeeding; the caller tries again. `through`: this page
-/// can only be written in the shared frame.
+/// Removes what kept writable_slot() from succeeding; the caller tries again. `through` says that
+/// this page can only be written in the shared frame.
 int FileWriter::prepare_page(Node& node, std::uint64_t page, bool whole, bool& through) {
     through = false;
     const Slot slot = pages_.find(node.file(), page);
@@ -124,7 +124,8 @@ Result<std::size_t> FileWriter::append(Node& node, Buffer from, bool sync) {
     return done;
 }
 
-/// `sync`: what goes through is on the disk when it returns; what stays under the lease is not.
+/// With `sync`, what goes through is on the disk when it returns; what stays under the lease is
+/// not.
 Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffer from, bool sync) {
     if (pages_of(offset + from.length) > protocol::max_file_pages) return Errno{EFBIG};
 
@@ -137,7 +138,8 @@ Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffe
             continue;
         }
         if (!through && !node.state.size_known()) {
-            // Which pages have content to keep? The open that got the lease is still asking.
+            // Which pages have content to keep is not known yet: the open that got the lease is
+            // still asking.
             error = attributes_.refresh(node);
             continue;
         }
@@ -150,8 +152,7 @@ Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffe
         }
         if (!through || error != 0) continue;
         if (!node.state.leased() && (pages_.dirty_pages(node.file()) > 0 || node.flushes > 0)) {
-            error =
-                flusher_.flush(node);  // what we wrote before, while we had the lease, goes first
+            error = flusher_.flush(node);  // what we wrote before under the lease goes first
             continue;
         }
         std::size_t stored = 0;

@@ -1,6 +1,7 @@
 #pragma once
-// Writing. Under the file's exclusive lease, into frames of our own that go to the server later
-// (flush.h); without it, through to the server before the write returns (write_through.cpp).
+// The FileWriter writes. Under the file's exclusive lease, data goes into frames of our own that
+// reach the server later (flush.h); without it, data goes through to the server before the write
+// returns (write_through.cpp).
 
 #include "model/client/attributes.h"
 #include "model/client/fetch.h"
@@ -10,7 +11,7 @@
 namespace xenfs::client {
 
 /// Invariant: a page becomes dirty only while FileState::may_dirty(), with no yield between the
-/// look at the lease and the mark.
+/// check and the mark.
 class FileWriter : Part {
   public:
     FileWriter(const Shared& shared, TransferChoice& choice, PageExchange& exchange,
@@ -29,12 +30,12 @@ class FileWriter : Part {
     Result<std::size_t> append(Node& node, Buffer from, bool sync) MAY_YIELD;
     Result<std::size_t> write_at(Node& node, std::uint64_t offset, Buffer from,
                                  bool sync) MAY_YIELD;
-    // Under the lease
+    // Writing under the lease
     std::size_t store_leased(Node& node, std::uint64_t offset, Buffer from,
                              std::size_t buffer_offset);
     Slot writable_slot(Node& node, std::uint64_t page, bool whole);
     int prepare_page(Node& node, std::uint64_t page, bool whole, bool& through) MAY_YIELD;
-    // Through (write_through.cpp)
+    // Writing through (write_through.cpp)
     struct Through;
     int store_through(Node& node, std::uint64_t offset, Buffer from, std::size_t buffer_offset,
                       bool sync, std::size_t& stored) MAY_YIELD;

@@ -1,4 +1,5 @@
-// Writing without a lease: into the shared cache's frames, committed before the write returns.
+// Writing without a lease stores into the shared cache's frames, and commits before the write
+// returns.
 #include <algorithm>
 #include <array>
 
@@ -12,17 +13,17 @@ using protocol::PageMode;
 
 namespace {
 
-constexpr std::uint32_t most_pages = 128;  ///< of one write-through request
+constexpr std::uint32_t most_pages = 128;  ///< the most of one write-through request
 
 }  // namespace
 
-/// One step: a run of whole pages, or a part of one.
+/// One step writes a run of whole pages, or a part of one page.
 struct FileWriter::Through {
     PageRequest request;
     bool part = false;
-    bool map = false, flip = false;  ///< else copied
-    std::uint16_t in_page = 0;       ///< where it begins in its first page
-    std::uint16_t piece_length = 0;  ///< bytes in each page
+    bool map = false, flip = false;  ///< copied where neither
+    std::uint16_t in_page = 0;       ///< where the data begins in its first page
+    std::uint16_t piece_length = 0;  ///< how many bytes go into each page
     std::size_t buffer_offset = 0;
 
     Through(std::uint64_t offset, std::size_t length, std::size_t at_buffer)
@@ -42,7 +43,7 @@ struct FileWriter::Through {
     }
 };
 
-/// Stores straight into the cache's frames, mapped for the moment.
+/// Stores directly into the cache's frames, which are mapped for this only.
 int FileWriter::store_mapped(const Through& step, Buffer from, std::uint32_t& good) {
     std::array<MapHandle, most_pages> handles;
     std::array<GrantStatus, most_pages> status;
@@ -64,7 +65,7 @@ int FileWriter::store_mapped(const Through& step, Buffer from, std::uint32_t& go
     return 0;
 }
 
-/// Stores whole pages into frames of our own and copies or flips those.
+/// Stores whole pages into frames of our own, and copies or flips those.
 int FileWriter::store_staged(const Through& step, Buffer from, std::uint32_t& good) {
     std::array<Frame, most_pages> frames;
     std::array<host::Piece, most_pages> pieces;
@@ -87,8 +88,8 @@ int FileWriter::store_staged(const Through& step, Buffer from, std::uint32_t& go
     return 0;
 }
 
-/// Our own copies of pages that were just written elsewhere are old now, and what is mapped of
-/// those that have another frame.
+/// Drops our own copies of pages that were just written elsewhere, and mappings of pages that have
+/// another frame now.
 void FileWriter::outdate_own(Node& node, const Through& step, std::uint32_t count) {
     const std::uint64_t first = step.request.first;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -104,14 +105,14 @@ void FileWriter::outdate_own(Node& node, const Through& step, std::uint32_t coun
     pages_.drop_range(node.kernel_file(), first, first + count - 1);
 }
 
-/// `stored`: bytes that were committed.
+/// `stored` says how many bytes were committed.
 int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
                               std::size_t buffer_offset, bool sync, std::size_t& stored) {
     stored = 0;
     Through step(offset, from.length - buffer_offset, buffer_offset);
     PageRequest& request = step.request;  // survives yields: a local's
-    // Part of a page is stored in place: copied in from a frame of ours it would carry old bytes
-    // over what another guest writes beside it.
+    // Part of a page is stored in place. If it were copied in from a frame of ours, old bytes would
+    // overwrite what another guest writes beside it.
     const Mechanism mechanism =
         step.part ? Mechanism::map
                   : choice_.decide(node, TransferChoice::Use::write, request.count).mechanism;
@@ -125,7 +126,7 @@ int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
     int error = step.map ? store_mapped(step, from, good) : store_staged(step, from, good);
     if (exchange_.put_back(request, good)) exchange_.release_at_once(request.urgency);
     if (error != 0) return error;
-    if (good == 0) return 0;  // every entry was revoked before we came to use it: again
+    if (good == 0) return 0;  // every entry was revoked before we used it; try again
     const std::size_t bytes = step.part ? step.piece_length : good * page_size;
     PageCommit what;
     what.offset = offset;

@@ -1,4 +1,4 @@
-// Grant copy: a lease that pins nothing.
+// Grant copies pin nothing.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -31,8 +31,8 @@ GrantStatus copy_page(Side& side, CopySide from, CopySide to, std::uint16_t leng
     return operation.status;
 }
 
-/// Out of a read-only entry, into a writable one, not into a read-only one; entries are idle
-/// afterwards.
+/// Copies go out of a read-only entry and into a writable one, not into a read-only one; the
+/// entries are idle afterwards.
 namespace copy_in_and_out {
 void server(Side& side) {
     const auto frames = side.frames(2);
@@ -40,19 +40,19 @@ void server(Side& side) {
     side.fill(Page::of_frame(frames[1]), 12);
     const GrantRef references[] = {side.grant(side.guest(0), frames[0], Access::read),
                                    side.grant(side.guest(0), frames[1], Access::read_write)};
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[0]), 11)) << "it was read-only";
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 99));
     for (const GrantRef reference : references) {
         EXPECT_EQ(side.revoke(reference), GrantStatus::okay) << "a copy pins nothing";
     }
-    side.tell(side.guest(0), "revoked");
-    side.hear(side.guest(0), "tried");
+    side.send(side.guest(0), "revoked");
+    side.receive(side.guest(0), "tried");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 99));
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const DomainId pool = side.others.pool;
     const auto own = side.frames(2);
     EXPECT_EQ(copy_page(side, peer(pool, references[0]), local(own[0])), GrantStatus::okay);
@@ -60,16 +60,16 @@ void guest(Side& side, std::size_t) {
     side.fill(Page::of_frame(own[1]), 99);
     EXPECT_EQ(copy_page(side, local(own[1]), peer(pool, references[1])), GrantStatus::okay);
     EXPECT_NE(copy_page(side, local(own[1]), peer(pool, references[0])), GrantStatus::okay);
-    side.tell(side.others.server, "copied");
-    side.hear(side.others.server, "revoked");
+    side.send(side.others.server, "copied");
+    side.receive(side.others.server, "revoked");
     side.fill(Page::of_frame(own[1]), 98);
     EXPECT_NE(copy_page(side, local(own[1]), peer(pool, references[1])), GrantStatus::okay);
     EXPECT_NE(copy_page(side, peer(pool, references[0]), local(own[0])), GrantStatus::okay);
-    side.tell(side.others.server, "tried");
+    side.send(side.others.server, "tried");
 }
 }  // namespace copy_in_and_out
 
-/// Between two references, in a batch whose errors stay with their operation.
+/// A copy goes between two references, in a batch whose errors stay with their operation.
 namespace copy_between {
 void server(Side& side) {
     const auto frames = side.frames(2);
@@ -77,22 +77,22 @@ void server(Side& side) {
     side.fill(Page::of_frame(frames[1]), 22);
     const GrantRef references[] = {side.grant(side.guest(0), frames[0], Access::read),
                                    side.grant(side.guest(0), frames[1], Access::read_write)};
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     EXPECT_TRUE(side.holds(Page::of_frame(frames[1]), 21));
     for (const GrantRef reference : references) {
         EXPECT_EQ(side.revoke(reference), GrantStatus::okay);
     }
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const DomainId pool = side.others.pool;
     const auto own = side.frames(1);
     CopyOperation batch[] = {
         {peer(pool, references[0]), peer(pool, references[1]), page_size},
         {peer(pool, 0x7fffffff), local(own[0]), page_size},
         {peer(30'000, references[0]), local(own[0]), page_size},
-        {peer(pool, references[0], 1), local(own[0]), page_size},  // beyond the page
+        {peer(pool, references[0], 1), local(own[0]), page_size},  // reaches beyond the page
         {peer(pool, references[0]), local(own[0]), page_size},
     };
     side.host.grants().copy(batch);
@@ -102,11 +102,12 @@ void guest(Side& side, std::size_t) {
     EXPECT_EQ(batch[3].status, GrantStatus::bad_copy_arg);
     EXPECT_EQ(batch[4].status, GrantStatus::okay);
     EXPECT_TRUE(side.holds(Page::of_frame(own[0]), 21));
-    side.tell(side.others.server, "copied");
+    side.send(side.others.server, "copied");
 }
 }  // namespace copy_between
 
-/// A page written in part is neither the old nor the new one; the same parts give the same page.
+/// A page written in part equals neither the old page nor the new one; the same parts make an equal
+/// page.
 namespace copy_in_part {
 void server(Side& side) {
     const auto frames = side.frames(3);
@@ -116,8 +117,8 @@ void server(Side& side) {
         references.push_back(side.grant(side.guest(0), frame, Access::read_write));
     }
     side.fill(Page::of_frame(frames[2]), 31);
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "copied");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "copied");
     host::Memory& memory = side.host.memory();
     EXPECT_FALSE(memory.equal(Page::of_frame(frames[0]), Page::of_frame(frames[2])));
     EXPECT_TRUE(memory.equal(Page::of_frame(frames[0]), Page::of_frame(frames[1])));
@@ -132,14 +133,14 @@ void server(Side& side) {
     }
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const auto own = side.frames(1);
     side.fill(Page::of_frame(own[0]), 32);
     for (const GrantRef reference : references) {
         EXPECT_EQ(copy_page(side, local(own[0], 512), peer(side.others.pool, reference, 512), 1024),
                   GrantStatus::okay);
     }
-    side.tell(side.others.server, "copied");
+    side.send(side.others.server, "copied");
 }
 }  // namespace copy_in_part
 

@@ -1,4 +1,4 @@
-// Event channels: they only say "look".
+// Events only say "look".
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,8 +8,8 @@ namespace {
 
 using host::Page;
 
-/// A counter in shared memory and an event beside it, as a ring has. However many events become
-/// one, whoever looks at the counter after each sees everything.
+/// A counter lies in shared memory with an event beside it, as in a ring. However many events
+/// coalesce, a peer that looks at the counter after each misses nothing.
 namespace coalesce {
 constexpr std::uint32_t total = 1000;
 
@@ -18,7 +18,7 @@ volatile std::uint32_t* counter(Side& side, Page page) {
 }
 
 void server(Side& side) {
-    const auto shared = side.hear_numbers(side.guest(0), "shared");
+    const auto shared = side.receive_numbers(side.guest(0), "shared");
     const auto handles = side.map(side.guest(0), {shared.data(), 1}, Access::read_write);
     volatile std::uint32_t* const produced = counter(side, Page::of_mapping(handles[0]));
     const Result<Port> port = side.host.events().bind(side.guest(0), shared[1]);
@@ -29,14 +29,14 @@ void server(Side& side) {
         ++calls;
         gate->wake_one();
     });
-    // On a real host the guest may be done before this looks: the bind's own event comes in any
-    // case.
+    // On a real host the guest may have finished before this looks: the bind's own event comes in
+    // any case.
     while (calls == 0 || *produced < total) gate->wait();
     EXPECT_GT(calls, 0u);
     EXPECT_LE(calls, total + 1) << "one for the bind, and no more than were sent";
     side.host.events().close(*port);
     side.unmap(handles[0]);
-    side.tell(side.guest(0), "seen");
+    side.send(side.guest(0), "seen");
 }
 void guest(Side& side, std::size_t) {
     const Result<Frame> frame = side.host.memory().allocate_shared();
@@ -45,7 +45,7 @@ void guest(Side& side, std::size_t) {
     ASSERT_TRUE(port);
     const std::uint32_t shared[] = {side.grant(side.others.server, *frame, Access::read_write),
                                     *port};
-    side.tell(side.others.server, "shared", shared);
+    side.send(side.others.server, "shared", shared);
     volatile std::uint32_t* const produced = counter(side, Page::of_frame(*frame));
     for (std::uint32_t i = 1; i <= total; ++i) {
         side.host.clock().charge(200);
@@ -53,18 +53,18 @@ void guest(Side& side, std::size_t) {
         *produced = i;
         side.host.events().notify(*port);
     }
-    side.hear(side.others.server, "seen");
+    side.receive(side.others.server, "seen");
     EXPECT_EQ(side.revoke_when_idle(shared[0]), GrantStatus::okay);
     side.host.memory().release_shared(*frame);
 }
 }  // namespace coalesce
 
-/// Binding: only for the domain that the port is for, once, and pending from the start. A closed
-/// port is silent.
+/// Only the domain that a port is for may bind to it, and once; it is pending from the start. A
+/// closed port is silent.
 namespace binding {
 void server(Side& side) {
     host::Events& events = side.host.events();
-    const auto ports = side.hear_numbers(side.guest(0), "ports");
+    const auto ports = side.receive_numbers(side.guest(0), "ports");
     EXPECT_FALSE(events.bind(side.guest(0), 4000)) << "no such port";
     EXPECT_FALSE(events.bind(30'000, ports[0])) << "no such domain";
     EXPECT_FALSE(events.bind(side.guest(0), ports[1])) << "it is for another domain";
@@ -81,14 +81,14 @@ void server(Side& side) {
         if (!gate->wait(5'000'000'000)) break;
     }
     EXPECT_EQ(calls, 1u) << "pending after the bind";
-    side.tell(side.guest(0), "bound");
+    side.send(side.guest(0), "bound");
     while (calls == 1) {
         if (!gate->wait(5'000'000'000)) break;
     }
     EXPECT_EQ(calls, 2u);
     events.close(*port);
-    side.tell(side.guest(0), "closed");
-    side.hear(side.guest(0), "notified");
+    side.send(side.guest(0), "closed");
+    side.receive(side.guest(0), "notified");
     side.host.clock().sleep(20'000'000);
     EXPECT_EQ(calls, 2u) << "closed";
 }
@@ -97,18 +97,19 @@ void guest(Side& side, std::size_t) {
     const std::uint32_t ports[] = {*events.allocate_unbound(side.others.server),
                                    *events.allocate_unbound(side.guest(0))};
     EXPECT_NE(ports[0], ports[1]);
-    side.tell(side.others.server, "ports", ports);
-    side.hear(side.others.server, "bound");
+    side.send(side.others.server, "ports", ports);
+    side.receive(side.others.server, "bound");
     events.notify(ports[0]);
-    side.hear(side.others.server, "closed");
+    side.receive(side.others.server, "closed");
     events.notify(ports[0]);
-    side.tell(side.others.server, "notified");
+    side.send(side.others.server, "notified");
     events.close(ports[0]);
     events.close(ports[1]);
 }
 }  // namespace binding
 
-/// Both ways, many times: no wake-up is lost when each waits in a loop over its condition.
+/// Events go both ways many times: no wake-up is lost when each side waits in a loop over its
+/// condition.
 namespace ping_pong {
 constexpr int rounds = 100;
 struct End {
@@ -126,7 +127,7 @@ struct End {
 };
 
 void server(Side& side) {
-    const auto shared = side.hear_numbers(side.guest(0), "shared");
+    const auto shared = side.receive_numbers(side.guest(0), "shared");
     const auto handles = side.map(side.guest(0), {shared.data(), 1}, Access::read_write);
     auto* const words = reinterpret_cast<volatile std::uint32_t*>(
         side.host.memory().bytes(Page::of_mapping(handles[0])));
@@ -140,10 +141,10 @@ void server(Side& side) {
         words[16] = i;
         side.host.events().notify(*port);
     }
-    side.hear(side.guest(0), "end");
+    side.receive(side.guest(0), "end");
     side.host.events().close(*port);
     side.unmap(handles[0]);
-    side.tell(side.guest(0), "unmapped");
+    side.send(side.guest(0), "unmapped");
 }
 void guest(Side& side, std::size_t) {
     const Result<Frame> frame = side.host.memory().allocate_shared();
@@ -155,15 +156,15 @@ void guest(Side& side, std::size_t) {
     End end(side, *port);
     const std::uint32_t shared[] = {side.grant(side.others.server, *frame, Access::read_write),
                                     *port};
-    side.tell(side.others.server, "shared", shared);
+    side.send(side.others.server, "shared", shared);
     for (std::uint32_t i = 1; i <= rounds; ++i) {
         side.host.clock().flush();
         words[0] = i;
         side.host.events().notify(*port);
         end.await(words[16], i);
     }
-    side.tell(side.others.server, "end");
-    side.hear(side.others.server, "unmapped");
+    side.send(side.others.server, "end");
+    side.receive(side.others.server, "unmapped");
     EXPECT_EQ(side.revoke_when_idle(shared[0]), GrantStatus::okay);
     side.host.events().close(*port);
     side.host.memory().release_shared(*frame);

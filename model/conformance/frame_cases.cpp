@@ -1,4 +1,4 @@
-// Frames: limits, contents, ballooning.
+// Frames have limits and contents, and can be ballooned.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ using host::Page;
 void no_server(Side&) {}
 void no_guest(Side&, std::size_t) {}
 
-/// A domain gets frames up to its limit and no further; released ones come back. A limit below
+/// A domain gets frames up to its limit and no further, and released ones come back. A limit below
 /// what it has takes nothing away.
 namespace frame_limit {
 void server(Side& side) {
@@ -44,7 +44,7 @@ void server(Side& side) {
 }
 }  // namespace frame_limit
 
-/// Contents: zero, copy, equal and hash agree with each other.
+/// Zero, copy, equal and hash agree with each other on contents.
 namespace contents {
 void server(Side& side) {
     host::Memory& memory = side.host.memory();
@@ -74,16 +74,16 @@ void server(Side& side) {
 }
 }  // namespace contents
 
-/// Ballooning: what a guest donates the host counts, the guest has no more, the pool may grow by;
-/// it comes back when the pool has shrunk again.
+/// The host counts what a guest balloons out, the guest has it no more, and the pool may grow by as
+/// much; the guest gets it back when the pool has shrunk again.
 namespace balloon {
 void server(Side& side) {
     host::Host& host = side.host;
     if (!host.capabilities().balloon) GTEST_SKIP() << "no balloon here";
     host::Frames& frames = host.frames();
     EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
-    side.tell(side.guest(0), "start");
-    const std::size_t donated = side.hear_numbers(side.guest(0), "donated")[0];
+    side.send(side.guest(0), "start");
+    const std::size_t donated = side.receive_numbers(side.guest(0), "donated")[0];
     EXPECT_EQ(frames.donated_by(side.guest(0)), donated);
     EXPECT_EQ(frames.donated_by(side.guest(1)), 0u);
     const std::size_t old_limit = frames.limit();
@@ -92,14 +92,14 @@ void server(Side& side) {
     EXPECT_EQ(frames.allocate(got), got.size()) << "the pool grew";
     frames.release(got);
     frames.set_limit(old_limit);
-    side.tell(side.guest(0), "shrunk");
-    side.hear(side.guest(0), "reclaimed");
+    side.send(side.guest(0), "shrunk");
+    side.receive(side.guest(0), "reclaimed");
     EXPECT_EQ(frames.donated_by(side.guest(0)), 0u);
 }
 void guest(Side& side, std::size_t index) {
     host::Frames& frames = side.host.frames();
     if (!side.host.capabilities().balloon || index != 0) return;
-    side.hear(side.others.server, "start");
+    side.receive(side.others.server, "start");
     const std::size_t limit = frames.limit();
     const auto kept = side.frames(10);
     const std::size_t donated = frames.donate(40);
@@ -110,17 +110,17 @@ void guest(Side& side, std::size_t index) {
     EXPECT_EQ(frames.donate(1), 0u) << "nothing is free";
     frames.release({rest.data(), left});
     const std::uint32_t number = static_cast<std::uint32_t>(donated);
-    side.tell(side.others.server, "donated", {&number, 1});
-    side.hear(side.others.server, "shrunk");
+    side.send(side.others.server, "donated", {&number, 1});
+    side.receive(side.others.server, "shrunk");
     EXPECT_EQ(frames.reclaim(1000), donated);
     EXPECT_EQ(frames.allocate(rest), limit - 10);
     frames.release({rest.data(), limit - 10});
     frames.release(kept);
-    side.tell(side.others.server, "reclaimed");
+    side.send(side.others.server, "reclaimed");
 }
 }  // namespace balloon
 
-/// What a successor of a dead server needs to know: every frame and every entry, as they are.
+/// A successor of a dead server finds every frame and every entry as they are.
 namespace all_listed {
 void server(Side& side) {
     host::Host& host = side.host;

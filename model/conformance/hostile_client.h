@@ -1,6 +1,6 @@
 #pragma once
-// A client that keeps to no rule: it speaks to a server at the level of pages, indices and store
-// nodes, on any host. Helpers only; what it does with them is its user's business.
+// A client that keeps to no rule: it works on a server's pages, indices and store nodes, on any
+// host. These are helpers only; their user decides what to attack.
 
 #include <algorithm>
 #include <array>
@@ -23,9 +23,9 @@ using protocol::XenbusState;
 
 struct HostileReply {
     bool came = false;
-    int error = 0;  ///< positive errno
+    int error = 0;  ///< a positive errno
     std::array<std::byte, protocol::max_message_bytes> bytes{};
-    std::size_t length = 0;  ///< of the body
+    std::size_t length = 0;  ///< the body's
 
     template <class T>
     T get(std::size_t at = 0) const {
@@ -39,7 +39,7 @@ struct HostileReply {
 
 class HostileClient {
   public:
-    /// `patience`: how much longer than in the simulator it waits for the server.
+    /// `patience` says how many times longer than in the simulator it waits for the server.
     HostileClient(host::Host& host, DomainId server, int patience = 1)
         : host_(host), device_{host.self(), server, 0}, patience_(patience) {}
 
@@ -58,7 +58,7 @@ class HostileClient {
         return backend() == wanted;
     }
 
-    /// Pages, grants and a port as a good client makes them.
+    /// Allocates pages, grants and a port as an honest client does.
     protocol::FrontendOffer make_offer(std::uint32_t slots) {
         protocol::FrontendOffer offer;
         offer.slots = slots;
@@ -77,7 +77,7 @@ class HostileClient {
         slots_ = slots;
         return offer;
     }
-    /// A proper beginning, up to the reply to FUSE_INIT.
+    /// Connects honestly, up to the reply to FUSE_INIT.
     bool connect(std::uint32_t slots = 8) {
         if (!wait_backend(XenbusState::init_wait)) return false;
         const auto offer = make_offer(slots);
@@ -90,7 +90,7 @@ class HostileClient {
         init.minor = protocol::fuse_minor;
         return ask(Opcode::init, 0, init).error == 0;
     }
-    /// The server has let go: takes back what can be had.
+    /// Takes back what can be had after the server has unmapped the ring.
     void take_back() {
         if (frames_.empty()) return;
         std::vector<GrantStatus> status(refs_.size());
@@ -121,7 +121,7 @@ class HostileClient {
         std::atomic_ref<std::uint32_t>(control().request_producer).store(producer_);
         kick();
     }
-    /// A slot that is not in service, once there is one; none within the time: slots().
+    /// Waits for a slot that is not in service, and returns slots() where none is free in time.
     std::uint32_t free_slot() {
         for (int i = 0; i < 200 * patience_; ++i) {
             take_replies();
@@ -139,7 +139,7 @@ class HostileClient {
     template <class T>
     requires std::is_trivially_copyable_v<T>
     void put_part(protocol::Writer& out, const T& value) { out.put(value); }
-    /// Encodes and submits; the slot, or slots() where none came free.
+    /// Encodes and submits a request. Returns its slot, or slots() where none came free.
     template <class... Parts>
     std::uint32_t send(Opcode opcode, NodeId node, const Parts&... parts) {
         const std::uint32_t at = free_slot();

@@ -1,4 +1,4 @@
-// Finite tables: grant entries, maptrack.
+// Tables are finite: grant entries, maptrack.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -8,7 +8,7 @@ namespace {
 
 void nothing(Side&, std::size_t) {}
 
-/// The table takes as many entries as it says, then refuses cleanly; revoked ones can be used
+/// The table takes as many entries as it says and then refuses cleanly; revoked ones can be used
 /// again.
 namespace grant_table_full {
 void server(Side& side) {
@@ -39,8 +39,8 @@ void server(Side& side) {
 }  // namespace grant_table_full
 
 /// A guest that maps without end is refused in the end, keeps what it has, and may map again after
-/// an unmap. The bound is there to end the case on hosts with a large maptrack; the entries are
-/// many because Xen lets one be mapped some hundred times only.
+/// an unmap. The bound ends the case on hosts with a large maptrack; there are many entries because
+/// Xen lets each be mapped only some hundred times.
 namespace maptrack_full {
 constexpr std::size_t bound = 300'000;
 constexpr std::uint32_t entries = 400;
@@ -50,14 +50,14 @@ void server(Side& side) {
         side.fill(host::Page::of_frame(frames[i]), 1 + i);
     }
     const auto references = side.grant(side.guest(0), frames, Access::read);
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "unmapped");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "unmapped");
     for (const GrantRef reference : references) {
         EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
     }
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     host::Grants& grants = side.host.grants();
     std::vector<MapHandle> mapped;
     GrantStatus refusal = GrantStatus::okay;
@@ -88,7 +88,7 @@ void guest(Side& side, std::size_t) {
         mapped.back() = handle;
     }
     grants.unmap(mapped);
-    side.tell(side.others.server, "unmapped");
+    side.send(side.others.server, "unmapped");
 }
 }  // namespace maptrack_full
 
@@ -100,13 +100,13 @@ void server(Side& side) {
     const auto frames = side.frames(1);
     side.fill(host::Page::of_frame(frames[0]), 9);
     const GrantRef reference = side.grant(side.guest(0), frames[0], Access::read);
-    side.tell(side.guest(0), "ref", {&reference, 1});
-    side.hear(side.guest(0), "unmapped");
+    side.send(side.guest(0), "ref", {&reference, 1});
+    side.receive(side.guest(0), "unmapped");
     EXPECT_EQ(side.revoke_when_idle(reference), GrantStatus::okay);
     side.host.frames().release(frames);
 }
 void guest(Side& side, std::size_t) {
-    const auto reference = side.hear_numbers(side.others.server, "ref")[0];
+    const auto reference = side.receive_numbers(side.others.server, "ref")[0];
     std::vector<MapHandle> mapped;
     GrantStatus status = GrantStatus::okay;
     while (mapped.size() <= most) {
@@ -123,7 +123,7 @@ void guest(Side& side, std::size_t) {
     EXPECT_EQ(side.try_map(side.others.pool, reference, Access::read, mapped.back()),
               GrantStatus::okay);
     side.host.grants().unmap(mapped);
-    side.tell(side.others.server, "unmapped");
+    side.send(side.others.server, "unmapped");
 }
 }  // namespace entry_mapped_often
 

@@ -1,6 +1,6 @@
 #pragma once
-// A file system as simple as can be, to hold the others against: maps of strings and nodes, no
-// layout, no sharing. Rules are written out again here, not taken from volume_namespace.cpp.
+// A file system as simple as can be, with which others are compared: it has maps of strings and
+// nodes, no layout, no sharing. Its rules are written anew, not taken from volume_namespace.cpp.
 
 #include <cerrno>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-// Where every randomised test gets its seed. A test program that includes this header is labelled
-// "seeded" by the build: `./lab hunt` runs it with new seeds.
+// Every randomised test gets its seed here. The build labels a test program that includes this
+// header "seeded", and `./lab hunt` runs it with new seeds.
 
 #include <cstdint>
 #include <cstdio>
@@ -9,8 +9,8 @@
 
 namespace xenfs {
 
-/// XENFS_SEED where it is set, else a new one. It is printed before anything random happens, so
-/// that XENFS_SEED=N replays a failure.
+/// Returns XENFS_SEED where it is set, otherwise a new seed. It prints the seed before anything
+/// random happens, so that XENFS_SEED=N replays a failure.
 inline std::uint64_t test_seed() {
     const char* const given = std::getenv("XENFS_SEED");
     const std::uint64_t seed =

@@ -32,7 +32,7 @@ std::string Side::path(DomainId from, DomainId to, std::string_view key) const {
            std::to_string(to) + "/" + std::string(key);
 }
 
-void Side::tell(DomainId to, std::string_view key, std::string_view text) {
+void Side::send(DomainId to, std::string_view key, std::string_view text) {
     host.clock().flush();
     const std::string at = path(host.self(), to, key);
     if (host.store().write(at, text) != 0 || host.store().allow(at, to) != 0) {
@@ -40,13 +40,13 @@ void Side::tell(DomainId to, std::string_view key, std::string_view text) {
     }
 }
 
-void Side::tell(DomainId to, std::string_view key, std::span<const std::uint32_t> numbers) {
+void Side::send(DomainId to, std::string_view key, std::span<const std::uint32_t> numbers) {
     std::string text;
     for (const std::uint32_t number : numbers) text += std::to_string(number) + " ";
-    tell(to, key, text);
+    send(to, key, text);
 }
 
-std::string Side::hear(DomainId from, std::string_view key) {
+std::string Side::receive(DomainId from, std::string_view key) {
     const std::string at = path(from, host.self(), key);
     if (!gate_) gate_ = host.tasks().make_gate();
     const std::uint64_t watch = host.store().watch(at, [this] { gate_->wake_all(); });
@@ -62,8 +62,8 @@ std::string Side::hear(DomainId from, std::string_view key) {
     }
 }
 
-std::vector<std::uint32_t> Side::hear_numbers(DomainId from, std::string_view key) {
-    std::istringstream text(hear(from, key));
+std::vector<std::uint32_t> Side::receive_numbers(DomainId from, std::string_view key) {
+    std::istringstream text(receive(from, key));
     std::vector<std::uint32_t> numbers;
     for (std::uint32_t number; text >> number;) numbers.push_back(number);
     return numbers;

@@ -1,4 +1,4 @@
-// xenstore: values, directories, permissions, watches.
+// xenstore has values, directories, permissions, watches.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ std::string home(const Side& side) {
 
 void no_server(Side&) {}
 
-/// A domain has its own home to itself.
+/// Only the domain itself writes in its home.
 namespace store_values {
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
@@ -39,36 +39,36 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_values
 
-/// A guest neither reads nor writes what is another's, until allowed to read.
+/// A guest neither reads nor writes another's nodes until it is allowed to read.
 namespace store_permissions {
 void server(Side& side) {
     host::Store& store = side.host.store();
     const std::string top = home(side);
     EXPECT_EQ(store.write(top + "/before", "x"), 0);
-    side.tell(side.guest(0), "written", top);
-    side.hear(side.guest(0), "refused");
+    side.send(side.guest(0), "written", top);
+    side.receive(side.guest(0), "refused");
     EXPECT_EQ(store.allow(top, side.guest(0)), 0);
     EXPECT_EQ(store.write(top + "/after", "y"), 0);
-    side.tell(side.guest(0), "allowed");
-    side.hear(side.guest(0), "read");
+    side.send(side.guest(0), "allowed");
+    side.receive(side.guest(0), "read");
     EXPECT_EQ(store.remove(top), 0);
 }
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
-    const std::string top = side.hear(side.others.server, "written");
+    const std::string top = side.receive(side.others.server, "written");
     EXPECT_EQ(store.read(top + "/before").error(), EACCES);
     EXPECT_EQ(store.write(top + "/before", "z"), EACCES);
     EXPECT_EQ(store.write(top + "/new", "z"), EACCES);
     EXPECT_EQ(store.remove(top), EACCES);
-    side.tell(side.others.server, "refused");
-    side.hear(side.others.server, "allowed");
+    side.send(side.others.server, "refused");
+    side.receive(side.others.server, "allowed");
     EXPECT_EQ(*store.read(top + "/after"), "y") << "made below after it was allowed";
     EXPECT_EQ(store.write(top + "/after", "z"), EACCES) << "reading is not writing";
-    side.tell(side.others.server, "read");
+    side.send(side.others.server, "read");
 }
 }  // namespace store_permissions
 
-/// A watch fires once at first, after changes at and below its path, and not after its end.
+/// A watch fires once at first, then after changes at and below its path, and not after its end.
 namespace store_watches {
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
@@ -80,7 +80,7 @@ void guest(Side& side, std::size_t) {
         while (fired == before) {
             if (!gate->wait(5'000'000'000)) return false;
         }
-        side.host.clock().sleep(200'000'000);  // let repeats come
+        side.host.clock().sleep(200'000'000);  // gives repeats time to come
         return true;
     };
     const std::uint64_t token = store.watch(top + "/x", [&] {
@@ -107,20 +107,20 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_watches
 
-/// What is not there is removed already where its parent exists; what others have made below a node
-/// goes with it.
+/// Removing a node that does not exist succeeds where its parent exists; nodes that others have
+/// made below a node go with it.
 namespace store_removal {
 void server(Side& side) {
-    const std::string top = side.hear(side.guest(0), "made");
+    const std::string top = side.receive(side.guest(0), "made");
     EXPECT_EQ(side.host.store().write(top + "/a/by-the-server", "x"), 0);
-    side.tell(side.guest(0), "written");
+    side.send(side.guest(0), "written");
 }
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
     const std::string top = home(side);
     EXPECT_EQ(store.write(top + "/a/own", "x"), 0);
-    side.tell(side.others.server, "made", top);
-    side.hear(side.others.server, "written");
+    side.send(side.others.server, "made", top);
+    side.receive(side.others.server, "written");
     EXPECT_EQ(store.remove(top + "/none"), 0);
     EXPECT_EQ(store.remove(top + "/none/none"), ENOENT);
     EXPECT_EQ(store.remove(top + "/a"), 0);
@@ -156,20 +156,20 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace store_quotas
 
-/// Allowing a reader twice changes nothing: a node has few places for readers.
+/// Allowing a reader twice changes nothing, since a node has few places for readers.
 namespace store_allowed_twice {
 void server(Side& side) {
-    const std::string top = side.hear(side.guest(0), "made");
+    const std::string top = side.receive(side.guest(0), "made");
     EXPECT_EQ(*side.host.store().read(top), "x");
-    side.tell(side.guest(0), "read");
+    side.send(side.guest(0), "read");
 }
 void guest(Side& side, std::size_t) {
     host::Store& store = side.host.store();
     const std::string top = home(side);
     EXPECT_EQ(store.write(top, "x"), 0);
     for (int i = 0; i < 8; ++i) EXPECT_EQ(store.allow(top, side.others.server), 0) << i;
-    side.tell(side.others.server, "made", top);
-    side.hear(side.others.server, "read");
+    side.send(side.others.server, "made", top);
+    side.receive(side.others.server, "read");
     EXPECT_EQ(store.remove(top), 0);
 }
 }  // namespace store_allowed_twice

@@ -1,5 +1,5 @@
 #pragma once
-// The suite as a parametrised GoogleTest. A host's test program has
+// The suite is a parametrised GoogleTest. A host's test program has
 //
 //     INSTANTIATE_TEST_SUITE_P(Local, HostConformance, all_cases({"local", make_local_fixture}),
 //                              case_name);
@@ -14,13 +14,13 @@
 
 namespace xenfs::conformance {
 
-/// A host under test: a server view and guests, made anew for each case.
+/// A host under test, with a server's view and guests, which are made anew for each case.
 class HostFixture {
   public:
     virtual ~HostFixture() = default;
-    /// Makes the domains, runs the case's bodies as a task of each domain, returns when all have
-    /// ended (that of a destroyed guest ends with it). Failures are GoogleTest's; exceptions that
-    /// leave a body must arrive as failures.
+    /// Makes the domains, runs the case's bodies as a task of each domain, and returns when all
+    /// have ended (a destroyed guest's body ends with the guest). Failures are GoogleTest's; an
+    /// exception that leaves a body must arrive as a failure.
     virtual void run(const Case& which) = 0;
 };
 

@@ -1,4 +1,4 @@
-// Tasks, gates, the clock.
+// These are tasks, gates and the clock.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 void no_server(Side&) {}
 void no_guest(Side&, std::size_t) {}
 
-/// Time goes forward, through sleeps and waits; a wait that times out says so.
+/// Time goes forward through sleeps and waits, and a wait that times out says so.
 namespace clock_and_timeouts {
 void server(Side& side) {
     host::Clock& clock = side.host.clock();
@@ -29,7 +29,7 @@ void server(Side& side) {
     while (clock.now() < until && gate->wait(until - clock.now())) {
     }
     at_least(3'000'000);
-    gate->wake_one();  // nobody waits: it is not remembered
+    gate->wake_one();  // nobody waits, so it is not remembered
     EXPECT_FALSE(gate->wait(1'000'000));
     at_least(1'000'000);
     EXPECT_FALSE(gate->wait(0));
@@ -39,7 +39,7 @@ void server(Side& side) {
 }
 }  // namespace clock_and_timeouts
 
-/// A domain is a monitor: between two yield points a task is alone.
+/// A domain is a monitor: between two yield points no other task of it runs.
 namespace monitor {
 constexpr int tasks = 8, rounds = 50;
 void server(Side& side) {
@@ -72,7 +72,7 @@ void server(Side& side) {
 }
 }  // namespace monitor
 
-/// A bounded queue between producers and consumers of one domain, with wake_one both ways.
+/// A bounded queue lies between producers and consumers of one domain, with wake_one both ways.
 namespace producers_and_consumers {
 constexpr int each = 200, producers = 3, consumers = 2, room = 4;
 void server(Side& side) {

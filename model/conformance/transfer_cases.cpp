@@ -1,4 +1,4 @@
-// Page flips, or their clean refusal where the host has none.
+// Pages are flipped, or cleanly refused where the host cannot.
 #include <gtest/gtest.h>
 
 #include "model/conformance/side.h"
@@ -18,7 +18,8 @@ GrantStatus transfer(Side& side, Frame frame, DomainId domain, GrantRef referenc
     return operation.status;
 }
 
-/// From a guest into the pool, which needs headroom for it; or refused, and then nothing is lost.
+/// A page goes from a guest into the pool, which needs headroom for it; where that is refused,
+/// nothing is lost.
 namespace flip_into_pool {
 void server(Side& side) {
     host::Host& host = side.host;
@@ -30,15 +31,15 @@ void server(Side& side) {
             EXPECT_EQ(side.revoke(references[i]), GrantStatus::okay);
         }
         const GrantRef none = no_grant;
-        side.tell(side.guest(0), "refs", {&none, 1});
-        side.hear(side.guest(0), "tried");
+        side.send(side.guest(0), "refs", {&none, 1});
+        side.receive(side.guest(0), "tried");
         return;
     }
     ASSERT_EQ(offered, 2u);
     EXPECT_EQ(host.grants().take_transferred(references[0]), no_frame) << "nothing came yet";
     const std::size_t owned = host.frames().owned();
-    side.tell(side.guest(0), "refs", references);
-    side.hear(side.guest(0), "tried");
+    side.send(side.guest(0), "refs", references);
+    side.receive(side.guest(0), "tried");
     const Frame frame = host.grants().take_transferred(references[0]);
     ASSERT_NE(frame, no_frame);
     EXPECT_EQ(host.frames().owned(), owned + 1);
@@ -50,7 +51,7 @@ void server(Side& side) {
     EXPECT_EQ(host.frames().owned(), owned);
 }
 void guest(Side& side, std::size_t) {
-    const auto references = side.hear_numbers(side.others.server, "refs");
+    const auto references = side.receive_numbers(side.others.server, "refs");
     const auto own = side.frames(1);
     side.fill(Page::of_frame(own[0]), 51);
     const std::size_t owned = side.host.frames().owned();
@@ -63,28 +64,28 @@ void guest(Side& side, std::size_t) {
         EXPECT_TRUE(side.holds(Page::of_frame(own[0]), 51)) << "a refusal loses nothing";
         EXPECT_EQ(side.host.frames().owned(), owned);
     }
-    side.tell(side.others.server, "tried");
+    side.send(side.others.server, "tried");
 }
 }  // namespace flip_into_pool
 
-/// From the pool to a guest, which has made room by giving a frame back to the host.
+/// A page goes from the pool to a guest, which has made room by giving a frame back to the host.
 namespace flip_to_guest {
 void server(Side& side) {
     if (!side.host.capabilities().transfer) GTEST_SKIP() << no_flips;
-    const auto references = side.hear_numbers(side.guest(0), "ref");
+    const auto references = side.receive_numbers(side.guest(0), "ref");
     const auto frames = side.frames(1);
     side.fill(Page::of_frame(frames[0]), 61);
     EXPECT_EQ(transfer(side, frames[0], side.guest(0), references[0]), GrantStatus::okay);
-    side.tell(side.guest(0), "flipped");
+    side.send(side.guest(0), "flipped");
 }
 void guest(Side& side, std::size_t) {
     host::Host& host = side.host;
     if (!host.capabilities().transfer) GTEST_SKIP() << no_flips;
-    host.frames().set_limit(host.frames().limit() + 1);  // headroom
+    host.frames().set_limit(host.frames().limit() + 1);  // makes headroom
     GrantRef reference = no_grant;
     ASSERT_EQ(host.grants().accept_transfer(side.others.pool, {&reference, 1}), 1u);
-    side.tell(side.others.server, "ref", {&reference, 1});
-    side.hear(side.others.server, "flipped");
+    side.send(side.others.server, "ref", {&reference, 1});
+    side.receive(side.others.server, "flipped");
     const Frame frame = host.grants().take_transferred(reference);
     ASSERT_NE(frame, no_frame);
     EXPECT_TRUE(side.holds(Page::of_frame(frame), 61));
@@ -92,7 +93,8 @@ void guest(Side& side, std::size_t) {
 }
 }  // namespace flip_to_guest
 
-/// As in Xen the page is lost even on error, except for bad_page: a page that is still mapped.
+/// As in Xen, the page is lost even on an error, except on bad_page, which a page that is still
+/// mapped gets.
 namespace flip_errors {
 void server(Side& side) {
     if (!side.host.capabilities().transfer) GTEST_SKIP() << no_flips;
@@ -100,15 +102,15 @@ void server(Side& side) {
     host.frames().set_limit(host.frames().owned() + 1);
     GrantRef reference = no_grant;
     ASSERT_EQ(host.grants().accept_transfer(side.guest(0), {&reference, 1}), 1u);
-    side.tell(side.guest(0), "ref", {&reference, 1});
-    const auto granted = side.hear_numbers(side.guest(0), "granted");
+    side.send(side.guest(0), "ref", {&reference, 1});
+    const auto granted = side.receive_numbers(side.guest(0), "granted");
     const auto handles = side.map(side.guest(0), granted, Access::read);
-    side.tell(side.guest(0), "mapped");
-    side.hear(side.guest(0), "tried-mapped");
+    side.send(side.guest(0), "mapped");
+    side.receive(side.guest(0), "tried-mapped");
     side.unmap(handles[0]);
-    host.frames().set_limit(host.frames().owned());  // no headroom
-    side.tell(side.guest(0), "full");
-    side.hear(side.guest(0), "tried-full");
+    host.frames().set_limit(host.frames().owned());  // leaves no headroom
+    side.send(side.guest(0), "full");
+    side.receive(side.guest(0), "tried-full");
     EXPECT_EQ(host.grants().take_transferred(reference), no_frame);
     EXPECT_EQ(side.revoke(reference), GrantStatus::okay);
 }
@@ -116,16 +118,16 @@ void guest(Side& side, std::size_t) {
     if (!side.host.capabilities().transfer) GTEST_SKIP() << no_flips;
     host::Host& host = side.host;
     const DomainId pool = side.others.pool;
-    const auto reference = side.hear_numbers(side.others.server, "ref")[0];
+    const auto reference = side.receive_numbers(side.others.server, "ref")[0];
     const auto own = side.frames(3);
     const std::size_t owned = host.frames().owned();
     const GrantRef granted = side.grant(side.others.server, own[0], Access::read);
-    side.tell(side.others.server, "granted", {&granted, 1});
-    side.hear(side.others.server, "mapped");
+    side.send(side.others.server, "granted", {&granted, 1});
+    side.receive(side.others.server, "mapped");
     EXPECT_EQ(transfer(side, own[0], pool, reference), GrantStatus::bad_page);
     EXPECT_EQ(host.frames().owned(), owned) << "the one error that loses nothing";
-    side.tell(side.others.server, "tried-mapped");
-    side.hear(side.others.server, "full");
+    side.send(side.others.server, "tried-mapped");
+    side.receive(side.others.server, "full");
     EXPECT_EQ(side.revoke_when_idle(granted), GrantStatus::okay);
     EXPECT_EQ(transfer(side, own[0], pool, reference), GrantStatus::general_error);
     EXPECT_EQ(host.frames().owned(), owned - 1) << "lost for want of headroom";
@@ -134,7 +136,7 @@ void guest(Side& side, std::size_t) {
     EXPECT_EQ(host.frames().owned(), owned - 3);
     EXPECT_EQ(transfer(side, own[2], pool, reference), GrantStatus::bad_page)
         << "it is ours no more";
-    side.tell(side.others.server, "tried-full");
+    side.send(side.others.server, "tried-full");
 }
 }  // namespace flip_errors
 

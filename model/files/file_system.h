@@ -1,6 +1,7 @@
 #pragma once
-// What a guest's programs ask of a file system: the one interface that workloads know. The XenFS
-// client implements it (model/client/), and so does each system that it is compared with (sim/).
+// This is what a guest's programs ask of a file system, and the one interface that workloads know.
+// The XenFS client implements it (model/client/), and so does each system that it is compared with
+// (sim/).
 
 #include <memory>
 #include <span>
@@ -63,8 +64,9 @@ struct Opened {
 /// A byte-range lock (fcntl) or a whole-file lock (flock, length 0 from offset 0).
 struct FileLock {
     enum class Type : std::uint8_t { unlock, shared, exclusive };
-    std::uint64_t start = 0, length = 0;  ///< bytes; length 0: to the end and beyond
-    std::uint64_t owner = 0;              ///< who holds it: a process's or an open file's number
+    /// bytes; length 0 reaches to the end of the file and beyond
+    std::uint64_t start = 0, length = 0;
+    std::uint64_t owner = 0;  ///< the number of the process or open file that holds it
     std::uint32_t pid = 0;
     Type type = Type::shared;
     bool whole_file = false;  ///< flock(2) rather than fcntl(2)
@@ -74,7 +76,7 @@ enum class MapKind : std::uint8_t {
     shared,        ///< MAP_SHARED, data
     private_data,  ///< MAP_PRIVATE, not executable; written pages are the process's own
     text,          ///< MAP_PRIVATE and executable: program text
-    locked         ///< private_data under mlock(2): stays in memory, whoever wants it back
+    locked         ///< private_data under mlock(2): no revocation takes it
 };
 
 /// Operations as below a VFS: by node and handle, permissions checked above. All may block; all
@@ -106,7 +108,7 @@ class FileSystem {
                                   OpenFlags flags) MAY_YIELD = 0;
     virtual Result<Handle> open(NodeId node, OpenFlags flags) MAY_YIELD = 0;
     virtual int close(Handle handle) MAY_YIELD = 0;
-    /// Bytes read; fewer than asked only at the end of the file.
+    /// Returns the bytes read, which are fewer than asked for only at the end of the file.
     virtual Result<std::size_t> read(Handle handle, std::uint64_t offset,
                                      Buffer into) MAY_YIELD = 0;
     virtual Result<std::size_t> write(Handle handle, std::uint64_t offset,
@@ -125,21 +127,21 @@ class FileSystem {
     virtual int removexattr(NodeId node, std::string_view name) MAY_YIELD = 0;
     /// Takes or drops a lock; EAGAIN where it is held by another and wait is false.
     virtual int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD = 0;
-    /// The lock that would conflict, or one of type unlock.
+    /// Returns the lock that would conflict, or one of type unlock.
     virtual Result<FileLock> get_lock(Handle handle, const FileLock& lock) MAY_YIELD = 0;
 
-    // mmap: the mapping itself is the guest's business; what the file system sees are its faults.
+    // mmap: the guest keeps the mapping itself; the file system sees its faults.
     /// Makes `count` pages from first_page accessible to a process that mapped them (a fault, or
-    /// MAP_POPULATE), with their content into `contents` where that is not empty. The frames stay
-    /// until unmap_pages, which names the same handle, range and kind. EFAULT, with no page mapped,
-    /// where a page lies beyond the end of the file (SIGBUS).
+    /// MAP_POPULATE), and puts their content into `contents` where that is not empty. The frames
+    /// stay until unmap_pages, which names the same handle, range and kind. EFAULT, with no page
+    /// mapped, where a page lies beyond the end of the file (SIGBUS).
     virtual int map_pages(Handle handle, std::uint64_t first_page, std::size_t count, MapKind kind,
                           bool write, std::span<Fingerprint> contents) MAY_YIELD = 0;
     virtual int unmap_pages(Handle handle, std::uint64_t first_page, std::size_t count,
                             MapKind kind) MAY_YIELD = 0;
 
-    /// Drops what the guest caches and can drop (clean pages, names): umount and mount again, or
-    /// drop_caches.
+    /// Drops what the guest caches and can drop (clean pages, names), as umount and mount or
+    /// drop_caches do.
     virtual void drop_caches() MAY_YIELD = 0;
 };
 

@@ -12,8 +12,8 @@ struct OwnedFrame {
     bool shared = false;  ///< from Memory::allocate_shared
 };
 
-/// The machine memory of the domain for which this host interface speaks. (The server speaks for
-/// the pool domain, whose frames are the shared cache.) A frame has one owner at any time.
+/// The machine memory of the domain that frames() of this host handles (the server's is the pool
+/// domain, whose frames are the shared cache). A frame has one owner at any time.
 class Frames {
   public:
     virtual ~Frames() = default;

@@ -1,5 +1,5 @@
 #pragma once
-// The mark of what may yield, and the check of it.
+// MAY_YIELD marks what may yield, and clang checks the mark.
 //
 // A domain is a monitor: another task of the domain runs only while the present one yields. A
 // function that may yield says so in its declaration with MAY_YIELD, and every function that calls

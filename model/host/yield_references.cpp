@@ -1,5 +1,6 @@
-// What must not survive a yield, right and wrong. The target `yields` passes only if
-// model/host/yields.py finds something in each line that says so, and in no other.
+// These are the references, pointers and iterators that must not survive a yield, and some that
+// may. The target `yields` passes only if model/host/yields.py finds something in each line that
+// says "wrong", and in no other.
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,7 +15,7 @@ struct Entry {
     int value = 0;
 };
 
-/// Holds an entry of a table: it stays where it is.
+/// A guard: the entry stays where it is while this object holds it.
 class YIELD_GUARD EntryUse {
   public:
     explicit EntryUse(Entry& entry) : entry_(entry) {}

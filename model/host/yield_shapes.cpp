@@ -1,6 +1,6 @@
-// The shapes of a function that yields, each right and wrong. The target `yields` compiles this
-// file with clang's -verify: it passes only if each wrong shape is reported where it is marked, and
-// nothing else is.
+// These are the shapes of a function that yields, each right and wrong. The target `yields`
+// compiles this file with clang's -verify, which passes only if each wrong shape is reported where
+// it is marked, and nothing else is.
 #include <functional>
 
 #include "model/host/tasks.h"

@@ -42,7 +42,7 @@ def blank(match):
 
 
 class Text:
-    """A source without comments and strings (each character in its place), its blocks and its lines."""
+    """A source without comments and strings (each character stays in its place), its blocks and its lines."""
 
     def __init__(self, path):
         self.original = path.read_text()
@@ -68,21 +68,21 @@ class Text:
         return self.lines[line - 1] + column - 1
 
     def around(self, offset):
-        """The blocks around an offset, innermost first."""
+        """Returns the blocks around an offset, innermost first."""
         return [b for b in reversed(self.blocks) if b[0] < offset < b[1]]
 
     def head(self, block):
-        """What stands before a block's brace, back to the last statement."""
+        """Returns the text before a block's brace, back to the last statement."""
         start = max(self.code.rfind(c, 0, block[0]) for c in ";{}")
         return self.code[start + 1:block[0]]
 
     def statement(self, offset):
-        """From where the statement around an offset begins."""
+        """Returns the text from the beginning of the statement around an offset."""
         start = max(self.code.rfind(c, 0, offset) for c in ";{}")
         return self.code[start + 1:offset]
 
     def after_call(self, offset):
-        """The end of the call whose name or parenthesis stands at an offset."""
+        """Returns the end of the call whose name or parenthesis is at an offset."""
         start = self.code.find("(", offset)
         return self.close.get(start, offset) if start >= 0 else offset
 
@@ -94,7 +94,7 @@ def headers():
 
 @functools.cache
 def held_types():
-    """Types that some container of the core holds."""
+    """Returns the types that some container of the core holds."""
     found = set()
     for text in headers().values():
         for m in re.finditer(CONTAINER + r"([^;()]*)>\s+\w+(?:\{\}|;| =)", text.code):
@@ -111,7 +111,7 @@ def is_loop(head):
 
 
 def uses_after(text, name, begin, end, yielded):
-    """Offsets in [begin, end) at which `name` is used after the yield."""
+    """Returns the offsets in [begin, end) at which `name` is used after the yield."""
     after = text.after_call(yielded)
     uses = [m.start() for m in re.finditer(rf"\b{name}\b", text.code[begin:end])]
     uses = [begin + u for u in uses]

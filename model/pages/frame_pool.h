@@ -1,5 +1,6 @@
 #pragma once
-// The pool domain's frames under small numbers of our own, with their users and grants counted.
+// The pool domain's frames have small dense numbers here, with a count of each frame's users and
+// grants.
 
 #include <cassert>
 #include <cstdint>
@@ -10,23 +11,24 @@
 
 namespace xenfs::pages {
 
-using FrameIndex = std::uint32_t;  ///< dense; what the cache keeps as its `frame`
+using FrameIndex = std::uint32_t;  ///< dense; the cache keeps it as its `frame`
 inline constexpr FrameIndex no_index = ~FrameIndex{0};
 
-/// A frame is free, or it has users (cached pages that show it: several where contents are shared)
-/// or grants (entries of clients, which may outlive the last user). It goes back to the free list
-/// when both are gone. Contents of a frame just taken are unspecified.
+/// A frame is free, or it has users (cached pages that show it; there are several where pages with
+/// equal content share it) or grants (entries of clients, which may outlive the last user). It
+/// returns to the free list when it has neither. The contents of a frame just taken are
+/// unspecified.
 struct PoolFrame {
-    Frame frame = no_frame;           ///< no_frame: the index is vacant
-    std::uint32_t first_grant = ~0u;  ///< chain of grant records
+    Frame frame = no_frame;           ///< no_frame where the index is vacant
+    std::uint32_t first_grant = ~0u;  ///< the head of a chain of grant records
     std::uint32_t users = 0;
     std::uint16_t grants = 0;
-    std::uint16_t writers = 0;  ///< of the grants: writable entries
+    std::uint16_t writers = 0;  ///< how many of the grants are writable
 };
 
 class FramePool {
   public:
-    /// Takes frames from the host as they are needed, never more than `capacity`.
+    /// Takes frames from the host as they are needed, and never more than `capacity`.
     FramePool(host::Frames& frames, std::uint32_t capacity)
         : frames_(frames), capacity_(capacity) {}
     /// Gives back what is free; frames in use stay with the pool domain.
@@ -36,18 +38,19 @@ class FramePool {
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
-    /// Takes frames from the host, in as few calls as can be, until `count` are free or there are
-    /// no more. No more than that: a frame of the pool is memory of the host, filled or not.
+    /// Takes frames from the host, in as few calls as possible, until `count` are free or the host
+    /// has no more. It takes no more than that, since each is memory of the host, filled or not.
     void prepare(std::uint32_t count);
-    /// A frame with one user; no_index when the capacity or the host's memory is reached.
+    /// Returns a frame with one user, or no_index when the capacity or the host's memory is
+    /// reached.
     FrameIndex take();
-    /// A frame that arrived by transfer; it has one user.
+    /// Adds a frame that arrived by transfer; it has one user.
     FrameIndex adopt(Frame frame);
-    /// The frame has left this domain (transferred by its only user). It has no grants.
+    /// Forgets a frame that has left this domain: its only user transferred it. It has no grants.
     void gone(FrameIndex index);
 
     void add_user(FrameIndex index) { ++record(index).users; }
-    /// True: the frame is free now.
+    /// Returns true when this has freed the frame.
     bool drop_user(FrameIndex index) {
         PoolFrame& f = record(index);
         assert(f.users > 0);
@@ -59,7 +62,7 @@ class FramePool {
         make_free(index);
         return true;
     }
-    /// An entry on the frame ended. True: the frame was detached and is free now.
+    /// Notes that an entry on the frame ended. Returns true when this has freed a detached frame.
     bool grant_ended(FrameIndex index) {
         const PoolFrame& f = records_[index];
         if (f.users != 0 || f.grants != 0) return false;
@@ -71,29 +74,31 @@ class FramePool {
     PoolFrame& operator[](FrameIndex index) { return record(index); }
     const PoolFrame& operator[](FrameIndex index) const { return records_[index]; }
 
-    /// Returns up to n free frames to the host; how many.
+    /// Returns up to n free frames to the host, and says how many they were.
     std::uint32_t shrink(std::uint32_t n);
     void set_capacity(std::uint32_t capacity) { capacity_ = capacity; }
     std::uint32_t capacity() const { return capacity_; }
     std::uint32_t owned() const { return owned_; }            ///< free ones included
-    std::uint32_t most_owned() const { return most_owned_; }  ///< at any time
+    std::uint32_t most_owned() const { return most_owned_; }  ///< the highest that owned() has been
     std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
-    /// Frames without users, with grants.
+    /// Counts the frames that have grants but no user any more.
     std::uint32_t detached() const { return detached_; }
-    /// What take() can give, as far as is known: a host that had no more may have some again.
+    /// Returns how many frames take() can give, as far as this is known: a host that refused some
+    /// may have some again.
     std::uint32_t available() const { return free() + (refused_ ? 0 : headroom()); }
 
-    // Taking over a predecessor's pool, before anything else is done with this one.
-    /// Frames at the indices that they had there; no_frame: vacant. Each has one user, as after
-    /// take(). Further ones come by adopt().
+    // The members below take over a predecessor's pool. They come before anything else.
+    /// Takes over frames at the indices that they had in the predecessor (no_frame: vacant). Each
+    /// has one user, as after take(). Further frames come by adopt().
     void restore(std::span<const Frame> by_index);
     std::uint32_t indices() const { return static_cast<std::uint32_t>(records_.size()); }
     bool vacant(FrameIndex index) const { return records_[index].frame == no_frame; }
-    /// The destructor is to leave all frames as they are, as a killed process does.
+    /// Makes the destructor leave all frames as they are, as a killed process does.
     void abandon() { abandoned_ = true; }
 
-    /// Room kept for frames that will arrive by transfer: a transfer to a domain at its limit loses
-    /// the page. Gives free frames back to the host if it must; how many were reserved.
+    /// Reserves capacity for frames that will arrive by transfer, because a transfer to a domain at
+    /// its limit loses the page. It gives free frames back to the host if it must, and returns how
+    /// many it could reserve.
     std::uint32_t reserve(std::uint32_t n);
     void unreserve(std::uint32_t n) {
         assert(n <= reserved_);
@@ -120,7 +125,7 @@ class FramePool {
     std::uint32_t reserved_ = 0;
     std::uint32_t detached_ = 0;
     bool abandoned_ = false;
-    bool refused_ = false;  ///< the host had fewer frames than were asked for last
+    bool refused_ = false;  ///< the host gave fewer frames than were last asked for
     std::vector<PoolFrame> records_;
     std::vector<FrameIndex> free_;
     std::vector<FrameIndex> vacant_;

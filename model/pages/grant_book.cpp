@@ -7,7 +7,8 @@ namespace xenfs::pages {
 namespace {
 constexpr std::size_t batch_size = 256;
 
-/// Each of a frame's n entries saves so much, rounded so that together they never save too much.
+/// Returns what each of a frame's n entries saves, rounded so that together they never save too
+/// much.
 std::int64_t saved_by_each(std::uint32_t entries) {
     const std::uint64_t share = (Ledger::rebate_unit + entries - 1) / std::max(entries, 1u);
     return static_cast<std::int64_t>(Ledger::rebate_unit - share);
@@ -76,7 +77,7 @@ std::size_t GrantBook::held(AccountId account) const {
 void GrantBook::unlink(GrantRef reference) {
     GrantRecord& r = records_[reference];
     if (r.orphaned) {
-        ledger_.discharge_limbo(r.account, r.charge);
+        ledger_.discharge_orphaned(r.account, r.charge);
     } else {
         (r.account_prev == no_record ? heads_[r.account] : records_[r.account_prev].account_next) =
             r.account_next;
@@ -148,7 +149,7 @@ std::size_t GrantBook::accept(AccountId account, EntryKind kind, std::span<Grant
 }
 
 bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
-                      EntryKind kind, bool aside) {
+                      EntryKind kind, bool deferred) {
     const std::uint32_t charge =
         frame == no_index ? 1 : std::min(charging_.charge(pool_[frame].grants), 31u);
     if (!ledger_.charge(account, charge)) return false;
@@ -157,19 +158,19 @@ bool GrantBook::adopt(AccountId account, GrantRef reference, FrameIndex frame, s
         return false;
     }
     link(reference, account, frame, tag, kind, static_cast<std::uint8_t>(charge));
-    if (aside) {
-        records_[reference].aside = 1;
-        aside_.push_back(reference);
+    if (deferred) {
+        records_[reference].deferred = 1;
+        deferred_.push_back(reference);
     }
     return true;
 }
 
 void GrantBook::adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame,
                              EntryKind kind) {
-    ledger_.strand(domain, 1);
+    ledger_.add_orphaned(domain, 1);
     link(reference, domain, frame, no_tag, kind, 1, true);
-    records_[reference].aside = 1;
-    aside_.push_back(reference);
+    records_[reference].deferred = 1;
+    deferred_.push_back(reference);
 }
 
 void GrantBook::cancel(AccountId account, std::span<const GrantRef> references) {
@@ -190,8 +191,8 @@ GrantBook::EndResult GrantBook::end_batch(std::span<const GrantRef> references) 
             unlink(references[i]);
             ++result.ended;
         } else {
-            if (!r.aside) aside_.push_back(references[i]);
-            r.aside = 1;
+            if (!r.deferred) deferred_.push_back(references[i]);
+            r.deferred = 1;
             ++result.busy;
         }
     }
@@ -255,7 +256,7 @@ bool GrantBook::end_all(AccountId account) {
             const std::uint32_t next = records_[r].account_next;
             GrantRecord& record = records_[r];
             if (record.kind == EntryKind::accept || record.kind == EntryKind::payment) {
-                record.aside = 0;
+                record.deferred = 0;
                 if (const FrameIndex came = take_arrived(account, r); came != no_index) {
                     pool_.drop_user(came);
                     r = next;
@@ -267,7 +268,7 @@ bool GrantBook::end_all(AccountId account) {
             r = next;
         }
         end_batch(std::span(batch).first(length));
-        // Busy entries leave the account's chain: they are in limbo once the account is closed.
+        // Entries that are still mapped leave the account's chain, since the account may be closed.
         for (const GrantRef reference : std::span(batch).first(length)) {
             GrantRecord& r = records_[reference];
             if (r.kind == EntryKind::none || r.orphaned) continue;
@@ -282,25 +283,25 @@ bool GrantBook::end_all(AccountId account) {
             r.account = domain;
         }
     }
-    return std::none_of(aside_.begin(), aside_.end(), [&](GrantRef reference) {
+    return std::none_of(deferred_.begin(), deferred_.end(), [&](GrantRef reference) {
         return records_[reference].orphaned && records_[reference].account == domain;
     });
 }
 
-std::size_t GrantBook::retry_aside() {
+std::size_t GrantBook::retry_deferred() {
     std::vector<GrantRef> todo;
-    todo.swap(aside_);
+    todo.swap(deferred_);
     std::size_t ended = 0;
     for (std::size_t at = 0; at < todo.size(); at += batch_size) {
         const std::size_t length = std::min(batch_size, todo.size() - at);
         const auto part = std::span(todo).subspan(at, length);
-        // They may have ended by end_all meanwhile.
+        // end_all() may have ended some of them meanwhile.
         std::array<GrantRef, batch_size> alive;
         std::size_t count = 0;
         for (const GrantRef reference : part) {
             GrantRecord& r = records_[reference];
-            if (r.kind == EntryKind::none || !r.aside) continue;
-            r.aside = 0;  // end_batch puts it back where it is still busy
+            if (r.kind == EntryKind::none || !r.deferred) continue;
+            r.deferred = 0;  // end_batch() sets it again where the page is still mapped
             alive[count++] = reference;
         }
         ended += end_batch(std::span(alive).first(count)).ended;
@@ -311,12 +312,12 @@ std::size_t GrantBook::retry_aside() {
 void GrantBook::check_all() const {
     std::vector<std::uint64_t> pinned(heads_.size(), 0), rebate(heads_.size(), 0);
     std::size_t alive = 0;
-    std::uint64_t limbo = 0;
+    std::uint64_t orphaned = 0;
     for (const GrantRecord& r : records_) {
         if (r.kind == EntryKind::none) continue;
         ++alive;
         if (r.orphaned) {
-            limbo += r.charge;
+            orphaned += r.charge;
         } else {
             pinned[r.account] += r.charge;
             if (rebates() && r.frame != no_index) {
@@ -326,7 +327,7 @@ void GrantBook::check_all() const {
         }
         assert(!r.ending);
     }
-    assert(alive == entries_ && limbo == ledger_.limbo());
+    assert(alive == entries_ && orphaned == ledger_.orphaned());
     for (AccountId id = 0; id < heads_.size(); ++id) {
         std::uint64_t chained = 0;
         for (std::uint32_t r = heads_[id]; r != no_record; r = records_[r].account_next) {
@@ -339,7 +340,7 @@ void GrantBook::check_all() const {
             assert(ledger_.account(id).rebate == rebate[id]);
         }
     }
-    static_cast<void>(limbo);
+    static_cast<void>(orphaned);
 }
 
 }  // namespace xenfs::pages

@@ -17,11 +17,11 @@
 namespace xenfs::pages {
 
 enum class EntryKind : std::uint8_t {
-    none,    ///< no entry of ours
+    none,    ///< not in use
     read,    ///< read-only
     write,   ///< writable
-    accept,  ///< a frame may be transferred in; may be given up
-    payment  ///< a frame is owed; stays charged until it came
+    accept,  ///< a frame may be transferred in, or the entry given up
+    payment  ///< a frame is owed; the entry stays charged until it has come
 };
 
 inline constexpr std::uint32_t no_tag = ~0u;
@@ -32,12 +32,12 @@ struct GrantRecord {
     std::uint32_t tag = no_tag;
     std::uint32_t account_prev = no_record, account_next = no_record;
     std::uint32_t frame_prev = no_record, frame_next = no_record;
-    std::uint16_t account = 0;  ///< orphaned: the domain
+    std::uint16_t account = 0;
     EntryKind kind = EntryKind::none;
     std::uint8_t charge : 5 = 0;    ///< pages
-    std::uint8_t aside : 1 = 0;     ///< revoked but busy: ends when it is idle
+    std::uint8_t deferred : 1 = 0;  ///< revoked while mapped; ends when it is idle
     std::uint8_t ending : 1 = 0;    ///< in the batch that is being ended now
-    std::uint8_t orphaned : 1 = 0;  ///< its account is closing: in the ledger's limbo
+    std::uint8_t orphaned : 1 = 0;  ///< its account is closing; `account` is the domain
 };
 static_assert(sizeof(GrantRecord) == 28);
 
@@ -59,11 +59,11 @@ class GrantBook {
                        bool& credit_short);
 
     // A successor finds the entries of its predecessor in the table.
-    /// Charges one to `account`. `aside`: it was revoked by the predecessor and is still mapped.
+    /// Charges one to `account`. A `deferred` one was revoked by the predecessor while mapped.
     /// Returns false and does nothing where the credit does not suffice.
     bool adopt(AccountId account, GrantRef reference, FrameIndex frame, std::uint32_t tag,
-               EntryKind kind, bool aside);
-    /// Keeps an entry of a client that does not return in the ledger's limbo until it is idle.
+               EntryKind kind, bool deferred);
+    /// Counts the entry of a client that does not return as orphaned until it is idle.
     void adopt_orphan(DomainId domain, GrantRef reference, FrameIndex frame, EntryKind kind);
 
     /// Ends payment entries for frames that never went out.
@@ -74,15 +74,15 @@ class GrantBook {
     const GrantRecord* find(AccountId account, GrantRef reference) const {
         if (reference >= records_.size()) return nullptr;
         const GrantRecord& r = records_[reference];
-        if (r.kind == EntryKind::none || r.account != account || r.aside || r.ending ||
+        if (r.kind == EntryKind::none || r.account != account || r.deferred || r.ending ||
             r.orphaned) {
             return nullptr;
         }
         return &r;
     }
 
-    /// Called for each entry that ended, before its frame may be recycled. Not for accept and
-    /// payment entries.
+    /// Sets what is called for each entry that ended, before its frame may be recycled. It is not
+    /// called for accept and payment entries.
     using Ended = std::function<void(GrantRef, const GrantRecord&)>;
     void on_ended(Ended ended) { ended_ = std::move(ended); }
 
@@ -92,19 +92,19 @@ class GrantBook {
     /// Ends entries that `account` gives back. Foreign ones are skipped; a repeated one counts
     /// once.
     EndResult end(AccountId account, std::span<const GrantRef> references);
-    /// Takes the frame that arrived under an accept entry and ends it: a frame with one user, or
-    /// no_index while none has come.
+    /// Ends an accept or payment entry under which a frame has arrived. Returns the frame, with one
+    /// user, or no_index while none has arrived.
     FrameIndex take_arrived(AccountId account, GrantRef reference);
 
-    /// Ends all entries of a client that is gone and keeps busy ones aside in limbo; the account
-    /// may be closed then. Returns true where none is left.
+    /// Ends all entries of a client that is gone; those that are still mapped are deferred. The
+    /// account may be closed then. Returns true where no entry of its domain is left.
     bool end_all(AccountId account);
-    /// Tries entries that were put aside again. Returns how many ended.
-    std::size_t retry_aside();
-    std::size_t aside() const { return aside_.size(); }
+    /// Revokes deferred entries again. Returns how many ended.
+    std::size_t retry_deferred();
+    std::size_t deferred() const { return deferred_.size(); }
 
-    /// The frame's entries lose their tag (the page no longer shows this frame). `tag` only, or
-    /// all with no_tag. Calls `each` with each account once per entry.
+    /// Removes `tag` from the frame's entries, because the page no longer shows this frame, and
+    /// calls `each` with each such record. With no_tag it does nothing.
     template <class Each>
     void untag(FrameIndex frame, std::uint32_t tag, Each&& each) {
         for (std::uint32_t r = pool_[frame].first_grant; r != no_record;
@@ -132,17 +132,17 @@ class GrantBook {
     /// Counts frames with more than one entry, and their entries beyond the first.
     std::uint64_t shared_frames() const { return shared_frames_; }
     std::uint64_t extra_entries() const { return extra_entries_; }
-    /// Counts the entries of an account: O(that many).
+    /// Counts the entries of an account, in time proportional to that number.
     std::size_t held(AccountId account) const;
-    /// Checks chains, counts and charges against each other, for tests: O(entries).
+    /// Checks chains, counts and charges against each other, for tests; it walks all entries.
     void check_all() const;
 
   private:
-    /// `orphan`: `account` is a domain.
+    /// Where `orphan`, `account` is a domain's number.
     void link(GrantRef reference, std::uint32_t account, FrameIndex frame, std::uint32_t tag,
               EntryKind kind, std::uint8_t charge, bool orphan = false);
     void unlink(GrantRef reference);
-    /// Changes what the frame's holders save by sharing, after it had `before` entries.
+    /// Adjusts the rebates of the frame's holders, which had `before` entries on it until now.
     void share_out(FrameIndex frame, std::uint32_t before);
     bool rebates() const { return charging_.rebate() != policies::Rebate::none; }
     EndResult end_batch(std::span<const GrantRef> references);
@@ -158,7 +158,7 @@ class GrantBook {
     Ended ended_;
     std::vector<GrantRecord> records_;  ///< by reference
     std::vector<std::uint32_t> heads_;  ///< by account
-    std::vector<GrantRef> aside_;
+    std::vector<GrantRef> deferred_;
     std::size_t entries_ = 0;
     std::uint64_t shared_frames_ = 0, extra_entries_ = 0;
 };

@@ -27,8 +27,8 @@ std::uint64_t Ledger::close(AccountId id) {
     check(id);
     Account& a = accounts_[id];
     const std::uint64_t left = a.pinned;
-    limbo_ += left;
-    if (left != 0) limbo_of_[a.domain] += left;
+    orphaned_ += left;
+    if (left != 0) orphaned_of_[a.domain] += left;
     total_pinned_ -= left;
     total_donated_ -= a.donated;
     a = {};
@@ -43,12 +43,12 @@ void Ledger::discharge(AccountId id, std::uint64_t pages) {
     check(id);
 }
 
-void Ledger::strand(DomainId domain, std::uint64_t pages) {
-    limbo_ += pages;
-    if (pages != 0) limbo_of_[domain] += pages;
+void Ledger::add_orphaned(DomainId domain, std::uint64_t pages) {
+    orphaned_ += pages;
+    if (pages != 0) orphaned_of_[domain] += pages;
 }
 
-/// Takes what is held beyond the limit from the collateral where there is one; else it is owed.
+/// Takes what exceeds limit and savings from the collateral; an unsecured policy has it owed.
 void Ledger::settle(Account& a) {
     if (rebates_ == policies::Rebate::none) return;
     const std::uint64_t limit = a.donated + a.quota + a.seized;
@@ -79,13 +79,13 @@ void Ledger::set_collateral(AccountId id, std::uint64_t pages) {
     accounts_[id].collateral = pages;
 }
 
-void Ledger::discharge_limbo(DomainId domain, std::uint64_t pages) {
+void Ledger::discharge_orphaned(DomainId domain, std::uint64_t pages) {
     if (pages == 0) return;
-    const auto found = limbo_of_.find(domain);
-    assert(found != limbo_of_.end() && pages <= found->second && pages <= limbo_);
-    limbo_ -= pages;
+    const auto found = orphaned_of_.find(domain);
+    assert(found != orphaned_of_.end() && pages <= found->second && pages <= orphaned_);
+    orphaned_ -= pages;
     found->second -= pages;
-    if (found->second == 0) limbo_of_.erase(found);
+    if (found->second == 0) orphaned_of_.erase(found);
 }
 
 bool Ledger::set_donated(AccountId id, std::uint64_t pages) {

@@ -1,5 +1,5 @@
-// Ledger, frames and entries together over a grant table in memory, seeded and random, with peers
-// that keep pages mapped.
+// Ledger, frame pool and grant book are tested together over a grant table in memory, in drawn
+// steps, with peers that keep pages mapped.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -14,7 +14,7 @@
 namespace xenfs::pages {
 namespace {
 
-/// Frames without end up to a limit; counts what is out.
+/// Hands out frames up to a limit and knows which are out.
 class TestFrames final : public host::Frames {
   public:
     explicit TestFrames(std::size_t limit) : limit_(limit) {}
@@ -43,7 +43,7 @@ class TestFrames final : public host::Frames {
     std::set<Frame> out_;
 };
 
-/// A grant table whose entries are busy while a test says so.
+/// A grant table in which a test decides which entries are mapped.
 class TestGrants final : public host::Grants {
   public:
     explicit TestGrants(std::size_t capacity) : used_(capacity) {}
@@ -124,7 +124,7 @@ TEST(Ledger, ChargesUpToDonationAndQuota) {
     EXPECT_EQ(ledger.credit(a), 1u);
     ledger.check_all();
     EXPECT_EQ(ledger.close(a), 9u);
-    EXPECT_EQ(ledger.limbo(), 9u);
+    EXPECT_EQ(ledger.orphaned(), 9u);
 }
 
 TEST(GrantBook, StopsAtTheCreditAndAtTheTable) {
@@ -153,7 +153,7 @@ TEST(GrantBook, StopsAtTheCreditAndAtTheTable) {
     room.book.check_all();
 }
 
-TEST(GrantBook, ADeadClientsBusyEntriesStayAsideUntilIdle) {
+TEST(GrantBook, ADeadClientsBusyEntriesAreDeferredUntilIdle) {
     Room room;
     const AccountId a = room.ledger.open(1, 4);
     const FrameIndex frame = room.pool.take();
@@ -167,10 +167,10 @@ TEST(GrantBook, ADeadClientsBusyEntriesStayAsideUntilIdle) {
     EXPECT_EQ(room.ledger.close(a), 1u);
     room.pool.drop_user(frame);
     EXPECT_EQ(room.pool[frame].grants, 1u) << "the frame waits";
-    EXPECT_EQ(room.book.retry_aside(), 0u);
+    EXPECT_EQ(room.book.retry_deferred(), 0u);
     room.grants.mapped.clear();
-    EXPECT_EQ(room.book.retry_aside(), 1u);
-    EXPECT_EQ(room.ledger.limbo(), 0u);
+    EXPECT_EQ(room.book.retry_deferred(), 1u);
+    EXPECT_EQ(room.ledger.orphaned(), 0u);
     EXPECT_EQ(room.book.entries(), 0u);
     room.book.check_all();
 }
@@ -247,10 +247,10 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
                 if (!room.grants.mapped.empty()) {
                     room.grants.mapped.erase(room.grants.mapped.begin());
                 }
-                room.book.retry_aside();
+                room.book.retry_deferred();
                 break;
             case 7:
-                if (random() % 20 == 0) {  // it dies, and another comes
+                if (random() % 20 == 0) {  // the domain dies, and another comes
                     room.book.end_all(account);
                     room.ledger.close(account);
                     accounts.erase(std::find(accounts.begin(), accounts.end(), account));
@@ -268,13 +268,14 @@ TEST_P(Charging, RandomClientsNeverBreakTheInvariant) {
     }
     room.grants.mapped.clear();
     for (const AccountId account : accounts) room.book.end_all(account);
-    room.book.retry_aside();
+    room.book.retry_deferred();
     EXPECT_EQ(room.book.entries(), 0u);
     for (const FrameIndex f : users) room.pool.drop_user(f);
     EXPECT_EQ(room.pool.free(), room.pool.owned()) << "no frame is lost";
 }
 
-/// One read entry for each of the frames; how many came.
+/// Grants one read entry for each of the frames until that fails, and returns how many were
+/// granted.
 std::size_t take(Room& room, AccountId account, std::span<const FrameIndex> frames,
                  std::vector<GrantRef>& refs) {
     std::size_t got = 0;
@@ -292,8 +293,8 @@ std::size_t take(Room& room, AccountId account, std::span<const FrameIndex> fram
     return got;
 }
 
-/// Two accounts of credit 10 and 20 frames: what the second holds while it shares with the first,
-/// and when the first has left.
+/// Two accounts share 20 frames, with a quota of 10 pages each. `taken_second` is what the second
+/// holds while it shares with the first; first_leaves() ends what the first holds.
 struct Sharers {
     explicit Sharers(const char* policy) : room(256, 100, policy) {
         for (int i = 0; i < 20; ++i) frames.push_back(room.pool.take());

@@ -14,7 +14,7 @@
 
 namespace xenfs::policies {
 
-/// A name that no policy has. what() is one sentence with the names that exist; whoever reads
+/// A name that no policy has. what() is one sentence with the names that exist; code that reads
 /// names from a file puts the file and key before it.
 class UnknownPolicy : public std::invalid_argument {
   public:

@@ -16,9 +16,9 @@ inline constexpr std::uint32_t notice_count = 32;  ///< notices in flight
 
 struct ControlPage {
     alignas(64) std::uint32_t request_producer;  ///< client
-    alignas(64) std::uint32_t request_consumer;  ///< server; advisory
+    alignas(64) std::uint32_t request_consumer;  ///< server, as a hint
     alignas(64) std::uint32_t reply_producer;    ///< server
-    alignas(64) std::uint32_t reply_consumer;    ///< client; advisory
+    alignas(64) std::uint32_t reply_consumer;    ///< client, as a hint
     alignas(64) std::uint32_t request_event;  ///< server: raise an event when producer passes this
     alignas(64) std::uint32_t reply_event;    ///< client: the same for replies
     alignas(64) std::uint32_t notice_producer;          ///< server

@@ -1,4 +1,5 @@
-// Our mirror of FUSE's structures against the system's header: size and every field's offset.
+// Our mirror of FUSE's structures is compared with the system's header: sizes and every field's
+// offset.
 #include <fcntl.h>
 #include <linux/fuse.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// How the two ends find each other through xenstore, in the manner of XenBus. Each side writes only
+// The two ends find each other through xenstore, in the manner of XenBus. Each side writes only
 // below its own directory, which the other may read. SPECIFICATION.md has the states and their
 // order.
 

@@ -1,5 +1,6 @@
 #pragma once
-// Encoding into a slot and decoding from private memory, both bounded. Neither allocates.
+// Messages are encoded into a slot and decoded from private memory; both are bounded and allocate
+// nothing.
 
 #include <cstddef>
 #include <cstdint>

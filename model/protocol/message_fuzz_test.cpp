@@ -1,4 +1,5 @@
-// The fuzzer's entry point under any compiler: the seeds, and a bounded number of their mutations.
+// This runs the fuzzer's entry point under any compiler, on the seeds and a bounded number of their
+// mutations.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,7 +1,7 @@
 #pragma once
-// What the server tells a client unasked. A notice is done when the client has advanced notice_done
-// past its sequence, in order. Requests that the client must send before that (a flush on a recall)
-// carry request_urgent.
+// Notices are what the server tells a client unasked. A notice is done when the client has advanced
+// notice_done past its sequence, in order. Requests that the client must send before that (a flush
+// on a recall) carry request_urgent.
 
 #include <cstddef>
 #include <cstdint>

@@ -44,8 +44,8 @@ static_assert(sizeof(PagesGetIn) == 40 && offsetof(PagesGetIn, mode) == 20 &&
               offsetof(PagesGetIn, release_count) == 28);
 
 enum PagesGetFlags : std::uint16_t {
-    get_readahead = 1,  ///< only the first page is needed now: the server may leave the others out
-    get_wait = 2,       ///< the client has nothing left to release: let it wait, do not ask it to
+    get_readahead = 1,  ///< only the first page is needed now; the server may leave the others out
+    get_wait = 2,       ///< the client has nothing left to release, so the request is to be parked
     get_cached = 4      ///< pages behind the first `wanted` are welcome if they are cached: a
                         ///< server may give fewer, and reads none of them from its storage
 };

@@ -1,7 +1,7 @@
 #pragma once
-// Both ends of a connection over raw pages. They touch nothing but the pages: no events, no tasks.
-// Whatever the other side writes is read once into private memory, with acquire ordering where it
-// publishes something, and checked there.
+// These are both ends of a connection over raw pages. They touch nothing but the pages: no events,
+// no tasks. Whatever the other side writes is read once into private memory, with acquire ordering
+// where it publishes something, and checked there.
 //
 // Charges must be flushed (Clock::flush) before submit(), reply(), post_notice() and
 // finish_notice(), because the other domain sees what these write.

@@ -1,4 +1,5 @@
-// Both ends over plain memory: order, suppression, and a peer that writes nonsense.
+// Both ends are tested over plain memory: order, suppression of events, and a peer that writes
+// nonsense.
 #include "model/protocol/ring.h"
 
 #include <gtest/gtest.h>
@@ -226,9 +227,10 @@ TEST(Ring, RandomNonsenseNeverLeavesThePages) {
     }
 }
 
-// Two threads, an event each way modelled by nothing: whoever is told "no event needed" must be
-// able to rely on the other's final check. The consumer sleeps only after a final check that failed
-// and is then woken by the producer's flag alone; a lost wake-up would hang (and time out).
+// Two threads stand for the two ends; there are no events. Whoever is told that no event is needed
+// must be able to rely on the other's final check. The consumer sleeps only after a final check
+// that found nothing, and only the producer's flag wakes it; a lost wake-up would hang (and time
+// out).
 TEST(Ring, SuppressionLosesNoWakeUp) {
     constexpr std::uint64_t total = 20'000;
     Pages pages(8);

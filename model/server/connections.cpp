@@ -20,7 +20,7 @@ void ServerState::control() {
             }
             if (c.watch == 0) {  // attached, not offered yet
                 // A guest that left with pages mapped gets no second quota beside them.
-                if (!c.returning && ledger_.limbo_of(c.device.guest) != 0) continue;
+                if (!c.returning && ledger_.orphaned_of(c.device.guest) != 0) continue;
                 write_offer(c);
                 const ConnectionIndex index = c.index;
                 const std::uint32_t generation = c.generation;
@@ -42,14 +42,14 @@ void ServerState::control() {
             }
             if (c.state == Connection::State::closing && c.active == 0) disconnect(c);
         }
-        if (book_.aside() != 0) {
+        if (book_.deferred() != 0) {
             if (residency_.retry_busy() != 0) look_ = true;
             io_settled();
         }
         recovery_.end_if_due();
         if (look_ || stopping_) continue;
         // What stayed mapped is asked again from time to time: Xen sends no event when it ends.
-        Nanoseconds most = book_.aside() != 0 ? config_.ack_timeout : host::forever;
+        Nanoseconds most = book_.deferred() != 0 ? config_.ack_timeout : host::forever;
         if (recovery_.under_way()) {
             most = std::min(most, recovery_.deadline() - host_.clock().now());
         }

@@ -56,7 +56,7 @@ void Residency::end_all(pages::AccountId account) {
 }
 
 std::size_t Residency::retry_busy() {
-    const std::size_t ended = book_.retry_aside();
+    const std::size_t ended = book_.retry_deferred();
     drop_left_in_flux();
     if (ended != 0) room_made_();
     return ended;

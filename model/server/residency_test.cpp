@@ -187,7 +187,7 @@ TEST_F(ResidencyTest, TheAccountOfFramesAddsUpAfterAnyStep) {
             case 6:
                 grants.mapped.clear();
                 residency.retry_busy();
-                EXPECT_EQ(residency.book().aside(), 0u);
+                EXPECT_EQ(residency.book().deferred(), 0u);
                 break;
             case 7:
                 if (slot != kNoSlot && draw(4) == 0) residency.drop(slot);

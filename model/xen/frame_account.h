@@ -5,12 +5,12 @@
 
 namespace xenfs::xen {
 
-/// How many of the host's pages one domain has. A page is free on the host, or reserved for one
-/// domain; of what is reserved, some is allocated (handed out), and what a guest has donated by its
-/// balloon it no longer has.
+/// Counts the host's pages that one domain has. A page is free on the host or reserved for one
+/// domain. Some of a domain's reserved pages are allocated (handed out); those that a guest has
+/// ballooned out as a donation are not reserved for it any more.
 ///
 /// Invariant: allocated <= reserved, and reserved + donated <= limit unless the limit was lowered
-/// afterwards (as Xen's maxmem, it then refuses more and takes nothing away). No call changes the
+/// afterwards (like Xen's maxmem, it then refuses more and takes nothing away). No call changes the
 /// sum of what is free on the host and what all domains have reserved.
 class FrameAccount {
   public:
@@ -30,7 +30,8 @@ class FrameAccount {
     std::size_t donated() const { return donated_; }
     void set_limit(std::size_t frames) { limit_ = frames; }
 
-    /// One more page; false where the limit, or the host's free memory, is reached.
+    /// Allocates one more page. Returns false where the limit, or the end of the host's free
+    /// memory, is reached.
     bool take() {
         if (allocated_ >= limit_) return false;
         if (allocated_ == reserved_) {
@@ -41,20 +42,20 @@ class FrameAccount {
         ++allocated_;
         return true;
     }
-    /// One page is given back.
+    /// Gives one page back.
     void give() {
         --allocated_;
         if (!populated_) unreserve(1);
     }
 
-    /// Moves pages that are not allocated out of the domain; returns how many.
+    /// Moves pages that are not allocated out of the domain, and returns how many.
     std::size_t donate(std::size_t pages) {
         const std::size_t went = std::min(pages, reserved_ - allocated_);
         donated_ += went;
         unreserve(went);
         return went;
     }
-    /// Takes donated pages back as far as the host has free ones; returns how many.
+    /// Takes donated pages back as far as the host has free ones, and returns how many.
     std::size_t reclaim(std::size_t pages) {
         const std::size_t came = std::min({pages, donated_, host_free_});
         donated_ -= came;
@@ -64,7 +65,7 @@ class FrameAccount {
     }
 
     // A page transfer (GNTTABOP_transfer)
-    /// Whether one page may be transferred into this domain.
+    /// Returns whether one page may be transferred into this domain.
     bool has_headroom() const { return reserved_ < limit_; }
     void transfer_to(FrameAccount& peer) {
         --allocated_;
@@ -72,13 +73,13 @@ class FrameAccount {
         ++peer.allocated_;
         ++peer.reserved_;
     }
-    /// After give(): a page whose transfer failed is lost also to a populated domain.
+    /// Called after give(): even a populated domain loses a page whose transfer failed.
     void surrender() {
         if (populated_) unreserve(1);
     }
 
-    /// The domain has died. What it keeps are the pages still allocated, which peers have mapped;
-    /// give() frees each with its last mapping.
+    /// Called when the domain has died. It keeps the pages still allocated, which peers have
+    /// mapped; give() frees each with its last mapping.
     void end() {
         populated_ = false;
         donated_ = 0;

@@ -6,18 +6,18 @@
 
 namespace xenfs::xen {
 
-/// The grant table of one domain, version 1, with Xen's counts of who holds what (in Xen: the
-/// shared and the active entries). The owner writes and revokes entries; the hypervisor checks them
-/// when a peer maps or copies, and pins them while a mapping exists.
+/// The grant table of one domain, version 1, with Xen's counts of mappings for each entry (in Xen
+/// these are in the active entries, beside the shared ones). The owner writes and revokes entries;
+/// the hypervisor checks them when a peer maps or copies, and pins them while a mapping exists.
 ///
-/// Invariant: an entry that has a pin is not free and keeps its frame and its peer; so a frame
-/// whose entries have all ended is reached by nobody, and a reference is given out again only after
-/// both counts of pins have reached zero (Xen: neither GTF_reading nor GTF_writing is set). No
-/// operation here writes over a pinned entry: revoking it takes only the type away.
+/// Invariant: a pinned entry is not free, and keeps its frame and its peer. So no peer reaches a
+/// frame whose entries have all ended, and a reference is used again only after both counts of pins
+/// have reached zero (in Xen, GTF_reading and GTF_writing are then both clear). No operation here
+/// overwrites a pinned entry: revoking it clears only the type.
 class GrantTable {
   public:
-    /// Mappings of one entry and kind. Xen counts them in 8 bits and refuses when the highest is
-    /// set.
+    /// The most mappings of one entry and kind. Xen counts them in 8 bits and refuses when the
+    /// highest bit is set.
     static constexpr std::uint8_t max_pins = 128;
 
     explicit GrantTable(std::size_t capacity) : capacity_(capacity) {}
@@ -26,16 +26,18 @@ class GrantTable {
     std::size_t in_use() const { return entries_.size() - free_; }
 
     // What the owner does
-    /// Writes an entry by which `to` may map or copy `frame` (no_frame: a page that is not the
-    /// owner's; the entry stands, and Xen refuses to map it). no_grant where the table is full.
+    /// Writes an entry by which `to` may map or copy `frame`. It is no_frame for a page that is not
+    /// the owner's: the entry stands, and Xen refuses to map it. Returns no_grant where the table
+    /// is full.
     GrantRef permit(DomainId to, Frame frame, Access access) {
         const std::uint8_t readonly = access == Access::read ? GTF_readonly : 0;
         return take({frame, to, static_cast<std::uint8_t>(GTF_permit_access | readonly), true});
     }
     /// Writes an entry under which `from` may transfer one page.
     GrantRef accept(DomainId from) { return take({no_frame, from, GTF_accept_transfer, true}); }
-    /// Ends an idle entry, and says which frame it named. While it is pinned the answer is busy and
-    /// the type goes (a soft revoke); busy too while a transferred page waits to be taken.
+    /// Ends an idle entry, and says which frame it named. While the entry is pinned this only
+    /// clears the type (a soft revoke) and returns busy; it also returns busy while a transferred
+    /// page waits to be taken.
     GrantStatus end(GrantRef reference, Frame& frame) {
         frame = no_frame;
         if (!exists(reference)) return GrantStatus::bad_gntref;
@@ -46,7 +48,8 @@ class GrantTable {
         give(reference);
         return GrantStatus::okay;
     }
-    /// The page that has arrived under an accept entry, which ends; no_frame while none has.
+    /// Returns the page that has arrived under an accept entry, and ends the entry; no_frame while
+    /// none has.
     Frame take_transferred(GrantRef reference) {
         if (!exists(reference) || !entries_[reference].completed()) return no_frame;
         const Frame frame = entries_[reference].frame;
@@ -66,13 +69,13 @@ class GrantTable {
             --limit;
         }
     }
-    /// The owner has died: all entries end. Mappings keep their pages by themselves.
+    /// Ends all entries, because the owner has died. The mappings keep their pages by themselves.
     void clear() { *this = GrantTable(capacity_); }
 
     // What the hypervisor does for a peer
-    /// Whether `peer` may reach a page by this reference now, and which frame it is. As in Xen the
-    /// type is looked at only where the entry is not pinned: a peer that still has a mapping gets
-    /// more of them after a soft revoke.
+    /// Finds out whether `peer` may reach a page by this reference now, and which frame it is. As
+    /// in Xen, the type counts only where the entry is not pinned: a peer that still has a mapping
+    /// can map the page again after a soft revoke.
     GrantStatus check(GrantRef reference, DomainId peer, bool write, Frame& frame) const {
         if (reference >= capacity_) return GrantStatus::bad_gntref;
         if (!exists(reference)) return GrantStatus::general_error;  // Xen reads an entry of zeros
@@ -86,7 +89,7 @@ class GrantTable {
         frame = entry.frame;
         return GrantStatus::okay;
     }
-    /// For a mapping, after check().
+    /// Counts a mapping; called after check().
     void pin(GrantRef reference, bool write) {
         ++(write ? entries_[reference].writes : entries_[reference].reads);
     }
@@ -96,7 +99,7 @@ class GrantTable {
         assert(entry.used && entry.frame == frame && pins > 0);
         --pins;
     }
-    /// Whether `from` may transfer a page into this entry now.
+    /// Returns whether `from` may transfer a page into this entry now.
     bool accepts(GrantRef reference, DomainId from) const {
         return exists(reference) && entries_[reference].domain == from &&
                (entries_[reference].flags & (GTF_type_mask | transfer_completed)) ==
@@ -108,16 +111,17 @@ class GrantTable {
     }
 
   private:
-    /// Xen's names (public/grant_table.h). In Xen GTF_transfer_completed is the bit of GTF_reading;
-    /// here it has one of its own, and the in-use bits are the counts of pins.
+    /// The names are Xen's (public/grant_table.h). In Xen, GTF_transfer_completed is the bit of
+    /// GTF_reading; here it has a bit of its own, and the counts of pins take the place of the bits
+    /// for reading and writing.
     static constexpr std::uint8_t GTF_permit_access = 1, GTF_accept_transfer = 2, GTF_type_mask = 3,
                                   GTF_readonly = 4, transfer_completed = 8;
     struct Entry {
-        Frame frame = no_frame;  ///< of a free entry: the next free one
-        DomainId domain = 0;     ///< to whom it is granted
+        Frame frame = no_frame;  ///< in a free entry, the next free one
+        DomainId domain = 0;     ///< the domain to which it is granted
         std::uint8_t flags = 0;
         bool used = false;
-        std::uint8_t reads = 0, writes = 0;  ///< mappings of each kind
+        std::uint8_t reads = 0, writes = 0;  ///< how many mappings of each kind exist
         bool pinned() const { return (reads | writes) != 0; }
         bool completed() const { return (flags & transfer_completed) != 0; }
     };
@@ -127,8 +131,8 @@ class GrantTable {
         return reference < entries_.size() && entries_[reference].used;
     }
 
-    /// References are given out again oldest first, and only when a number of them is free, so that
-    /// a peer's stale reference rarely meets a new entry.
+    /// References are used again oldest first, and only when a number of them is free, so that a
+    /// peer's stale reference rarely meets a new entry.
     GrantRef take(Entry entry) {
         constexpr std::size_t rest = 1024;
         if (entries_.size() < capacity_ && free_ < rest) {

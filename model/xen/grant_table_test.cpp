@@ -1,4 +1,4 @@
-// Grant entries, maptrack and accounts of memory, each by itself.
+// Grant entries, maptrack and frame accounts are tested each by itself.
 #include "model/xen/grant_table.h"
 
 #include <gtest/gtest.h>
@@ -187,7 +187,7 @@ TEST(FrameAccount, ALimitBelowWhatIsThereTakesNothingAway) {
     EXPECT_EQ(host, 95u);
 }
 
-/// Whatever the domains do, no page of the host is lost or made.
+/// Whatever the domains do, the number of the host's pages stays the same.
 TEST(FrameAccount, MemoryAddsUp) {
     const char* const given = std::getenv("XENFS_SEED");
     const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 4711;
@@ -229,7 +229,7 @@ TEST(FrameAccount, MemoryAddsUp) {
     for (FrameAccount& each : accounts) {
         while (each.allocated() > 1) each.give();
         each.end();
-        if (each.allocated() > 0) each.give();  // the last page that a peer had mapped
+        if (each.allocated() > 0) each.give();  // it was the last page that a peer had mapped
     }
     EXPECT_EQ(host, total);
 }

@@ -9,11 +9,11 @@ namespace xenfs::xen {
 template <class Granter>
 class Maptrack;
 
-/// One mapping of a peer's page. `Granter` names the peer: a domain's number, or what keeps a dead
-/// domain's record alive until its last page is unmapped.
+/// One mapping of a peer's page. `Granter` names the peer: it is a domain's number, or it keeps a
+/// dead domain's record alive until its last page is unmapped.
 template <class Granter>
 struct Mapping {
-    Frame frame = no_frame;  ///< of a free slot: the next free one
+    Frame frame = no_frame;  ///< in a free slot, the next free one
     GrantRef reference = no_grant;
     Granter granter{};
     std::uint16_t writable : 1 = 0;
@@ -24,15 +24,15 @@ struct Mapping {
     std::uint16_t generation : 10 = 0;
 };
 
-/// What one domain has mapped (Xen's maptrack). A handle is an index and a generation.
+/// The mappings that one domain has (Xen's maptrack). A handle is an index and a generation.
 ///
-/// Invariant: a handle that was unmapped names nothing, until its place has been used again 1023
-/// times; no handle equals no_handle; the mappings in use are never more than the capacity.
+/// Invariant: the handle of an ended mapping names nothing until its slot has been used 1023 times
+/// more; no handle equals no_handle; there are never more mappings than the capacity.
 template <class Granter>
 class Maptrack {
   public:
     using Entry = Mapping<Granter>;
-    static constexpr unsigned index_bits = 22;  ///< 16 GiB mapped by one domain
+    static constexpr unsigned index_bits = 22;  ///< enough for 16 GiB mapped by one domain
     static constexpr std::uint32_t index_mask = (1u << index_bits) - 1;
 
     explicit Maptrack(std::size_t capacity)
@@ -42,7 +42,7 @@ class Maptrack {
     std::size_t in_use() const { return mappings_.size() - free_; }
     bool full() const { return free_ == 0 && mappings_.size() >= capacity_; }
 
-    /// The caller has looked whether there is room.
+    /// Adds a mapping. The caller has checked that there is room.
     MapHandle take(Granter granter, GrantRef reference, Frame frame, bool writable) {
         std::uint32_t index = first_free_;
         if (free_ > 0) {
@@ -61,7 +61,7 @@ class Maptrack {
         return handle_of(index);
     }
 
-    /// Null where the handle names no mapping (any more).
+    /// Returns null where the handle names no mapping, or no longer does.
     const Entry* find(MapHandle handle) const {
         const std::uint32_t index = handle & index_mask;
         if (index >= mappings_.size()) return nullptr;
@@ -81,7 +81,7 @@ class Maptrack {
         return ended;
     }
 
-    /// Calls `visit(handle)` for each mapping; it may end that mapping.
+    /// Calls `visit(handle)` for each mapping. It may end that mapping.
     template <class Visit>
     void for_each(Visit visit) {
         for (std::uint32_t index = 0; index < mappings_.size(); ++index) {

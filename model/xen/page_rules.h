@@ -25,15 +25,16 @@
 
 namespace xenfs::xen {
 
-/// Whether a peer reaches the frame, or may: it can be neither released nor transferred then. (Xen
-/// looks at mappings only; an idle entry left behind would name a page of somebody else.)
+/// Returns whether a peer has, or may have, access to the frame: it can then be neither released
+/// nor transferred. (Xen looks at mappings only; but an idle entry left behind would name a page of
+/// somebody else.)
 template <class Record>
 bool is_granted(const Record& record) {
     return record.mappings > 0 || record.entries > 0;
 }
 
-/// no_grant: the table is full. An entry may name any frame, as in Xen; what is not the granter's
-/// own is refused when it is mapped.
+/// Returns no_grant where the table is full. As in Xen, an entry may name any frame, and a frame
+/// that is not the granter's own is refused when it is mapped.
 template <class Machine, class Domain>
 GrantRef grant_page(Machine& machine, Domain& granter, DomainId to, Frame frame, Access access) {
     if (!machine.owns(granter, frame)) return granter.grants.permit(to, no_frame, access);
@@ -54,7 +55,7 @@ GrantStatus revoke_page(Machine& machine, Domain& granter, GrantRef reference) {
     return status;
 }
 
-/// `granter`: null where it is no living domain. `handle` is set where the status is okay.
+/// `granter` is null where it is no living domain. `handle` is set where the status is okay.
 template <class Machine, class Domain>
 GrantStatus map_page(Machine& machine, Domain& mapper, Domain* granter, GrantRef reference,
                      Access access, MapHandle& handle, Frame& frame) {
@@ -71,7 +72,7 @@ GrantStatus map_page(Machine& machine, Domain& mapper, Domain* granter, GrantRef
     return GrantStatus::okay;
 }
 
-/// The handle names a mapping. A page of a dead granter is freed with its last mapping.
+/// Ends a mapping that exists. A page of a dead granter is freed with its last mapping.
 template <class Machine, class Domain>
 void unmap_page(Machine& machine, Domain& mapper, MapHandle handle) {
     const auto mapping = mapper.maptrack.give(handle);
@@ -83,8 +84,8 @@ void unmap_page(Machine& machine, Domain& mapper, MapHandle handle) {
     }
 }
 
-/// The page that one side of a grant copy means: a frame of the caller's own (`granter` is the pool
-/// where `self` serves it), or a peer's by reference. A copy pins nothing after it.
+/// Finds the page that one side of a grant copy means: a frame of the caller's own (`granter` is
+/// the pool where `self` serves it), or a peer's by reference. Nothing stays pinned after a copy.
 template <class Machine, class Domain>
 GrantStatus find_copy_side(Machine& machine, Domain& granter, Domain& self,
                            const host::CopySide& side, bool written, Domain*& owner, Frame& frame) {
@@ -98,7 +99,7 @@ GrantStatus find_copy_side(Machine& machine, Domain& granter, Domain& self,
     return owner->grants.check(side.reference, self.id, written, frame);
 }
 
-/// Both sides of a grant copy.
+/// The pages of both sides of a grant copy.
 template <class Domain>
 struct CopyPages {
     Domain *from = nullptr, *to = nullptr;
@@ -119,8 +120,9 @@ GrantStatus find_copy(Machine& machine, Domain& granter, Domain& self,
                           pages.destination);
 }
 
-/// A page flip. bad_page is the one error that loses nothing; with every other the page is the
-/// host's. The accept entry names the pool, or the domain that speaks for it.
+/// Transfers a page (a page flip). bad_page is the only error after which the caller still has the
+/// page; with every other error the page goes to the host. The accept entry names the pool, or the
+/// domain that acts for it.
 template <class Machine, class Domain>
 GrantStatus transfer_page(Machine& machine, Domain& from, DomainId self,
                           const host::TransferOperation& operation) {
@@ -145,14 +147,14 @@ GrantStatus transfer_page(Machine& machine, Domain& from, DomainId self,
     return GrantStatus::okay;
 }
 
-/// The process that maps has ended: its mappings go, and with them what they pinned.
+/// Ends the mappings of a process that has ended, and unpins what they pinned.
 template <class Machine, class Domain>
 void end_mappings(Machine& machine, Domain& domain) {
     domain.maptrack.for_each([&](MapHandle handle) { unmap_page(machine, domain, handle); });
 }
 
-/// The domain has died: its entries end and its memory is free, but for pages that peers have
-/// mapped.
+/// Ends a domain that has died: its entries end and its memory is freed, except pages that peers
+/// have mapped.
 template <class Machine, class Domain>
 void end_domain(Machine& machine, Domain& domain) {
     domain.alive = false;

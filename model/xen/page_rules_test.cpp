@@ -1,4 +1,5 @@
-// Xen's rules over a host of vectors: domains of random habits, and what must hold after each step.
+// Xen's rules are tested over a host of vectors: domains take drawn steps, and invariants are
+// checked after each.
 #include "model/xen/page_rules.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +28,7 @@ struct TestDomain {
     FrameAccount account;
 };
 
-/// Machine pages by number, as Xen has them.
+/// The machine's pages by number, as Xen has them.
 struct TestMachine {
     std::size_t free_pages = 256;
     std::vector<TestRecord> frames;
@@ -197,8 +198,8 @@ TEST_F(PageRules, ADeadDomainKeepsWhatPeersHaveMapped) {
     EXPECT_EQ(guest.account.reserved(), 0u);
 }
 
-/// Random steps of three domains, beside the plainest account of what must be true: a page is
-/// granted and mapped as often as it says, and no page of the host is lost or made.
+/// Three domains take drawn steps beside a plain account of what must be true: each page has as
+/// many grants and mappings as the account says, and the host's pages stay as many as they were.
 TEST_F(PageRules, CountsAgreeThroughRandomSteps) {
     const char* const given = std::getenv("XENFS_SEED");
     const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : 20261128;

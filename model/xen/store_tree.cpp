@@ -8,9 +8,9 @@
 namespace xenfs::xen {
 namespace {
 
-// XENSTORE_ABS_PATH_MAX and XENSTORE_PAYLOAD_MAX of public/io/xs_wire.h.
+// These are XENSTORE_ABS_PATH_MAX and XENSTORE_PAYLOAD_MAX of public/io/xs_wire.h.
 constexpr std::size_t max_path = 3072, max_payload = 4096;
-// A record of xenstored: its header, and one permission.
+// These are the sizes of a record of xenstored: its header, and one permission.
 constexpr std::size_t record_header = 24, record_permission = 8;
 
 bool allowed(char c) {
@@ -18,7 +18,7 @@ bool allowed(char c) {
            c == '_' || c == '@';
 }
 
-/// The components of an absolute path; nothing where it is not one.
+/// Returns the components of an absolute path, or nothing where it is not one.
 std::optional<std::vector<std::string_view>> split(std::string_view path) {
     if (path.empty() || path.front() != '/' || path.size() > max_path) return std::nullopt;
     std::vector<std::string_view> parts;
@@ -63,7 +63,7 @@ StoreTree::Found StoreTree::find(const Path& path) const {
 StoreTree::Node* StoreTree::find(const Path& path, std::size_t& depth) {
     const Found found = std::as_const(*this).find(path);
     depth = found.depth;
-    return const_cast<Node*>(found.node);  // it is this tree's, which is not const here
+    return const_cast<Node*>(found.node);  // the node is this tree's, which is not const here
 }
 
 void StoreTree::own(Node& node, DomainId owner) {
@@ -105,8 +105,9 @@ Result<std::string> StoreTree::read(DomainId who, std::string_view path) const {
     return node->value;
 }
 
-/// Makes the nodes of the path below `node`, or none. They inherit from the one above; they belong
-/// to whoever makes them, or where domain 0 makes them, to the owner of the one above.
+/// Makes the missing nodes of the path below `node`, or none of them. They inherit their readers
+/// from the node above. They belong to whoever makes them; those that domain 0 makes belong to the
+/// owner of the node above.
 int StoreTree::add(DomainId who, Node*& node, std::size_t depth, const Path& path,
                    std::size_t value) {
     if (who != 0) {

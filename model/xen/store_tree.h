@@ -11,36 +11,39 @@
 
 namespace xenfs::xen {
 
-/// xenstore: nodes with owners, readers and watches, and the quotas of xenstored. A node belongs to
-/// a domain, which may do all with it; others read it where they were allowed to; domain 0 may do
-/// all. A new node takes over its parent's readers. Errors are errno values.
+/// A tree as xenstore keeps it: nodes with owners, readers and watches, and the quotas of
+/// xenstored. A node belongs to a domain, which has all rights to it; others may read it where they
+/// were allowed to; domain 0 has all rights to all. A new node inherits its parent's readers.
+/// Errors are errno values.
 ///
 /// Invariant: the count of each domain's nodes is the number of nodes that it owns. No call of a
 /// guest takes that count, its watches, or the size of a node above the quotas.
 class StoreTree {
   public:
-    /// xenstored's defaults for a guest (tools/xenstored/domain.c).
+    /// The quotas are xenstored's defaults for a guest (tools/xenstored/domain.c).
     static constexpr std::size_t max_nodes = 1000, max_watches = 128, max_entry = 2048,
                                  max_permissions = 5;
 
-    /// `fire` is called for each watch that has something to see: with its domain and its token.
+    /// `fire` is called with the domain and the token of each watch that fires.
     explicit StoreTree(std::function<void(DomainId, std::uint64_t)> fire)
         : fire_(std::move(fire)) {}
 
-    /// The toolstack's part: /local/domain/<id>, in which the domain makes what it likes; its name
-    /// there, and what tells two domains of one number apart, are the toolstack's own.
+    /// Makes a domain's home, /local/domain/<id>, as the toolstack does. The domain may make nodes
+    /// in it; the nodes `name` and `vm` there, which tells apart two domains that had one number,
+    /// are the toolstack's.
     void introduce(DomainId domain, std::string_view name);
-    /// The domain's watches end and, where `nodes`, its home goes. (Its nodes elsewhere stay.)
+    /// Ends the domain's watches and, where `nodes`, removes its home. Its nodes elsewhere stay.
     void forget(DomainId domain, bool nodes);
 
     Result<std::string> read(DomainId who, std::string_view path) const;
     int write(DomainId who, std::string_view path, std::string_view value);
-    /// With all below, whoever owns that. A node that is not there is removed already, as long as
-    /// its parent exists.
+    /// Removes a node and all below it, whoever owns that. Removing a node that does not exist
+    /// succeeds where its parent exists.
     int remove(DomainId who, std::string_view path);
     Result<std::vector<std::string>> list(DomainId who, std::string_view path) const;
     int allow(DomainId who, std::string_view path, DomainId reader);
-    /// Fires at once, and after each change at or below the path. `token` is the caller's.
+    /// Adds a watch, which fires at once and after each change at or below the path. The caller
+    /// chooses `token`.
     int watch(DomainId who, std::uint64_t token, std::string_view path);
     void unwatch(DomainId who, std::uint64_t token);
 
@@ -50,12 +53,14 @@ class StoreTree {
         DomainId owner = 0;
         std::set<DomainId> readers;
         std::map<std::string, Node, std::less<>> children;
-        std::size_t name_bytes = 0;  ///< of the children's names, each with its end
-        bool home = false;           ///< of a domain: the toolstack removes it
+        /// the length of all children's names, each with its terminator
+        std::size_t name_bytes = 0;
+        bool home = false;  ///< a domain's home, which only the toolstack removes
 
         bool may_read(DomainId who) const { return may_write(who) || readers.contains(who); }
         bool may_write(DomainId who) const { return who == 0 || owner == who; }
-        /// Whether the node fits a guest's quota with a value of `bytes` and `names` more of names.
+        /// Returns whether the node fits a guest's quota with a value of `bytes` and `names` more
+        /// bytes of names.
         bool fits(std::size_t bytes, std::size_t names = 0) const;
     };
     struct Watch {
@@ -66,7 +71,7 @@ class StoreTree {
     using Path = std::vector<std::string_view>;
     struct Found {
         const Node* node;   ///< the node, or the nearest one above it
-        std::size_t depth;  ///< how many components of the path it has
+        std::size_t depth;  ///< how many components of the path exist
     };
     Found find(const Path& path) const;
     Node* find(const Path& path, std::size_t& depth);
@@ -76,7 +81,7 @@ class StoreTree {
     void discount(const Node& top);
 
     Node root_;
-    std::uint64_t introduced_ = 0;  ///< domains so far
+    std::uint64_t introduced_ = 0;  ///< how many domains there have been
     std::map<DomainId, std::size_t> nodes_of_;
     std::list<Watch> watches_;  ///< in the order in which they were made
     std::function<void(DomainId, std::uint64_t)> fire_;

@@ -1,4 +1,4 @@
-// xenstore's rules: permissions, quotas, watches.
+// These are xenstore's rules: permissions, quotas, watches.
 #include "model/xen/store_tree.h"
 
 #include <gtest/gtest.h>
@@ -92,7 +92,7 @@ TEST_F(StoreTreeTest, AGuestsNodeHasABoundedSize) {
         error = tree.write(1, home + "/d/" + std::to_string(1000 + names), "x");
     }
     EXPECT_EQ(error, ENOSPC) << "a directory holds its children's names";
-    EXPECT_NEAR(names, 2000 / 5, 5);
+    EXPECT_NEAR(names, 2000 / 5.0, 5);
     EXPECT_EQ(tree.remove(1, home + "/d/1000"), 0);
     EXPECT_EQ(tree.write(1, home + "/d/9999", "x"), 0);
 }

@@ -14,13 +14,13 @@ class ByteMemory : public host::Memory {
     /// The hash is XXH3; only the page of zeros gives zero_fingerprint.
     void hash(std::span<const host::Page> pages, std::span<Fingerprint> out) final;
     bool equal(host::Page a, host::Page b) final;
-    /// The bytes of any page that this domain can address, not of rings only. Aborts with a
+    /// Returns the bytes of any page that this domain can address, not of rings only. Aborts with a
     /// sentence on a page that it does not have, since any other way would use somebody else's
     /// memory.
     std::byte* bytes(host::Page page) final;
 
   protected:
-    /// Null where the page is not this domain's.
+    /// Returns null where the page is not this domain's.
     virtual std::byte* address(host::Page page) const = 0;
 };
 

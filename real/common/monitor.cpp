@@ -13,25 +13,25 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// A task does not listen during shorter waits, since an EventSource may count in milliseconds.
+/// In shorter waits a task does not listen, since an EventSource may count in milliseconds.
 constexpr Nanoseconds least_listening = 5'000'000;
 
-/// Sleeps until the word is not `0`, or a wake, or for no reason; `timeout` at most.
+/// Sleeps until the word is not `0`, a wake comes, or for no reason; `timeout` at most.
 void futex_wait(std::atomic<std::uint32_t>& word, Nanoseconds timeout) {
     timespec time{timeout / 1'000'000'000, timeout % 1'000'000'000};
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0u, timeout == host::forever ? nullptr : &time,
             nullptr, 0);
 }
 
-/// Wakes the sleeper. It may have returned already, and its stack with it: then the wake finds
-/// nobody and does nothing.
+/// Wakes the sleeper. If it has already returned, and its stack is gone, the wake finds nobody and
+/// does nothing.
 void futex_wake(std::atomic<std::uint32_t>* word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
 }  // namespace
 
-void Monitor::let_go() {
+void Monitor::release() {
     const auto due = due_;
     const std::size_t count = due_count_;
     due_count_ = 0;
@@ -57,7 +57,8 @@ void Monitor::wake(Sleeper& sleeper) {
     }
 }
 
-/// True where the thread was woken. The caller holds the monitor, which is let go meanwhile.
+/// Returns true where the thread was woken. The caller holds the monitor, which is released
+/// meanwhile.
 bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
     const auto start = steady_clock::now();
     bool listens =
@@ -66,17 +67,17 @@ bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
     sleepers_.push_back(&me);
     Nanoseconds left = timeout;
     while (!me.woken && !ended_ && left > 0) {
-        let_go();
-        bool heard = false;
+        release();
+        bool served = false;
         if (listens) {
-            heard = events_->hear(left);
+            served = events_->serve_event(left);
         } else {
             futex_wait(me.word, left);
         }
         mutex_.lock();
-        if (heard && !me.woken) {
-            // The events are for others: the event thread, or the next task that waits, serves them
-            // better.
+        if (served && !me.woken) {
+            // The events are for other tasks: the event thread, or the next task that waits, serves
+            // them better.
             listens = false;
             listener_ = nullptr;
         }
@@ -94,23 +95,24 @@ void Monitor::end() {
     mutex_.lock();
     ended_ = true;
     for (Sleeper* sleeper : sleepers_) wake(*sleeper);
-    let_go();
+    release();
 }
 
 bool ThreadGate::wait(Nanoseconds timeout) {
-    monitor_.leave_if_ended();
-    if (monitor_.ended_) return false;  // in an unwinding destructor, which nobody will wake
+    monitor_.throw_if_ended();
+    // an unwinding destructor waits here, and nobody will wake it
+    if (monitor_.ended_) return false;
     Monitor::Sleeper me;
     waiting_.push_back(&me);
     const bool woken = monitor_.sleep(me, timeout, true);
     std::erase(waiting_, &me);
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
     return woken;
 }
 
 void ThreadGate::wake_one() {
     if (waiting_.empty()) return;
-    // A listener most often runs already, since it heard the event that it is woken for.
+    // A listener mostly runs already, since it received the event for which it is woken.
     auto chosen = std::find(waiting_.begin(), waiting_.end(), monitor_.listener_);
     if (chosen == waiting_.end()) chosen = waiting_.begin();
     Monitor::Sleeper* const sleeper = *chosen;
@@ -124,10 +126,10 @@ void ThreadGate::wake_all() {
 }
 
 void MonotonicClock::sleep(Nanoseconds duration) {
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
     Monitor::Sleeper me;
     if (!monitor_.ended_) monitor_.sleep(me, duration, false);
-    monitor_.leave_if_ended();
+    monitor_.throw_if_ended();
 }
 
 void ThreadTasks::spawn(std::string name, std::function<void()> body, bool /*service*/) {

@@ -23,15 +23,17 @@ struct DomainEnded {};
 
 class ThreadGate;
 
-/// Tells a domain of its events. It has a thread of its own that listens for them; a task that
+/// Receives the events of a domain. It has a thread of its own that listens for them; a task that
 /// waits may listen too, which saves waking it from that thread.
 class EventSource {
   public:
     virtual ~EventSource() = default;
-    /// Waits for the next event and calls its handler, which enters the monitor. False where none
-    /// came in that time, or interrupt() was called. The caller does not hold the monitor.
-    virtual bool hear(Nanoseconds timeout) = 0;
-    /// Makes the hear() that is under way, or else the next one, return, until end_interrupt().
+    /// Waits for the next event and calls its handler, which enters the monitor. Returns false
+    /// where none came in that time, or interrupt() was called. The caller does not hold the
+    /// monitor.
+    virtual bool serve_event(Nanoseconds timeout) = 0;
+    /// Makes the serve_event() in progress, or otherwise the next one, return, until
+    /// end_interrupt().
     virtual void interrupt() = 0;
     virtual void end_interrupt() = 0;
 };
@@ -45,7 +47,7 @@ class Monitor {
         explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.mutex_.lock(); }
         Entry(const Entry&) = delete;
         Entry& operator=(const Entry&) = delete;
-        ~Entry() { monitor_.let_go(); }
+        ~Entry() { monitor_.release(); }
 
       private:
         Monitor& monitor_;
@@ -54,7 +56,7 @@ class Monitor {
     /// Runs `blocking`, a system call that may block, without the lock. Only a task may call it.
     template <class Call>
     auto outside(Call blocking) {
-        let_go();
+        release();
         struct Relock {
             std::mutex& mutex;
             ~Relock() { mutex.lock(); }
@@ -62,14 +64,14 @@ class Monitor {
         return blocking();
     }
 
-    /// Called before there are tasks; the source lives until they have ended.
-    void hear_from(EventSource& source) { events_ = &source; }
+    /// Called before there are tasks. The source lives until they have ended.
+    void set_event_source(EventSource& source) { events_ = &source; }
 
     /// Ends the domain: each task is unwound at its next yield point, and those that wait are
     /// unwound now. Any thread that does not hold the monitor may call it.
     void end();
     /// Called in a task. A destructor that yields while a task is being unwound is let through.
-    void leave_if_ended() const {
+    void throw_if_ended() const {
         if (ended_ && std::uncaught_exceptions() == 0) throw DomainEnded{};
     }
 
@@ -86,14 +88,15 @@ class Monitor {
 
     bool sleep(Sleeper& me, Nanoseconds timeout, bool may_listen);
     void wake(Sleeper& sleeper);
-    void let_go();
+    void release();
 
     std::mutex mutex_;
-    bool ended_ = false;              ///< mutex_ guards it and all that follows
+    bool ended_ = false;              ///< guarded by mutex_, like all that follows
     std::vector<Sleeper*> sleepers_;  ///< every thread that waits
-    Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->hear()
+    Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->serve_event()
     EventSource* events_ = nullptr;
-    // Wakes are sent when the lock is let go, since a thread that is woken earlier blocks on it.
+    // Wakes are sent when the lock is released, since a thread that is woken earlier would block on
+    // it.
     std::array<std::atomic<std::uint32_t>*, 8> due_{};
     std::size_t due_count_ = 0;
 };
@@ -111,7 +114,7 @@ class ThreadGate : public host::Gate {
 };
 
 /// Tasks are threads that hold the monitor. The destructor joins them, so whoever stops a domain
-/// tells its tasks to end first (the core does so by its own flags and gates).
+/// first tells its tasks to end (the core does so by its own flags and gates).
 class ThreadTasks : public host::Tasks {
   public:
     explicit ThreadTasks(Monitor& monitor) : monitor_(monitor) {}
@@ -139,7 +142,7 @@ class MonotonicClock : public host::Clock {
     void charge(Nanoseconds) override {}
     void flush() override {
         monitor_.outside([] { std::this_thread::yield(); });
-        monitor_.leave_if_ended();
+        monitor_.throw_if_ended();
     }
     void sleep(Nanoseconds duration) override;
 

@@ -79,10 +79,10 @@ TEST(Monitor, OutsideLetsOthersIn) {
     tasks.join();
 }
 
-/// A source whose events come when the test says so.
+/// A source whose events come when the test sends them.
 class HandMadeEvents final : public EventSource {
   public:
-    bool hear(Nanoseconds) override {
+    bool serve_event(Nanoseconds) override {
         ++listening;
         std::function<void()> event;
         {
@@ -118,13 +118,13 @@ class HandMadeEvents final : public EventSource {
     bool interrupted_ = false;
 };
 
-TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
+TEST(Monitor, AWaitingTaskListensAndOthersStillWakeIt) {
     Monitor monitor;
     HandMadeEvents events;
-    monitor.hear_from(events);
+    monitor.set_event_source(events);
     ThreadTasks tasks(monitor);
     const auto mine = tasks.make_gate(), others = tasks.make_gate();
-    bool heard = false, told = false, other_told = false;
+    bool served = false, told = false, other_told = false;
     tasks.spawn(
         "other",
         [&] {
@@ -135,25 +135,25 @@ TEST(Monitor, OneThatWaitsListensAndOthersWakeItAllTheSame) {
         while (events.listening != count) std::this_thread::yield();
     };
     until_listening(1);
-    // The event is for somebody else: this task listens no more, and the next that waits does.
+    // The event is for another task: this one stops listening, and the next that waits listens.
     events.come([&] { Monitor::Entry entry(monitor); });
     until_listening(0);
     tasks.spawn(
         "listener",
         [&] {
-            while (!heard) mine->wait();
+            while (!served) mine->wait();
             while (!told) mine->wait();
         },
         false);
     until_listening(1);
     events.come([&] {
         Monitor::Entry entry(monitor);
-        heard = true;
+        served = true;
         mine->wake_one();
     });
     for (bool seen = false; !seen;) {
         Monitor::Entry entry(monitor);
-        seen = heard;
+        seen = served;
     }
     {
         Monitor::Entry entry(monitor);

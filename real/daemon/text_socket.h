@@ -17,7 +17,7 @@ class TextSocket {
   public:
     enum class Kind : std::uint8_t {
         line,  ///< the question is one line
-        http   ///< the question is a request of HTTP/1, and the answer gets a header
+        http   ///< the question is an HTTP/1 request, and the answer gets a header
     };
     /// Returns the whole answer to a question.
     using Answer = std::function<std::string(const std::string& question)>;

@@ -180,7 +180,7 @@ int Mappings::fill(std::uintptr_t at, const Piece& piece) {
             return -1;
         }
         if (places.at.size() != count) {
-            return fail(EPROTO, "xenfs-mount speaks wrongly: install one release of both");
+            return fail(EPROTO, "xenfs-mount's answer is malformed: install one release of both");
         }
         if (places.domain != channel::no_domain) piece.region->xen = true;
         if (place_pages(place(at) + i * page_size, places, piece.write) != 0) return -1;

@@ -66,8 +66,8 @@ class Mappings {
     /// Returns whether any part of [at, at + length) belongs to the registry. It is cheap where
     /// nothing is mapped.
     bool touches(const void* at, std::size_t length);
-    /// Maps the file. ENOTTY: the file does not lie on a xenfs mount. `windows`, where not null,
-    /// receives the pages.
+    /// Maps the file. ENOTTY says that the file does not lie on a xenfs mount. `windows`, where not
+    /// null, receives the pages.
     void* map(int fd, void* hint, std::size_t length, int prot, bool fixed, std::int64_t offset,
               Windows* windows = nullptr);
     int unmap(void* at, std::size_t length);

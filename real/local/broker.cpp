@@ -93,7 +93,7 @@ class Broker::Connections {
 
   private:
     struct Peer {
-        Descriptor socket, process;  ///< `process` is a pidfd
+        Descriptor socket, process;  ///< `process` is a pidfd.
         ucred credentials{};
         Caller caller;
     };
@@ -234,7 +234,7 @@ Answer Broker::Connections::answer(Peer& peer, Call call, Reader& reader) {
     }
 }
 
-/// Serves one call of one peer. False where it is gone, or does not keep to the protocol.
+/// Serves one call of one peer. Returns false where the peer is gone, or breaks the protocol.
 bool Broker::Connections::serve(Peer& peer) {
     Packet packet;
     if (!receive_packet(peer.socket.get(), packet)) return false;

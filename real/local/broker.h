@@ -8,20 +8,21 @@
 namespace xenfs::real::local {
 
 struct BrokerConfig {
-    std::string socket;  ///< the path; the broker makes it, and removes it at its end
-    std::size_t memory_pages = std::size_t{1} << 18;  ///< the whole host has these; 1 GiB
-    /// Frames are filled before they are handed out, so that a reader of an unfilled one is found.
+    std::string socket;  ///< the socket's path; the broker makes it, and removes it when it ends
+    std::size_t memory_pages = std::size_t{1} << 18;  ///< the whole host's memory; 1 GiB
+    /// Frames are filled before they are handed out, so that reads of unfilled ones are detected.
     bool poison = false;
-    /// Raising a limit is the toolstack's right; tests let guests do it.
+    /// Raising a limit is the toolstack's right, but tests let guests do it.
     bool guests_may_raise_limits = false;
 };
 
-/// The hypervisor and the xenstored of a local host, as one thread: it keeps the accounts of
+/// The hypervisor and the xenstored of a local host, in one thread: it keeps the accounts of
 /// frames, the grant tables, the maptrack, the event channels and the store. Its connections are
 /// the domains.
 ///
 /// Hot paths do not pass through it: pages are mapped, events are eventfds, accounts are published
-/// in shared memory. Grants, maps, unmaps, revocations and copies do, one call for a batch.
+/// in shared memory. Grants, maps, unmaps, revocations and copies do pass through it, one call for
+/// a batch.
 ///
 /// The kernel gives this isolation, against a domain that does as it likes:
 /// - The tables are the broker's alone. A domain cannot forge a grant, a mapping, an account or

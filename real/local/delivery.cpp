@@ -57,7 +57,7 @@ void Delivery::run() {
         for (int i = 0; i < count; ++i) {
             if (events[i].data.u64 == stop) return;
             if (events[i].data.u64 == interruption) {
-                std::this_thread::yield();  // the port is a task's, which is about to see it
+                std::this_thread::yield();  // the port is a task's, which will see it at once
             } else {
                 ready_(events[i].data.u64);
             }
@@ -65,13 +65,13 @@ void Delivery::run() {
     }
 }
 
-bool Delivery::hear(Nanoseconds timeout) {
+bool Delivery::serve_event(Nanoseconds timeout) {
     constexpr Nanoseconds millisecond = 1'000'000, longest = 3'600'000 * millisecond;
     const auto wait_ms = static_cast<int>(std::min(timeout, longest) / millisecond + 1);
     epoll_event event;
     if (epoll_wait(epoll_.get(), &event, 1, wait_ms) != 1) return false;
     if (event.data.u64 == interruption) return false;
-    // Only the thread serves what is no port; it is woken for that too.
+    // Only the thread serves keys that are no ports, and it is also woken for those.
     if (event.data.u64 < interruption) ready_(event.data.u64);
     return true;
 }

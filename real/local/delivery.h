@@ -25,7 +25,7 @@ class Delivery final : public EventSource {
     void add(int descriptor, Key key, bool only_its_end = false);
     void remove(int descriptor);
 
-    bool hear(Nanoseconds timeout) override;
+    bool serve_event(Nanoseconds timeout) override;
     void interrupt() override;
     void end_interrupt() override;
 

@@ -73,7 +73,7 @@ DomainPointer HostState::create(DomainId id, std::string name, const DomainShape
 
 void HostState::end(DomainRecord& domain, bool store_nodes) {
     const DomainPointer keep = pointer(domain.id);
-    if (keep.get() != &domain) return;  // ended already
+    if (keep.get() != &domain) return;  // the domain has ended already
     xen::end_mappings(*this, domain);
     while (!domain.ports.empty()) close_port(domain, domain.ports.begin()->first);
     domains_.erase(domain.id);
@@ -89,8 +89,8 @@ Frame HostState::take_frame(DomainRecord& domain, bool shared) {
     return frame;
 }
 
-/// A place in the domain's segment, for a page that its account has. There is one, since a segment
-/// is as long as the host's memory.
+/// Returns a place in the domain's segment, for a page that its account has. There is one, since a
+/// segment is as long as the host's memory.
 Frame HostState::place_frame(DomainRecord& domain, bool shared) {
     Frame frame = static_cast<Frame>(domain.frames.size());
     if (!domain.free.empty()) {
@@ -115,8 +115,8 @@ void HostState::give_frame(DomainRecord& domain, Frame frame) {
     domain.account.give();
 }
 
-/// Segments are the domains' own, so the bytes move here, not the page: what the domains see is
-/// Xen's transfer, what it costs is a copy.
+/// Segments are the domains' own, so the bytes move here and not the page. The domains see Xen's
+/// transfer, at the cost of a copy.
 Frame HostState::move_frame(DomainRecord& from, Frame frame, DomainRecord& to) {
     const Frame arrived = place_frame(to, false);
     std::memcpy(to.segment.page(arrived), from.segment.page(frame), page_size);
@@ -139,7 +139,7 @@ void HostState::close_port(DomainRecord& domain, Port port) {
 }
 
 void HostState::publish(const DomainRecord& domain) {
-    // Counters of one domain change under its own calls; a reader needs no two of them to agree.
+    // Counters of one domain change by its own calls; a reader needs no two of them to agree.
     Account& account = reinterpret_cast<Account*>(published_.data())[domain.id];
     const auto put = [](std::uint64_t& at, std::uint64_t value) {
         std::atomic_ref(at).store(value, std::memory_order_release);

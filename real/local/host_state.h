@@ -1,6 +1,6 @@
 #pragma once
-// What the broker knows: the hypervisor's part of the local host. One thread uses it. The rules are
-// Xen's, in model/xen/; here are the pages that they are about.
+// This is the broker's state, the hypervisor's part of the local host. One thread uses it. The
+// rules are Xen's, in model/xen/; here are the pages to which they apply.
 
 #include <limits>
 #include <map>
@@ -19,9 +19,9 @@ namespace xenfs::real::local {
 struct FrameRecord {
     static constexpr std::uint32_t max_entries = std::numeric_limits<std::uint32_t>::max(),
                                    max_mappings = max_entries;
-    bool used = false, shared = false;  ///< shared: from allocate_shared
-    std::uint32_t entries = 0;          ///< grant entries that name it
-    std::uint32_t mappings = 0;         ///< by grant
+    bool used = false, shared = false;  ///< shared: it came from allocate_shared
+    std::uint32_t entries = 0;          ///< how many grant entries name it
+    std::uint32_t mappings = 0;         ///< how many mappings by grant it has
 };
 
 /// Two eventfds, one for each direction; both ends hold both.
@@ -71,20 +71,22 @@ struct HostState {
     HostState(std::size_t pages, bool fill_fresh_frames);
 
     DomainRecord* alive(DomainId id);
-    DomainPointer pointer(DomainId id);  ///< null where there is none, or it is dead
+    /// Returns null where there is no such domain, or it is dead.
+    DomainPointer pointer(DomainId id);
 
-    /// Null where it fails, with an errno: ENOMEM (the host has not so much memory), EEXIST, ENOSPC
-    /// (there are no more numbers).
+    /// Adds a domain. Returns null where that fails, with an errno: ENOMEM (the host has not that
+    /// much memory), EEXIST, ENOSPC (there are no more numbers).
     DomainPointer create(DomainId id, std::string name, const DomainShape& shape, int& error);
     DomainId next_id() const { return next_id_; }
     /// Ends what the domain has elsewhere (mappings, channels, watches), then its grants and
     /// memory.
     void end(DomainRecord& domain, bool store_nodes);
 
-    /// no_frame where the domain's limit, or the host's free memory, is reached.
+    /// Returns no_frame where the domain's limit, or the host's free memory, is reached.
     Frame take_frame(DomainRecord& domain, bool shared);
 
-    // What xen::map_page and the other rules ask of a machine (model/xen/page_rules.h)
+    // The members below are what xen::map_page and the other rules ask of a machine
+    // (model/xen/page_rules.h).
     bool owns(const DomainRecord& domain, Frame frame) const {
         return frame < domain.frames.size() && domain.frames[frame].used;
     }
@@ -126,7 +128,7 @@ struct HostState {
     Mapped published_;
 };
 
-/// What the broker answers to a call. The descriptors stay its own; the kernel copies them.
+/// The broker's answer to a call. The descriptors stay its own; the kernel copies them.
 struct Answer {
     explicit Answer(int error) : packet(error) {}
     Writer packet;
@@ -140,7 +142,7 @@ struct Caller {
     bool may_raise_limit = false;
 };
 
-// The calls, by family. The reader stands behind the call's number.
+// These are the calls, by family. The reader stands behind the call's number.
 Answer frames_call(HostState& host, Caller& caller, Call call, Reader& reader);
 Answer grants_call(HostState& host, Caller& caller, Call call, Reader& reader);
 Answer mappings_call(HostState& host, Caller& caller, Call call, Reader& reader);

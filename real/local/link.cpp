@@ -27,7 +27,7 @@ Reply Link::call(const Writer& request) {
     Reply reply;
     if (!send_packet(socket_.get(), request.bytes(), {}, true) ||
         !receive_packet(socket_.get(), reply.packet) || reply.packet.bytes.size() < sizeof(int)) {
-        shutdown(socket_.get(), SHUT_RDWR);  // wakes whoever waits for the end of the link
+        shutdown(socket_.get(), SHUT_RDWR);  // wakes all that wait for the end of the link
         reply.packet.bytes.assign(sizeof(int), std::byte{0});
         reply.error = ESRCH;
         return reply;

@@ -8,7 +8,7 @@
 namespace xenfs::real::local {
 
 struct Reply {
-    int error = 0;  ///< 0 or errno; ESRCH too where the broker is gone or has ended the domain
+    int error = 0;  ///< 0 or an errno; ESRCH also where the broker is gone or has ended the domain
     Packet packet;
     Reader rest() const { return Reader(std::span(packet.bytes).subspan(sizeof(int))); }
 };

@@ -1,4 +1,5 @@
-// The suite over the local host: domains as threads of one process, and as processes of their own.
+// The suite runs over the local host: domains are threads of one process, or processes of their
+// own.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ Side::Others others_of(const Case& which) {
 }
 
 /// A body that is destroyed in the middle of a call sees that call fail, which is no failure of the
-/// case: `destroyed` says so.
+/// case: `destroyed` tells which one it is.
 void run_body(LocalHost& host, std::function<void()> body, const std::atomic<bool>& destroyed) {
     host.tasks().spawn(
         "body",

@@ -7,7 +7,7 @@ namespace xenfs::real::local {
 Result<Port> LocalEvents::made(Reply reply) {
     if (reply.error != 0) return Errno{reply.error};
     if (reply.packet.descriptors.size() != 2)
-        return Errno{EMFILE};  // this process has no room for them
+        return Errno{EMFILE};  // this process has no room for the descriptors
     const Port port = reply.rest().take<Port>();
     ports_[port] = {std::move(reply.packet.descriptors[0]), std::move(reply.packet.descriptors[1]),
                     nullptr};

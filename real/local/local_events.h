@@ -32,7 +32,7 @@ class LocalEvents final : public host::Events {
     Monitor& monitor_;
     Link& link_;
     Delivery& delivery_;
-    std::map<Port, Channel> ports_;  ///< the monitor guards it
+    std::map<Port, Channel> ports_;  ///< guarded by the monitor
 };
 
 }  // namespace xenfs::real::local

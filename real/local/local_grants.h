@@ -28,7 +28,7 @@ class LocalGrants final : public host::Grants {
     void copy(std::span<host::CopyOperation> operations) override;
     void transfer(std::span<host::TransferOperation> operations) override;
 
-    /// Null where the handle names no mapping (any more).
+    /// Returns null where the handle names no mapping, or no longer does.
     std::byte* address(MapHandle handle) const {
         const std::uint32_t index = handle & index_mask;
         return index < mappings_.size() && mappings_[index].handle == handle
@@ -36,7 +36,7 @@ class LocalGrants final : public host::Grants {
                    : nullptr;
     }
 
-    /// What another process of this domain needs to map the same page itself: the granter's
+    /// Returns what another process of this domain needs to map the same page itself: the granter's
     /// segment, as open as the mapping is, and where in it the page lies, in bytes. The descriptor
     /// stays this object's; it is -1 where there is no mapping.
     int descriptor_of(MapHandle handle, std::uint64_t& offset) const {
@@ -64,7 +64,7 @@ class LocalGrants final : public host::Grants {
     Link& link_;
     const Account& account_;
     Windows windows_;
-    std::vector<Mapping> mappings_;  ///< by index of the handle
+    std::vector<Mapping> mappings_;  ///< by the handle's index
 };
 
 }  // namespace xenfs::real::local

@@ -49,7 +49,7 @@ LocalHost::Joined LocalHost::join(const std::string& socket, const Writer& hello
     }
     if (reply.error != 0 || !rest.ok() || reply.packet.descriptors.size() != 3) {
         throw LocalError("the local host at '" + socket + "' refuses the domain: " +
-                         (reply.error != 0 ? refusal(reply.error) : "it speaks another language"));
+                         (reply.error != 0 ? refusal(reply.error) : "it has another version"));
     }
     joined.segment =
         Mapped(reply.packet.descriptors[0].get(), pages * page_size, PROT_READ | PROT_WRITE);
@@ -96,7 +96,7 @@ LocalHost::LocalHost(Joined joined)
             events_.deliver(static_cast<Port>(key));
         }
     });
-    monitor_.hear_from(delivery_);
+    monitor_.set_event_source(delivery_);
 }
 
 LocalHost::~LocalHost() {

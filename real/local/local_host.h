@@ -1,5 +1,5 @@
 #pragma once
-// model/host on any Linux, without Xen. A typical guest:
+// This is model/host on any Linux, without Xen. A typical guest:
 //
 //     auto host = LocalHost::join_guest("/run/xenfs/local.sock", {.name = "guest1",
 //                                       .shape = {.memory_pages = 65536}});
@@ -16,7 +16,7 @@
 
 namespace xenfs::real::local {
 
-/// The wanted id is another domain's, which may be about to end.
+/// Thrown where the wanted id is another domain's, which may be about to end.
 class DomainNumberTaken : public LocalError {
   public:
     using LocalError::LocalError;
@@ -40,7 +40,7 @@ struct PoolConfig {
 /// its tasks at their next yield point and its calls fail with ESRCH.
 class LocalHost final : public host::Host {
   public:
-    /// They throw LocalError: one sentence with what to do.
+    /// These throw LocalError: one sentence with what to do.
     static std::unique_ptr<LocalHost> join_guest(const std::string& socket,
                                                  const GuestConfig& config);
     static std::unique_ptr<LocalHost> join_server(const std::string& socket,
@@ -63,7 +63,7 @@ class LocalHost final : public host::Host {
     Monitor& monitor() { return monitor_; }
     void wait_for_tasks() { tasks_.join(); }
     /// Destroys a guest as `xl destroy` does; its process is killed, unless it is this one. Only
-    /// the server may, in a task. Returns 0 or errno.
+    /// the server may call this, in a task. Returns 0 or an errno.
     int destroy(DomainId domain);
 
   private:

@@ -69,8 +69,9 @@ class LocalHostTest : public testing::Test {
         EXPECT_EQ(host.frames().allocate({&one, 1}), 1u);
         return one;
     }
-    /// Starts a process that joins, maps for writing what it finds granted, says so and waits to be
-    /// killed. It has no LocalHost, since a sanitizer allows no threads after a fork from threads.
+    /// Starts a process that joins, maps for writing what it finds granted, reports that, and waits
+    /// to be killed. It has no LocalHost, since a sanitizer allows no threads after a fork from
+    /// threads.
     pid_t mapping_process() {
         const pid_t child = fork();
         if (child != 0) return child;
@@ -101,7 +102,7 @@ class LocalHostTest : public testing::Test {
     std::thread thread_;
 };
 
-/// Whether a process that does this dies of SIGSEGV or SIGBUS.
+/// Returns whether a process that does this dies of SIGSEGV or SIGBUS.
 bool faults(const std::function<void()>& access) {
     const pid_t child = fork();
     if (child == 0) {
@@ -212,7 +213,7 @@ TEST_F(LocalHostTest, HostMemoryIsBoundedAndAddsUp) {
     EXPECT_EQ(first->frames().reclaim(100), 60u);
     first->frames().set_limit(3000);
     EXPECT_EQ(first->frames().limit(), 2000u) << "a guest does not raise its own maxmem";
-    // It dies with one page mapped by dom0: that page alone is not free.
+    // It dies with one page mapped by dom0: only that page is not free.
     const auto ring = first->memory().allocate_shared();
     const GrantRef reference = grant(*first, 0, *ring, Access::read_write);
     const MapHandle handle = map(*dom0, first->self(), reference, Access::read_write);

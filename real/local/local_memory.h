@@ -31,7 +31,7 @@ class LocalFrames final : public host::Frames {
     DomainId granter_;
 };
 
-/// The bytes of pages: own frames lie in the domain's segment, peers' in the windows. Neither the
+/// The bytes of pages: a domain's own frames lie in its segment, peers' in the windows. Neither the
 /// broker nor a system call is needed.
 class LocalMemory final : public ByteMemory {
   public:

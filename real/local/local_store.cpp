@@ -5,7 +5,7 @@
 namespace xenfs::real::local {
 namespace {
 
-/// A path, with its value, that is longer than this need not travel (XENSTORE_PAYLOAD_MAX is less).
+/// A path with its value that is longer than this need not travel (XENSTORE_PAYLOAD_MAX is less).
 constexpr std::size_t longest = 8192;
 
 }  // namespace

@@ -29,7 +29,7 @@ class LocalStore final : public host::Store {
     Monitor& monitor_;
     Link& link_;
     Descriptor fired_;
-    std::map<std::uint64_t, Handler> watches_;  ///< the monitor guards them
+    std::map<std::uint64_t, Handler> watches_;  ///< guarded by the monitor
     std::uint64_t last_token_ = 0;
 };
 

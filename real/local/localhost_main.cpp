@@ -1,4 +1,4 @@
-// xenfs-localhost: the broker of a local host as a program.
+// xenfs-localhost runs the broker of a local host as a program.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>

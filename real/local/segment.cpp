@@ -27,8 +27,8 @@ Segment::Segment(const std::string& name, std::size_t pages)
     : writable_(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING)) {
     const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
     if (!writable_ || ftruncate(writable_.get(), static_cast<off_t>(pages * page_size)) != 0 ||
-        // Nobody can shorten it under a peer that reads it, and only the broker's own user
-        // can open it again with other rights.
+        // Nobody can shorten it while a peer reads it, and only the broker's own user can open it
+        // again with other rights.
         fcntl(writable_.get(), F_ADD_SEALS, seals) != 0 || fchmod(writable_.get(), 0600) != 0) {
         throw LocalError("cannot make a memfd for a domain's frames: " +
                          std::string(std::strerror(errno)));
@@ -47,7 +47,7 @@ void Segment::discard(Frame frame) {
     if (fallocate(writable_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, page_size) !=
         0) {
         std::memset(page(frame), 0,
-                    page_size);  // the kernel refuses: the memory stays, the zeros are due
+                    page_size);  // the kernel refuses, so the memory stays and is zeroed
     }
 }
 

@@ -7,13 +7,13 @@
 
 namespace xenfs::real::local {
 
-/// The local host cannot be made or joined: one sentence with what to do about it.
+/// Thrown where the local host cannot be made or joined: one sentence with what to do about it.
 class LocalError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
 
-/// A range of this process's address space, which is given back at the end.
+/// A range of this process's address space, which the destructor unmaps.
 class Mapped {
   public:
     Mapped() = default;
@@ -37,7 +37,7 @@ class Mapped {
     std::size_t length_ = 0;
 };
 
-/// The frames of one domain: a memfd of fixed length whose pages exist when touched, and a second,
+/// The frames of one domain: a memfd of fixed length whose pages exist once touched, and a second,
 /// read-only opening of it, of which no writable mapping can ever be made.
 class Segment {
   public:

@@ -10,7 +10,7 @@
 
 namespace xenfs::real::local {
 
-/// A peer's whole segment in this process's address space, closed (PROT_NONE) but for the pages
+/// A peer's whole segment in this process's address space, closed (PROT_NONE) except for the pages
 /// that are mapped now: touching another one faults, as on Xen. A window for reading is made from a
 /// descriptor that was opened read-only, so mprotect cannot make it writable.
 ///
@@ -20,14 +20,14 @@ class Window {
   public:
     Window(Descriptor segment, std::size_t pages, Access access);
 
-    /// Adds one mapping of each frame. False where the kernel refuses (vm.max_map_count); nothing
-    /// has changed then.
+    /// Adds one mapping of each frame. Returns false where the kernel refuses (vm.max_map_count);
+    /// nothing has changed then.
     bool open(std::span<const Frame> frames);
     void close(std::span<const Frame> frames);
 
     std::byte* page(Frame frame) const { return mapped_.data() + std::size_t{frame} * page_size; }
     std::size_t pages() const { return mapped_.length() / page_size; }
-    /// It is opened as the window is: for reading only, or for writing too.
+    /// Opens the page as the window is: for reading only, or for writing too.
     int descriptor() const { return segment_.get(); }
     std::size_t mappings() const { return mappings_; }
 
@@ -48,8 +48,8 @@ class Window {
 /// memory.
 class Windows {
   public:
-    /// Makes the window by `fetch` (descriptor and pages) where there is none; null where that
-    /// fails.
+    /// Returns the window, and makes it by `fetch` (descriptor and pages) where there is none; null
+    /// where that fails.
     using Fetch = std::function<std::pair<Descriptor, std::size_t>()>;
     Window* get(std::uint64_t serial, Access access, const Fetch& fetch);
 

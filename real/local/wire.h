@@ -51,9 +51,9 @@ enum class Call : std::uint32_t {
 };
 
 inline constexpr std::size_t max_packet = 128 << 10;  ///< bytes
-inline constexpr std::size_t max_batch = 1024;      ///< frames, references or operations in a call
-inline constexpr std::size_t max_descriptors = 4;   ///< in one packet
-inline constexpr std::size_t max_published = 4096;  ///< domain ids of one broker's life
+inline constexpr std::size_t max_batch = 1024;     ///< frames, references or operations in one call
+inline constexpr std::size_t max_descriptors = 4;  ///< in one packet
+inline constexpr std::size_t max_published = 4096;  ///< domain ids in one broker's life
 
 /// The figures of a domain that the core asks for often. The broker publishes them in memory that
 /// every domain maps read-only; each has one cache line, indexed by domain id.
@@ -66,16 +66,17 @@ struct DomainShape {
     std::uint64_t memory_pages = 0;        ///< frames that it may have
     std::uint32_t grant_frames = 64;       ///< pages of its grant table, 512 entries each
     std::uint32_t maptrack_frames = 1024;  ///< 256 mappings of peers' pages each
-    std::uint8_t populated = 1;  ///< its memory is its own from the start (a guest; not a pool)
+    /// its memory is its own from the start (for a guest, not for a pool)
+    std::uint8_t populated = 1;
 };
 
 enum class Role : std::uint32_t { guest, server };
 inline constexpr DomainId any_domain = 0xffff;  ///< in hello: the next free id
 
-/// The answer of Call::map for one reference; the granter's serial number (u64) comes before all.
+/// The answer of Call::map for one reference; the granter's serial number (u64) precedes them all.
 struct MapAnswer {
     MapHandle handle = no_handle;
-    Frame frame = no_frame;  ///< in the granter's segment
+    Frame frame = no_frame;  ///< its place in the granter's segment
     GrantStatus status = GrantStatus::general_error;
 };
 
@@ -159,10 +160,11 @@ struct Packet {
     std::vector<Descriptor> descriptors;
 };
 
-/// False where the other end is gone or, without `wait`, does not take its packets.
+/// Returns false where the other end is gone or, without `wait`, does not take its packets.
 bool send_packet(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
                  bool wait);
-/// Blocks until a packet comes. False where the other end is gone, or sent what is no packet.
+/// Blocks until a packet comes. Returns false where the other end is gone, or has sent something
+/// that is no packet.
 bool receive_packet(int socket, Packet& packet);
 
 }  // namespace xenfs::real::local

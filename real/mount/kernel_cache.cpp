@@ -18,10 +18,10 @@ constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44, whic
 void KernelCache::start(fuse_session* session, bool epochs) {
     session_ = session;
     epochs_ = epochs;
-    told_of(root_node, true);
+    looked_up(root_node, true);
 }
 
-void KernelCache::told_of(NodeId node, bool directory) {
+void KernelCache::looked_up(NodeId node, bool directory) {
     Inode& inode = inodes_[node];
     ++inode.lookups;
     inode.directory = directory;

@@ -54,7 +54,7 @@ class KernelCache {
     double name_timeout(bool holds) const { return epochs_ && holds ? forever_s : stale_names_s_; }
 
     // These calls count what the kernel knows of an inode, as FUSE counts it.
-    void told_of(NodeId node, bool directory);
+    void looked_up(NodeId node, bool directory);
     void forgot(NodeId node, std::uint64_t times);
     /// Notes a read that fills the guest's page cache rather than a program's buffer.
     void filled(NodeId node, std::size_t bytes);

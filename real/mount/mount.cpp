@@ -44,7 +44,7 @@ std::string why_no_server(int error, const Options& options) {
         case ECONNREFUSED:
             return fmt::format("the server has closed {}: see its log", device);
         case EPROTONOSUPPORT:
-            return "the server speaks no version of the protocol that this xenfs-mount speaks: "
+            return "the server has no version of the protocol in common with this xenfs-mount: "
                    "install the same release on both sides";
         case ENOSPC:
             return "no grant entries are left for the ring: raise gntalloc's limit "
@@ -57,7 +57,7 @@ std::string why_no_server(int error, const Options& options) {
 }
 
 void init(void* mount, fuse_conn_info* connection) {
-    static_cast<Mount*>(mount)->kernel_said(*connection);
+    static_cast<Mount*>(mount)->on_init(*connection);
 }
 
 fuse_lowlevel_ops operations() {
@@ -111,8 +111,8 @@ class Arguments {
 
 Mount::Mount(const Options& options)
     : options_(options),
-      seat_(take_seat(options)),
-      kernel_(seat_->monitor(), seat_->host().clock(), options.stale_names_s) {
+      transport_(open_transport(options)),
+      kernel_(transport_->monitor(), transport_->host().clock(), options.stale_names_s) {
     connect();
     try {
         mount_session();
@@ -126,22 +126,22 @@ Mount::~Mount() = default;
 
 void Mount::connect() {
     client::ClientConfig config = options_.client;
-    config.server = seat_->server();
+    config.server = transport_->server();
     config.on_notice = [this](const protocol::Notice& notice) {
         if (shares_ != nullptr) shares_->on_notice(notice);
         kernel_.on_notice(notice);
     };
     config.on_server_gone = [this] { kernel_.forget_all(); };
     try {
-        client_ = std::make_unique<client::Client>(seat_->host(), config);
+        client_ = std::make_unique<client::Client>(transport_->host(), config);
     } catch (const policies::UnknownPolicy& error) {
         throw MountError(error.what());
     }
     int error = ENOTCONN;
     try {
-        Monitor::Entry entry(seat_->monitor());
-        locks_ = std::make_unique<LockWaits>(*client_, seat_->host());
-        shares_ = std::make_unique<Shares>(*client_, *seat_);
+        Monitor::Entry entry(transport_->monitor());
+        locks_ = std::make_unique<LockWaits>(*client_, transport_->host());
+        shares_ = std::make_unique<Shares>(*client_, *transport_);
         error = client_->mount();
     } catch (const DomainEnded&) {
     }
@@ -181,8 +181,8 @@ void Mount::mount_session() {
     }
 }
 
-void Mount::kernel_said(fuse_conn_info& connection) {
-    // The kernel strips set-user-ID on a write by itself, and sends the requests that it needs for
+void Mount::on_init(fuse_conn_info& connection) {
+    // The kernel clears set-user-ID on a write by itself, and sends the requests that it needs for
     // that.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
@@ -191,7 +191,7 @@ void Mount::kernel_said(fuse_conn_info& connection) {
     connection.max_background = 64;
     const bool epochs =
         connection.proto_major == 7 && connection.proto_minor >= first_minor_with_epochs;
-    Monitor::Entry entry(seat_->monitor());
+    Monitor::Entry entry(transport_->monitor());
     kernel_.start(session_, epochs);
 }
 
@@ -205,7 +205,7 @@ int Mount::run() {
     fuse_remove_signal_handlers(session_);
     shares_->stop();
     {
-        Monitor::Entry entry(seat_->monitor());
+        Monitor::Entry entry(transport_->monitor());
         locks_->stop();
         kernel_.stop();
     }
@@ -222,7 +222,7 @@ int Mount::run() {
 
 int Mount::disconnect() {
     try {
-        Monitor::Entry entry(seat_->monitor());
+        Monitor::Entry entry(transport_->monitor());
         return client_->unmount();
     } catch (const DomainEnded&) {
         return ENOTCONN;

@@ -10,8 +10,8 @@
 #include "real/mount/kernel_cache.h"
 #include "real/mount/lock_waits.h"
 #include "real/mount/options.h"
-#include "real/mount/seat.h"
 #include "real/mount/shares.h"
+#include "real/mount/transport.h"
 
 namespace xenfs::real::mount {
 
@@ -27,14 +27,13 @@ class Mount {
 
     // The members below serve the operations (operations.h), in a task.
     client::Client& client() { return *client_; }
-    host::Host& host() { return seat_->host(); }
-    Monitor& monitor() { return seat_->monitor(); }
+    host::Host& host() { return transport_->host(); }
+    Monitor& monitor() { return transport_->monitor(); }
     KernelCache& kernel() { return kernel_; }
     LockWaits& locks() { return *locks_; }
     Shares& shares() { return *shares_; }
     const Options& options() const { return options_; }
-    void kernel_said(fuse_conn_info& connection);  ///< handles FUSE_INIT
-    Seat& seat() { return *seat_; }
+    void on_init(fuse_conn_info& connection);  ///< handles FUSE_INIT
 
   private:
     void connect();
@@ -42,7 +41,7 @@ class Mount {
     int disconnect();
 
     const Options options_;
-    std::unique_ptr<Seat> seat_;
+    std::unique_ptr<Transport> transport_;
     std::unique_ptr<client::Client> client_;
     KernelCache kernel_;
     std::unique_ptr<LockWaits> locks_;

@@ -89,7 +89,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         entry.ino = opened->node;
         entry.attr = stat_of(*attr);
         entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
-        mount.kernel().told_of(entry.ino, false);
+        mount.kernel().looked_up(entry.ino, false);
         if (fuse_reply_create(request, &entry, info) != 0) {
             mount.kernel().forgot(entry.ino, 1);
             mount.client().close(opened->handle);

@@ -195,7 +195,7 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
     entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
     // The inode is counted before the answer, since a notice that follows the answer at once must
     // find it.
-    mount.kernel().told_of(node, attr->type == files::FileType::directory);
+    mount.kernel().looked_up(node, attr->type == files::FileType::directory);
     if (fuse_reply_entry(request, &entry) != 0) mount.kernel().forgot(node, 1);
     return answered;
 }

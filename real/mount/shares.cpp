@@ -109,7 +109,7 @@ void Shares::accept_programs() {
         ucred who{};
         socklen_t length = sizeof who;
         if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) continue;
-        Monitor::Entry entry(seat_.monitor());
+        Monitor::Entry entry(transport_.monitor());
         for (auto at = connections_.begin(); at != connections_.end();) {
             if (at->over) at->thread.join();
             at = at->over ? connections_.erase(at) : std::next(at);
@@ -130,7 +130,7 @@ void Shares::serve(Connection& connection) {
             if (got <= 0) break;
             Answer reply;
             if (static_cast<std::size_t>(got) == sizeof request) {
-                Monitor::Entry entry(seat_.monitor());
+                Monitor::Entry entry(transport_.monitor());
                 answer(connection, request, reply);
             } else {
                 reply.reply.error = EPROTO;
@@ -139,12 +139,12 @@ void Shares::serve(Connection& connection) {
             reply.reply.count = static_cast<std::uint32_t>(reply.places.size());
             send_answer(connection.socket.get(), reply.reply, reply.places, reply.file.get());
         }
-        Monitor::Entry entry(seat_.monitor());
+        Monitor::Entry entry(transport_.monitor());
         while (!connection.regions.empty()) close(connection, connection.regions.begin()->first);
     } catch (const DomainEnded&) {
     }
     if (connection.states != nullptr) munmap(connection.states, channel::states_bytes);
-    Monitor::Entry entry(seat_.monitor());
+    Monitor::Entry entry(transport_.monitor());
     connection.states = nullptr;
     connection.regions.clear();
     connection.socket = {};
@@ -203,7 +203,7 @@ void Shares::answer(Connection& connection, const channel::Request& request, Ans
 
 int Shares::greet(Connection& connection, Answer& answer) {
     std::uint64_t offset = 0;
-    const bool local = seat_.descriptor_of({}, offset) != Seat::on_xen;
+    const bool local = transport_.descriptor_of({}, offset) != Transport::on_xen;
     if (local && connection.user != 0 && connection.user != geteuid()) return EPERM;
     if (!connection.greeted) {
         connection.states_file = Descriptor(memfd_create("xenfs-states", MFD_CLOEXEC));
@@ -289,8 +289,8 @@ int Shares::place(Region& region, std::uint64_t page, std::size_t ahead, bool wr
         region.pages[page] = *shared;
     }
     std::uint64_t offset = 0;
-    const int file = seat_.descriptor_of(*shared, offset);
-    if (file == Seat::on_xen) {
+    const int file = transport_.descriptor_of(*shared, offset);
+    if (file == Transport::on_xen) {
         const GrantRef reference = client_.reference_of(region.node, page, *shared);
         if (reference == no_grant) return EAGAIN;
         answer.reply.domain = client_.pool();
@@ -376,7 +376,7 @@ void Shares::stop() {
     if (listener_) shutdown(listener_.get(), SHUT_RDWR);
     if (acceptor_.joinable()) acceptor_.join();
     {
-        Monitor::Entry entry(seat_.monitor());
+        Monitor::Entry entry(transport_.monitor());
         for (Connection& connection : connections_) {
             if (connection.socket) shutdown(connection.socket.get(), SHUT_RDWR);
         }

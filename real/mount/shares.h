@@ -24,13 +24,13 @@
 #include "real/common/descriptor.h"
 #include "real/common/monitor.h"
 #include "real/libxenfs/channel.h"
-#include "real/mount/seat.h"
+#include "real/mount/transport.h"
 
 namespace xenfs::real::mount {
 
 class Shares {
   public:
-    Shares(client::Client& client, Seat& seat) : client_(client), seat_(seat) {}
+    Shares(client::Client& client, Transport& transport) : client_(client), transport_(transport) {}
     ~Shares() { stop(); }
 
     // The members below are used in the guest's monitor.
@@ -92,7 +92,7 @@ class Shares {
     void mark(Connection& connection, std::uint32_t region);
 
     client::Client& client_;
-    Seat& seat_;
+    Transport& transport_;
     std::string address_;
     Descriptor listener_;
     std::thread acceptor_;

@@ -1,4 +1,4 @@
-"""dom0's disk: an ext4 file system with something to read."""
+"""Makes dom0's disk, an ext4 file system with something to read."""
 import hashlib
 import os
 import pathlib
@@ -12,7 +12,8 @@ BIG_MIB, SMALL_FILES = 2, 30  # a request takes 10 ms under emulation, and 200 m
 
 
 def add_tools(tree):
-    """fio with its libraries, too large for a guest's initial file system: guests run it from the mount."""
+    """Puts fio and its libraries there, since a guest's initial file system is too small for it: guests run it from the
+    mount."""
     (tree / "lib").mkdir(parents=True)
     shutil.copy2("/usr/bin/fio", tree)
     for line in run(["ldd", "/usr/bin/fio"], "looking at fio").splitlines():
@@ -22,7 +23,7 @@ def add_tools(tree):
 
 
 def fill(tree, tools):
-    """Files of known contents, the same in every run."""
+    """Makes files of known contents, the same in every run."""
     shutil.rmtree(tree, ignore_errors=True)
     (tree / "export/many").mkdir(parents=True)
     generator = random.Random(4096)
@@ -37,9 +38,9 @@ def fill(tree, tools):
 
 
 def format_image(tree, image):
-    """An ext4 file system of what lies under `tree`, whose own directory is not part of it."""
+    """Makes an ext4 file system of what lies under `tree`, whose own directory is not part of it."""
     image.unlink(missing_ok=True)
-    # Into a name of its own first: what is interrupted leaves nothing that looks whole.
+    # It gets a name of its own first, so that an interruption leaves nothing that looks whole.
     unfinished = image.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     run(["mkfs.ext4", "-q", "-F", "-m", "0", "-N", "400000", "-E", "root_owner=0:0", "-d", str(tree), str(unfinished), f"{SIZE_MIB}M"],
@@ -48,7 +49,7 @@ def format_image(tree, image):
 
 
 def make(directory, tools, root=None):
-    """directory/disk, anew: /export, and as /root what guests boot from, where it is given."""
+    """Makes directory/disk anew: /export, and as /root what guests boot from, where it is given."""
     directory = pathlib.Path(directory)
     fill(directory / "tree", tools)
     if root is not None:
@@ -57,7 +58,7 @@ def make(directory, tools, root=None):
 
 
 def make_kernel(directory, root):
-    """directory/kernel-disk, where it is not there yet: a build that was broken off goes on with it."""
+    """Makes directory/kernel-disk where it is not there yet; an interrupted build is continued."""
     image = directory / "kernel-disk"
     if image.exists():
         return

@@ -1,4 +1,4 @@
-"""Initial file systems of dom0 and of the guests: plain trees, packed as cpio."""
+"""Makes the initial file systems of dom0 and of the guests: plain trees, packed as cpio."""
 import os
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ GUEST_MODULES = ("xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xen
 
 
 class Tree:
-    """A root file system in the making; `fresh`: of nothing but busybox, else what stands there is added to."""
+    """A root file system in the making. `fresh` starts from busybox alone, otherwise what is there is added to."""
 
     def __init__(self, directory, unpacked, fresh=True):
         self.root = pathlib.Path(directory)
@@ -40,7 +40,7 @@ class Tree:
             path.chmod(mode)
 
     def add_program(self, source, target):
-        """A program and the libraries that ldd names, where the loader looks for them."""
+        """Adds a program and the libraries that ldd names, where the loader looks for them."""
         self.add_file(source, target, 0o755)
         done = subprocess.run(["ldd", str(source)], capture_output=True, text=True)
         if done.returncode != 0:  # static
@@ -54,13 +54,13 @@ class Tree:
                 self.add_file(os.path.realpath(paths[0]), paths[0], 0o755)
 
     def add_loaded_late(self):
-        """What glibc opens by name only when a thread is cancelled, as xl does."""
+        """Adds what glibc opens by name only when a thread is cancelled, as xl does."""
         for path in ("/lib/x86_64-linux-gnu/libgcc_s.so.1",):
             if not (self.root / path.lstrip("/")).exists():
                 self.add_file(os.path.realpath(path), path, 0o755)
 
     def add_modules(self, names):
-        """Kernel modules with what they need; modules/order says in which order to load them."""
+        """Adds kernel modules with what they need; modules/order says in which order to load them."""
         files = {path.stem.replace("-", "_"): path for path in (self.unpacked / "lib/modules").rglob("*.ko")}
         order = []
 

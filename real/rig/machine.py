@@ -9,8 +9,8 @@ import time
 
 from packages import RigError
 
-# Seconds that a phase may take under emulation: some thirty times what it takes on an idle machine, since one with ten busy
-# processes a core has been seen to take ten times as long.
+# These are the seconds that a phase may take under emulation: some thirty times what it takes on an idle machine, since
+# one with ten busy processes a core has been seen to take ten times as long.
 LIMITS = {"xen": 120, "dom0-kernel": 200, "dom0-userspace": 300, "xenstored": 200, "guest-created": 200, "guest-ready": 400, "job": 900}
 
 
@@ -28,13 +28,13 @@ def qemu_command(directory, memory_mib, kernel_words, dom0_memory_mib, accelerat
 
 
 class Console:
-    """QEMU's output, line by line, kept in a log file."""
+    """QEMU's output, line by line, which is also kept in a log file."""
 
     def __init__(self, process, log):
         self.process, self.log, self.pending = process, log, b""
 
     def line(self, deadline):
-        """The next line, or None when the console ends; RigError when `deadline` passes first."""
+        """Returns the next line, or None when the console ends; raises RigError when `deadline` passes first."""
         while b"\n" not in self.pending:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
@@ -51,8 +51,8 @@ class Console:
 
 def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memory_mib=640, job_limit_s=None,
          show=None, accelerator="tcg", disk="disk", cpus=2):
-    """Runs /rig/job of the dom0 image; (exit code of the job, lines it printed, seconds by phase). Emulation takes a thread
-    of this machine for each of Xen's `cpus`."""
+    """Runs /rig/job of the dom0 image. Returns (exit code of the job, lines it printed, seconds by phase). Emulation
+    takes a thread of this machine for each of Xen's `cpus`."""
     directory = pathlib.Path(directory)
     tell = show or (lambda line: None)
     command = qemu_command(directory, memory_mib, {"rig_guests": guests, "rig_guest_memory": guest_memory_mib},
@@ -120,7 +120,7 @@ def boot(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memor
 
 
 def shell(directory, *, guests, guest_memory_mib=160, memory_mib=2048, dom0_memory_mib=640, accelerator="tcg", cpus=2):
-    """dom0's prompt on this terminal."""
+    """Opens dom0's prompt on this terminal."""
     words = {"rig_guests": guests, "rig_guest_memory": guest_memory_mib, "rig_shell": 1}
     print("Booting; this takes about half a minute. Leave with 'poweroff -f', or Ctrl-A X to end QEMU.", file=sys.stderr)
     return subprocess.call(qemu_command(pathlib.Path(directory), memory_mib, words, dom0_memory_mib, accelerator, cpus=cpus))

@@ -1,17 +1,17 @@
-"""What the rig boots, fetched from Debian's archive and unpacked beside the build: nothing is installed."""
+"""Fetches what the rig boots from Debian's archive and unpacks it beside the build: nothing is installed."""
 import lzma
 import pathlib
 import re
 import subprocess
 import zlib
 
-# Downloaded and unpacked only: their install scripts would make this machine a Xen host.
+# They are only downloaded and unpacked, since their install scripts would make this machine a Xen host.
 UNPACKED = ("xen-hypervisor-4.17-amd64", "xen-utils-4.17", "xen-utils-common", "xenstore-utils", "libxenmisc4.17")
 KERNEL = "linux-image-amd64"  # a metapackage; the cloud kernel has no dom0 support
 
 
 class RigError(Exception):
-    """One sentence that says which step failed and where to look."""
+    """Says in one sentence which step failed and where to look."""
 
 
 def run(command, what, **options):
@@ -31,7 +31,7 @@ def kernel_package():
 
 
 def extract_vmlinux(image):
-    """The uncompressed kernel inside a bzImage. Xen's tools would unpack it too, but under emulation."""
+    """Returns the uncompressed kernel inside a bzImage. Xen's tools would unpack it too, but under emulation."""
     for magic, unpack in ((b"\xfd7zXZ\x00", lambda d: lzma.LZMADecompressor().decompress(d)),
                           (b"\x1f\x8b\x08", lambda d: zlib.decompressobj(31).decompress(d))):
         at = image.find(magic)
@@ -47,7 +47,8 @@ def extract_vmlinux(image):
 
 
 def prepare(directory):
-    """Fetches and unpacks into `directory`/root; also `directory`/xen and /vmlinux. Kept for the next time."""
+    """Fetches and unpacks into `directory`/root, and makes `directory`/xen and /vmlinux. They are kept for the next
+    time."""
     directory = pathlib.Path(directory)
     kernel = kernel_package()
     stamp, wanted = directory / "stamp", " ".join((*UNPACKED, kernel))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A real Xen in QEMU: boots hypervisor, dom0 and guests, runs a script there, says what held."""
+"""Boots a real Xen in QEMU with dom0 and guests, runs a script there, and says what held."""
 import argparse
 import json
 import pathlib
@@ -18,7 +18,8 @@ import root  # noqa: E402
 from packages import RigError  # noqa: E402
 
 
-# In their order: seconds that each may take under emulation on a busy machine, and programs that it needs.
+# These are the tests in their order: the seconds that each may take under emulation on a busy machine, and its
+# programs.
 TESTS = {"pool": (300, ("xenfs-probe",)),
          "conformance": (900, ("xenfs-conformance",)),
          "share": (600, ("xenfsd", "xenfs-mount")),
@@ -31,7 +32,7 @@ TESTS = {"pool": (300, ("xenfs-probe",)),
          "root": (1500, ("xenfsd", "xenfs-mount"))}
 LONG = ("large", "root")  # with --long only, or by name
 FULL_SIZES = {"LARGE_MIB": 2048, "SMALL_FILES": 100000, "LONG_SECONDS": 50000}  # what --full sets, in the environment of tests/lib.sh
-# Where they stand; others stand everywhere.
+# These programs go into one of the images; others go into both.
 DOM0_ONLY = ("xenfsd", "xenfsctl")
 GUEST_ONLY = ("xenfs-mount", "xenfs-share-probe", "xenfs-plain-probe", "libxenfs-preload.so", "xenfs-hostile", "xenfs-small-files")
 
@@ -41,7 +42,7 @@ def limit(name, full):
 
 
 def sizes(full, given):
-    """What tests/*.sh take from their environment: with --full, and each NAME=N of --size over it."""
+    """Returns what tests/*.sh take from their environment: with --full, and each NAME=N of --size over it."""
     wanted = dict(FULL_SIZES) if full else {}
     for text in given:
         name, equals, number = text.partition("=")
@@ -52,7 +53,7 @@ def sizes(full, given):
 
 
 def build(directory, job, programs, tests=(), environment=None, script=None):
-    """dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0; `script` is one that guests have."""
+    """Makes dom0.cpio (with guest.cpio inside) for `job`, a script to be run in dom0; guests have `script`."""
     unpacked = packages.prepare(directory)
     guest = image.Tree(directory / "guest", unpacked / "root")
     guest.add_modules(image.GUEST_MODULES)
@@ -95,7 +96,8 @@ def build(directory, job, programs, tests=(), environment=None, script=None):
 
 
 def collect(directory, lines, phases):
-    """What a run leaves: directory/results with the console, each test's lines, the guests', and the phases' times."""
+    """Keeps what a run leaves: directory/results has the console, each test's lines, the guests', and the phases'
+    times."""
     results = directory / "results"
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir()

@@ -1,4 +1,4 @@
-"""The rig's own words: what of its command line reaches the tests, and what it starts. Nothing is booted."""
+"""Tests what of the rig's command line reaches the tests, and what it starts. Nothing is booted."""
 import pathlib
 import sys
 

@@ -1,21 +1,21 @@
-"""The root file system that guests boot from: Debian's packages with a compiler, unpacked and never installed."""
+"""Makes the root file system that guests boot from: Debian's packages with a compiler, unpacked and never installed."""
 import shutil
 import subprocess
 
 from image import Tree
 from packages import RigError, run
 
-# apt adds what they depend on, down to libc. `tools` compile a program, `kernel` a Linux as well.
+# apt adds what these depend on, down to libc. `tools` compile a program, `kernel` a Linux as well.
 PACKAGES = {"tools": ("gcc", "libc6-dev", "zlib1g-dev", "make", "dash", "coreutils", "findutils", "grep", "sed", "mawk",
                       "diffutils", "gzip", "procps"),
             "kernel": ("bc", "flex", "bison", "libelf-dev", "libssl-dev", "perl-base", "tar", "xz-utils", "linux-source-6.1")}
-# What install scripts would have made.
+# Install scripts would have made these.
 LINKS = {"usr/bin/sh": "dash", "usr/bin/awk": "mawk", "usr/bin/cc": "gcc", "usr/bin/lex": "flex", "usr/bin/yacc": "bison.yacc"}
 SOURCE = "usr/src/linux-source-6.1.tar.xz"
 
 
 def fetch(directory, wanted):
-    """Downloads `wanted` and what it depends on as if nothing were installed here; the files."""
+    """Downloads `wanted` and what it depends on as if nothing were installed here. Returns the files."""
     archive = directory / "root-archives"
     (archive / "partial").mkdir(parents=True, exist_ok=True)
     nothing = directory / "no-packages"
@@ -30,7 +30,7 @@ def fetch(directory, wanted):
 
 
 def unpack(package, root):
-    """Over links such as lib -> usr/lib, which dpkg-deb itself would replace."""
+    """Copies over links such as lib -> usr/lib, which dpkg-deb itself would replace."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as source:
         done = subprocess.run(["tar", "-x", "--keep-directory-symlink", "--exclude=./usr/share/doc/*.gz", "--exclude=./usr/share/locale",
                                "--exclude=./usr/share/man", "--exclude=./usr/share/info", "-C", str(root)],
@@ -40,7 +40,8 @@ def unpack(package, root):
 
 
 def prepare(directory, kernel):
-    """directory/debian or directory/debian-kernel (with Linux's source in /usr/src/linux). Kept for the next time."""
+    """Makes directory/debian or directory/debian-kernel (with Linux's source in /usr/src/linux). It is kept for the
+    next time."""
     root = directory / ("debian-kernel" if kernel else "debian")
     wanted = PACKAGES["tools"] + (PACKAGES["kernel"] if kernel else ())
     stamp = root.with_suffix(".stamp")
@@ -70,7 +71,7 @@ def prepare(directory, kernel):
 
 
 def add_rig(root, here, unpacked):
-    """What the rig needs there once a guest has switched to it: the loop that takes dom0's commands."""
+    """Adds what the rig needs there once a guest has switched to it: the loop that takes dom0's commands."""
     tree = Tree(root, unpacked, fresh=False)
     tree.add_program(unpacked / "usr/bin/xenstore", "usr/bin/xenstore")
     tree.add_file(here / "init/rig-commands.sh", "sbin/rig-commands", 0o755)

@@ -22,7 +22,7 @@ bool keeps_capabilities() {
 
 ActingUser::ActingUser(uid_t user, gid_t group) {
     if (!keeps_capabilities()) return;
-    // Each call returns the previous value, also where it refuses.
+    // Each call returns the previous value, even where it refuses.
     group_before_ = static_cast<gid_t>(setfsgid(group));
     user_before_ = static_cast<uid_t>(setfsuid(user));
     acting_ = true;

@@ -61,7 +61,7 @@ void Nameless::drop(NodeId node) {
     unlinkat(directory_.get(), text_of(node).c_str(), 0);
     if (!nodes_.empty()) return;
     directory_ = {};
-    // fails, and may, where somebody else has put something into it
+    // may fail where somebody else has put something into it
     unlinkat(root_, path, AT_REMOVEDIR);
 }
 

@@ -16,7 +16,7 @@ namespace xenfs::real::storage {
 /// done, and those files end with the server.
 class Nameless {
   public:
-    /// Name of the directory, in the root of the tree. No client may name it.
+    /// The name of the directory, in the root of the tree. No client may name it.
     static constexpr std::string_view directory_name = ".xenfs-nameless";
 
     /// Takes over the files that a predecessor left there.

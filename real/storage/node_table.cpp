@@ -17,9 +17,9 @@ namespace {
 constexpr unsigned inode_bits = 40;
 constexpr std::size_t dead_remembered = 65536;
 constexpr int most_looks = 4;
-/// So many descriptors are kept even where those that must stay fill the budget.
+/// This many descriptors are kept even where those that must stay fill the budget.
 constexpr std::size_t least_recent = 16;
-/// First byte of an identity that is no handle; file handle types are small numbers.
+/// The first byte of an identity that is no handle; file handle types are small numbers.
 constexpr char by_birth_time = '\xff';
 
 struct HandleBuffer {
@@ -174,7 +174,7 @@ Result<OpenFile> NodeTable::get(NodeId node) {
         std::lock_guard hold(mutex_);
         unknown = !records_.contains(node);
     }
-    if (unknown && !look_for(node)) return Errno{ESTALE};
+    if (unknown && !search(node)) return Errno{ESTALE};
     {
         std::lock_guard hold(mutex_);
         const auto known = records_.find(node);
@@ -209,7 +209,7 @@ Result<OpenFile> NodeTable::open_again(NodeId node) {
             // Somebody else removed the file: whoever uses its id is told so from now on.
             if (by_handle_ && known != records_.end() && !known->second.dead &&
                 known->second.file.descriptor == nullptr) {
-                bury(node, known->second);
+                mark_dead(node, known->second);
             }
         }
         return Errno{descriptor.error()};
@@ -297,25 +297,25 @@ int NodeTable::restore(NodeId node, std::string_view identity) {
             return 0;
         }
     }
-    return look_for(node) ? 0 : ESTALE;
+    return search(node) ? 0 : ESTALE;
 }
 
 /// Searches the whole tree for a node to which an earlier server gave its id. The tree is searched
 /// once, and again only where something has moved since, so that requests for ids that never
 /// existed cost nothing.
-bool NodeTable::look_for(NodeId node) {
-    std::lock_guard one(look_mutex_);
-    if (!looked_through_) {
+bool NodeTable::search(NodeId node) {
+    std::lock_guard one(search_mutex_);
+    if (!indexed_) {
         const std::uint64_t before = moves_;
-        look_through();
-        looked_through_ = moves_ == before || ++looks_ == most_looks;
+        index_tree();
+        indexed_ = moves_ == before || ++looks_ == most_looks;
     }
     std::lock_guard hold(mutex_);
     return records_.contains(node);
 }
 
 /// Learns the id, parent and name of everything in the tree.
-void NodeTable::look_through() {
+void NodeTable::index_tree() {
     std::vector<NodeId> directories{root_node};
     while (!directories.empty()) {
         const NodeId node = directories.back();
@@ -357,7 +357,7 @@ void NodeTable::lost_name(NodeId node, const OpenFile& file, std::uint64_t links
             ++descriptors_;
         }
     } else if (record.opens == 0) {
-        bury(node, record);
+        mark_dead(node, record);
         return;
     } else {
         record.dead = true;
@@ -389,7 +389,7 @@ void NodeTable::close(NodeId node) {
     Record& record = known->second;
     if (--record.opens != 0) return;
     if (record.dead) {
-        bury(node, record);
+        mark_dead(node, record);
     } else {
         place(node, record);
     }
@@ -429,7 +429,7 @@ void NodeTable::trim(std::size_t most) {
     }
 }
 
-void NodeTable::bury(NodeId node, Record& record) {
+void NodeTable::mark_dead(NodeId node, Record& record) {
     if (record.listed) recent_.erase(record.recent);
     record.listed = false;
     if (record.file.descriptor != nullptr) --descriptors_;

@@ -59,8 +59,8 @@ class NodeTable {
     /// that are kept, `most_open` the number of nodes that may be open at a time.
     NodeTable(Descriptor root, std::size_t budget, std::size_t most_open, FindAgain means);
 
-    /// Returns the node's file. ESTALE: there is no such node any more. ENFILE: too many files are
-    /// open.
+    /// Returns the node's file. ESTALE says that there is no such node any more, ENFILE that too
+    /// many files are open.
     Result<OpenFile> get(NodeId node);
     /// Returns the file with at least that mode, for regular files and directories (which are read
     /// only).
@@ -85,8 +85,8 @@ class NodeTable {
     /// Returns the handle by which a later server finds the node again.
     std::string identity(NodeId node) const;
     /// Makes a node known that an earlier server knew. Where its handle cannot be opened, the node
-    /// is searched for in the whole tree, like any node that get() does not know. ESTALE: the node
-    /// is gone.
+    /// is searched for in the whole tree, like any node that get() does not know. ESTALE says that
+    /// the node is gone.
     int restore(NodeId node, std::string_view identity);
 
     int root() const { return root_.get(); }
@@ -115,14 +115,14 @@ class NodeTable {
     Result<OpenFile> kept(NodeId node, OpenFile file);
     template <class Open>
     Descriptor with_room(Open open);
-    bool look_for(NodeId node);
-    void look_through();
+    bool search(NodeId node);
+    void index_tree();
 
     // The members below are used with mutex_ held.
     NodeId id_for(const std::string& identity, std::uint64_t inode) const;
     void place(NodeId node, Record& record);
     void trim(std::size_t most);
-    void bury(NodeId node, Record& record);
+    void mark_dead(NodeId node, Record& record);
 
     Descriptor root_, by_number_;
     dev_t device_ = 0;
@@ -130,8 +130,8 @@ class NodeTable {
     const std::size_t most_open_;
     bool by_handle_ = false;  ///< open_by_handle_at works
     bool has_handles_ = false;
-    std::mutex look_mutex_;        ///< taken before mutex_
-    bool looked_through_ = false;  ///< used with look_mutex_ held
+    std::mutex search_mutex_;  ///< taken before mutex_
+    bool indexed_ = false;     ///< used with search_mutex_ held
     int looks_ = 0;
     std::atomic<std::uint64_t> moves_{0};
 

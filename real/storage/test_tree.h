@@ -1,5 +1,6 @@
 #pragma once
-// For the tests of this folder: a directory of their own, pages of memory, the storage over both.
+// The tests of this folder have a directory of their own, pages of memory, and the storage over
+// both.
 
 #include <gtest/gtest.h>
 
@@ -17,7 +18,7 @@
 
 namespace xenfs::real::storage {
 
-/// Pages are frames 0 …
+/// Pages are numbered as frames from 0.
 class TestMemory final : public ByteMemory {
   public:
     explicit TestMemory(std::size_t pages) : bytes_(pages * page_size) {}
@@ -46,12 +47,12 @@ class TestTree {
         storage.reset();
         std::filesystem::remove_all(top);
     }
-    /// As a server that is started again.
+    /// Makes the storage anew, like a server that is started again.
     void open(TreeOptions options) {
         storage.reset();
         storage = std::make_unique<TreeStorage>(memory, monitor, open_root(top / "tree"), options);
     }
-    /// The whole of a regular file, up to 64 pages.
+    /// Returns the whole of a regular file, up to 64 pages.
     std::string content(NodeId node) {
         const auto attr = storage->getattr(node);
         if (!attr) return "";
@@ -80,7 +81,7 @@ class TestTree {
     std::unique_ptr<TreeStorage> storage;
 };
 
-/// Storage is called in a task, that is with the monitor held.
+/// Calls the storage in a task, that is with the monitor held.
 class InTask {
   public:
     explicit InTask(TestTree& tree) : entry_(tree.monitor) {}

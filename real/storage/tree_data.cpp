@@ -12,7 +12,7 @@
 namespace xenfs::real::storage {
 namespace {
 
-/// Describes `length` bytes of memory over pages, with neighbours joined.
+/// Describes `length` bytes of memory over pages; neighbours are joined.
 std::vector<iovec> parts_of(host::Memory& memory, std::span<const Page> pages,
                             std::uint64_t length) {
     std::vector<iovec> parts;

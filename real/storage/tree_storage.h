@@ -27,9 +27,10 @@ struct TreeOptions {
     bool devices = false;
     /// Pages that were read into the shared cache need not stay in this kernel's page cache too.
     bool drop_page_cache = true;
-    /// descriptors kept open at most, unless clients have more files open
+    /// The most descriptors that are kept open, unless clients have more files open.
     std::size_t descriptors = 4096;
-    std::size_t open_files = 0;  ///< files that clients may have open; 0: as many as `descriptors`
+    /// how many files clients may have open; 0 for as many as `descriptors`
+    std::size_t open_files = 0;
     FindAgain find_again = FindAgain::by_handle;
 };
 

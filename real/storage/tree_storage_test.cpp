@@ -1,5 +1,5 @@
-// What the storage promises beyond the seam: ids that outlive the server, owners, what it refuses;
-// and that no name, link or race leads out of the tree.
+// These test what the storage promises beyond the seam: ids that outlive the server, owners, what
+// it refuses, and that no name, link or race leads out of the tree.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -136,7 +136,7 @@ TEST(TreeStorage, RefusesDevicesForeignAttributesAndChangesToWhatIsReadOnly) {
     EXPECT_EQ(tree.storage->setxattr(node, "user.a", "1", 0), EROFS);
 }
 
-TEST(HostileTree, NamesLeadNowhereElse) {
+TEST(HostileTree, NamesDoNotLeadOutOfTheTree) {
     TestTree tree;
     const InTask task(tree);
     std::filesystem::create_directory_symlink(tree.top / "outside", tree.top / "tree/away");
@@ -167,8 +167,8 @@ TEST(HostileTree, NamesLeadNowhereElse) {
     EXPECT_EQ(tree.storage->getattr(0).error(), ESTALE);
 }
 
-/// Directories, files and links to the outside change places under the names that the storage uses.
-TEST(HostileTree, RacingLinksLeadNowhereElse) {
+/// Directories, files and links to the outside swap places under the names that the storage uses.
+TEST(HostileTree, RacingLinksDoNotLeadOutOfTheTree) {
     const std::uint64_t seed = test_seed();
     for (const FindAgain means : {FindAgain::by_handle, FindAgain::by_name}) {
         TreeOptions options;

@@ -1,6 +1,6 @@
 #pragma once
-// What one task of a guest does while the server is killed: random operations in a directory of its
-// own, each with the one result that it must have, and one slot of a file that all write to.
+// What one task of a guest does while the server is killed: drawn operations in a directory of its
+// own, each with the one result that it must have, and in one slot of a file that all write to.
 
 #include <cstring>
 #include <fstream>
@@ -42,7 +42,7 @@ class Load {
         common();
     }
 
-    /// Everything that was acknowledged is there, read by any guest.
+    /// Checks that everything that was acknowledged is there, in any guest.
     void verify(client::Client& by) {
         const auto directory = by.lookup(root_node, std::string_view(name()));
         ASSERT_TRUE(directory) << name() << ": errno " << directory.error();
@@ -201,7 +201,7 @@ class Load {
         }
         EXPECT_EQ(client_.rmdir(directory_, std::string_view("sub")), 0);
     }
-    /// Open, without a name, written and read.
+    /// The file is open without a name, and written and read.
     void nameless() {
         auto flags = read_write();
         flags.exclusive = true;
@@ -219,7 +219,7 @@ class Load {
         }
         EXPECT_EQ(client_.close(made->handle), 0);
     }
-    /// A counter of ours in a page that all write to; those of the others never go back.
+    /// Each task has a counter in a page that all write to; those of the others never go back.
     void common() {
         ++count_;
         const auto wrote = client_.write(
@@ -249,9 +249,9 @@ class Load {
     std::map<std::string, std::string> files_;
 };
 
-/// Guests at work, `steps` at the least, while the server is killed again and again; then
-/// everything is compared. A fast machine works on until a successor has taken pages over, so that
-/// this has been tested.
+/// Guests work, for `steps` at least, while the server is killed again and again; then everything
+/// is compared. On a fast machine they work on until a successor has taken pages over, so that this
+/// is tested, too.
 inline void kill_under_load(std::size_t steps, const char* transfer) {
     constexpr std::size_t guests = 3, tasks_each = 2;
     const std::uint64_t seed = test_seed();
@@ -300,7 +300,8 @@ inline void kill_under_load(std::size_t steps, const char* transfer) {
                     load->end();
                     load->leave_expected(world.top / "expected");
                 }
-                // A file of another guest, as far as this one can know it: by the tree at the end.
+                // Checks another guest's file as far as this one can know it: by the tree at the
+                // end.
             });
     }
     std::mt19937_64 random(seed);
@@ -315,7 +316,7 @@ inline void kill_under_load(std::size_t steps, const char* transfer) {
         ++kills;
         usleep(static_cast<useconds_t>(random() % 20'000));
         world.start_server();
-        // Most are left to recover; some are killed while they do.
+        // Most successors are left to recover; some are killed while they do.
         if (random() % 4 == 0) continue;
         if (!LocalWorld::eventually([&] { return shared.life > life || !world.server_lives(); })) {
             ADD_FAILURE() << "a server that was started did not recover";
@@ -343,7 +344,7 @@ inline void kill_under_load(std::size_t steps, const char* transfer) {
               << " pages taken over, " << shared.replayed
               << " requests answered that a dead server had done, slowest recovery " << slowest_ms
               << " ms" << std::endl;
-    // The tree itself, by the tools of the machine that has it.
+    // Compares the tree itself, by the tools of the machine that has it.
     const std::string compare = "diff -r -x common '" + (world.top / "expected").string() + "' '" +
                                 (world.top / "tree").string() + "'";
     EXPECT_EQ(std::system(compare.c_str()), 0);

@@ -31,20 +31,21 @@ namespace xenfs::real::tests {
 
 inline constexpr std::size_t most_guests = 4;
 
-/// What the processes tell each other, in memory that they share.
+/// Memory through which the processes tell each other what they do.
 struct Shared {
     std::atomic<std::uint32_t> life{0};      ///< counts servers that have recovered
-    std::atomic<std::uint32_t> stop{0};      ///< the server is to stop in order
-    std::atomic<std::uint32_t> finished{0};  ///< guests that are through with their work
-    std::atomic<std::uint32_t> enough{0};    ///< they may end their work
-    std::atomic<std::uint32_t> go{0};        ///< they may verify and leave
+    std::atomic<std::uint32_t> stop{0};      ///< asks the server to stop in order
+    std::atomic<std::uint32_t> finished{0};  ///< guests that have done their work
+    std::atomic<std::uint32_t> enough{0};    ///< lets them end their work
+    std::atomic<std::uint32_t> go{0};        ///< lets them verify and leave
     std::atomic<std::uint64_t> operations{0};
-    std::atomic<std::uint32_t> die_after{0};  ///< tree changes; then the server kills itself. 0: no
-    // Of the server's present life
+    /// after so many changes to the tree the server kills itself; 0: it does not
+    std::atomic<std::uint32_t> die_after{0};
+    // These tell of the server's present life.
     std::atomic<std::uint64_t> disk_read_pages{0}, recovered_pages{0}, recovered_dirty{0},
         recovery_lost{0}, recovery_ns{0}, resumed{0}, not_resumed{0}, cached{0};
-    std::atomic<std::uint64_t> published{0};  ///< counts how often the server has said all this
-    std::atomic<std::uint64_t> replayed{0};   ///< of all lives
+    std::atomic<std::uint64_t> published{0};  ///< counts how often the server has published these
+    std::atomic<std::uint64_t> replayed{0};   ///< counts those of all lives
     std::atomic<std::uint64_t> pinned[most_guests]{}, pinned_entries{0};
     std::atomic<std::uint32_t> step[most_guests]{};  ///< for tests that take turns
 };
@@ -55,10 +56,10 @@ struct LocalWorldOptions {
     std::uint64_t quota = 16384;
     unsigned workers = 4;
     Nanoseconds dirty_expire = 2'000'000'000;
-    std::size_t open_files = 16384;  ///< that clients may have open
+    std::size_t open_files = 16384;  ///< how many files clients may have open
 };
 
-/// A tree whose server is killed between a change to it and everything that follows from it.
+/// A tree that kills its server between a change and everything that follows from it.
 class MortalTree final : public storage::TreeStorage {
   public:
     MortalTree(Shared& shared, local::LocalHost& host, const std::string& root,
@@ -127,7 +128,7 @@ class LocalWorld {
         kill_process(server_);
         server_ = 0;
     }
-    /// False: it has ended by itself, which nothing but a failed assertion explains.
+    /// Returns false where it has ended by itself, which only a failed assertion explains.
     bool server_lives() {
         int status = 0;
         if (server_ == 0 || waitpid(server_, &status, WNOHANG) == 0) return true;
@@ -140,14 +141,14 @@ class LocalWorld {
         EXPECT_TRUE(WIFSIGNALED(wait_for(server_)));
         server_ = 0;
     }
-    /// As `systemctl stop`: what is dirty is written back.
+    /// Stops it as `systemctl stop` does: what is dirty is written back.
     void stop_server() {
         shared->stop = 1;
         EXPECT_EQ(wait_for(server_), 0);
         server_ = 0;
     }
-    /// A process with a mounted client; its failures are its exit status.
-    void start_guest(std::size_t index, client::ClientConfig config,
+    /// Starts a process with a mounted client; its exit status tells of failures.
+    void start_guest(std::size_t index, const client::ClientConfig& config,
                      std::function<void(local::LocalHost&, client::Client&)> body) {
         guests_.resize(std::max(guests_.size(), index + 1), 0);
         guests_[index] = process([this, index, config, body] {
@@ -181,7 +182,7 @@ class LocalWorld {
             guest = 0;
         }
     }
-    /// False: a guest has ended before its time.
+    /// Returns false where a guest has ended too early.
     bool guests_live() {
         for (pid_t& guest : guests_) {
             int status = 0;
@@ -192,12 +193,12 @@ class LocalWorld {
         }
         return true;
     }
-    /// Until what the server says of itself is of now.
-    void look_anew() {
+    /// Waits until the server has published its present state.
+    void wait_for_status() {
         const std::uint64_t seen = shared->published;
         EXPECT_TRUE(eventually([&] { return shared->published >= seen + 2; }));
     }
-    /// Waits until the condition holds; false after 60 s.
+    /// Waits until the condition holds. Returns false after 60 s.
     static bool eventually(const std::function<bool()>& condition) {
         for (int i = 0; i < 12'000; ++i) {
             if (condition()) return true;
@@ -214,7 +215,7 @@ class LocalWorld {
         std::cout.flush();
         const pid_t child = fork();
         if (child != 0) return child;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves nobody behind
+        prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves no process behind
         int status = 2;
         try {
             body();
@@ -244,7 +245,7 @@ class LocalWorld {
                 pool.shape.memory_pages = options_.cache_pages + options_.cache_pages / 16 + 256;
                 host = local::LocalHost::join_server(socket_, pool);
             } catch (const local::LocalError&) {
-                if (attempt == 500) throw;  // the broker has not yet seen the old one go
+                if (attempt == 500) throw;  // the broker has not yet noticed the old one's end
                 usleep(2'000);
             }
         }

@@ -1,5 +1,5 @@
-// A client keeps files open at the server after their last close; the server's storage can have
-// only so many open.
+// A client keeps files open at the server after their last close, while the server's storage can
+// have only so many open.
 #include <fstream>
 
 #include "real/tests/local_world.h"
@@ -19,7 +19,7 @@ client::ClientConfig config_of_guest() {
     return config;
 }
 
-/// Those that were just made are leased and dirty: they are sent, and the lease goes with the open.
+/// Those just made are leased and dirty: their pages are sent, and the lease goes with the open.
 TEST(OpenFiles, MoreFilesAreReadAndMadeThanTheStorageMayHaveOpen) {
     LocalWorld world({.guests = 1, .open_files = open_files});
     for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;
@@ -48,7 +48,7 @@ TEST(OpenFiles, MoreFilesAreReadAndMadeThanTheStorageMayHaveOpen) {
             EXPECT_TRUE(wrote) << name << ": errno " << wrote.error();
             EXPECT_EQ(client.close(made->handle), 0);
         }
-        // What was given back is as it was, and may be written again.
+        // The files given back are as they were, and may be written again.
         for (std::size_t i = 0; i < many; i += 7) {
             const auto node = client.lookup(root_node, std::string_view("new" + std::to_string(i)));
             ASSERT_TRUE(node);
@@ -72,8 +72,8 @@ TEST(OpenFiles, MoreFilesAreReadAndMadeThanTheStorageMayHaveOpen) {
     }
 }
 
-/// What one guest gives back stays open while another has it: it gave back eight times what both
-/// had, and then said that there are too many open files.
+/// A file that one guest gives back stays open while another has it. A guest once gave back eight
+/// times files that both had, and then reported too many open files.
 TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
     constexpr std::size_t both = 2300, limit = 2 * both, all = limit + 100;
     LocalWorld world({.guests = 2, .open_files = limit});
@@ -108,7 +108,8 @@ TEST(OpenFiles, GuestsHaveTheSameFilesOpen) {
     world.stop_server();
 }
 
-/// What programs do have open is the limit, and said: ENFILE, as with any system.
+/// Files that programs have open count against the limit, and exceeding it is ENFILE, as on any
+/// system.
 TEST(OpenFiles, WhatIsInUseIsTheLimit) {
     LocalWorld world({.guests = 1, .open_files = open_files});
     for (std::size_t i = 0; i < many; ++i) std::ofstream(world.top / "tree" / name_of(i)) << i;

@@ -34,9 +34,9 @@ void make_file(client::Client& client, const std::string& name) {
     EXPECT_EQ(client.close(made->handle), 0);
 }
 
-/// Asks for a file's size while another guest has it to itself: its pages are at the server then,
-/// and dirty there. Without an open, which would give the file a name when its own one is taken
-/// away.
+/// Asks for a file's size while another guest has the lease: the pages are then at the server, and
+/// dirty there. It does so without an open, which would give the file a hidden name when its own is
+/// removed.
 void look_at(client::Client& client, const std::string& name) {
     const auto node = client.lookup(root_node, std::string_view(name));
     ASSERT_TRUE(node) << "lookup: errno " << node.error();
@@ -62,7 +62,7 @@ void with_dirty_files(LocalWorld& world, std::vector<std::string> names,
         wait_for(host, shared.step[0]);
         for (const std::string& name : names) look_at(client, name);
         shared.step[1] = 1;
-        wait_for(host, shared.step[2]);  // it lives as long as guest 0 does
+        wait_for(host, shared.step[2]);  // guest 1 stays as long as guest 0
     });
 }
 
@@ -80,7 +80,7 @@ void end(LocalWorld& world) {
 }
 
 /// Dirty pages of a file that a client has unlinked are not lost when the server dies before it has
-/// dropped them; nor are those of a file that another one was renamed over.
+/// dropped them; nor are those of a file over which another one was renamed.
 TEST(ServerDeath, PagesOfAFileThatWasRemovedAreNotLost) {
     LocalWorld world(options_of(2, 4));
     Shared& shared = *world.shared;
@@ -110,8 +110,8 @@ TEST(ServerDeath, PagesOfAFileThatWasRemovedAreNotLost) {
     EXPECT_EQ(std::filesystem::file_size(world.top / "tree/c"), pages_each * page_size);
 }
 
-/// A dirty file that somebody on the server's side removed while no server ran is lost, and
-/// counted.
+/// A dirty file that somebody on the server's side removed while no server ran is lost, and counted
+/// as such.
 TEST(ServerDeath, PagesOfAFileThatVanishedAreLostAndCounted) {
     LocalWorld world(options_of(2, 4));
     Shared& shared = *world.shared;
@@ -129,8 +129,8 @@ TEST(ServerDeath, PagesOfAFileThatVanishedAreLostAndCounted) {
     end(world);
 }
 
-/// That a dead server did something is known until it was answered, also when its successors die at
-/// something else before they get there.
+/// A change that a dead server made is known until its request is answered, even when successors
+/// die of something else before they answer it.
 TEST(ServerDeath, AChangeIsKnownUntilItIsAnswered) {
     constexpr std::uint32_t tasks = 5;
     LocalWorld world(options_of(2, 1));
@@ -138,7 +138,7 @@ TEST(ServerDeath, AChangeIsKnownUntilItIsAnswered) {
     std::vector<std::string> names;
     for (std::uint32_t i = 0; i < tasks; ++i) names.push_back(numbered("f", i));
     with_dirty_files(world, names, [&](local::LocalHost& host, client::Client& client) {
-        shared.die_after = tasks;  // at the last unlink
+        shared.die_after = tasks;  // dies at the last unlink
         const auto gate = host.tasks().make_gate();
         std::uint32_t working = tasks;
         for (std::uint32_t i = 0; i < tasks; ++i) {
@@ -157,8 +157,9 @@ TEST(ServerDeath, AChangeIsKnownUntilItIsAnswered) {
         while (working > 0) gate->wait();
     });
     world.wait_for_death();
-    // The others' next requests stand in the ring, some of them before the one without an answer.
-    // Not waited for long: where the machine is busy the death overtakes the answers of others too.
+    // The others' next requests are in the ring, some before the one without an answer. They are
+    // waited for only briefly: on a busy machine the server dies before it has answered the others,
+    // too.
     for (int i = 0; i < 200 && shared.step[3] < tasks - 1; ++i) usleep(5000);
     EXPECT_LT(shared.step[3], tasks);
     for (std::uint32_t life = 1; life < tasks; ++life) {

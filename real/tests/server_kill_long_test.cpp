@@ -1,4 +1,4 @@
-// As server_kill_test.cpp, longer.
+// Runs what server_kill_test.cpp runs, for longer.
 #include "model/conformance/seed.h"
 #include "real/tests/kill_load.h"
 

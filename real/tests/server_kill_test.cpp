@@ -10,7 +10,7 @@ TEST(ServerKill, NothingAcknowledgedIsLost) {
     kill_under_load(250, "map");
 }
 
-/// 40 MiB that one guest has read and dirtied: the next server has them without a disk read.
+/// One guest has read and dirtied 40 MiB: the next server has them without a disk read.
 TEST(ServerKill, WhatWasCachedIsWarm) {
     constexpr std::size_t pages = 10'000;
     LocalWorld world({.guests = 2});
@@ -52,7 +52,7 @@ TEST(ServerKill, WhatWasCachedIsWarm) {
             });
     }
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 1 && shared.step[1] == 1; }));
-    world.look_anew();
+    world.wait_for_status();
     EXPECT_GE(shared.disk_read_pages, pages);
     const std::uint32_t life = shared.life;
     world.kill_server();
@@ -62,11 +62,12 @@ TEST(ServerKill, WhatWasCachedIsWarm) {
               << static_cast<double>(shared.recovery_ns) / 1e6 << " ms" << std::endl;
     shared.go = 1;
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.step[0] == 2 && shared.step[1] == 2; }));
-    world.look_anew();
+    world.wait_for_status();
     EXPECT_EQ(shared.disk_read_pages, 0u);
     EXPECT_GE(shared.recovered_pages, pages);
 
-    // A guest is killed while it has all of it mapped: its pins end, the other notices nothing.
+    // A guest is killed while it has all of it mapped: its pins end, and the other guest notices
+    // nothing.
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.pinned[1] >= pages; }));
     world.kill_guest(1);
     EXPECT_TRUE(LocalWorld::eventually([&] { return shared.pinned[1] == 0; }));
@@ -112,7 +113,7 @@ TEST(ServerKill, WhatOthersChangedMeanwhileIsReadAnew) {
         EXPECT_EQ(read(1), std::string(data.size(), 'a'));
         shared.step[0] = 1;
         while (shared.go == 0) host.clock().sleep(2'000'000);
-        // The pages that it has mapped are asked back, which it hears of soon.
+        // The server asks for the pages that the guest has mapped, and the guest hears of it soon.
         std::string seen;
         for (int i = 0; i < 5000 && seen != std::string(data.size(), 'b'); ++i) {
             seen = read(1);
@@ -127,15 +128,15 @@ TEST(ServerKill, WhatOthersChangedMeanwhileIsReadAnew) {
     world.kill_server();
     const auto changed = world.top / "tree/changed";
     const auto before = std::filesystem::last_write_time(changed);
-    // The file system's clock may stand for some milliseconds.
+    // The file system's clock may stand still for some milliseconds.
     while (std::filesystem::last_write_time(changed) == before) fill("changed", 'b');
     world.start_server();
     ASSERT_TRUE(LocalWorld::eventually([&] { return shared.life > life && shared.resumed == 1; }));
-    world.look_anew();
-    EXPECT_EQ(shared.recovered_pages, pages);  // of the other file
+    world.wait_for_status();
+    EXPECT_EQ(shared.recovered_pages, pages);  // they are the other file's
     shared.go = 1;
     world.wait_for_guests();
-    world.look_anew();
+    world.wait_for_status();
     EXPECT_EQ(shared.disk_read_pages, pages);
     world.stop_server();
 }

@@ -16,7 +16,7 @@ bool fits(const host::CopySide& side, std::uint16_t length) {
     return std::size_t{side.offset} + length <= page_size;
 }
 
-/// Fills one side of a segment; false where a local frame is not this domain's.
+/// Fills one side of a segment. Returns false where a local frame is not this domain's.
 template <class Pointer>
 bool fill(Pointer& pointer, const host::CopySide& side, std::uint16_t flag, std::uint16_t& flags,
           const std::function<std::byte*(Frame)>& local) {

@@ -19,7 +19,7 @@ class GrantMaps {
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status);
     void unmap(std::span<const MapHandle> handles);
-    /// Null where the handle names no mapping.
+    /// Returns null where the handle names no mapping.
     std::byte* address(MapHandle handle) const;
     xengnttab_handle* handle() const { return handle_.get(); }
 

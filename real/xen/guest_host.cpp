@@ -27,7 +27,7 @@ void GuestGrants::revoke(std::span<const GrantRef> references, std::span<GrantSt
 }
 
 std::size_t GuestGrants::grant_capacity() const {
-    std::size_t limit = 1024;  // gntalloc's default, where the module does not say
+    std::size_t limit = 1024;  // gntalloc's default, where the module does not tell
     std::ifstream("/sys/module/xen_gntalloc/parameters/limit") >> limit;
     return limit;
 }

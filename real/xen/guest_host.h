@@ -18,7 +18,7 @@ class GuestGrants final : public host::Grants {
     void revoke(std::span<const GrantRef> references, std::span<GrantStatus> status) override;
     Frame take_transferred(GrantRef) override { return no_frame; }
     std::size_t granted() const override { return granted_; }
-    /// The limit of the module (/sys/module/xen_gntalloc/parameters/limit).
+    /// Returns the limit of the module (/sys/module/xen_gntalloc/parameters/limit).
     std::size_t grant_capacity() const override;
     void map(DomainId granter, std::span<const GrantRef> references, Access access,
              std::span<MapHandle> out, std::span<GrantStatus> status) override {

@@ -34,7 +34,7 @@ GuestMemory::GuestMemory(std::size_t pages, DomainId peer)
     void* const at = mmap(nullptr, pages * page_size, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED) {
-        throw XenError("cannot set aside " + std::to_string(pages) +
+        throw XenError("cannot reserve " + std::to_string(pages) +
                        " pages of memory: " + std::strerror(errno));
     }
     memory_ = static_cast<std::byte*>(at);

@@ -20,17 +20,18 @@ class GuestMemory final : public host::Frames {
 
     std::size_t allocate(std::span<Frame> out) override;
     void release(std::span<const Frame> frames) override;
-    /// Asks the kernel's balloon driver (/sys/devices/system/xen_memory); returns what it reports.
+    /// Asks the kernel's balloon driver (/sys/devices/system/xen_memory), and returns what it
+    /// reports.
     std::size_t donate(std::size_t pages) override;
     std::size_t reclaim(std::size_t pages) override;
     std::size_t donated_by(DomainId) const override { return 0; }  ///< only the server counts
     std::size_t owned() const override { return owned_; }
     std::size_t limit() const override { return limit_; }
-    void set_limit(std::size_t frames) override;  ///< the `pages` of the constructor bound it
+    void set_limit(std::size_t frames) override;  ///< bounded by the constructor's `pages`
 
     Result<Frame> allocate_shared();
     void release_shared(Frame frame);
-    /// The reference that gntalloc gave the ring page; no_grant for other frames.
+    /// Returns the reference that gntalloc gave the ring page; no_grant for other frames.
     GrantRef reference_of(Frame frame) const;
     bool is_shared(GrantRef reference) const;
     DomainId peer() const { return peer_; }

@@ -49,7 +49,7 @@ Owned opened(Opened* handle, const std::string& what, const std::string& remedy)
 
 /// Returns what Xen tells of a domain, or nothing if the domain does not exist. xc_domain_getinfo,
 /// which older programs call, is gone from Xen 4.18's library. The call used here is in all of
-/// them; it may answer with the next domain that there is.
+/// them, but where there is no such domain it may answer with the next one.
 inline std::optional<xc_domaininfo_t> domain_info(xc_interface* control, std::uint32_t domain) {
     xc_domaininfo_t info{};
     if (xc_domain_getinfolist(control, domain, 1, &info) != 1 || info.domain != domain) return {};

@@ -24,7 +24,7 @@ std::uint16_t idle_flags(Access access) {
 
 }  // namespace
 
-Pool::Pool(const std::string& name, Limits limits)
+Pool::Pool(const std::string& name, const Limits& limits)
     : control_(opened<Control>(
           xc_interface_open(quiet_logger(), quiet_logger(), 0), "Xen's control interface",
           "this must run in dom0 as root, with the module xen-privcmd loaded")),
@@ -53,7 +53,7 @@ Pool::~Pool() {
     destroy();
 }
 
-/// The predecessor's domain, if it is still the one that was recorded.
+/// Returns the predecessor's domain, if it is still the one that was recorded.
 bool Pool::find() {
     const PoolRecord::Domain known = record_.domain();
     if (known.id == 0) return false;
@@ -203,8 +203,8 @@ GrantStatus Pool::revoke(GrantRef reference) {
     if (reference >= entries_ || !used_entries_[reference]) return GrantStatus::bad_gntref;
     std::atomic_ref<std::uint16_t> flags(table_[reference].flags);
     std::uint16_t seen = flags.load(std::memory_order_acquire);
-    // A writable entry that was revoked softly reads 0 after the last unmap, and ends here all the
-    // same.
+    // A writable entry that was revoked softly reads 0 after the last unmap, and it ends here as
+    // well.
     for (;;) {
         if ((seen & in_use) == 0) {
             if (flags.compare_exchange_weak(seen, 0)) break;

@@ -29,7 +29,7 @@ class Pool {
     /// Creates the domain and names it in xenstore, or takes over the one that the record names, if
     /// that lives. Throws XenError, which says what to put on Xen's command line where the grant
     /// table is larger than the hypervisor allows.
-    Pool(const std::string& name, Limits limits);
+    Pool(const std::string& name, const Limits& limits);
     /// Destroys the domain. Pages that a guest still maps live on as a zombie until it unmaps them.
     ~Pool();
     Pool(const Pool&) = delete;
@@ -47,7 +47,7 @@ class Pool {
     std::size_t granted() const { return granted_; }
     std::size_t grant_capacity() const;
 
-    // What a successor asks for
+    // The members below are for a successor.
     std::vector<host::OwnedFrame> all_frames() const { return frames_->all(); }
     std::vector<host::FoundEntry> all_entries() const;
 

@@ -58,8 +58,8 @@ bool PoolFrames::map(std::uint32_t place, std::span<const xen_pfn_t> pages) {
     return true;
 }
 
-/// Frames that wait still count on Xen. A domain may be over its limit; it only gets no more.
-void PoolFrames::tell_xen() {
+/// Frames that wait still count at Xen. A domain may be over its limit; it only gets no more.
+void PoolFrames::set_maxmem() {
     const std::size_t allowed = std::max(limit_, held_);
     if (xc_domain_setmaxmem(control_, domain_, allowed * (page_size / 1024)) != 0) {
         throw XenError(std::string("cannot set the pool domain's memory limit: ") +
@@ -71,21 +71,21 @@ void PoolFrames::set_limit(std::size_t frames) {
     const std::size_t before = limit_;
     limit_ = frames;
     try {
-        tell_xen();
+        set_maxmem();
     } catch (...) {
         limit_ = before;
         throw;
     }
 }
 
-/// Adds one region of up to `frames` frames. False where Xen has no memory for it.
+/// Adds one region of up to `frames` frames. Returns false where Xen has no memory for it.
 bool PoolFrames::grow(std::size_t frames) {
     auto found = std::find_if(regions_.begin(), regions_.end(),
                               [](const Region& region) { return region.address == nullptr; });
     if (found == regions_.end()) found = regions_.emplace(regions_.end());
     const auto place = static_cast<std::uint32_t>(found - regions_.begin());
     const Frame first = place * region_frames;
-    // One array takes the PV domain's frame numbers in and gives machine frame numbers out.
+    // One array passes the PV domain's frame numbers in and machine frame numbers out.
     std::vector<xen_pfn_t> pages(frames);
     for (std::size_t i = 0; i < frames; ++i) pages[i] = first + i;
     const int came = xc_domain_populate_physmap(control_, domain_, frames, 0, 0, pages.data());
@@ -159,7 +159,7 @@ void PoolFrames::give_back(std::uint32_t place) {
     xc_domain_decrease_reservation_exact(control_, domain_, pages.size(), 0, pages.data());
     held_ -= region.size;
     region = {};
-    tell_xen();
+    set_maxmem();
 }
 
 std::vector<host::OwnedFrame> PoolFrames::all() const {

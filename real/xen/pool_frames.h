@@ -26,19 +26,18 @@ class PoolFrames {
 
     std::size_t allocate(std::span<Frame> out);
     void release(std::span<const Frame> frames);
-    /// Takes one more frame, zeroed, which a successor finds marked as shared. no_frame: there is
-    /// none.
+    /// Takes one more frame, zeroed, which a successor finds marked as shared. Returns no_frame
+    /// where there is none.
     Frame allocate_shared();
     std::size_t owned() const { return owned_; }  ///< frames that are handed out
-    std::size_t held() const {
-        return held_;
-    }  ///< frames that the pool has from Xen: these and those that wait
+    /// Counts the frames that the pool has from Xen, handed out or waiting.
+    std::size_t held() const { return held_; }
     std::size_t limit() const { return limit_; }
     /// Throws XenError where Xen refuses.
     void set_limit(std::size_t frames);
-    /// Null for a frame that is not handed out.
+    /// Returns null for a frame that is not handed out.
     std::byte* bytes(Frame frame) const;
-    /// The number that Xen gives it. The frame must be handed out.
+    /// Returns the number that Xen gives it. The frame must be handed out.
     xen_pfn_t machine_frame(Frame frame) const { return record_.machine_frame(frame); }
     std::vector<host::OwnedFrame> all() const;
 
@@ -51,7 +50,7 @@ class PoolFrames {
     bool map(std::uint32_t place, std::span<const xen_pfn_t> pages);
     bool grow(std::size_t frames);
     void give_back(std::uint32_t place);
-    void tell_xen();
+    void set_maxmem();
     bool is_out(Frame frame) const { return (record_.flags(frame) & PoolRecord::handed_out) != 0; }
 
     xc_interface* control_;

@@ -28,14 +28,14 @@ class PoolRecord {
     PoolRecord(const PoolRecord&) = delete;
     PoolRecord& operator=(const PoolRecord&) = delete;
 
-    /// The predecessor's domain, or one of id 0.
+    /// Returns the predecessor's domain, or one of id 0.
     const Domain& domain() const { return header_->domain; }
     /// Forgets all frames and names a new domain.
     void begin(const Domain& domain);
-    /// Says that the pool is no more.
+    /// Records that the pool is no more.
     void end();
 
-    std::uint32_t frames() const;  ///< the highest place that was ever used, + 1
+    std::uint32_t frames() const;  ///< returns one more than the highest place that was ever used
     void set(Frame frame, xen_pfn_t machine_frame, std::uint64_t flags);
     void clear(Frame frame) { words_[frame] = 0; }
     bool has(Frame frame) const { return words_[frame] != 0; }

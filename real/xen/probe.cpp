@@ -27,7 +27,7 @@ std::uint64_t& word(std::byte* page) {
     return *reinterpret_cast<std::uint64_t*>(page);
 }
 
-/// Waits until the node holds `wanted`; false after ten seconds.
+/// Waits until the node holds `wanted`. Returns false after ten seconds.
 bool await(XenStore& store, const std::string& path, std::string_view wanted) {
     for (int tries = 0; tries < 1000; ++tries) {
         auto value = store.read(path);

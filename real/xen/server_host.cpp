@@ -33,7 +33,7 @@ void ServerFrames::set_limit(std::size_t frames) {
     try {
         pool_.frames().set_limit(frames);
     } catch (const XenError&) {
-        // Where Xen refuses the limit stays as it was, and limit() tells so.
+        // Where Xen refuses, the limit stays as it was, and limit() tells so.
     }
 }
 
@@ -56,7 +56,7 @@ void ServerGrants::copy(std::span<host::CopyOperation> operations) {
         lend(operation.source, Access::read);
         lend(operation.destination, Access::read_write);
     }
-    // A frame that could not be lent (there is none, or no entry is left) is refused as a bad
+    // A frame that could not be lent (it is not ours, or no entry is left) is refused as a bad
     // page.
     grant_copy(maps_.handle(), lent, [](Frame) -> std::byte* { return nullptr; });
     for (const GrantRef entry : entries) (void)pool_.revoke(entry);
@@ -67,7 +67,7 @@ void ServerGrants::transfer(std::span<host::TransferOperation> operations) {
     for (auto& operation : operations) operation.status = GrantStatus::not_supported;
 }
 
-ServerHost::ServerHost(const std::string& pool_name, Pool::Limits limits)
+ServerHost::ServerHost(const std::string& pool_name, const Pool::Limits& limits)
     : XenHost(true),
       pool_(pool_name, limits),
       frames_(pool_),

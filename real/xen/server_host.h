@@ -87,7 +87,7 @@ class ServerPages final : public ByteMemory {
 /// domain in frames and entries.
 class ServerHost final : public XenHost {
   public:
-    ServerHost(const std::string& pool_name, Pool::Limits limits);
+    ServerHost(const std::string& pool_name, const Pool::Limits& limits);
     ~ServerHost() override { end_tasks(); }
     DomainId granter() const override { return pool_.domain(); }
     host::Frames& frames() override { return frames_; }

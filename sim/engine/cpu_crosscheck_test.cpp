@@ -1,6 +1,6 @@
-// Our CPU queue against SimGrid's own sharing of a host's cores. The two differ by nature: SimGrid
-// shares at each instant, we take turns in slices. So completion times agree within a slice for
-// each turn that a task may have to wait.
+// Our CPU queue is compared with SimGrid's own sharing of a host's cores. The two differ by nature:
+// SimGrid shares at each instant, we take turns in slices. So completion times agree within a slice
+// for each turn that a task may have to wait.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -95,7 +95,7 @@ TEST_P(CrossCheck, CompletionTimesAgreeWithinAFewSlices) {
     ASSERT_EQ(ours.size(), jobs.size());
     const double slice = CostModel::defaults().time_ns("cpu.scheduler_slice");
     const double turns = std::ceil(static_cast<double>(jobs.size()) / cores);
-    const double switches = 12 * 4e9 / slice * 2000;  // what SimGrid does not know of
+    const double switches = 12 * 4e9 / slice * 2000;  // SimGrid does not know these
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         std::printf("job %zu: SimGrid %.3f ms, ours %+.3f ms\n", i,
                     static_cast<double>(reference[i]) * 1e-6,

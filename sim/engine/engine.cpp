@@ -29,7 +29,7 @@ s4u::Engine& make_simgrid() {
 #endif
     int count = static_cast<int>(std::size(arguments)) - 1;
     auto* engine = new s4u::Engine(&count, arguments);
-    // What the platform says is what a transfer gets: none of the factors by which SimGrid's
+    // A transfer gets exactly what the platform says: none of the factors by which SimGrid's
     // default model stands for TCP's headers, slow start and window.
     s4u::Engine::set_config("network/model:CM02");
     s4u::Engine::set_config("network/TCP-gamma:0");
@@ -37,7 +37,7 @@ s4u::Engine& make_simgrid() {
     return *engine;
 }
 
-// The names that 3.32 has for making hosts, links and routes; 4.0 has them too, and warns that a
+// These are 3.32's names for making hosts, links and routes; 4.0 has them too, and warns that a
 // later release will not.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -108,8 +108,8 @@ void EngineActor::interrupt() {
     if (state_->waits) state_->wake->release();
 }
 
-/// An actor that carries one transfer after another, since a transfer is waited for by somebody.
-/// The pool grows to as many as were under way at once.
+/// An actor that carries one transfer after another, since somebody must wait for a transfer. The
+/// pool grows to as many as were in flight at once.
 struct Engine::Courier {
     s4u::SemaphorePtr work = s4u::Semaphore::create(0);
     HostIndex from = 0, to = 0;
@@ -121,7 +121,7 @@ struct Engine::State {
     s4u::Engine& simgrid = make_simgrid();
     std::vector<s4u::Host*> hosts;
     bool built_in_code = false;
-    std::set<std::pair<HostIndex, HostIndex>> routes;  ///< of a platform that was
+    std::set<std::pair<HostIndex, HostIndex>> routes;  ///< those of a platform built in code
     std::vector<std::unique_ptr<EngineActor>> actors;
     std::vector<std::unique_ptr<Courier>> couriers;
     std::vector<Courier*> idle;

@@ -16,7 +16,8 @@
 
 namespace xenfs::sim {
 
-/// The platform cannot be built, or a host or route is missing. what() is one sentence.
+/// Thrown where the platform cannot be built, or a host or route is missing. what() is one
+/// sentence.
 class PlatformError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -48,7 +49,7 @@ class EngineActor {
     std::unique_ptr<State> state_;
 };
 
-/// One a process: SimGrid's clock does not restart.
+/// There is one a process, since SimGrid's clock does not restart.
 class Engine {
   public:
     explicit Engine(const Platform& platform);
@@ -57,21 +58,22 @@ class Engine {
     Engine& operator=(const Engine&) = delete;
 
     HostIndex host(const std::string& name);  ///< throws PlatformError where there is none
-    /// Sum of the latencies of the route. Throws PlatformError where a platform that was built in
-    /// code has no route; SimGrid itself ends the process where a platform file has none.
+    /// Returns the sum of the latencies of the route. Throws PlatformError where a platform that
+    /// was built in code has no route; SimGrid itself ends the process where a platform file has
+    /// none.
     Nanoseconds latency(HostIndex from, HostIndex to);
 
     /// Adds an actor on a host, before run(). No exception may leave `body`.
     void add_actor(const std::string& name, HostIndex host, std::function<void(EngineActor&)> body);
     /// Returns when every actor's body has returned. `on_deadlock` is called where all of them wait
-    /// without a time and nothing is under way; run() returns then, too.
+    /// without a time and nothing is in flight; run() returns then, too.
     void run(std::function<void()> on_deadlock);
 
-    /// The clock, rounded to nanoseconds.
+    /// Returns the clock, rounded to nanoseconds.
     static Nanoseconds now();
-    /// Starts a transfer now; `arrived` is called at the instant at which its last byte has
-    /// arrived, outside of all machines: it notes the arrival and interrupts whoever is to know. In
-    /// an actor.
+    /// Starts a transfer now, in an actor. `arrived` is called at the instant at which its last
+    /// byte has arrived, outside of all machines: it notes the arrival and interrupts the actor
+    /// that is to know.
     void transfer(HostIndex from, HostIndex to, std::uint64_t bytes, std::function<void()> arrived);
 
   private:

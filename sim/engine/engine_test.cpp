@@ -1,4 +1,5 @@
-// One engine a process: run whole, this program would fail; ctest runs each test by itself.
+// There is one engine a process, so this program would fail if run whole; ctest runs each test by
+// itself.
 #include "sim/engine/engine.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +9,7 @@
 namespace xenfs::sim {
 namespace {
 
-/// Two hosts; a wire of 1 GB/s and 10 us each way.
+/// Two hosts are joined by a wire of 1 GB/s and 10 us each way.
 Platform two_hosts() {
     Platform platform;
     platform.hosts = {"left", "right"};
@@ -28,7 +29,7 @@ TEST(Engine, WaitsUntilATimeOrAnInterrupt) {
         self.wait_until(EngineActor::forever);
         times.push_back(Engine::now());
         self.interrupt();
-        self.wait_until(7'000);  // the interrupt came before: at once
+        self.wait_until(7'000);  // the interrupt came before, so this returns at once
         times.push_back(Engine::now());
         self.wait_until(7'000);
         times.push_back(Engine::now());
@@ -56,7 +57,7 @@ TEST(Engine, ATransferTakesLatencyAndItsShareOfTheLinks) {
         };
         engine.transfer(left, right, 4'096, note);
         while (times.size() < 1) self.wait_until(EngineActor::forever);
-        // Two at once share the wire; one in the other direction does not matter.
+        // Two transfers share the wire; one in the other direction does not matter.
         engine.transfer(left, right, 50'000, note);
         engine.transfer(left, right, 50'000, note);
         engine.transfer(right, left, 50'000, note);
@@ -69,7 +70,7 @@ TEST(Engine, ATransferTakesLatencyAndItsShareOfTheLinks) {
                                         first + 10'000 + 100'000}));
 }
 
-TEST(Engine, ADeadlockIsTold) {
+TEST(Engine, ADeadlockIsReported) {
     Engine engine(two_hosts());
     engine.add_actor("waits", engine.host("left"), [](EngineActor& self) {
         self.wait_until(1'000);

@@ -20,7 +20,7 @@ struct Platform {
         double bytes_per_second = 0;
         Nanoseconds latency = 0;
     };
-    /// One direction as well: the way back is a route of its own.
+    /// One direction as well; the way back is a route of its own.
     struct Route {
         std::string from, to;
         std::vector<std::string> links;

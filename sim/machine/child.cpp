@@ -33,7 +33,8 @@ void call(const std::function<void()>& hook) {
     if (hook) hook();
 }
 
-/// In the child; the first byte says whether what follows is the result or an error's text.
+/// Runs in the child; the first byte it sends says whether the rest is the result or an error's
+/// text.
 [[noreturn]] void be_child(int pipe, const std::function<std::string()>& body) {
     std::string message;
     try {
@@ -46,7 +47,7 @@ void call(const std::function<void()>& hook) {
     }
     const bool sent = write_all(pipe, message.data(), message.size());
     std::fflush(nullptr);
-    ::_exit(sent ? 0 : 1);  // no destructors: they belong to the parent's copy
+    ::_exit(sent ? 0 : 1);  // runs no destructors, since they belong to the parent's copy
 }
 
 }  // namespace
@@ -58,7 +59,7 @@ void set_fork_hooks(ForkHooks hooks) {
 std::string run_in_child(const std::function<std::string()>& body) {
     int ends[2];
     if (::pipe(ends) != 0) throw ChildError(fmt::format("no pipe: {}", std::strerror(errno)));
-    std::fflush(nullptr);  // or the child would print it once more
+    std::fflush(nullptr);  // otherwise the child would print it once more
     call(fork_hooks().before);
     const pid_t child = ::fork();
     const int error = errno;
@@ -69,7 +70,8 @@ std::string run_in_child(const std::function<std::string()>& body) {
         throw ChildError(fmt::format("no new process: {}", std::strerror(error)));
     }
     if (child == 0) {
-        // A parent that is killed cannot tell; a run that nobody waits for must not go on.
+        // A parent that is killed cannot tell its child, and a run for which nobody waits must not
+        // continue.
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         ::close(ends[0]);
         be_child(ends[1], body);

@@ -5,7 +5,7 @@
 
 namespace xenfs::sim {
 
-/// The child failed: its exception's text, or how it died.
+/// The child failed: what() is its exception's text, or says how it died.
 class ChildError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
@@ -18,8 +18,8 @@ class ChildError : public std::runtime_error {
 /// itself, likewise with a sentence that says so.
 std::string run_in_child(const std::function<std::string()>& body);
 
-/// What a language runtime in this process must do around the fork, in the forking thread (an
-/// interpreter that the child's policies call back into). Empty ones are not called.
+/// What a language runtime in this process (an interpreter that the child's policies call back
+/// into) must do around the fork, in the forking thread. Empty ones are not called.
 struct ForkHooks {
     std::function<void()> before, after_in_parent, after_in_child;
 };

@@ -7,8 +7,9 @@
 
 namespace xenfs::sim {
 
-/// How many frames hold each content, and so how many contents there are: a hash table with linear
-/// probing and deletion by shifting back. 16 bytes an entry, at most 3/4 full.
+/// Counts how many frames hold each content, and so how many contents there are. It is a hash table
+/// with linear probing and deletion by shifting back. An entry takes 16 bytes; at most 3/4 are
+/// full.
 class ContentCount {
   public:
     std::size_t unique() const { return size_; }
@@ -27,7 +28,7 @@ class ContentCount {
         std::size_t at = find(content);
         if (--slots_[at].frames > 0) return;
         --size_;
-        // Close the gap: move back each entry that would not be found across it.
+        // Each entry that would not be found across the gap is moved back, which closes it.
         const std::size_t mask = slots_.size() - 1;
         for (std::size_t next = (at + 1) & mask; slots_[next].frames != 0;
              next = (next + 1) & mask) {
@@ -43,7 +44,7 @@ class ContentCount {
   private:
     struct Slot {
         Fingerprint content = 0;
-        std::uint64_t frames = 0;  ///< 0: empty
+        std::uint64_t frames = 0;  ///< 0 where the entry is empty
     };
 
     std::size_t place(Fingerprint content) const {

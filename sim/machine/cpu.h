@@ -7,15 +7,16 @@
 
 namespace xenfs::sim {
 
-/// The machine's cores: a queue each, first come, first served.
+/// The machine's cores. Each has a queue, first come, first served.
 class Cores {
   public:
     Cores(unsigned count, Nanoseconds vm_switch) : cores_(count), vm_switch_(vm_switch) {}
 
     Nanoseconds busy() const { return busy_; }
 
-    /// Takes the core that is free first (of those free at `from`, one that ran `domain` last)
-    /// for `cpu` ns; returns when they have passed. A change of domain costs a VM switch.
+    /// Takes the core that is free first (of those free at `from`, one that ran `domain` last) for
+    /// `cpu` ns, and returns the time at which they have passed. A change of domain costs a VM
+    /// switch.
     Nanoseconds run(Nanoseconds from, Nanoseconds cpu, DomainId domain) {
         Core* best = &cores_.front();
         for (Core& core : cores_) {
@@ -55,10 +56,12 @@ class VirtualCpus {
     VirtualCpus(unsigned count, Nanoseconds slice, Cores* cores, DomainId domain)
         : busy_until_(count), slice_(slice), cores_(cores), domain_(domain) {}
 
-    /// Longest piece that may be queued at once; the rest queues again behind whoever waits.
+    /// The longest piece that may be queued at once; the rest queues again behind the tasks that
+    /// wait.
     Nanoseconds slice() const { return slice_; }
 
-    /// Runs `cpu` ns on the least busy vCPU, not before `from`; returns when they have passed.
+    /// Runs `cpu` ns on the least busy vCPU, not before `from`, and returns the time at which they
+    /// have passed.
     Nanoseconds run(Nanoseconds from, Nanoseconds cpu) {
         Nanoseconds& vcpu = *std::min_element(busy_until_.begin(), busy_until_.end());
         const Nanoseconds start = std::max(from, vcpu);

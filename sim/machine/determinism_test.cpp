@@ -1,5 +1,5 @@
-// Same scenario, same seed: the same history, in any process. A random program of three guests and
-// a server runs in processes of their own (started anew, so that addresses differ too), and the
+// One scenario and seed give one history in any process. A random program of three guests
+// and a server runs in processes of their own (started anew, so that addresses differ too), and the
 // hashes of its log are compared.
 #include <gtest/gtest.h>
 #include <xxhash.h>
@@ -38,7 +38,8 @@ class Program {
             });
             for (int t = 0; t < 4; ++t) {
                 guest.spawn("task", [&, port, g, t] {
-                    life(guest, server, port, static_cast<std::uint64_t>(g * 4 + t));
+                    life(guest, server, port,
+                         static_cast<std::uint64_t>(g) * 4 + static_cast<std::uint64_t>(t));
                 });
             }
         }
@@ -124,16 +125,16 @@ class Program {
 
 constexpr const char* child_variable = "XENFS_DETERMINISM_SEED";
 
-/// The child's part: prints the hash. Does nothing when run by itself.
+/// This is the child's part, which prints the hash. It does nothing when run by itself.
 TEST(Determinism, Child) {
     const char* const seed = std::getenv(child_variable);
-    if (seed == nullptr) GTEST_SKIP() << "run by Determinism.EveryProcessTellsTheSameStory";
+    if (seed == nullptr) GTEST_SKIP() << "run by Determinism.EveryProcessHasTheSameHistory";
     Program program(std::strtoull(seed, nullptr, 0));
     const std::uint64_t hash = program.run();
     std::printf("story %016llx %zu\n", static_cast<unsigned long long>(hash), program.length());
 }
 
-std::string story_in_new_process(std::uint64_t seed, const std::string& environment) {
+std::string history_in_new_process(std::uint64_t seed, const std::string& environment) {
     const std::string command = environment + " " + child_variable + "=" + std::to_string(seed) +
                                 " " + std::filesystem::read_symlink("/proc/self/exe").string() +
                                 " --gtest_filter=Determinism.Child 2>&1";
@@ -147,15 +148,15 @@ std::string story_in_new_process(std::uint64_t seed, const std::string& environm
     return story;
 }
 
-TEST(Determinism, EveryProcessTellsTheSameStory) {
+TEST(Determinism, EveryProcessHasTheSameHistory) {
     const std::uint64_t seed = test_seed();
-    const std::string first = story_in_new_process(seed, "");
+    const std::string first = history_in_new_process(seed, "");
     ASSERT_FALSE(first.empty());
     EXPECT_GT(std::stoul(first.substr(23)), 5000u) << "a story of some length: " << first;
     for (const char* environment : {"", "", "MALLOC_PERTURB_=85", "LC_ALL=de_DE.UTF-8"}) {
-        EXPECT_EQ(story_in_new_process(seed, environment), first) << environment;
+        EXPECT_EQ(history_in_new_process(seed, environment), first) << environment;
     }
-    EXPECT_NE(story_in_new_process(seed + 1, ""), first);
+    EXPECT_NE(history_in_new_process(seed + 1, ""), first);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct PortState final : Timer {
     Port peer_port = 0;
     State state = State::unbound;
     bool pending = false;
-    bool twice = false;  ///< the fault: deliver once more
+    bool twice = false;  ///< a fault: deliver once more
     std::shared_ptr<const std::function<void()>> handler;
 };
 
@@ -34,7 +34,7 @@ class EventPorts {
   public:
     static constexpr std::size_t max_open = 4096;
     Result<Port> open(DomainState& domain, DomainId peer);
-    PortState* find(Port port);  ///< null: no such port, or closed
+    PortState* find(Port port);  ///< returns null where there is no such port, or it is closed
     void close(Port port, Scheduler& scheduler);
     void close_all(Scheduler& scheduler);
 

@@ -7,7 +7,7 @@ Result<Port> EventPorts::open(DomainState& domain, DomainId peer) {
     ++open_;
     ports_.push_back(std::make_unique<PortState>(domain));
     ports_.back()->peer = peer;
-    return static_cast<Port>(ports_.size());  // from 1: no port is 0, as in Xen
+    return static_cast<Port>(ports_.size());  // counts from 1, since no port is 0, as in Xen
 }
 
 PortState* EventPorts::find(Port port) {
@@ -20,7 +20,7 @@ void EventPorts::close(Port port, Scheduler& scheduler) {
     PortState* const found = find(port);
     if (found == nullptr) return;
     scheduler.timers().disarm(*found);
-    found->state = PortState::State::closed;  // its handler stays: it may be what runs now
+    found->state = PortState::State::closed;  // its handler stays, since it may be running now
     --open_;
     // The peer's end is unbound again, as in Xen.
     DomainState* const peer = found->domain.machine.alive(found->peer);
@@ -35,7 +35,7 @@ void EventPorts::close_all(Scheduler& scheduler) {
     for (std::size_t i = 0; i < ports_.size(); ++i) close(static_cast<Port>(i + 1), scheduler);
 }
 
-/// The pending bit goes up; what finds it up already is one event with the first.
+/// The pending bit is set; an event that finds it set coalesces with the first.
 void PortState::raise(Nanoseconds delivery) {
     if (pending) {
         ++domain.counters.events_coalesced;
@@ -58,7 +58,7 @@ void PortState::fire() {
     if (!twice || state == State::closed) return;
     twice = false;
     ++domain.counters.events_doubled;
-    if (pending) return;  // raised again meanwhile: that delivery is the second
+    if (pending) return;  // raised again meanwhile; that delivery follows
     pending = true;
     domain.machine.scheduler.timers().arm(
         *this, domain.machine.now() + domain.machine.prices.event_notify);
@@ -85,7 +85,7 @@ Result<Port> SimEvents::bind(DomainId peer, Port peer_port) {
     ours.peer_port = peer_port;
     ours.state = theirs->state = PortState::State::bound;
     theirs->peer_port = *port;
-    ours.pending = true;  // as Xen leaves it; delivered when there is a handler
+    ours.pending = true;  // as Xen leaves it; it is delivered when there is a handler
     return port;
 }
 
@@ -106,7 +106,7 @@ void SimEvents::on_event(Port port, std::function<void()> handler) {
 
 void SimEvents::notify(Port port) {
     machine.hypercall(self, 0);
-    // In a handler there is nobody to wait for the charges: the event goes out after them.
+    // In a handler nobody can wait for the charges, so the event goes out after them.
     const bool handler = machine.scheduler.in_handler();
     if (!handler) machine.scheduler.flush();
     ++self.counters.notifies;

@@ -31,8 +31,8 @@ struct Exceptions {
 
 }  // namespace
 
-/// The handle of a suspended context comes to whoever is resumed after it, who puts it into the
-/// fiber that it belongs to (`resumed_by`).
+/// The handle of a suspended context is passed to the fiber that is resumed after it, which stores
+/// it in the fiber to which it belongs (`resumed_by`).
 struct Fiber::State {
     void arrive() {
 #if defined(__SANITIZE_ADDRESS__)
@@ -54,13 +54,14 @@ struct Fiber::State {
 #endif
     }
 
-    context::fiber suspended;  ///< empty while it runs, and when it has ended
+    context::fiber suspended;  ///< empty while it runs, and once it has ended
     State* resumed_by = nullptr;
     std::function<void()> body;
     bool own_stack = false, started = false;
 #if defined(__SANITIZE_ADDRESS__)
     void* fake_stack = nullptr;
-    const void* stack_bottom = nullptr;  ///< of a thread's own stack: known when it is left first
+    /// where it is a thread's own stack, known when it is first left
+    const void* stack_bottom = nullptr;
     std::size_t stack_size = 0;
 #endif
 #if defined(__SANITIZE_THREAD__)
@@ -70,7 +71,7 @@ struct Fiber::State {
 
 namespace {
 
-/// The allocator of Boost, which also says where the stack lies.
+/// Boost's allocator, which also tells where the stack lies.
 template <class State>
 struct GuardedStack {
     context::stack_context allocate() {
@@ -128,12 +129,12 @@ void Fiber::switch_to(Fiber& from, Fiber& to) {
     void* const handled = Exceptions::of_thread();
     Exceptions kept;
     std::memcpy(kept.bytes, handled, Exceptions::size);
-    std::memset(handled, 0, Exceptions::size);  // which a new fiber starts with
+    std::memset(handled, 0, Exceptions::size);  // a new fiber starts without any
     other.started = true;
     own.leave_for(other, false);
     context::fiber previous = std::move(other.suspended).resume();
     own.arrive();
-    // One that has ended leaves no handle.
+    // A fiber that has ended leaves no handle.
     own.resumed_by->suspended = std::move(previous);
     std::memcpy(handled, kept.bytes, Exceptions::size);
 }

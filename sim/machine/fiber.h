@@ -11,13 +11,13 @@ namespace xenfs::sim {
 /// block. The sanitizers are told of each switch.
 class Fiber {
   public:
-    /// The caller itself, on the stack that it has.
+    /// Makes the caller itself a fiber, on the stack that it has.
     Fiber();
-    /// A new stack of `stack_bytes` above a guard page. `body` starts with the first switch to this
-    /// fiber; when it returns, `next` runs, and this fiber never runs again. No exception may leave
-    /// `body`.
+    /// Makes a new stack of `stack_bytes` above a guard page. `body` starts with the first switch
+    /// to this fiber; when it returns, `next` runs, and this fiber never runs again. No exception
+    /// may leave `body`.
     Fiber(std::size_t stack_bytes, std::function<void()> body, Fiber& next);
-    /// A fiber that has started must have come to its end.
+    /// A fiber that has started must have ended.
     ~Fiber();
     Fiber(const Fiber&) = delete;
     Fiber& operator=(const Fiber&) = delete;

@@ -65,7 +65,7 @@ TEST(Fiber, KeepsTheExceptionsThatItHandles) {
                     throw std::runtime_error(name);
                 } catch (const std::runtime_error&) {
                     EXPECT_EQ(std::uncaught_exceptions(), 0);
-                    Fiber::switch_to(*both[own], main);  // inside the catch block
+                    Fiber::switch_to(*both[own], main);  // switches inside the catch block
                     try {
                         throw;
                     } catch (const std::runtime_error& error) {

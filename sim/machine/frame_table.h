@@ -15,24 +15,25 @@ namespace xenfs::sim {
 /// What is known of one machine page, in 16 bytes. The content is a fingerprint; for control memory
 /// (rings, messages) it is the address of real bytes.
 struct FrameRecord {
-    /// A file frame holds data of files, a control frame rings and messages, a memory frame what a
-    /// guest holds besides (its kernel, programs, zeros; see Domain::take_memory).
+    /// A file frame holds data of files, a control frame rings and messages, a memory frame
+    /// whatever else a guest holds (its kernel, programs, zeros; see Domain::take_memory).
     enum Use : std::uint32_t { free, file, control, memory };
     std::uint64_t content;
     std::uint32_t owner : 16;
     std::uint32_t use : 2;
     std::uint32_t filled : 1;     ///< since it was allocated
-    std::uint32_t empty : 1;      ///< discarded: counts as file data again when it is written to
-    std::uint32_t epoch : 12;     ///< when it was touched last, see FrameTable::touch
-    std::uint32_t entries : 12;   ///< grant entries that name it
-    std::uint32_t mappings : 20;  ///< by grant
+    std::uint32_t empty : 1;      ///< discarded; it counts as file data again when it is written to
+    std::uint32_t epoch : 12;     ///< when it was last touched, see FrameTable::touch
+    std::uint32_t entries : 12;   ///< how many grant entries name it
+    std::uint32_t mappings : 20;  ///< how many mappings by grant it has
     static constexpr std::uint32_t max_entries = (1u << 12) - 1, max_mappings = (1u << 20) - 1;
 
     std::byte* bytes() const { return reinterpret_cast<std::byte*>(content); }
 };
 static_assert(sizeof(FrameRecord) == 16);
 
-/// All machine pages. Contents survive release and are seen by the next owner: Xen does not scrub.
+/// All machine pages. Contents survive release and are seen by the next owner, since Xen does not
+/// scrub.
 class FrameTable {
   public:
     FrameTable(std::size_t pages, std::size_t llc_pages, bool count_unique);
@@ -44,7 +45,7 @@ class FrameTable {
     const FrameRecord& operator[](Frame frame) const { return records_[frame]; }
     bool exists(Frame frame) const { return frame < next_; }
 
-    /// The caller keeps the accounts; here a free one exists as long as they add up.
+    /// The caller keeps the accounts; a free frame exists as long as they add up.
     Frame take(DomainId owner, FrameRecord::Use use, Nanoseconds when);
     void give(Frame frame);
     void move(Frame frame, DomainId to);
@@ -92,9 +93,9 @@ class FrameTable {
     }
 
     MemoryCounts counts;
-    bool changed = false;  ///< since the last sample
+    bool changed = false;  ///< whether they changed since the last sample
     FrameObserver* observer = nullptr;
-    std::function<Nanoseconds()> now;  ///< dates the peak of the counts
+    std::function<Nanoseconds()> now;  ///< gives the time of the counts' peak
 
     Frame index_of(const FrameRecord& record) const {
         return static_cast<Frame>(&record - records_.get());

@@ -16,7 +16,7 @@ std::size_t SimFrames::allocate(std::span<Frame> out) {
         if (frame == no_frame) break;
         ++got;
     }
-    // Only what came from the host's free memory costs a hypercall; the domain had the rest.
+    // Only frames from the host's free memory cost a hypercall; the domain had the others.
     const auto populated = static_cast<Nanoseconds>(granter.account.reserved() - reserved);
     if (populated > 0) machine.hypercall(self, populated * machine.prices.balloon_page);
     return got;
@@ -86,7 +86,7 @@ void MachineState::give_frame(DomainState& domain, Frame frame) {
 
 void MachineState::count_file(DomainState& domain, int change) {
     DomainCounters& counters = domain.counters;
-    counters.file_frames += static_cast<std::size_t>(change);  // wraps back for -1
+    counters.file_frames += static_cast<std::size_t>(change);  // wraps around for -1
     counters.file_frames_peak = std::max(counters.file_frames_peak, counters.file_frames);
 }
 

@@ -6,7 +6,8 @@
 namespace xenfs::sim {
 
 SimGate::~SimGate() {
-    // A gate may go while its domain is unwound: tasks that still wait are woken without cause.
+    // A gate may be destroyed while its domain is unwound: tasks that still wait are woken without
+    // cause.
     while (first_ != nullptr) wake_one();
 }
 
@@ -34,7 +35,7 @@ bool SimGate::wait(Nanoseconds timeout) {
     if (timeout < host::forever - task.not_before) {
         scheduler_.timers_.arm(task, task.not_before + std::max(timeout, Nanoseconds{0}));
     }
-    scheduler_.block(task);  // leaves the gate by wake_one, or below on a timeout
+    scheduler_.block(task);  // wake_one() takes it out of the gate, or a timeout below
     if (task.gate != nullptr) leave(task);
     if (scheduler_.now_ > task.not_before) scheduler_.slept(task);
     return task.woken;
@@ -47,7 +48,7 @@ void SimGate::wake_one() {
     task->woken = true;
     task->by_event = scheduler_.in_event_handler();
     ++scheduler_.counters_.wakes;
-    // What the waker has charged so far passes first; a handler's charges the woken task pays.
+    // What the waker has charged so far passes first; the woken task pays a handler's charges.
     const Nanoseconds when = scheduler_.in_handler() ? scheduler_.now() : scheduler_.now_charged();
     scheduler_.timers_.disarm(*task);
     scheduler_.ready_at(*task, std::max(when, task->not_before));

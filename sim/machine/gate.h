@@ -4,7 +4,7 @@
 
 namespace xenfs::sim {
 
-/// Where tasks of one machine wait for each other; first come, first served.
+/// Tasks of one machine wait here for each other; first come, first served.
 class SimGate final : public host::Gate {
   public:
     SimGate(Scheduler& scheduler, unsigned number) : scheduler_(scheduler), number_(number) {}

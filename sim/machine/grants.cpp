@@ -3,7 +3,7 @@
 
 #include "sim/machine/host_view.h"
 
-// The rules are Xen's, in model/xen/; here stand their prices and counters.
+// The rules are Xen's, in model/xen/; these are their prices and counters.
 
 namespace xenfs::sim {
 
@@ -101,7 +101,8 @@ GrantStatus SimGrants::copy_one(const host::CopyOperation& operation, Nanosecond
     FrameRecord& destination = machine.frames[pages.destination];
     const bool real = source.use == FrameRecord::control;
     if (real != (destination.use == FrameRecord::control)) {
-        return GrantStatus::bad_copy_arg;  // bytes cannot become a fingerprint, nor the other way
+        // bytes cannot become a fingerprint, nor a fingerprint bytes
+        return GrantStatus::bad_copy_arg;
     }
     const Nanoseconds page = machine.prices.copy.of(machine.frames.touch(source));
     machine.frames.touch(destination);

@@ -1,7 +1,7 @@
 #pragma once
-// model/host over the simulated machine. A view acts for `self` (events, store, tasks, clock, and
-// as the one that maps and copies) and for `granter` (frames and grant entries); for a guest both
-// are the same domain, for the server they are dom0 and the pool domain.
+// This is model/host over the simulated machine. A view acts for `self` (events, store, tasks,
+// clock, and as the domain that maps and copies) and for `granter` (frames and grant entries). For
+// a guest both are the same domain; for the server they are dom0 and the pool domain.
 
 #include "sim/machine/content.h"
 #include "sim/machine/machine_state.h"
@@ -74,8 +74,8 @@ class SimMemory final : public host::Memory, private ViewOf {
     Result<Frame> allocate_shared() override;
     void release_shared(Frame frame) override;
 
-    /// The record behind a page that `self` can address; throws SimulationError where it cannot
-    /// (a real program would die of it). `written`: refused on read-only mappings.
+    /// Returns the record behind a page that `self` can address, and throws SimulationError where
+    /// it cannot (a real program would die of it). Read-only mappings are refused where `written`.
     FrameRecord& record(host::Page page, bool written) const;
 
   private:

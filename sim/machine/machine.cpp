@@ -82,7 +82,7 @@ Domain& MachineState::create_domain(DomainConfig domain_config) {
 void MachineState::kill_process(DomainId id) {
     DomainState* const dying = alive(id);
     if (dying == nullptr) return;
-    scheduler.kill_all(*dying);  // with its host still working for what unwinds
+    scheduler.kill_all(*dying);  // its host still works for the tasks that unwind
     dying->ports.close_all(scheduler);
     xen::end_mappings(*this, *dying);
     store.forget(id, false);
@@ -125,7 +125,7 @@ void Domain::spawn(std::string task_name, std::function<void()> body, bool servi
 }
 
 namespace {
-/// Any domain's frame, or a mapping of this one.
+/// Finds any domain's frame, or a mapping of this one.
 FrameRecord& any_record(DomainState& domain, host::Page page) {
     FrameTable& frames = domain.machine.frames;
     if (page.kind == host::Page::Kind::frame && frames.exists(page.id) &&

@@ -16,8 +16,8 @@ namespace xenfs::sim {
 
 class HostView;
 
-/// A domain as the machine knows it. Lives as long as the machine, also when the domain is dead, so
-/// that views and ids stay valid; its tables are empty then.
+/// A domain as the machine knows it. It lives as long as the machine, even when the domain is dead,
+/// so that views and ids stay valid; its tables are empty then.
 class DomainState final : public TaskOwner {
   public:
     DomainState(MachineState& machine, DomainId id, DomainConfig config);
@@ -49,7 +49,7 @@ class MachineState {
     Domain& create_domain(DomainConfig domain_config);
     void kill_process(DomainId id);
     void destroy_domain(DomainId id);
-    /// Null where there is no such domain, or it is dead.
+    /// Returns null where there is no such domain, or it is dead.
     DomainState* alive(DomainId id) {
         return id < domains.size() && domains[id]->alive ? domains[id].get() : nullptr;
     }
@@ -63,11 +63,12 @@ class MachineState {
     }
     Nanoseconds now() const { return scheduler.now(); }
 
-    /// no_frame where the domain's limit, or the host's free memory, is reached.
+    /// Returns no_frame where the domain's limit, or the host's free memory, is reached.
     Frame take_frame(DomainState& domain, FrameRecord::Use use);
     void count_file(DomainState& domain, int change);
 
-    // What xen::map_page and the other rules ask of a machine (model/xen/page_rules.h)
+    // The members below are what xen::map_page and the other rules ask of a machine
+    // (model/xen/page_rules.h).
     bool owns(const DomainState& domain, Frame frame) const {
         return frames.exists(frame) && frames[frame].owner == domain.id &&
                frames[frame].use != FrameRecord::free;

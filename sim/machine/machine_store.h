@@ -8,15 +8,15 @@
 
 namespace xenfs::sim {
 
-/// The machine's xenstore: the tree, and when its watches are heard. A watch's handler runs for the
-/// domain that set it, a latency after the change; changes in quick succession become one call.
+/// The machine's xenstore: the tree, and the delivery of its watches. A watch's handler runs for
+/// the domain that set it, a latency after the change; changes in quick succession become one call.
 class MachineStore {
   public:
     MachineStore(Scheduler& scheduler, Nanoseconds watch_latency);
     ~MachineStore();
 
     xen::StoreTree& tree() { return tree_; }
-    /// The domain's watches end and, where `nodes`, its home goes.
+    /// Ends the domain's watches and, where `nodes`, removes its home.
     void forget(DomainId domain, bool nodes);
     /// A watch beyond the domain's quota never fires, as on Xen.
     std::uint64_t watch(TaskOwner& owner, DomainId who, std::string_view path,

@@ -12,7 +12,7 @@ std::unique_ptr<Machine> small_machine(Simulation& simulation, MachineConfig con
     return std::make_unique<Machine>(simulation, std::move(config));
 }
 
-/// Two domains joined by an event channel, each with a gate that its events wake.
+/// Two domains are joined by an event channel, and each has a gate that its events wake.
 struct Pair {
     Pair(Machine& machine, bool user_space = false)
         : server(machine.create_domain({.name = "server", .user_space = user_space})),
@@ -54,13 +54,13 @@ TEST(MachineTime, ARoundTripTakesWhatTheCostModelSays) {
         true);
     pair.client.spawn("client", [&] {
         host::Clock& clock = pair.client.host().clock();
-        clock.sleep(100'000);  // the bind's own event is over
+        clock.sleep(100'000);  // the bind's own event has passed
         clock.flush();
         const Nanoseconds start = clock.now();
         ++requests;
         pair.client.host().events().notify(pair.client_port);
         while (replies < requests) pair.client_gate->wait();
-        // hypercall 600, event 5000, wake-up 1500, service 1000, and back
+        // hypercall 600, event 5000, wake-up 1500, service 1000, and the same back
         EXPECT_EQ(clock.now() - start, 600 + 5000 + 1500 + 1000 + 600 + 5000 + 1500);
     });
     simulation.run();
@@ -251,7 +251,7 @@ TEST(MachineCpu, ContendedCoresAreSharedInSlices) {
         });
     }
     simulation.run();
-    // Two slices of 30 ms each, in turns, and a VM switch of 5 us before each.
+    // Each takes two slices of 30 ms in turns, with a VM switch of 5 us before each.
     EXPECT_EQ(ends, (std::vector<Nanoseconds>{90'015'000, 120'020'000}));
     EXPECT_EQ(machine.core_busy_ns(), 120'020'000);
 }

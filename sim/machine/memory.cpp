@@ -9,14 +9,15 @@
 namespace xenfs::sim {
 namespace {
 
-/// Which of the buffer's fingerprints belongs to a piece: buffer.pages[0] is that of the file page
-/// in which the buffer starts, and a file's page offset is its frame's page offset.
+/// Finds which of the buffer's fingerprints belongs to a piece: buffer.pages[0] is that of the file
+/// page in which the buffer starts, and a file's page offset is its frame's page offset.
 std::size_t page_index(const host::Piece& piece) {
     const std::size_t start = (piece.page_offset - piece.buffer_offset) & (page_size - 1);
     return (start + piece.buffer_offset) >> page_shift;
 }
 
-constexpr Fingerprint unknown_data = 0x6e6f626f64796b73;  // stored without saying what it is
+// stands for data stored without a fingerprint
+constexpr Fingerprint unknown_data = 0x6e6f626f64796b73;
 
 }  // namespace
 
@@ -118,7 +119,8 @@ void SimMemory::hash(std::span<const host::Page> pages, std::span<Fingerprint> o
     machine.charge(cost);
 }
 
-/// Charged in full also where the pages differ: an upper bound, since memcmp stops there.
+/// The whole price is charged even where the pages differ: that is an upper bound, since memcmp
+/// stops there.
 bool SimMemory::equal(host::Page a, host::Page b) {
     FrameRecord& first = data(a, false);
     FrameRecord& second = data(b, false);

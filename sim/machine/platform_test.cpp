@@ -1,4 +1,4 @@
-// Machines on a platform: transfers between them take exactly what links and routes say.
+// Machines stand on a platform: transfers between them take exactly what links and routes say.
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -12,7 +12,7 @@
 namespace xenfs::sim {
 namespace {
 
-/// 1 GB/s and 50 us each way.
+/// The wire has 1 GB/s and 50 us each way.
 void join(Platform& platform, const std::string& a, const std::string& b) {
     platform.links.push_back({a + b, 1e9, 50'000});
     platform.links.push_back({b + a, 1e9, 50'000});
@@ -26,7 +26,7 @@ struct Post {
           domain(on.create_domain({.name = "domain"})),
           gate(domain.host().tasks().make_gate()),
           endpoint(on.endpoint(on.config().name)) {}
-    /// An arrival, as a handler of this machine.
+    /// Returns what notes an arrival, as a handler of this machine.
     void arrived(int what) {
         inbox.push_back(what);
         times.push_back(machine.simulation().now());
@@ -45,8 +45,8 @@ void send(Post& from, Post& to, std::uint64_t bytes, int what) {
                                    [&to, what] { to.arrived(what); });
 }
 
-/// Requests of 100 000 bytes and answers of 1 000, between a client and a server that works for
-/// 3 us; both machines are busy with ticks of their own meanwhile. Returns the client's times.
+/// A client sends requests of 100 000 bytes to a server that works for 3 us and answers with 1 000;
+/// both machines are busy with ticks of their own meanwhile. Returns the client's times.
 std::vector<Nanoseconds> three_round_trips(Simulation& simulation) {
     Machine left(simulation, {.name = "left"});
     Post client(left);
@@ -87,8 +87,8 @@ std::vector<Nanoseconds> three_round_trips(Simulation& simulation) {
     return ends;
 }
 
-// Request: 500 ns, 50 us and 100 us. Server: wake-up 1.5 us (of a vCPU that the ticks leave), 3 us.
-// Answer: 50 us and 1 us. Client's wake-up: 1.5 us.
+// A request takes 500 ns, 50 us and 100 us; the server a wake-up of 1.5 us (on a vCPU that the
+// ticks leave free) and 3 us; the answer 50 us and 1 us; the client's wake-up 1.5 us.
 constexpr Nanoseconds round_trip = 500 + 150'000 + 1'500 + 3'000 + 51'000 + 1'500;
 
 TEST(Machines, ATransferTakesWhatTheLinkSays) {
@@ -96,7 +96,7 @@ TEST(Machines, ATransferTakesWhatTheLinkSays) {
     join(simulation.platform(), "left", "right");
     const auto ends = three_round_trips(simulation);
     ASSERT_EQ(ends.size(), 3u);
-    // Ticks wake on the same vCPU: each can delay a step by its own wake-up.
+    // Ticks wake on the same vCPU, so each can delay a step by its own wake-up.
     for (int i = 0; i < 3; ++i) {
         EXPECT_GE(ends[static_cast<std::size_t>(i)], (i + 1) * round_trip);
         EXPECT_LE(ends[static_cast<std::size_t>(i)], (i + 1) * (round_trip + 4 * 1'500));
@@ -137,14 +137,15 @@ TEST(Machines, TransfersAtOnceShareTheLink) {
         send(sender, receiver, 10'000, 1);
         send(sender, receiver, 10'000, 2);
         sender.domain.host().clock().charge(5'000);
-        send(sender, receiver, 10'000, 3);  // leaves when 5 us have passed
+        send(sender, receiver, 10'000, 3);  // it leaves when 5 us have passed
     });
     receiver.domain.spawn("waits", [&] {
         while (receiver.inbox.size() < 3) receiver.gate->wait();
     });
     simulation.run();
     EXPECT_EQ(receiver.inbox, (std::vector<int>{1, 2, 3}));
-    // 5 us with two on the link, 15 + 7.5 us each with three, then what is left of the third.
+    // Two are on the link for 5 us, then three for 15 + 7.5 us each, then what is left of the
+    // third.
     EXPECT_EQ(receiver.times, (std::vector<Nanoseconds>{77'500, 77'500, 80'000}));
 }
 

@@ -4,13 +4,14 @@
 
 namespace xenfs::sim {
 
-/// What costs depending on whether a page was touched lately, ns for 4 KiB.
+/// A price in ns for 4 KiB, which depends on whether the page was touched lately.
 struct WarmCold {
     Nanoseconds warm = 0, cold = 0;
     Nanoseconds of(bool is_warm) const { return is_warm ? warm : cold; }
 };
 
-/// The constants that the machine itself charges, looked up once. Names in sim/costs/default.toml.
+/// The constants that the machine itself charges, looked up once. Their names are in
+/// sim/costs/default.toml.
 struct Prices {
     explicit Prices(const CostModel& costs);
 

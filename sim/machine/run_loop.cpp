@@ -1,4 +1,5 @@
-// What a machine does next: tasks that are ready, timers, and what comes from outside.
+// The run loop decides what a machine does next: tasks that are ready, timers, and what comes from
+// outside.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ void Scheduler::run_machine(EngineActor& actor) {
     set_horizon();
     while (!shared_.stop) {
         switch_to(next_worker());
-        if (!shared_.stop) meet_engine();
+        if (!shared_.stop) wait_for_engine();
     }
     for (const auto& machine : shared_.machines) {
         if (machine.get() != this && machine->actor_ != nullptr) machine->actor_->interrupt();
@@ -36,7 +37,7 @@ void Scheduler::unwind_all() {
     for (std::size_t i = 0; i < owners_.size(); ++i) {
         while (owners_[i]->first_task != nullptr) unwind(*owners_[i]->first_task);
     }
-    // All workers are idle now: each one returns.
+    // All workers are idle now, and each one returns.
     for (const auto& worker : workers_) switch_to(worker.get());
 }
 
@@ -102,7 +103,7 @@ void Scheduler::switch_to(Worker* to) {
     Fiber::switch_to(*own->fiber, *to->fiber);
 }
 
-/// Body of a worker's fiber. It ends when it is resumed without a task, at the end of the run.
+/// The body of a worker's fiber. It ends when it is resumed without a task, at the end of the run.
 void Scheduler::work(Worker& worker) {
     while (worker.task != nullptr) {
         run_task(*worker.task);
@@ -157,8 +158,8 @@ void Scheduler::set_horizon() {
     }
 }
 
-/// On the main fiber, with no task ready: starts transfers, or waits for a time or an arrival.
-void Scheduler::meet_engine() {
+/// Runs on the main fiber, with no task ready: starts transfers, or waits for a time or an arrival.
+void Scheduler::wait_for_engine() {
     start_transfers();
     set_horizon();
     if (arrived_.empty()) {
@@ -228,13 +229,13 @@ void Scheduler::take_arrivals() {
 
 // Deadlocks ------------------------------------------------------------------------------------
 
-/// Nothing of this machine's own will make a task of it run that the run waits for.
+/// Returns whether nothing of this machine's own will make a task run for which the run waits.
 bool Scheduler::idle() {
     return ready_.empty() && (timers_.size() <= periodic_ || stuck());
 }
 
-/// Services that sleep and wake for ever hide a deadlock of the others: after a long time without a
-/// foreground task, look whether one of them has a time to wait for.
+/// Services that sleep and wake for ever hide a deadlock of the others. So after a long time
+/// without a foreground task, this looks whether one of them has a time for which it waits.
 bool Scheduler::stuck() {
     if (timers_.next() - last_foreground_ <= shared_.options.stuck_after) return false;
     for (const TaskOwner* owner : owners_) {
@@ -248,7 +249,8 @@ bool Scheduler::stuck() {
     return true;
 }
 
-/// Where this machine is idle: fails the run where all others are, too, and nothing is under way.
+/// Called where this machine is idle: fails the run where all others are idle too and nothing is in
+/// flight.
 bool Scheduler::deadlocked() {
     if (!outgoing_.empty() || !shared_.under_way.empty()) return false;
     for (const auto& machine : shared_.machines) {

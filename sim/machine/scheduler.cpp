@@ -1,4 +1,4 @@
-// Tasks: their life, their charges, their ends.
+// The scheduler's tasks: their life, their charges, their ends.
 #include "sim/machine/scheduler.h"
 
 #include <fmt/format.h>
@@ -60,8 +60,8 @@ Task& Scheduler::spawn(TaskOwner& owner, std::string name, std::function<void()>
     if (std::find(owners_.begin(), owners_.end(), &owner) == owners_.end()) {
         owners_.push_back(&owner);
     }
-    // At the end of the list, so that ends and deadlocks are told in the order of spawning. The
-    // first task's `owner_previous` is the last task.
+    // The task goes to the end of the list, so that ends and deadlocks are told in the order of
+    // spawning. The first task's `owner_previous` is the last task.
     if (owner.first_task == nullptr) {
         owner.first_task = task;
     } else {
@@ -126,7 +126,7 @@ void Scheduler::unwind(Task& task) {
 }
 
 void Scheduler::kill_all(TaskOwner& owner) {
-    // From the start each time: what unwinds may end or spawn others.
+    // The search begins anew each time, since a task that unwinds may end or spawn others.
     for (Task* task = owner.first_task; task != nullptr;) {
         if (task->killed) {
             task = task->owner_next;
@@ -136,7 +136,8 @@ void Scheduler::kill_all(TaskOwner& owner) {
         if (task == current_ && !in_handler()) {
             task->killed = true;
         } else if (task->worker != nullptr && task->worker == running_) {
-            // The caller is a handler on this very task's stack: it unwinds when it runs next.
+            // The caller is a handler on this very task's stack, so the task unwinds when it runs
+            // next.
             task->killed = true;
             detach(*task);
             make_ready(*task);
@@ -147,7 +148,7 @@ void Scheduler::kill_all(TaskOwner& owner) {
     }
 }
 
-/// A task that unwinds already may call what blocks (in destructors): those calls return at once.
+/// A task that already unwinds may make calls that block (in destructors): those return at once.
 bool Scheduler::unwinding(const Task& task) const {
     return task.killed && std::uncaught_exceptions() > 0;
 }
@@ -208,7 +209,7 @@ void Scheduler::slept(Task& task) {
     task.charged += std::exchange(task.owner.interrupt_charge, 0);
 }
 
-/// With what interrupts used of the domain's CPUs meanwhile.
+/// Takes the task's charges, and what interrupts used of the domain's CPUs meanwhile.
 Nanoseconds Scheduler::take_charges(Task& task) {
     return std::exchange(task.charged, 0) + std::exchange(task.owner.interrupt_charge, 0);
 }
@@ -229,7 +230,7 @@ void Scheduler::ready_at(Task& task, Nanoseconds when) {
 
 void Scheduler::run_handler(TaskOwner* owner, const std::function<void()>& handler) {
     Nanoseconds* const charge = charge_;
-    Nanoseconds used = 0;  // by this handler: what it does, it does when that has passed
+    Nanoseconds used = 0;  // what the handler does takes effect when this has passed
     charge_ = owner != nullptr ? &used : &nobody_;
     ++handlers_;
     ++counters_.timers;

@@ -1,5 +1,5 @@
 #pragma once
-// The tasks and the time of one machine. For the files of sim/machine.
+// The tasks and the time of one machine. This header is for the files of sim/machine.
 //
 // Each task runs on a fiber. A task that blocks looks itself for what happens next: it fires timers
 // and event handlers on its own stack, and switches to the next task that is ready; where that is
@@ -32,7 +32,7 @@ class EngineActor;
 /// A fiber that runs one task after another, or the main fiber.
 struct Worker {
     std::unique_ptr<Fiber> fiber;
-    Task* task = nullptr;  ///< null: idle, or the main fiber
+    Task* task = nullptr;  ///< null where idle, or on the main fiber
 };
 
 class Scheduler {
@@ -40,17 +40,18 @@ class Scheduler {
     explicit Scheduler(SimulationState& shared);
     ~Scheduler();
 
-    /// Body of the machine's actor: runs tasks until the simulation stops, then unwinds what is
-    /// left.
+    /// The body of the machine's actor: it runs tasks until the simulation stops, then unwinds the
+    /// rest.
     void run_machine(EngineActor& actor);
     void fail(std::string reason);
     Nanoseconds now() const { return now_; }
-    /// With the charges of whoever runs counted in. (What is charged outside of any domain, when a
-    /// scenario is set up, takes no time.)
+    /// Returns the time with the charges of the running task or handler. (What is charged outside
+    /// of any domain, when a scenario is set up, takes no time.)
     Nanoseconds now_charged() const { return charge_ == &nobody_ ? now_ : now_ + *charge_; }
     void charge(Nanoseconds cpu) { *charge_ += cpu; }
     bool in_handler() const { return handlers_ > 0; }
-    /// In a handler of a domain (an event, a watch), not in the host's own (a disk, a network).
+    /// Returns whether a domain's handler runs (an event, a watch), not the host's own (a disk, a
+    /// network).
     bool in_event_handler() const { return in_handler() && charge_ != &nobody_; }
     Task* current() const { return in_handler() ? nullptr : current_; }
 
@@ -58,20 +59,20 @@ class Scheduler {
     /// Unwinds all tasks of an owner. The caller's own is marked and unwinds at its next yield
     /// point (or, in a handler, as soon as it runs).
     void kill_all(TaskOwner& owner);
-    /// Before an owner is destroyed: no task of it is left.
+    /// Called before an owner is destroyed, when it has no task left.
     void forget(TaskOwner& owner);
 
-    // In tasks
+    // The members below are called in tasks.
     void flush();
     void sleep(Nanoseconds duration);
     void sleep_until(Nanoseconds when);
 
-    // Timers; `owner` pays for what the handler charges (null: nobody).
+    // Timers. `owner` pays for what the handler charges; where null, nobody does.
     TimerHeap& timers() { return timers_; }
     void run_handler(TaskOwner* owner, const std::function<void()>& handler);
     void arm_at(Nanoseconds when, std::function<void()> action, Nanoseconds period);
 
-    /// In a task or handler: the transfer leaves when the caller's charges have passed, and
+    /// Sends, in a task or handler: the transfer leaves when the caller's charges have passed, and
     /// `arrived` is called as a handler of the machine that has `to`.
     void send(Endpoint from, Endpoint to, std::uint64_t bytes, std::function<void()> arrived);
 
@@ -85,7 +86,8 @@ class Scheduler {
 
     // Tasks (scheduler.cpp)
     Task& running_task(const char* what);
-    Nanoseconds spend(Task& task);  ///< queues its charges on the CPUs; when they have passed
+    /// queues its charges on the CPUs; returns when they will have passed
+    Nanoseconds spend(Task& task);
     static Nanoseconds take_charges(Task& task);
     bool unwinding(const Task& task) const;
     void make_ready(Task& task);
@@ -96,17 +98,18 @@ class Scheduler {
     void unwind(Task& task);
 
     // What runs next (run_loop.cpp)
-    void block(Task& task);  ///< until made ready; throws TaskKilled
-    Worker* next_worker();   ///< fires timers; whose turn it is
+    void block(Task& task);  ///< returns when made ready; throws TaskKilled
+    Worker* next_worker();   ///< fires timers; returns the worker whose turn it is
     Worker* worker_of(Task& task);
-    void switch_to(Worker* to);  ///< returns when somebody switches back
+    void switch_to(Worker* to);  ///< returns when another worker switches back
     void work(Worker& worker);
     void run_task(Task& task);
     void advance(Nanoseconds to);
     void set_horizon();
-    void meet_engine();
+    void wait_for_engine();
     void start_transfers();
-    void note_arrival(Transfer& transfer);  ///< from outside of the machine, at the engine's time
+    /// called from outside of the machine, at the engine's time
+    void note_arrival(Transfer& transfer);
     void take_arrivals();
     void unwind_all();
     bool idle();
@@ -121,8 +124,8 @@ class Scheduler {
     std::vector<Worker*> idle_workers_;
     std::vector<std::unique_ptr<Action>> actions_;
     Worker main_;                  ///< on the actor's stack
-    Worker* running_ = nullptr;    ///< whose stack this is
-    Worker* return_to_ = nullptr;  ///< who runs next where not null: a task is being unwound
+    Worker* running_ = nullptr;    ///< the worker on whose stack this runs
+    Worker* return_to_ = nullptr;  ///< runs next where not null, since a task is being unwound
     Task* current_ = nullptr;
     Nanoseconds now_ = 0;
     Nanoseconds horizon_ = 0;
@@ -131,11 +134,11 @@ class Scheduler {
     std::vector<TaskOwner*> owners_;
     unsigned handlers_ = 0, gates_ = 0;
     std::uint64_t standing_still_ = 0;
-    std::size_t periodic_ = 0;  ///< timers of every(): they alone do not keep a run going
+    std::size_t periodic_ = 0;  ///< timers of every(), which alone do not keep a run going
     Nanoseconds last_foreground_ = 0;
     EngineActor* actor_ = nullptr;
     std::vector<std::unique_ptr<Transfer>> outgoing_;
-    std::vector<Transfer*> arrived_;  ///< owned by the simulation's list of those under way
+    std::vector<Transfer*> arrived_;  ///< owned by the simulation's list of those in flight
 };
 
 }  // namespace xenfs::sim

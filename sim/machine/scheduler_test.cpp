@@ -22,7 +22,7 @@ struct Owner final : TaskOwner {
     VirtualCpus cpus;
 };
 
-/// A scheduler and two owners that outlive its tasks.
+/// A scheduler, and two owners that outlive its tasks.
 struct Fixture : testing::Test {
     Simulation simulation{{.steps_at_one_time = 100'000}};
     Scheduler& scheduler = simulation.scheduler();
@@ -103,7 +103,7 @@ TEST_F(Fixture, AWakeDuringTheWaitersChargeIsNotLost) {
         [&] {
             scheduler.charge(5000);
             EXPECT_TRUE(gate.wait(host::forever));
-            note("woken");  // at once when its charge has passed: it never slept
+            note("woken");  // at once when its charge has passed, since it never slept
             EXPECT_EQ(scheduler.now_charged(), 5000);
         },
         false);
@@ -146,7 +146,7 @@ TEST_F(Fixture, AWaitTimesOut) {
             scheduler.charge(100);
             EXPECT_FALSE(gate.wait(900));
             EXPECT_EQ(scheduler.now(), 1000);
-            gate.wake_one();  // nobody is there
+            gate.wake_one();  // nobody waits
         },
         false);
     simulation.run();

@@ -1,4 +1,4 @@
-// The suite over the simulated host: with pinned vCPUs, and with contention for one core.
+// The suite runs over the simulated host, with pinned vCPUs and with contention for one core.
 #include "model/conformance/suite.h"
 #include "sim/machine/machine.h"
 

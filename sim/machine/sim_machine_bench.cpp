@@ -1,4 +1,4 @@
-// Real time of the simulator's basic operations. Simulated figures are not measured here.
+// This measures the real time of the simulator's basic operations, not simulated time.
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -23,7 +23,7 @@ void in_child(benchmark::State& state, std::int64_t items,
     state.SetItemsProcessed(state.iterations() * items);
 }
 
-/// Request and reply between two domains: notify, wake, flush, reply, wake.
+/// One item is a request and reply between two domains: notify, wake, flush, reply, wake.
 void round_trip(benchmark::State& state) {
     constexpr int count = 200'000;
     const auto clients = static_cast<int>(state.range(0));
@@ -86,7 +86,7 @@ BENCHMARK(round_trip)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
-/// Work within one domain: `body` runs once for each of `count` items.
+/// Works within one domain: `body` runs once for each of `count` items.
 void in_domain(benchmark::State& state, int count,
                const std::function<std::function<void(int)>(Machine&, Domain&)>& make) {
     in_child(state, count, [&] {

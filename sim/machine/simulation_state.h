@@ -16,14 +16,14 @@ struct Transfer {
     Endpoint from = 0, to = 0;
     std::uint64_t bytes = 0;
     std::function<void()> arrived = nullptr;
-    std::uint64_t number = 0;  ///< in the order of leaving
+    std::uint64_t number = 0;  ///< counts in the order of leaving
     /// The time before which it cannot arrive: when it left, plus its route's latency.
     Nanoseconds earliest = 0;
 };
 
 /// What the machines of one simulation share.
 struct SimulationState {
-    /// A host of the platform, and the machine that hears of what arrives there.
+    /// A host of the platform, and the machine that is told of arrivals there.
     struct Site {
         std::string host;
         Scheduler* machine = nullptr;
@@ -35,7 +35,7 @@ struct SimulationState {
 
     SimulationOptions options;
     Platform platform;
-    bool first_taken = false;  ///< a Machine has the scheduler that exists from the start
+    bool first_taken = false;  ///< whether a Machine has the scheduler that exists from the start
     std::vector<std::unique_ptr<Scheduler>> machines;
     std::vector<Site> sites;  ///< by Endpoint
     std::unique_ptr<Engine> engine;
@@ -44,7 +44,7 @@ struct SimulationState {
     bool stop = false;
     std::string failure;
     std::uint64_t sent = 0;
-    /// Those that have left and that the receiving machine has not taken in yet.
+    /// Transfers that have left and that the receiving machine has not taken yet.
     std::vector<std::unique_ptr<Transfer>> under_way;
 };
 

@@ -13,23 +13,24 @@ class SimGate;
 struct Task;
 struct Worker;  ///< a fiber that runs tasks, in scheduler.h
 
-/// Thrown through a task that is to end. It is no std::exception, so that core code does not catch
+/// Thrown through a task that must end. It is no std::exception, so that core code does not catch
 /// it.
 struct TaskKilled {};
 
-/// What tasks belong to: a domain. It decides when charged CPU time has passed.
+/// The owner of tasks, a domain. It decides when charged CPU time has passed.
 class TaskOwner {
   public:
     virtual ~TaskOwner() = default;
     virtual const std::string& owner_name() const = 0;
-    /// Runs `cpu` ns, or a first slice of them, from `from` on: returns when they have passed, and
-    /// takes off `cpu` what has been done.
+    /// Runs `cpu` ns, or a first slice of them, from `from` on. Returns the time at which that has
+    /// passed, and subtracts from `cpu` what has been done.
     virtual Nanoseconds run_cpu(Nanoseconds from, Nanoseconds& cpu) = 0;
-    /// CPU time that a task of this domain pays when it runs after having slept; `by_event`: an
-    /// event handler woke it.
+    /// Returns the CPU time that a task of this domain pays when it runs after having slept;
+    /// `by_event` says that an event handler woke it.
     virtual Nanoseconds wake_cost(bool by_event) = 0;
 
-    Nanoseconds interrupt_charge = 0;  ///< of handlers; the next task that runs or wakes pays it
+    /// charged by handlers; the next task that runs or wakes pays it
+    Nanoseconds interrupt_charge = 0;
     Task* first_task = nullptr;
 };
 
@@ -48,9 +49,9 @@ struct Task final : Timer {
     std::function<void()> body;
     const bool service;  ///< does not keep the run alive
     bool killed = false;
-    bool ready = false;  ///< stands in the queue of those that run next
+    bool ready = false;  ///< whether it is in the queue of those that run next
     bool woken = false;
-    bool by_event = false;     ///< woken by a handler of its domain
+    bool by_event = false;     ///< whether a handler of its domain woke it
     Worker* worker = nullptr;  ///< null until it first runs
     Nanoseconds charged = 0;
     Nanoseconds not_before = 0;  ///< when the charges flushed so far have passed

@@ -7,8 +7,9 @@
 
 namespace xenfs::sim {
 
-/// Something that happens at a time. Intrusive, so that arming and disarming allocate nothing; at
-/// most once in the heap. Not owned by the heap; whoever destroys a timer disarms it first.
+/// Something that happens at a time. It is intrusive, so that arming and disarming allocate
+/// nothing, and is in the heap at most once. The heap does not own it; whoever destroys a timer
+/// disarms it first.
 class Timer {
   public:
     virtual ~Timer() = default;
@@ -22,13 +23,13 @@ class Timer {
     std::uint32_t position_ = none;
 };
 
-/// Binary heap of timers by (time, order of arming): equal times fire in the order they were armed,
-/// which makes a run repeatable.
+/// A binary heap of timers by (time, order of arming). Timers of equal times fire in the order in
+/// which they were armed, which makes a run repeatable.
 class TimerHeap {
   public:
     bool empty() const { return entries_.empty(); }
     std::size_t size() const { return entries_.size(); }
-    /// The earliest time; the largest value where there is none.
+    /// Returns the earliest time, or the largest value where there is none.
     Nanoseconds next() const {
         return entries_.empty() ? std::numeric_limits<Nanoseconds>::max() : entries_.front().when;
     }

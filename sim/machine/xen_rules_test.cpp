@@ -1,5 +1,5 @@
-// What only the simulated host promises: Xen's exact status codes, its limits, its accounts of
-// memory, and that stale handles and broken promises are noticed.
+// These test what only the simulated host promises: Xen's exact status codes, its limits, its
+// accounts of memory, and that stale handles and broken promises are noticed.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -116,7 +116,8 @@ TEST_F(XenRules, HostMemoryAddsUpThroughDonationsFlipsAndDeath) {
         EXPECT_EQ(flip.status, GrantStatus::okay);
         EXPECT_EQ(server.grants().take_transferred(reference), mine);
         EXPECT_EQ(machine.memory().free_frames, 4096u - 411 - 1125);
-        // The guest dies with one page of its own mapped by dom0, and one of the pool's by it.
+        // The guest dies with one page of its own mapped by dom0, and one page of the pool mapped
+        // by itself.
         const auto ring = guest.host().memory().allocate_shared();
         GrantRef ring_reference = no_grant;
         guest.host().grants().grant(dom0.id(), {&*ring, 1}, Access::read, {&ring_reference, 1});
@@ -146,7 +147,8 @@ TEST_F(XenRules, HostMemoryAddsUpThroughDonationsFlipsAndDeath) {
 
 TEST_F(XenRules, ADeadGuestsHostIsHarmless) {
     in_task([&] {
-        machine.destroy_domain(guest.id());  // our own: the task goes on to its next yield point
+        // this is our own domain: the task goes on to its next yield point
+        machine.destroy_domain(guest.id());
         Frame none = no_frame;
         EXPECT_EQ(guest.host().frames().allocate({&none, 1}), 0u);
         MapHandle handle = 0;

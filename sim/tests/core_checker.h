@@ -1,5 +1,5 @@
 #pragma once
-// Random operations of several guests and tasks, one after the other, each compared with a file
+// Drawn operations of several guests and tasks, one after the other, are compared with a file
 // system as simple as can be: whatever one has done, all see.
 
 #include <algorithm>
@@ -16,8 +16,8 @@ namespace xenfs::sim::tests {
 using Ref = conformance::NaiveTree::Ref;
 using host::FileType;
 
-/// A page that was cut in the middle: what it hashes to then is the host's business. The first
-/// read says, all later ones must agree.
+/// A page was cut in the middle. The host decides what it hashes to then: the first read tells, and
+/// all later ones must agree.
 inline constexpr Fingerprint to_be_seen = 0xcafe'0000'0000'0001;
 
 class Checker {
@@ -37,7 +37,7 @@ class Checker {
     }
 
     bool done() const { return done_ >= steps_; }
-    /// The disk at the end.
+    /// Compares the disk at the end.
     void compare_with(Volume& volume) { compare(volume, tree_.root, root_node); }
 
   private:
@@ -215,7 +215,7 @@ class Checker {
         EXPECT_EQ(got->node, id(node));
         if (flags.truncate) conformance::NaiveTree::truncate(node, 0);
         if (flags.append) {
-            EXPECT_EQ(client.close(got->handle), 0);  // appends are tried on their own
+            EXPECT_EQ(client.close(got->handle), 0);  // appends are tested by themselves
             append(got->node, node, client);
             return;
         }

@@ -1,4 +1,4 @@
-// What one guest does, another sees at once; what two guests read, lies in memory once.
+// What one guest does, another sees at once; what two guests read is in memory once.
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {
@@ -44,7 +44,7 @@ TEST(CoreCoherence, AWriteIsSeenByEveryReadThatStartsAfterIt) {
         const auto file = create(c, root_node, "file"sv);
         node = file.node;
         a = file.handle;
-        write_pages(c, a, 0, {1, 2, 3});  // under the lease: nowhere but in guest 0
+        write_pages(c, a, 0, {1, 2, 3});  // under the lease only guest 0 has it
         EXPECT_EQ(c.stats().leases_granted, 1u);
     });
     script.on(1, [&](Client& c) {

@@ -1,6 +1,6 @@
 // The server is killed again and again in the middle of what guests do, and a successor takes over
-// its pool: whatever has returned in a guest stands, everything is done once, and what was cached
-// is still warm.
+// its pool: whatever has returned in a guest holds, everything is done once, and what was cached is
+// still warm.
 #include <random>
 #include <set>
 
@@ -87,12 +87,12 @@ TEST_P(CoreCrash, EverythingIsDoneOnce) {
     kill_again_and_again(GetParam(), test_seed());
 }
 
-// A successor that was killed before it had told of files that seemed changed: the next one saw no
+// A successor was once killed before it had told of files that seemed changed; the next one saw no
 // change, and a guest went on reading what it had mapped.
 TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasTold) {
     kill_again_and_again({"map"}, 674088823);
 }
-// The storage had not been cut yet; the file grew again and showed what it had held.
+// The storage had not been truncated yet; the file grew again and showed what it had held.
 TEST(CoreCrashSeeds, ATruncateIsCutShort) {
     kill_again_and_again({"map", false, true}, 58);
 }
@@ -100,13 +100,13 @@ TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasToldWithoutLeases) {
     kill_again_and_again({"map", false}, 296006398);
 }
 
-// Each of them was kept a record in the pool for as long as a guest knew it, until the records had
-// taken all memory of the pool and no page could be cached any more.
+// For each of these files the pool kept a record for as long as a guest knew it, until the records
+// had taken all memory of the pool and no page could be cached any more.
 TEST(CoreCrashRecords, MoreFilesThanTheDirectoryHasRoomFor) {
     WorldOptions options = crashing();
     options.guests = 1;
     options.server.cache_pages = 2048;
-    options.pool_pages = 2048 + 2048 / 16 + 64;  // room for some 5000 records
+    options.pool_pages = 2048 + 2048 / 16 + 64;  // there is room for some 5000 records
     World world(options);
     constexpr int files = 12000;
     const auto content = [](int i) { return static_cast<Fingerprint>(i + 1); };
@@ -137,8 +137,8 @@ TEST(CoreCrashRecords, MoreFilesThanTheDirectoryHasRoomFor) {
     world.run();
 }
 
-// Above a client with few records its guest's kernel knows more files than it does; the successor
-// would tell of changes to none of them.
+// Above a client with few records, its guest's kernel knows more files than the client; the
+// successor would tell of changes to none of them.
 TEST(CoreCrashKernel, WhatWasToldOfAnyNodeIsForgottenWithTheServer) {
     WorldOptions options = crashing();
     options.guests = 1;

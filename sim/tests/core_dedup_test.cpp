@@ -1,5 +1,6 @@
-// Which pages come to share a frame: trust groups under each way to find equal pages, and what a
-// write does afterwards. And pages that a client takes along only if they are cached (get_cached).
+// These test which pages come to share a frame (trust groups under each way to find equal pages),
+// what a write does afterwards, and the pages that a client takes along only if they are cached
+// (get_cached).
 #include "model/server/server_state.h"
 #include "sim/tests/core_hostile_siege.h"
 
@@ -19,11 +20,13 @@ std::string name_of(std::size_t guest) {
     return "file" + std::to_string(guest);
 }
 
-/// Guests of the given groups, each with a file of its own that holds the same pages; then as long
-/// as a scanner may need. Frames of the pool with file data, before a guest writes to its file.
+/// Guests of the given groups each have a file of their own with the same pages; they wait as long
+/// as a scanner may need. The result is the number of the pool's frames with file data, before a
+/// guest writes to its file.
 class Equals {
   public:
-    Equals(const char* dedup, std::vector<std::uint32_t> groups) : world_(options(dedup, groups)) {}
+    Equals(const char* dedup, const std::vector<std::uint32_t>& groups)
+        : world_(options(dedup, groups)) {}
 
     void on(std::size_t guest, std::function<void(Client&, Handle)> step) {
         script_.on(guest, [step = std::move(step), guest](Client& c) {
@@ -94,7 +97,7 @@ TEST_P(TrustGroups, AWriteToASharedPageChangesOneFileAndSharesAnewWithItsEqualsO
         write_pages(c, h, 4, {77, 78});
         EXPECT_EQ(c.fsync(h, false), 0);
     });
-    equals.on(2, [](Client& c, Handle h) {  // the same, in the other group
+    equals.on(2, [](Client& c, Handle h) {  // the same pages, in the other group
         write_pages(c, h, 4, {77, 78});
         EXPECT_EQ(c.fsync(h, false), 0);
     });
@@ -128,7 +131,7 @@ TEST_P(NoDedup, EqualPagesOfDifferentFilesStayApart) {
 INSTANTIATE_TEST_SUITE_P(Dedup, NoDedup, testing::Values("none", "name"),
                          [](const auto& each) { return each.param; });
 
-/// Asks for [first, first + count) with get_cached; how many came.
+/// Asks for [first, first + count) with get_cached, and returns how many came.
 std::uint32_t ask_cached(HostileClient& client, const OwnFile& file, std::uint64_t first,
                          std::uint32_t wanted, std::uint32_t count) {
     protocol::PagesGetIn in{};

@@ -1,11 +1,11 @@
-// Runs of a flush that are under way together, and what may come in between.
+// Runs of a flush are in flight together, and other events come in between.
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {
 namespace {
 
 constexpr std::uint64_t runs = 24;
-/// From the instant that the flush begins: before, amid and after its rounds.
+/// Delays from the instant at which the flush begins: before, amid and after its rounds.
 constexpr Nanoseconds delays[] = {0, 2 * us, 8 * us, 20 * us, 45 * us, 90 * us, 200 * us};
 
 Fingerprint content(std::uint64_t page) {
@@ -19,7 +19,7 @@ WorldOptions small_files(std::size_t guests) {
     return options;
 }
 
-/// One page each, under the lease.
+/// Writes runs of one page each, under the lease.
 files::Opened write_runs(Client& c) {
     const auto file = create(c, root_node, Name("f"));
     for (std::uint64_t i = 0; i < runs; ++i) write_pages(c, file.handle, 2 * i, {content(2 * i)});
@@ -94,7 +94,7 @@ TEST_P(CoreFlushAt, ARecallComesWhileRunsAreUnderWay) {
     world.run();
 }
 
-// Pages of the pool run out for another guest meanwhile: mappings are revoked.
+// Meanwhile the pool runs out of pages for another guest, and mappings are revoked.
 TEST_P(CoreFlushAt, RevocationsComeWhileRunsAreUnderWay) {
     WorldOptions options = small_files(2);
     tighten(options);
@@ -129,7 +129,7 @@ TEST_P(CoreFlushAt, RevocationsComeWhileRunsAreUnderWay) {
     world.run();
 }
 
-// The successor has it all, whether the server was killed before, amid or after the commits.
+// The successor has all data, whether the server was killed before, amid or after the commits.
 TEST_P(CoreFlushAt, TheServerIsKilledWhileRunsAreUnderWay) {
     WorldOptions options = small_files(1);
     options.own_server_domain = true;

@@ -18,7 +18,7 @@ class HostileClient : public conformance::HostileClient {
         : conformance::HostileClient(guest.host(), world.dom0.id()) {}
 };
 
-/// `pinned ≤ donated + quota` of everybody, by the ledger and by the host's own count.
+/// Checks `pinned ≤ donated + quota` for every domain, by the ledger and by the host's own count.
 inline void audit(World& world, const std::vector<Domain*>& domains) {
     world.server.check();
     for (const Domain* domain : domains) {

@@ -1,5 +1,5 @@
 #pragma once
-// An honest guest at work beside a hostile one: the frame of the hostile-client tests.
+// An honest guest works beside a hostile one: this is the frame of the hostile-client tests.
 
 #include <map>
 
@@ -7,7 +7,7 @@
 
 namespace xenfs::sim::tests {
 
-/// Random work in a directory of its own, each result compared with what it must be.
+/// Does random work in a directory of its own, and compares each result with what it must be.
 class HonestWork {
   public:
     HonestWork(std::size_t guest, std::uint64_t seed) : guest_(guest), random_(seed + guest) {}
@@ -97,13 +97,13 @@ class HonestWork {
     NodeId home_ = 0;
 };
 
-/// The hostile guest dies at the end of its attack, with all that it holds; the server then must
-/// have everything back.
+/// The hostile guest dies at the end of its attack, with all that it holds; the server must then
+/// get everything back.
 class Siege {
   public:
     static constexpr std::uint64_t quota = 64;
 
-    explicit Siege(WorldOptions options = prepared(), int steps = 60)
+    explicit Siege(const WorldOptions& options = prepared(), int steps = 60)
         : world(options),
           evil(world.machine.create_domain(
               {.name = "evil", .vcpus = 2, .memory_pages = options.guest_pages})),
@@ -128,7 +128,7 @@ class Siege {
         all.push_back(&evil);
         tests::audit(world, all);
     }
-    /// The attack, and afterwards the end of the run with its checks.
+    /// Runs the attack, and then ends the run with its checks.
     void run(std::function<void()> attack) {
         evil.spawn("attack", [this, attack = std::move(attack)] {
             attack();
@@ -141,8 +141,8 @@ class Siege {
             audit();
             EXPECT_EQ(world.server.connected(), world.guests.size());
             EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
-            EXPECT_EQ(world.server.state().book_.aside(), 0u);
-            EXPECT_EQ(world.server.state().ledger_.limbo(), 0u);
+            EXPECT_EQ(world.server.state().book_.deferred(), 0u);
+            EXPECT_EQ(world.server.state().ledger_.orphaned(), 0u);
         });
         world.run();
         EXPECT_EQ(finished, world.guests.size()) << "an honest guest did not come to its end";
@@ -158,7 +158,7 @@ class Siege {
     bool over_ = false;
 };
 
-/// A file of the hostile client's own, open for reading and writing.
+/// Opens a file of the hostile client's own, for reading and writing.
 struct OwnFile {
     NodeId node = 0;
     std::uint64_t fh = 0;
@@ -171,7 +171,7 @@ inline OwnFile own_file(HostileClient& evil, std::string_view name) {
     return {made.get<protocol::EntryOut>().nodeid,
             made.get<protocol::OpenOut>(sizeof(protocol::EntryOut)).fh};
 }
-/// PAGES_GET; the references into `refs`.
+/// Sends PAGES_GET, and puts the references into `refs`.
 inline HostileReply get_pages(HostileClient& evil, const OwnFile& file, protocol::PageMode mode,
                               std::uint64_t first, std::uint32_t count,
                               std::vector<std::uint32_t>& refs) {

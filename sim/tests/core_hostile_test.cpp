@@ -1,4 +1,4 @@
-// Clients that break the rules, one rule a test, each beside an honest client at verified work.
+// Clients break the rules, one rule a test, each beside an honest client at verified work.
 #include <optional>
 
 #include "model/server/server_state.h"
@@ -107,7 +107,8 @@ TEST(CoreHostile, ForeignAndRecycledReferencesTouchNobody) {
         };
         EXPECT_EQ(release({mine[1], mine[1], mine[1]}), 1u);
         EXPECT_EQ(release({mine[1], mine[0], no_grant, 0}), 0u);
-        // All references that the pool may have given to anybody, while the honest one works.
+        // These are all references that the pool may have given to anybody, tried while the honest
+        // client works.
         const auto before = siege.world.server.charges(siege.world.guests[0]->id()).pinned;
         std::uint64_t released = 0;
         for (std::uint32_t first = 0; first < 8192; first += 512) {
@@ -135,7 +136,7 @@ TEST(CoreHostile, ViolationsEndTheConnectionAndItsClientMayComeAgain) {
         [&] { std::memcpy(evil.slot(0), "\x27\0\0", 4), evil.submit_raw(0); },
         [&] { std::memcpy(evil.slot(0), "\x01\x10\0", 4), evil.submit_raw(0); },
         [&] {
-            // A slot that is in service: the wait for a lock holds it there.
+            // The wait for a lock keeps a slot in service.
             const OwnFile file = own_file(evil, "evil");
             protocol::LkIn lock{file.fh, 1, {0, 10, protocol::lock_write, 1}, 0, 0};
             EXPECT_EQ(evil.ask(Opcode::setlk, file.node, lock).error, 0);
@@ -161,7 +162,8 @@ TEST(CoreHostile, ViolationsEndTheConnectionAndItsClientMayComeAgain) {
 TEST(CoreHostile, NonsenseInTheStoreIsRefusedAndForgotten) {
     Siege siege;
     HostileClient& evil = siege.client;
-    using Change = std::pair<std::string, std::optional<std::string>>;  // nullopt: left out
+    // nullopt where it is left out
+    using Change = std::pair<std::string, std::optional<std::string>>;
     std::vector<Change> changes;
     for (const char* node : {"versions", "slots", "ring-ref-0", "ring-ref-3", "event-channel"}) {
         changes.push_back({node, std::nullopt});
@@ -199,7 +201,7 @@ TEST(CoreHostile, NonsenseInTheStoreIsRefusedAndForgotten) {
                 << node << " = " << text.value_or("(none)");
             evil.take_back();
             siege.audit();
-            store.write(evil.front("state"), "1");  // once more, from the beginning
+            store.write(evil.front("state"), "1");  // begins once more
         }
         EXPECT_TRUE(evil.connect());
         store.write(evil.front("state"), "nonsense");
@@ -258,7 +260,7 @@ TEST(CoreHostile, WhatIsNeverReleasedStaysChargedAcrossConnections) {
         get_pages(evil, file, PageMode::map_read, 0, 8, more);
         get_pages(evil, file, PageMode::copy_in, 300, 8, more);
         EXPECT_EQ(more.size(), 0u);
-        // It goes with all pages mapped: no new credit before they are back.
+        // It disconnects with all pages mapped: it gets no new credit before they are unmapped.
         evil.leave();
         EXPECT_FALSE(evil.connect()) << "a second quota for the same domain";
         evil.host().grants().unmap(handles);
@@ -284,7 +286,7 @@ TEST(CoreHostile, PagesTakenForAWriteAreForgottenWithTheirFile) {
         ASSERT_EQ(refs.size(), 8u);
         EXPECT_EQ(evil.ask(Opcode::unlink, root_node, "evil"sv).error, 0);
         evil.leave();
-        // Its entries ended with it, and then its file. The next release finds nothing of either.
+        // The file's entries ended with it, and so did the file. The next release finds neither.
         ASSERT_TRUE(evil.connect());
         const auto reply = evil.ask(Opcode::pages_release, 0, protocol::PagesReleaseIn{1, 0},
                                     std::vector<std::uint32_t>{0});

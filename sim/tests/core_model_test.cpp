@@ -1,4 +1,4 @@
-// Every policy, with tight budgets so that rare paths run, against the checker.
+// Every policy runs against the checker, with tight budgets so that rare paths are taken.
 #include <string>
 
 #include "model/conformance/seed.h"
@@ -55,7 +55,7 @@ TEST_P(CoreModel, AgreesStepByStep) {
     agree_step_by_step(GetParam(), test_seed());
 }
 
-// Another client's older frame of a page was written back after the newer one.
+// Another client's older frame of a page was once written back after the newer one.
 TEST(CoreModelSeeds, AWriteBackUnderWayWritesNoOlderPageAfterANewerOne) {
     agree_step_by_step({"map", "hinted", true, true}, 196770002);
 }

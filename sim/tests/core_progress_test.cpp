@@ -27,7 +27,8 @@ class Stress {
                 ++done_;
             });
         }
-        // Tasks that wait for each other for ever would let the clock run on.
+        // If tasks waited for each other for ever, the clock would run on; this program then fails
+        // the run.
         world_.program(0, [this](Client&) {
             while (done_ < 16) {
                 world_.guests[0]->host().clock().sleep(20 * ms);

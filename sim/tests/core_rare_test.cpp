@@ -1,4 +1,4 @@
-// Locks, mmap, loans, credit, deaths, and several tasks at one file.
+// These are rare paths: locks, mmap, loans, credit, deaths, and several tasks at one file.
 #include <map>
 
 #include "sim/tests/core_world.h"
@@ -11,7 +11,7 @@ using Pages = std::vector<Fingerprint>;
 using files::FileLock;
 using files::MapKind;
 
-/// A file on the disk, before the server has seen it.
+/// Makes a file on the disk, before the server has seen it.
 NodeId file_on_disk(World& world, std::string_view name, std::size_t pages) {
     const auto made =
         world.volume.create(root_node, name, host::FileType::regular, 0644, {}, {}, 0);
@@ -21,7 +21,7 @@ NodeId file_on_disk(World& world, std::string_view name, std::size_t pages) {
     return made->node;
 }
 
-TEST(CoreLocks, AWaiterIsWokenWhenTheHolderLetsGo) {
+TEST(CoreLocks, AWaiterIsWokenWhenTheHolderUnlocks) {
     World world;
     Nanoseconds released = 0, granted = 0;
     bool locked = false;
@@ -65,7 +65,7 @@ TEST(CoreLocks, AWaitThatCouldNeverEndIsRefused) {
             .start = start, .length = 1, .owner = owner, .type = FileLock::Type::exclusive};
     };
     int locked = 0, granted = 0;
-    // Guest 0 holds byte 0 of a and wants byte 5 of b; guest 1 the reverse, as it holds b's.
+    // Guest 0 holds byte 0 of a and wants byte 5 of b; guest 1 holds that, and wants guest 0's.
     for (std::size_t i = 0; i < 2; ++i) {
         world.program(i, [&, i](Client& c) {
             if (i == 0) {
@@ -275,7 +275,7 @@ TEST(CoreLoans, APageOnLoanOutlivesItsRevocation) {
         EXPECT_EQ(c.close(b), 0);
     });
     script.on(0, [&](Client& c) {
-        // The call that borrowed them goes on with what it had.
+        // The call that borrowed them continues with what it had.
         EXPECT_EQ(world.guests[0]->content(pieces[1].page), 1001u);
         c.give_back(pieces);
         EXPECT_EQ(read_pages(c, a, 0, 4), (Pages{5, 6, 7, 8}));
@@ -338,7 +338,7 @@ TEST(CoreTasks, ALeaseIsRecalledInTheMiddleOfWritesAndNothingIsLost) {
         world.wait_until(1, [&] { return node != 0; });
         Pages last{1, 1, 1, 1};
         while (!stop) {
-            // Opening to write takes the lease to and fro.
+            // Each open for writing moves the lease.
             const auto handle = c.open(node, writing());
             ASSERT_TRUE(handle) << handle.error();
             const Pages now = read_pages(c, *handle, 0, 4);
@@ -373,7 +373,7 @@ TEST(CoreCredit, AGuestWithLittleCreditReadsOnAndNeverPinsMore) {
             EXPECT_LE(charges.pinned, charges.donated + charges.quota);
         }
         EXPECT_GT(c.stats().credit_refusals, 0u);
-        // Paid for, it may keep more.
+        // It has paid, so it may keep more.
         EXPECT_EQ(c.donate(600), 600u);
         const std::uint64_t before = c.stats().credit_refusals;
         for (std::size_t page = 0; page < 500; page += 50) read_pages(c, h, page, 50);
@@ -394,7 +394,7 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
         world.guests[0]->host().clock().sleep(5 * ms);
         const Handle h = *c.open(node, writing());
         read_pages(c, h, 0, 100);
-        write_pages(c, h, 0, {9, 9, 9});  // dirty, under the lease: lost with the guest
+        write_pages(c, h, 0, {9, 9, 9});  // dirty under the lease, so it is lost with the guest
         const FileLock lock{.owner = 3, .type = FileLock::Type::exclusive, .whole_file = true};
         EXPECT_EQ(c.set_lock(h, lock, false), 0);
         EXPECT_GT(world.server.charges(world.guests[0]->id()).pinned, 90u);
@@ -420,9 +420,9 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
     world.simulation.run();
 }
 
-// A client keeps a file that it wrote open at the server; files that died so, or by a rename over
-// them, and directories were held for ever, until replies could not be cached any more.
-TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
+// A client keeps a file that it wrote open at the server. Files deleted in this state, or replaced
+// by a rename, and directories were once held for ever, until replies could no longer be cached.
+TEST(CoreNames, DeletedFilesHaveNoHolders) {
     World world;
     const auto held = [&](std::size_t guest) {
         return world.server.client(world.guests[guest]->id()).held_nodes;
@@ -453,7 +453,7 @@ TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
             EXPECT_EQ(c.rename(root_node, Name("over" + number), root_node, Name(kept), 0), 0);
             EXPECT_EQ(c.rmdir(root_node, Name("directory" + number)), 0);
         }
-        // The closes that follow from it are on their way.
+        // The closes that follow are on their way.
         world.guests[0]->host().clock().sleep(10 * ms);
         EXPECT_LE(held(0), before);
         EXPECT_LE(held(1), 2u);
@@ -473,7 +473,7 @@ TEST(CoreNames, WhatIsGoneIsHeldByNobody) {
 }
 
 TEST(CoreNotices, AReadThatANoticeWaitsForIsServedThoughAllWorkersWaitForTheNotice) {
-    // As a guest's kernel: it drops a page when the read that fills it is over, not before.
+    // A guest's kernel drops a page when the read that fills it is over, not before.
     World* here = nullptr;
     NodeId watched = 0, text = 0;
     Handle kept = 0;

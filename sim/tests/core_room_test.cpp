@@ -1,4 +1,5 @@
-// No frame, no grant entry, no credit: who waits, who gives back, and what ends in an error.
+// Frames, grant entries or credit run out: these test who waits, who gives back, and what ends in
+// an error.
 #include "model/server/server_state.h"
 #include "sim/tests/core_hostile_siege.h"
 
@@ -44,7 +45,7 @@ TEST(CoreRoom, ADiskMayTakeLongerThanAGuest) {
     WorldOptions options = one_guest();
     options.client.transfer = "copy";
     options.server.cache_pages = 128;
-    options.disk_latency = 3 * s;  // as one that must spin up; longer than room_timeout
+    options.disk_latency = 3 * s;  // as a disk that must spin up; longer than room_timeout
     World world(options);
     world.program(0, [&](Client& c) {
         const auto file = create(c, root_node, "file"sv);
@@ -59,7 +60,7 @@ TEST(CoreRoom, ADiskMayTakeLongerThanAGuest) {
     EXPECT_EQ(world.server.stats().room_refused, 0u);
 }
 
-// The pool was thought to have room for as long as it had not reached its capacity, whatever the
+// The pool was once thought to have room as long as it had not reached its capacity, whatever the
 // host had said: nothing was evicted, and every request ended with ENOMEM.
 TEST(CoreRoom, AHostWithLessMemoryThanTheCacheMayHave) {
     WorldOptions options = one_guest();
@@ -106,7 +107,7 @@ TEST(CoreRoom, ProgramTextLargerThanTheCacheIsMappedAllTheSame) {
         world.program(i, [&](Client& c) {
             const Handle h = *c.open(node, reading());
             Pages seen(250);
-            // Two processes at once in each guest; neither lets go before both have everything.
+            // Two processes run at once in each guest; neither unmaps before both have everything.
             for (std::size_t process = 0; process < 2; ++process) {
                 for (std::size_t half = 0; half < 2; ++half) {
                     ASSERT_EQ(c.map_pages(h, half * 250, 250, MapKind::text, false, seen), 0);
@@ -126,7 +127,7 @@ TEST(CoreRoom, ProgramTextLargerThanTheCacheIsMappedAllTheSame) {
 
 TEST(CoreRoom, ACacheFullOfDirtyPagesIsWrittenBackForThoseWhoWait) {
     WorldOptions options = mapping(96);
-    options.server.dirty_percent = 100;  // nothing is written before somebody waits
+    options.server.dirty_percent = 100;  // nothing is written back before somebody waits
     options.server.leases = false;       // every write goes through
     World world(options);
     for (std::size_t i = 0; i < 2; ++i) {
@@ -162,8 +163,8 @@ TEST(CoreRoom, AGrantTableTooSmallForAllGuestsIsSharedByThem) {
 }
 
 TEST(CoreRoom, ALeaseComesBackThoughItsHolderFillsThePool) {
-    // The holder must write back while it handles the recall, and cannot hear of a revocation
-    // before: the reply to its write tells it.
+    // The holder must write back while it handles the recall, and receives no revocation before
+    // that: the reply to its write tells it.
     WorldOptions options = mapping(64);
     World world(options);
     const NodeId other = file_on_disk(world, "other", 64, 1000);
@@ -327,7 +328,7 @@ TEST(CoreRoom, WhatAHostileGuestKeepsEndsInAnErrorInBoundedTimeAndNobodyElseWait
     });
 }
 
-TEST(CoreRoom, WhoWaitsGoesOnWhenTheHostileGuestDies) {
+TEST(CoreRoom, ARequestThatWaitsIsServedWhenTheHostileGuestDies) {
     WorldOptions options = Siege::prepared();
     options.server.cache_pages = 60;
     Siege siege(options, 0);

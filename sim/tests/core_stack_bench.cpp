@@ -1,6 +1,6 @@
-// The whole stack under the simulated host: client, ring, server, costs. Random reads of 4 KiB of
-// which 95 % find their page mapped; metadata hits; round trips. CPU time of the simulator, each
-// run in a process of its own.
+// This measures the whole stack under the simulated host: client, ring, server, costs. It makes
+// random reads of 4 KiB of which 95 % find their page mapped, metadata hits, and round trips, and
+// counts CPU time of the simulator, each run in a process of its own.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -15,14 +15,14 @@ namespace xenfs::sim::tests {
 namespace {
 
 struct Outcome {
-    double seconds = 0;  ///< CPU time of this process, of the measured part
+    double seconds = 0;  ///< CPU time of this process in the measured part
     std::uint64_t operations = 0;
     double hit_ratio = 0;
     double simulated_seconds = 0;
 };
 
-/// Runs `body(world, client, guest)` in each guest at once and measures from the first that begins
-/// to the last that ends; `prepare` runs before in each.
+/// Runs `body(world, client, guest)` in each guest at once, and measures from the first that begins
+/// to the last that ends; `prepare` runs before that in each.
 template <class Prepare, class Body>
 Outcome measure(WorldOptions options, std::size_t file_pages, Prepare prepare, Body body) {
     const std::string bytes = run_in_child([&] {
@@ -88,14 +88,15 @@ WorldOptions bench_options(std::size_t guests, CpuMode cpu) {
     return options;
 }
 
-/// args: guests, contended, percent of the pages that fit into the mapping budget, clock or lru
+/// The arguments are: guests, contended, percent of the pages that fit into the mapping budget,
+/// clock or lru.
 void RandomReads(benchmark::State& state) {
     constexpr std::size_t pages = 40'000, reads = 1'000'000;
     WorldOptions options =
         bench_options(static_cast<std::size_t>(state.range(0)),
                       state.range(1) != 0 ? CpuMode::contended : CpuMode::pinned);
     options.client.eviction = state.range(3) != 0 ? "clock" : "lru";
-    // Half a batch of mappings is free on average.
+    // On average half a batch of mappings is free.
     options.client.mapping_budget = static_cast<std::uint32_t>(
         pages * static_cast<std::size_t>(state.range(2)) / 100 + options.client.release_batch / 2);
     for (auto _ : state) {
@@ -137,7 +138,7 @@ BENCHMARK(RandomReads)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 
-/// Names, found and absent, that the client knows.
+/// Looks up names, existing and absent, that the client knows.
 void LookupHits(benchmark::State& state) {
     constexpr std::size_t names = 20'000, lookups = 2'000'000;
     for (auto _ : state) {
@@ -165,7 +166,7 @@ void LookupHits(benchmark::State& state) {
 }
 BENCHMARK(LookupHits)->UseManualTime()->Iterations(1)->Unit(benchmark::kMillisecond);
 
-/// Opens, stats and closes of a file that was open before: nothing goes to the server.
+/// Opens, stats and closes a file that was open before: nothing goes to the server.
 void OpenStatClose(benchmark::State& state) {
     constexpr std::size_t rounds = 1'000'000;
     for (auto _ : state) {
@@ -188,7 +189,7 @@ void OpenStatClose(benchmark::State& state) {
 }
 BENCHMARK(OpenStatClose)->UseManualTime()->Iterations(1)->Unit(benchmark::kMillisecond);
 
-/// One small request after another.
+/// Sends one small request after another.
 void RoundTrips(benchmark::State& state) {
     constexpr std::size_t rounds = 200'000;
     for (auto _ : state) {

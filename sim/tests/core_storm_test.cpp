@@ -1,5 +1,5 @@
-// A hostile client at random, beside honest ones: everything that the directed tests do, in any
-// order, with torn messages, recycled slots, storms of events, and deaths in the middle.
+// A hostile client acts at random beside honest ones: it does everything that the directed tests
+// do, in any order, with torn messages, recycled slots, storms of events, and deaths in the middle.
 #include "model/conformance/seed.h"
 #include "model/server/server_state.h"
 #include "sim/machine/child.h"
@@ -82,7 +82,7 @@ class Mischief {
             case 9:
                 for (int i = 0; i < 60; ++i) evil_.kick();
                 break;
-            case 10:  // notices: counted at random, or as they come
+            case 10:  // notices, counted at random or as they come
                 evil_.control().notice_done =
                     pick(2) == 0 ? wild() : evil_.control().notice_producer;
                 evil_.kick();
@@ -104,7 +104,7 @@ class Mischief {
         return {made.get<protocol::EntryOut>().nodeid,
                 made.get<protocol::OpenOut>(sizeof(protocol::EntryOut)).fh};
     }
-    /// Becomes a holder, an opener and a copier of what the honest work with.
+    /// Looks up, opens and stats the honest client's files, so that the server has it as a holder.
     void look_around() {
         const auto& work = *siege_.work[pick(siege_.work.size())];
         evil_.ask(Opcode::lookup, root_node, std::string_view(work.directory()));
@@ -122,7 +122,8 @@ class Mischief {
         const auto& from = pick(2) == 0 ? files_ : theirs_;
         if (from.empty()) return;
         const OwnFile file = from[pick(from.size())];
-        // Also writable ones of others' files, never committed: the content must survive that.
+        // Takes entries for writing on others' files, too, and never commits: the content must
+        // survive that.
         const auto mode = static_cast<PageMode>(pick(6));
         if (mode != PageMode::flip_out) {
             get_pages(evil_, file, mode, pick(8) == 0 ? random_() : pick(50),
@@ -192,7 +193,7 @@ class Mischief {
                 return false;
         }
     }
-    /// Several requests at once, whose bytes change while the server reads them.
+    /// Sends several requests at once, whose bytes change while the server reads them.
     void torn() {
         for (std::uint64_t i = pick(8); i > 0; --i) {
             const std::uint32_t slot = evil_.send(Opcode::lookup, any_node(), "a name"sv);

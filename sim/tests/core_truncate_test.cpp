@@ -1,4 +1,5 @@
-// A file cut short while the server writes it back: guests and disk agree on the last page's tail.
+// A file is truncated while the server writes it back: guests and disk agree on the last page's
+// tail.
 #include "sim/tests/core_world.h"
 
 namespace xenfs::sim::tests {
@@ -11,8 +12,9 @@ int resize(Client& client, NodeId node, std::uint64_t size) {
     return client.setattr(node, change).error();
 }
 
-/// An fsync has the server write 33 pages in 17 pieces; `delay` later another task cuts the file in
-/// the middle of the last one and makes it long again. What a reader sees there and what is stored.
+/// An fsync has the server write 33 pages in 17 pieces. After `delay` another task truncates the
+/// file in the middle of the last page and makes it long again. Returns what a reader sees there
+/// and what is stored.
 std::pair<Fingerprint, Fingerprint> cut_during_write_back(World& world, Client& client,
                                                           Nanoseconds delay) {
     constexpr std::uint64_t last = 32;

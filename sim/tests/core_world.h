@@ -1,6 +1,6 @@
 #pragma once
-// A small host for the end-to-end tests: dom0 with a disk and the server, a pool, some guests with
-// a client each. Tests are programs of guests; World::run() is the whole life of the host.
+// A small host for the end-to-end tests: dom0 with a disk and the server, a pool, and some guests
+// with a client each. Tests are programs of guests; World::run() is the whole life of the host.
 
 #include <gtest/gtest.h>
 
@@ -43,14 +43,14 @@ inline OpenFlags writing() {
 struct WorldOptions {
     std::size_t guests = 2;
     std::uint64_t seed = 1;
-    std::size_t guest_pages = 8192;  ///< memory of a guest
+    std::size_t guest_pages = 8192;  ///< memory of each guest
     CpuMode cpu = CpuMode::pinned;
     EventFaults event_faults;
     std::uint64_t quota = 4096;
-    std::vector<std::uint32_t> trust_groups;  ///< by guest; empty: all of one group
-    std::size_t grant_frames = 1024;          ///< the pool's grant table, 512 entries each
-    std::size_t pool_pages = 0;      ///< memory of the pool's domain; 0: more than it needs
-    Nanoseconds disk_latency = 0;    ///< of a request; 0: an NVMe disk's
+    std::vector<std::uint32_t> trust_groups;  ///< by guest; where empty, all are of one group
+    std::size_t grant_frames = 1024;          ///< pages of the pool's grant table, 512 entries each
+    std::size_t pool_pages = 0;      ///< memory of the pool's domain; 0 for more than it needs
+    Nanoseconds disk_latency = 0;    ///< of each request; 0 for an NVMe disk's
     bool own_server_domain = false;  ///< so that the server can be killed without the disk's driver
     server::Config server;
     ClientConfig client;
@@ -62,7 +62,7 @@ inline WorldOptions one_guest() {
     return options;
 }
 
-/// So little of everything that each limit is met all the time.
+/// Makes all budgets so small that each limit is met all the time.
 inline void tighten(WorldOptions& options) {
     options.client.mapping_budget = 24;
     options.client.own_budget = 16;
@@ -127,19 +127,19 @@ class World {
         server_domain.spawn("start", [this] { current().start(); });
     }
     bool all_mounted() const { return mounting_ == 0; }
-    /// As kill -9, from a task of another domain: what the server did is as far as it was.
+    /// Kills the server as kill -9 does, from a task of another domain: it stops wherever it is.
     void kill_server() {
         current().abandon();
         machine.kill_process(server_domain.id());
         storage.server_died();
     }
-    /// Over the pool that the killed one left.
+    /// Starts a server over the pool that the killed one left.
     void restart_server() {
         next_server = std::make_unique<server::Server>(server_host, storage, options_.server);
         start_server();
     }
 
-    /// A program of guest i, from the moment when all guests have mounted.
+    /// Adds a program of guest i, which starts when all guests have mounted.
     void program(std::size_t i, std::function<void(Client&)> body) {
         ++programs_;
         guests[i]->spawn("program", [this, i, body = std::move(body)] {
@@ -149,7 +149,7 @@ class World {
         });
     }
 
-    /// For programs that take turns: blocks guest i's task until the condition holds.
+    /// Blocks guest i's task until the condition holds, for programs that take turns.
     void wait_until(std::size_t i, const std::function<bool()>& condition) {
         Nanoseconds pause = 5 * us;
         for (int i_try = 0; !condition(); ++i_try) {
@@ -158,7 +158,7 @@ class World {
         }
     }
 
-    /// Runs all programs to their end, then unmounts and checks that everything came back.
+    /// Runs all programs to their end, then unmounts and checks that everything was given back.
     void run(bool orderly = true) {
         for (std::size_t i = 0; i < options_.guests; ++i) {
             guests[i]->spawn("unmount", [this, i, orderly] {
@@ -215,7 +215,7 @@ class World {
     Volume volume;
     VolumeStorage storage;
     host::Host& server_host;
-    server::Server server;                        ///< the first; see current()
+    server::Server server;                        ///< the first one; see current()
     std::unique_ptr<server::Server> next_server;  ///< after a kill
     std::vector<Domain*> guests;
     std::vector<std::unique_ptr<Client>> clients;
@@ -254,7 +254,7 @@ class Script {
     std::size_t next_ = 0;
 };
 
-// Shorthands for programs. They expect success.
+// These are shorthands for programs. They expect success.
 
 inline files::Opened create(Client& client, NodeId parent, const Name& name,
                             OpenFlags flags = writing()) {
@@ -275,7 +275,7 @@ inline std::uint64_t size_of(Client& client, NodeId node) {
     EXPECT_TRUE(attr) << "getattr: errno " << attr.error();
     return attr->size;
 }
-/// Whole pages.
+/// Writes whole pages.
 inline void write_pages(Client& client, Handle handle, std::uint64_t first,
                         std::vector<Fingerprint> data) {
     const auto written =

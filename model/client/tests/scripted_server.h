@@ -1,7 +1,7 @@
 #pragma once
-// A host with one domain and one task, and a server at its rings that a test scripts: no simulator,
-// no second task. Where the client would wait, the server answers all that has been submitted,
-// which is one round. So a test counts rounds exactly, and can let any request fail.
+// A host with one domain and one task, and a server at its rings that a test scripts; there is no
+// simulator and no second task. Where the client would wait, the server answers all that has been
+// submitted, which is one round. So a test counts rounds exactly, and can let any request fail.
 
 #include <array>
 #include <cassert>
@@ -19,7 +19,8 @@
 
 namespace xenfs::client::tests {
 
-/// Frames have no content but what Memory::store of whole pages puts there: buffer.pages' words.
+/// Frames have no content but what Memory::store of whole pages puts there, which are the words of
+/// buffer.pages.
 class OneDomain final : public host::Host,
                         host::Frames,
                         host::Grants,
@@ -31,9 +32,10 @@ class OneDomain final : public host::Host,
   public:
     static constexpr DomainId guest = 3, server = 0, pool = 2;
 
-    std::function<bool()> serve = [] { return false; };  ///< a round; false: nothing to do
-    std::map<Frame, Fingerprint> content;                ///< of frames of the guest
-    std::map<GrantRef, Fingerprint> pool_content;        ///< of the pages behind entries
+    /// serves one round; false where there is nothing to do
+    std::function<bool()> serve = [] { return false; };
+    std::map<Frame, Fingerprint> content;          ///< the guest's frames
+    std::map<GrantRef, Fingerprint> pool_content;  ///< the pages behind entries
     std::size_t frames_left = 1 << 20;
 
     DomainId self() const override { return guest; }
@@ -80,7 +82,7 @@ class OneDomain final : public host::Host,
     std::size_t owned() const override { return 0; }
     std::size_t limit() const override { return 1 << 20; }
     void set_limit(std::size_t) override {}
-    // Grants: a reference is its frame's number
+    // Grants; a reference is its frame's number
     std::size_t grant(DomainId, std::span<const Frame> frames, Access,
                       std::span<GrantRef> out) override {
         std::copy(frames.begin(), frames.end(), out.begin());
@@ -160,7 +162,7 @@ class OneDomain final : public host::Host,
         return 1;
     }
     void unwatch(std::uint64_t) override {}
-    // Tasks: those of the client (notices, write-behind) do not run
+    // Tasks; those of the client (notices, write-behind) do not run
     void spawn(std::string, std::function<void()>, bool) override {}
     std::unique_ptr<host::Gate> make_gate() override {
         return std::make_unique<OneTaskGate>(*this);
@@ -181,7 +183,7 @@ class OneDomain final : public host::Host,
     Nanoseconds now_ = 1;
 };
 
-/// A file server without a disk: it grants what is asked for and believes each commit.
+/// A file server without a disk, which grants what is asked for and accepts each commit.
 class ScriptedServer {
   public:
     struct Seen {
@@ -191,15 +193,16 @@ class ScriptedServer {
         std::uint16_t flags = 0;
     };
     std::vector<Seen> seen;    ///< requests, in the order in which they were served
-    std::uint32_t rounds = 0;  ///< in which at least one was served
-    std::uint32_t widest = 0;  ///< most requests of one round
-    std::uint32_t slots = 32;  ///< offered
-    /// What a request is answered with; 0: as ever. Hears of each before it is served.
+    std::uint32_t rounds = 0;  ///< rounds in which at least one was served
+    std::uint32_t widest = 0;  ///< the most requests of one round
+    std::uint32_t slots = 32;  ///< how many it offers
+    /// Decides the error with which a request is answered; 0 serves it. Called for each request
+    /// first.
     std::function<int(const Seen&)> fail = [](const Seen&) { return 0; };
     std::uint32_t grant_at_most = protocol::max_pages_per_request;
-    std::uint32_t credit = 1 << 20;  ///< entries that may be out at a time
+    std::uint32_t credit = 1 << 20;  ///< how many entries may be out at a time
     int sync_error = 0;
-    std::map<std::uint64_t, Fingerprint> file;  ///< committed, by page
+    std::map<std::uint64_t, Fingerprint> file;  ///< what was committed, by page
     std::uint64_t file_size = 0;
 
     explicit ScriptedServer(OneDomain& domain) : domain_(domain) {

@@ -1,4 +1,4 @@
-// Every entry costs its holder one page: nobody's credit depends on what others do.
+// Every entry costs its holder one page, so that nobody's credit depends on what others do.
 #include "model/policies/charging/policy.h"
 
 namespace xenfs::policies {

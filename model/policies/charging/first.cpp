@@ -1,4 +1,4 @@
-// Who takes the first entry on a frame pays for it; whoever comes later holds it for nothing, also
+// The holder of the first entry on a frame pays for it; later holders have it free, and so they do
 // when the first has gone: as a memory control group charges a page to its first toucher.
 #include "model/policies/charging/policy.h"
 

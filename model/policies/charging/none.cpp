@@ -1,4 +1,4 @@
-// Nobody pays: to see what that costs.
+// Nobody pays, which shows what that costs.
 #include "model/policies/charging/policy.h"
 
 namespace xenfs::policies {

@@ -14,13 +14,13 @@ namespace xenfs::policies {
 /// a frame that has n entries has saved 1 - 1/n of a page there; the sum is its rebate.
 enum class Rebate : std::uint8_t {
     none,
-    /// It may hold all of the rebate more. Where others leave, it shrinks, and what the account
-    /// holds then without having paid for it is owed: it gets nothing more until it has given as
-    /// much back.
+    /// It may hold that much more than its credit. When others leave, the rebate shrinks; what the
+    /// account then holds without having paid for it is owed, and it gets nothing more until it has
+    /// given as much back.
     unsecured,
-    /// It may hold as much of it as it has listed pages of its own that may be taken at once
-    /// (Satori's repayment FIFO). Where others leave, those are taken: nothing is ever owed. The
-    /// ledger only counts what is taken: no host here can take a page from a guest.
+    /// It may hold as much of the rebate as it has listed pages of its own that may be taken at
+    /// once (Satori's repayment FIFO). When others leave, those are taken, so that nothing is ever
+    /// owed. The ledger only counts what is taken: no host here can take a page from a guest.
     secured
 };
 
@@ -36,17 +36,18 @@ class ChargingPolicy {
   public:
     virtual ~ChargingPolicy() = default;
     virtual std::string_view name() const = 0;
-    /// Pages charged to a domain that takes one more entry on a frame on which other domains and
-    /// itself hold `entries` already. What was charged is given back when that entry ends, so the
-    /// sum stays right whatever the answers are.
+    /// Returns the pages charged to a domain that takes one more entry on a frame on which other
+    /// domains and itself hold `entries` already. What was charged is given back when that entry
+    /// ends, so the sum stays right whatever the answers are.
     virtual std::uint32_t charge(std::uint32_t entries) const = 0;
-    /// Other than `none` only where charge() is always 1.
+    /// Says what sharing credits. It may differ from `none` only where charge() is always 1.
     virtual Rebate rebate() const { return Rebate::none; }
 };
 
 using ChargingRegistry = Registry<ChargingPolicy, std::function<std::unique_ptr<ChargingPolicy>()>>;
 
-/// One policy for each file NAME.cpp here that defines make_charging_NAME(), and those added later.
+/// There is one policy for each file NAME.cpp here that defines make_charging_NAME(), and those
+/// added later.
 ChargingRegistry& charging_policies();
 
 }  // namespace xenfs::policies

@@ -1,5 +1,5 @@
-// Each of n sharers pays 1/n of a frame (as Linux counts a process' proportional set size). What an
-// account has to pay then depends on what others do.
+// Each of n sharers pays 1/n of a frame (as Linux counts a process' proportional set size). So what
+// an account has to pay depends on what others do.
 #include "model/policies/charging/policy.h"
 
 namespace xenfs::policies {

@@ -1,5 +1,5 @@
-// One frame for each content within a trust group (Satori's point in time: when data is read or
-// written).
+// Each content has one frame within a trust group, found when data is read or written (as Satori
+// does).
 #include "model/policies/dedup/policy.h"
 
 namespace xenfs::policies {

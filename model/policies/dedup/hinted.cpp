@@ -1,6 +1,6 @@
 // Scans as `scan` does, but looks first at pages just read from the disk or written by a client,
-// without waiting for a second look at them (XLH's idea, USENIX ATC 2013): newest first, from a
-// bounded queue whose oldest hints go.
+// without waiting for a second look at them (XLH's idea, USENIX ATC 2013). The newest come first,
+// from a bounded queue whose oldest hints are dropped.
 #include <deque>
 
 #include "model/policies/dedup/scan.h"
@@ -39,7 +39,7 @@ class HintedScan final : public CacheScan {
 
   private:
     std::deque<std::uint32_t> queue_;
-    std::vector<bool> waiting_;  ///< by page: it is in the queue
+    std::vector<bool> waiting_;  ///< by page: whether it is in the queue
 };
 
 class Hinted final : public DedupPolicy {

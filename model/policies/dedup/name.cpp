@@ -1,4 +1,4 @@
-// One frame for each page of each file, whoever reads it.
+// Each page of each file has one frame, whoever reads it.
 #include "model/policies/dedup/policy.h"
 
 namespace xenfs::policies {

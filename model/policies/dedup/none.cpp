@@ -1,4 +1,4 @@
-// Each client has frames of its own: what N separate caches would hold.
+// Each client has frames of its own, as many as separate caches would hold.
 #include "model/policies/dedup/policy.h"
 
 namespace xenfs::policies {

@@ -1,4 +1,4 @@
-// A scanner of the shared cache after Linux's KSM: what `scan` is and `hinted` builds on.
+// A scanner of the shared cache after Linux's KSM; `scan` uses it, and `hinted` builds on it.
 #pragma once
 
 #include <algorithm>
@@ -35,7 +35,7 @@ class CacheScan : public DedupScanner {
         }
     }
 
-    /// One page. `trusted`: not asked whether it changes often.
+    /// Looks at one page. A `trusted` one is not asked whether it changes often.
     void examine(ScannedCache& cache, std::uint32_t page, bool trusted) {
         const std::uint64_t content = cache.read(page);
         if (page >= seen_.size()) seen_.resize(std::max<std::size_t>(page + 1, 2 * seen_.size()));
@@ -55,7 +55,7 @@ class CacheScan : public DedupScanner {
 
   private:
     std::uint32_t cursor_ = 0;
-    std::vector<std::uint64_t> seen_;  ///< by page, as of its last visit
+    std::vector<std::uint64_t> seen_;  ///< by page, the hash at its last visit
     std::unordered_map<std::uint64_t, std::uint32_t> candidates_;
 };
 

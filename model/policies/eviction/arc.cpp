@@ -26,7 +26,7 @@ class Arc final : public EvictionPolicy {
     }
     void set_capacity(std::uint32_t capacity_pages) override {
         capacity_ = capacity_pages;
-        // A full cache has at most this many; one with pages to spare may have more.
+        // A full cache has at most this many ghosts; one that is not full may have more.
         ghosts_.reserve(capacity_);
         target_ = std::min(target_, double(capacity_));
         trim();
@@ -79,7 +79,7 @@ class Arc final : public EvictionPolicy {
     }
     void evicted(Slot slot) override {
         if (no_ghost_) {
-            // Case IV A with |T1| = c: the page leaves L1 altogether, once.
+            // In case IV A with |T1| = c the page leaves L1 without a ghost, once.
             no_ghost_ = false;
             incoming_->from_once = false;
             return;
@@ -101,7 +101,7 @@ class Arc final : public EvictionPolicy {
     /// The page whose miss is being served, between `missed` and `insert`.
     struct Incoming {
         PageKey key;
-        int ghost = Ghosts::kNowhere;  ///< where its ghost was
+        int ghost = Ghosts::kNowhere;  ///< which list its ghost was in
         bool from_once = false;        ///< room must come from T1, leaving no ghost
     };
 
@@ -111,7 +111,7 @@ class Arc final : public EvictionPolicy {
     std::uint64_t total() const {
         return std::uint64_t{once_.size()} + again_.size() + ghosts_.size();
     }
-    /// REPLACE's choice.
+    /// Makes REPLACE's choice.
     bool from_once() const {
         if (once_.empty() || again_.empty()) return !once_.empty();
         if (incoming_ && incoming_->from_once) return true;

@@ -1,6 +1,7 @@
 // CLOCK, as FIFO with reinsertion: a hit sets a bit; the hand (the back of the list) passes pages
 // whose bit is set, clearing it, and takes the first without. New pages enter behind the hand with
-// the bit clear. A list rather than a ring of frames, so that pages set aside cost nothing to pass.
+// the bit clear. It is a list rather than a ring of frames, so that passing parked pages costs
+// nothing.
 #include "model/cache/slot_list.h"
 #include "model/policies/eviction/policy.h"
 

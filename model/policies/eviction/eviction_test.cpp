@@ -1,5 +1,5 @@
-// Every eviction policy against its naive twin, request by request: the same hits, and the same
-// page evicted each time. And the registry.
+// Every eviction policy is compared with its naive twin, request by request: hits and evicted pages
+// must be the same. The registry is tested, too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -14,7 +14,7 @@
 namespace xenfs::policies {
 namespace {
 
-/// A mix that moves all parts of a policy: popular keys, scans, and loops around the capacity.
+/// The mix exercises all parts of a policy: popular keys, scans, and loops around the capacity.
 std::vector<std::uint32_t> requests(std::uint32_t capacity, int count, std::uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<std::uint32_t> result;
@@ -85,7 +85,7 @@ TEST_P(EachPolicy, BatchesGiveTheSameAsSingleRequests) {
 INSTANTIATE_TEST_SUITE_P(Policies, EachPolicy, testing::ValuesIn(eviction_policies().names()),
                          [](const auto& param) { return param.param; });
 
-TEST(Registry, NamesWhatThereIsWhenAskedForWhatIsNot) {
+TEST(Registry, AnUnknownNameIsAnsweredWithThoseThatExist) {
     try {
         make_eviction_policy("opt");
         FAIL() << "made a policy that does not exist";

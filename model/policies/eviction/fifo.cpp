@@ -1,5 +1,5 @@
-// First in, first out: hits change nothing. The least that a policy must do, and the floor that the
-// others are measured from.
+// First in, first out: hits change nothing. It is the least that a policy must do, and the floor
+// for comparing the others.
 #include "model/cache/slot_list.h"
 #include "model/policies/eviction/policy.h"
 

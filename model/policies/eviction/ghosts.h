@@ -1,4 +1,4 @@
-// Keys of pages that left the cache not long ago, for policies that learn from their return.
+// Keys of pages that left the cache not long ago; policies learn from their return.
 #pragma once
 
 #include <algorithm>
@@ -13,21 +13,23 @@
 
 namespace xenfs::policies {
 
-/// Keys in two queues, each in order of arrival, in about 10 B each: a table of fingerprints, and
-/// for each queue the places in the table in order.
+/// Keeps keys in two queues, each in order of arrival, in about 10 B each: a table of fingerprints,
+/// and for each queue the places in the table in order.
 ///
 /// A ghost is known by 31 bits of its key's hash and by its bucket, not by its key, which would
-/// take twice the memory: a look-up looks at 32 places or a few more, so one in 80 million that
-/// should find nothing finds a stranger. What comes of it is one page taken for a returning one.
+/// take twice the memory. A look-up looks at 32 places or a few more, so one in 80 million that
+/// should find nothing finds another key's ghost. The only consequence is one page taken for a
+/// returning one.
 ///
-/// A place in the table never moves. A ghost removed from the midst of its queue leaves its place
-/// taken until the queue comes to it, or is cleared of such when they are a sixteenth of it.
+/// A place in the table never moves. A ghost removed from the middle of its queue leaves its place
+/// occupied (dead) until the queue reaches it, or until dead places are a sixteenth of the queue
+/// and are all cleared.
 class Ghosts {
   public:
     static constexpr int kNowhere = -1;
 
-    /// Makes room for that many at once, so that there is one table. More may be added: the table
-    /// then gets a second part, as large as all before.
+    /// Allocates room for that many at once, so that there is one table. More may be added: the
+    /// table then gets a second part, as large as all before.
     void reserve(std::uint32_t capacity);
 
     /// Adds a key that is in neither queue, as the newest.
@@ -47,20 +49,20 @@ class Ghosts {
     void prefetch(cache::PageKey key, bool early) const;
 
   private:
-    /// 0: free. 1: dead. Else a fingerprint with the queue in bit 0.
+    /// A word is 0 where free, 1 where dead; otherwise it is a fingerprint with the queue in bit 0.
     using Word = std::uint32_t;
     static constexpr Word kFree = 0, kDead = 1;
     static constexpr std::uint32_t kBucketWords = 16;  // a cache line
-    static constexpr std::uint32_t kChoices = 2;       // buckets of a key while they have room
+    static constexpr std::uint32_t kChoices = 2;  // buckets tried for a key while they have room
     struct alignas(64) Bucket {
         std::array<Word, kBucketWords> words;
     };
     struct Part {
         cache::ZeroedArray<Bucket> buckets;
         std::uint32_t first_place = 0;
-        std::uint32_t used = 0;     ///< words that are not free
-        std::uint32_t limit = 0;    ///< of `used`
-        std::uint32_t choices = 0;  ///< how many buckets were tried at most since it was empty
+        std::uint32_t used = 0;     ///< how many words are not free
+        std::uint32_t limit = 0;    ///< the most that `used` may be
+        std::uint32_t choices = 0;  ///< the most buckets tried for a key since it was empty
     };
     struct Queue {
         std::deque<std::uint32_t> places;  ///< oldest first, dead ones included
@@ -81,7 +83,7 @@ class Ghosts {
     std::array<Queue, 2> queues_;
 };
 
-// Bucket and fingerprint come from different halves of the hash.
+// The bucket and the fingerprint come from different halves of the hash.
 inline Ghosts::Word Ghosts::fingerprint(std::uint64_t hash) {
     const Word word = static_cast<Word>(hash) & ~Word{1};
     return word != 0 ? word : 2;
@@ -90,7 +92,7 @@ inline Ghosts::Word Ghosts::fingerprint(std::uint64_t hash) {
 inline std::uint32_t Ghosts::bucket_of(const Part& part, std::uint64_t hash, std::uint32_t choice) {
     const std::uint64_t buckets = part.buckets.size();
     const auto high = static_cast<std::uint32_t>(hash >> 32);
-    // Places apart for the first few; beyond, one after the other, so that all are tried.
+    // The first few places lie apart; the others follow one another, so that all are tried.
     constexpr std::uint32_t apart = 8;
     if (choice >= apart) return static_cast<std::uint32_t>((high + choice) % buckets);
     const std::uint32_t turned = high * (2 * choice + 1) + choice * 0x9e3779b9u;
@@ -121,7 +123,7 @@ inline void Ghosts::reserve(std::uint32_t capacity) {
 }
 
 inline void Ghosts::add_part(std::uint32_t capacity) {
-    // With room for the dead.
+    // The table also has room for dead places.
     const std::uint64_t used = std::uint64_t{capacity} + capacity / 16 + kBucketWords;
     // At 4/5 full, nearly every ghost finds room in one of its first two buckets.
     const std::uint64_t words = used * 5 / 4;
@@ -153,7 +155,7 @@ inline void Ghosts::free_word(std::uint32_t place) {
     Part& part = part_of(place);
     if (--part.used > 0) return;
     part.choices = 0;
-    // An old part that is empty goes; the places of those behind it stay as they are.
+    // An old part that is empty is dropped; the places of those behind it stay as they are.
     if (&part != &parts_.back()) parts_.erase(parts_.begin() + (&part - parts_.data()));
 }
 
@@ -172,7 +174,7 @@ inline void Ghosts::add(int queue, cache::PageKey key) {
     const auto room = [](const Bucket& bucket) {
         return std::count(bucket.words.begin(), bucket.words.end(), kFree);
     };
-    // The emptier one of the first two; where both are full, on until there is room.
+    // Returns the emptier one of the first two buckets; where both are full, the next with room.
     std::uint32_t bucket = bucket_of(part, hash, 0), choices = kChoices;
     const std::uint32_t other = bucket_of(part, hash, 1);
     if (room(part.buckets[other]) > room(part.buckets[bucket])) bucket = other;
@@ -213,7 +215,7 @@ inline void Ghosts::clear_dead(Queue& queue) {
     queue.dead = 0;
 }
 
-/// Whether the oldest place was a dead one's.
+/// Removes the oldest place if it is dead, and returns whether it was.
 inline bool Ghosts::drop_dead_front(Queue& queue) {
     const std::uint32_t place = queue.places.front();
     if (word_at(place) != kDead) return false;
@@ -230,7 +232,7 @@ inline void Ghosts::remove_oldest(int queue) {
     }
     free_word(q.places.front());
     q.places.pop_front();
-    // The next to go is known.
+    // The next ghost to go is known.
     if (!q.places.empty()) __builtin_prefetch(&word_at(q.places.front()), 1);
 }
 

@@ -1,4 +1,4 @@
-// Least recently used: one list, a hit moves its page to the front, the back leaves.
+// Least recently used: there is one list; a hit moves its page to the front, and the back leaves.
 #include "model/cache/slot_list.h"
 #include "model/policies/eviction/policy.h"
 

@@ -19,7 +19,8 @@ class Cache {
   public:
     explicit Cache(std::size_t capacity) : capacity_(capacity) {}
     virtual ~Cache() = default;
-    /// Whether the key was cached; on a miss it is afterwards, and `evicted` what made room.
+    /// Serves a request for a key. Returns whether it was cached; after a miss it is, and `evicted`
+    /// is what made room.
     virtual bool access(Key key, std::optional<Key>& evicted) = 0;
 
   protected:
@@ -69,7 +70,7 @@ class Lru : public Cache {
     std::list<Key> list_;
 };
 
-/// The textbook's ring of frames with a hand, not a list.
+/// This is the textbook's ring of frames with a hand, not a list.
 class Clock : public Cache {
   public:
     using Cache::Cache;
@@ -120,8 +121,8 @@ class Sieve : public Cache {
             }
             evicted = queue_[hand_].key;
             queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(hand_));
-            // What was next newer now has the hand's position; past the newest it starts over,
-            // before the request's own page enters.
+            // The next newer page now has the hand's position; past the newest the hand starts
+            // over, before the requested page enters.
             if (hand_ >= queue_.size()) hand_ = 0;
         }
         queue_.push_back({key, false});

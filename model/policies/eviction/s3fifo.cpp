@@ -73,7 +73,7 @@ class S3Fifo final : public EvictionPolicy {
 
   private:
     cache::SlotList& queue_of(Slot slot) { return (*nodes_)[slot].queue == kMain ? main_ : small_; }
-    /// Promotes what earned it until a page is found that did not.
+    /// Promotes pages that earned it until it finds one that did not.
     Slot take_from_small() {
         for (;;) {
             const Slot slot = small_.pop_back(*nodes_);

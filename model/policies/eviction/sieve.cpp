@@ -29,7 +29,7 @@ class Sieve final : public EvictionPolicy {
         queue_.remove(nodes, slot);
         return slot;
     }
-    /// The page becomes the one the hand looks at next.
+    /// Makes the page the one at which the hand looks next.
     void restore(Slot slot) override {
         if (hand_ == kNoSlot) {
             queue_.push_back(*nodes_, slot);

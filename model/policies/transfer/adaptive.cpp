@@ -44,7 +44,8 @@ class Adaptive final : public TransferPolicy {
         if (flip_supported_ && flip < copy && flip < map) {
             return {Mechanism::flip, TransferReason::cheaper_batch, copy, map, flip, Keep::once};
         }
-        // A request costs a round trip, tens of times what a page costs under any mechanism.
+        // A request costs a round trip, which is tens of times what a page costs under any
+        // mechanism.
         if (request.use == Use::read && request.around_pages > request.pages) {
             return {Mechanism::map, TransferReason::cheaper_around, copy, map, flip, Keep::around};
         }

@@ -18,7 +18,7 @@ xenfs::host::MechanismCosts costs() {
     return c;
 }
 
-TEST(Transfer, RegistryKnowsThemAllAndSaysSo) {
+TEST(Transfer, TheRegistryHasAllAndListsThem) {
     EXPECT_EQ(transfer_policies().joined_names(),
               "adaptive, copy, flip, map, map_once, map_window");
     EXPECT_THROW(transfer_policies().make("mpa", costs(), xenfs::host::Capabilities{}),
@@ -46,7 +46,8 @@ TEST(Transfer, HowMappingsAreKept) {
         EXPECT_EQ(keep("map_once", use), Keep::once);
         EXPECT_EQ(keep("map_window", use), Keep::range);
     }
-    // What a program stores into is told to the server when it lets go: it does not go by itself.
+    // The server is told of stores when the program lets go of the page, so it does not go by
+    // itself.
     for (const char* policy : {"map", "map_once", "map_window", "adaptive"}) {
         EXPECT_EQ(keep(policy, Use::mmap_write), Keep::kept);
     }
@@ -64,7 +65,7 @@ TEST(Transfer, AdaptiveCopiesWhileTheGrantTableIsFull) {
               Mechanism::map);
 }
 
-TEST(Transfer, AdaptiveChangesItsMindWithReuseAndCosts) {
+TEST(Transfer, AdaptiveFollowsReuseAndCosts) {
     const auto policy =
         transfer_policies().make("adaptive", costs(), xenfs::host::Capabilities{true});
     // map: 600 + 32 x 900 + 32/256 x 2800 = 29 750; copy: 600 + 32 x 600 = 19 800, twice 39 600

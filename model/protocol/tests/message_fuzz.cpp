@@ -1,6 +1,7 @@
-// One entry point for libFuzzer (clang, -DXENFS_FUZZ=ON) and for message_fuzz_test: what a peer can
-// write, through everything that reads it. The first byte of an input says what the rest is: a
-// message, a history of a ring's pages, or the text of a handshake. A broken promise aborts.
+// This is one entry point for libFuzzer (clang, -DXENFS_FUZZ=ON) and for message_fuzz_test: it
+// gives what a peer can write to everything that reads it. The first byte of an input says what the
+// rest is: a message, a history of a ring's pages, or the text of a handshake. A broken promise
+// aborts.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -104,7 +105,7 @@ void read_message(std::span<const std::byte> input) {
     }
 }
 
-/// Steps of a server's end over pages that the peer writes to in between.
+/// Runs steps of a server's end over pages that the peer writes to in between.
 void run_rings(std::span<const std::byte> input) {
     constexpr std::size_t page = 4096, count = 4;
     alignas(4096) static std::byte memory[(1 + count) * page];
@@ -119,7 +120,7 @@ void run_rings(std::span<const std::byte> input) {
     while (steps.left() != 0) {
         switch (steps.get<std::uint8_t>() % 8) {
             case 0:
-            case 1: {  // the peer writes a word: mostly where it means something
+            case 1: {  // the peer writes a word, mostly where it means something
                 static constexpr std::size_t places[] = {0,   448, 512, 514, 516, 518,
                                                          256, 320, 384, 128, 64,  1024};
                 const std::uint8_t where = steps.get<std::uint8_t>();
@@ -129,7 +130,7 @@ void run_rings(std::span<const std::byte> input) {
                 std::memcpy(memory + at, &value, at == 514 || at == 518 ? 2 : 4);
                 break;
             }
-            case 2: {  // a request of a length, in a slot, as it should be
+            case 2: {  // a request with a length, in a slot, as an honest peer makes it
                 const std::uint8_t slot = steps.get<std::uint8_t>() % count;
                 const auto length = steps.get<std::uint16_t>();
                 std::uint32_t producer;
@@ -180,7 +181,7 @@ void run_rings(std::span<const std::byte> input) {
     }
 }
 
-/// A store that says what the input says: lines of node=value.
+/// A store that holds what the input says, in lines of node=value.
 class TextStore final : public host::Store {
   public:
     explicit TextStore(std::string_view text) {

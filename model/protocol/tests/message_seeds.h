@@ -1,5 +1,5 @@
 #pragma once
-// Well-formed inputs for message_fuzz.cpp, from which mutations start.
+// These are well-formed inputs for message_fuzz.cpp, from which mutations start.
 
 #include <cstdint>
 #include <string_view>
@@ -61,7 +61,7 @@ inline std::vector<FuzzInput> message_seeds() {
     });
     message(Opcode::pages_release, [&](Writer& w) { w.put(PagesReleaseIn{9, 0}), words(w, 9); });
 
-    // Requests in four slots, taken, answered; notices posted and counted; then again.
+    // Requests in four slots are taken and answered, notices posted and counted; then again.
     FuzzInput ring{1};
     for (std::uint8_t i = 0; i < 40; ++i) {
         for (const int b : {2, i % 4, 48, 0, 3, 5, 6, 7, 0, 1, i + 1, 0, 0, 0, 7}) {

@@ -30,6 +30,7 @@ class Program {
     Program(const std::vector<std::string>& words, std::filesystem::path output)
         : output_(std::move(output)) {
         std::vector<char*> arguments;
+        arguments.reserve(words.size() + 1);
         for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
         arguments.push_back(nullptr);
         pid_ = fork();
@@ -44,7 +45,7 @@ class Program {
     ~Program() {
         if (pid_ > 0) finish(SIGKILL);
     }
-    /// The exit code, or -signal.
+    /// Returns the exit code, or -signal.
     int finish(int signal = 0) {
         if (signal != 0) kill(pid_, signal);
         int status = 0;
@@ -83,7 +84,7 @@ class Guest {
         mounted_ = error == 0;
         return error;
     }
-    /// As a guest that is destroyed.
+    /// Ends like a guest that is destroyed.
     void die() {
         mounted_ = false;
         host->monitor().end();
@@ -121,7 +122,7 @@ class Guest {
         });
         return text;
     }
-    /// 0 or errno.
+    /// Returns 0 or an errno.
     int write(std::string_view name, std::string text, bool sync = false, files::Owner who = {}) {
         int error = 0;
         run([&] {
@@ -142,7 +143,7 @@ class Guest {
     std::unique_ptr<client::Client> client;
 
   private:
-    /// The broker hears of the end of the one before when it hears of this one, or later.
+    /// The broker hears of the earlier guest's end with this one's beginning, or later.
     static std::unique_ptr<local::LocalHost> join(const std::string& socket,
                                                   const local::GuestConfig& config) {
         for (int i = 0;; ++i) {
@@ -158,7 +159,7 @@ class Guest {
     bool mounted_ = false;
 };
 
-/// DIR with a tree, a configuration and sockets; the broker is a thread.
+/// DIR has a tree, a configuration and sockets; the broker is a thread.
 class DaemonRig : public testing::Test {
   protected:
     void SetUp() override {
@@ -196,7 +197,7 @@ class DaemonRig : public testing::Test {
         return "[[export.guest]]\nname = \"" + name + "\"\n" + more;
     }
     void configure(const std::string& text) const { std::ofstream(top / "xenfsd.toml") << text; }
-    /// Runs the daemon until it serves.
+    /// Starts the daemon and waits until it serves.
     void start() {
         daemon = std::make_unique<Program>(command(), top / "log");
         for (int i = 0; i < 500 && daemon->said().find("msg=serving") == std::string::npos; ++i) {
@@ -209,7 +210,7 @@ class DaemonRig : public testing::Test {
         words.insert(words.end(), {XENFSD, "--config", top / "xenfsd.toml"});
         return words;
     }
-    /// Of a daemon that refuses to begin.
+    /// Returns what a daemon prints that refuses to begin.
     std::pair<int, std::string> refusal() const {
         std::filesystem::remove(top / "log");
         Program program(command(), top / "log");
@@ -250,7 +251,7 @@ class DaemonRig : public testing::Test {
 
     std::filesystem::path top;
     std::unique_ptr<Program> daemon;
-    std::vector<std::string> starter;  ///< a program, by its path, that starts the daemon
+    std::vector<std::string> starter;  ///< path and words of a program that starts the daemon
 
   private:
     std::unique_ptr<local::Broker> broker_;

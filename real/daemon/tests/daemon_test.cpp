@@ -1,5 +1,5 @@
-// The daemon as a process, guests as domains of a local host: what is promised to whoever mounts
-// an export, and to whoever runs the daemon.
+// The daemon is a process and guests are domains of a local host: this tests what is promised to
+// those who mount an export, and to those who run the daemon.
 #include <sys/stat.h>
 
 #include "model/protocol/handshake.h"
@@ -101,7 +101,7 @@ TEST_F(DaemonTest, ReadOnlyGuestsChangeNothing) {
     EXPECT_EQ(reader.read("file"), "changed");
 }
 
-TEST_F(DaemonTest, OnlyWhoIsNamedIsServed) {
+TEST_F(DaemonTest, OnlyNamedDomainsAreServed) {
     configure(configuration(one_export(guest("one"))));
     start();
     client::ClientConfig config;
@@ -153,7 +153,7 @@ TEST_F(DaemonTest, ADeadGuestsPinsEndAndOthersNoticeNothing) {
         ASSERT_EQ(status()["guests"].size(), 2u);
         victim.die();
     }
-    const auto gone = [&] {  // told twice: to whoever lists domains, and to the server
+    const auto gone = [&] {  // both the list of domains and the server are told
         const auto now = status();
         return now["guests"].size() == 1 && now["counters"]["clients_died"] == 1;
     };
@@ -190,7 +190,8 @@ TEST_F(DaemonTest, WithoutADaemonOperationsWaitAsLongAsTheirClientSays) {
     EXPECT_EQ(impatient.read("file"), "content");
 }
 
-/// As where a mount is killed and another comes in the same guest: no event, nothing in the store.
+/// A mount is killed and another comes in the same guest: there is no event, and nothing changes in
+/// the store.
 TEST_F(DaemonTest, AClientThatEndsWithoutAWordIsFollowedByAnother) {
     configure(configuration(one_export(guest("one"))));
     start();
@@ -209,7 +210,7 @@ TEST_F(DaemonTest, AClientThatEndsWithoutAWordIsFollowedByAnother) {
     one.die();
 }
 
-/// Domains whose numbers are those of others that have just gone, with the same name or another.
+/// Domains get the numbers of others that have just gone, with the same name or another.
 TEST_F(DaemonTest, ADomainsNumberIsUsedAgain) {
     configure(configuration(one_export(guest("one") + guest("two"))));
     start();
@@ -224,7 +225,7 @@ TEST_F(DaemonTest, ADomainsNumberIsUsedAgain) {
     EXPECT_EQ(last.read("count"), "18");
 }
 
-/// More files than the daemon may have open, written and read through one mount.
+/// More files than the daemon may have open are written and read through one mount.
 TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
     constexpr int many = 2000;
     starter = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
@@ -253,7 +254,7 @@ TEST_F(DaemonTest, SigtermWritesWhatIsDirtyAndLeavesNothing) {
         Guest one(socket(), "one");
         ASSERT_EQ(one.mount(), 0);
         ASSERT_EQ(one.write("dirty", "written back at the end"), 0);
-    }  // unmounted: its pages are the server's, which keeps them for 30 s
+    }  // they are unmounted, but the server keeps their pages for 30 s
     EXPECT_EQ(daemon->finish(SIGTERM), 0) << daemon->said();
     EXPECT_EQ(in_tree("dirty"), "written back at the end");
     EXPECT_EQ(left_behind(), (std::vector<std::string>{"host.sock", "log", "tree", "xenfsd.toml"}));
@@ -264,7 +265,7 @@ TEST_F(DaemonTest, SigtermWritesWhatIsDirtyAndLeavesNothing) {
     }
 }
 
-TEST_F(DaemonTest, TellsPrometheusAndRefusesNonsense) {
+TEST_F(DaemonTest, AnswersPrometheusAndRefusesNonsense) {
     configure(configuration(one_export(guest("*"))));
     start();
     Guest one(socket(), "one");

@@ -1,5 +1,5 @@
 #pragma once
-// Two programs and one page: a counter that both add to, with a meeting before and after.
+// Two programs share one page with a counter to which both add; they meet before and after.
 #include <time.h>
 
 #include <atomic>
@@ -11,7 +11,7 @@ struct Words {
     std::uint32_t came, ended;
 };
 
-/// False: the other did not come within two minutes.
+/// Returns false where the other did not come within two minutes.
 inline bool meet(std::uint32_t& word, std::uint32_t programs) {
     std::atomic_ref<std::uint32_t> met(word);
     met.fetch_add(1);

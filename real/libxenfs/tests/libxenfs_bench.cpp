@@ -1,5 +1,5 @@
-// Reading a page that is mapped: through libxenfs beside a plain memcpy of the same page and a
-// pread(2) through the mount, in one run.
+// Reading a mapped page through libxenfs is timed beside a memcpy of the same page and a pread(2)
+// through the mount, in one run.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-/// One guest with a file of `pages` mapped: the same frames for all benchmarks of one size, since
+/// One guest maps a file of `pages` pages: all benchmarks of one size use the same frames, since
 /// where frames lie in memory matters more than what is compared.
 struct Place {
     explicit Place(std::size_t pages) {

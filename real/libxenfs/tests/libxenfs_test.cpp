@@ -1,5 +1,5 @@
-// libxenfs and its preload library over a local host: two guests with real xenfs-mounts, programs
-// of both with one file in their memory.
+// libxenfs and its preload library are tested over a local host: two guests with real xenfs-mounts,
+// and programs of both with one file in their memory.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -29,7 +29,7 @@ class Libxenfs : public testing::Test {
     void SetUp() override {
         const std::string why = why_no_mounts();
         if (!why.empty()) GTEST_SKIP() << why;
-        // Tests die by signals, which a sanitizer would turn into an exit.
+        // Death tests expect signals, which a sanitizer would turn into an exit.
         for (const int fault : {SIGSEGV, SIGBUS}) signal(fault, SIG_DFL);
         RigOptions options;
         options.quota_pages = 4096;
@@ -43,7 +43,7 @@ class Libxenfs : public testing::Test {
     void make(const std::string& name, const std::string& content) {
         std::ofstream(rig_->tree() / name) << content;
     }
-    /// The word at the beginning of the file, as guest `guest` read(2)s it.
+    /// Returns the word at the beginning of the file, as guest `guest` read(2)s it.
     std::uint64_t word(std::size_t guest, const std::string& name) {
         std::uint64_t value = 0;
         const int fd = open(rig_->at(guest, name).c_str(), O_RDONLY);
@@ -58,7 +58,7 @@ class Libxenfs : public testing::Test {
         close(fd);
         return out;
     }
-    /// Sanitizers want to be loaded first themselves.
+    /// A sanitizer's library must be loaded before ours.
 #ifdef NO_PRELOAD
     static constexpr bool can_preload = false;
 #else
@@ -84,7 +84,7 @@ TEST_F(Libxenfs, TwoProgramsOfTwoGuestsAddToOneWord) {
     EXPECT_EQ(word(1, "counter"), 2 * million);
 }
 
-TEST_F(Libxenfs, UnmodifiedProgramsDoSoUnderThePreloadLibrary) {
+TEST_F(Libxenfs, UnmodifiedProgramsShareUnderThePreloadLibrary) {
     if (!can_preload) GTEST_SKIP();
     make("counter", std::string(4096, 0));
     const pid_t one =
@@ -94,7 +94,7 @@ TEST_F(Libxenfs, UnmodifiedProgramsDoSoUnderThePreloadLibrary) {
     EXPECT_EQ(finish_program(one), 0);
     EXPECT_EQ(finish_program(two), 0);
     EXPECT_EQ(word(0, "counter"), 2 * million);
-    // msync(MS_SYNC): in the tree itself.
+    // After msync(MS_SYNC) the data is in the tree itself.
     std::uint64_t stored = 0;
     std::ifstream(rig_->tree() / "counter").read(reinterpret_cast<char*>(&stored), sizeof stored);
     EXPECT_EQ(stored, 2 * million);
@@ -139,7 +139,7 @@ TEST_F(Libxenfs, WritesAndMappingsShowEachOtherInBothGuests) {
             EXPECT_EQ(bytes(guest, "file", at + text.size()).substr(at), text);
         }
         EXPECT_EQ(std::string(reader.as<char>(at), text.size()), text);
-        // And a write(2) of either guest shows in the mappings of both.
+        // A write(2) of either guest shows in the mappings of both.
         const xenfs::File& writer = round % 2 == 0 ? here : there;
         EXPECT_EQ(writer.write(&round, sizeof round, 100), sizeof round);
         EXPECT_EQ(*mapped.as<int>(100), round);
@@ -156,7 +156,7 @@ TEST_F(Libxenfs, WritesAndMappingsShowEachOtherInBothGuests) {
 }
 
 TEST_F(Libxenfs, WhatAGuestWroteAndKeptIsWhatItsProgramsMap) {
-    // Under the exclusive lease: written pages are frames of the mount alone until they are mapped.
+    // Under the exclusive lease, written pages are frames of the mount alone until they are mapped.
     const xenfs::File file = mounts_[0].open("fresh", O_RDWR | O_CREAT, 0644);
     const std::string text(10'000, 'k');
     EXPECT_EQ(file.write(text.data(), text.size(), 0), text.size());
@@ -175,12 +175,12 @@ TEST_F(Libxenfs, ReadOnlyIsReadOnly) {
     const xenfs::Mapping mapped = file.map(4096);
     EXPECT_EQ(xenfs_protect(mapped.data(), 4096, PROT_READ | PROT_WRITE), -1);
     EXPECT_EQ(errno, EACCES);
-    // Past the library: the kernel itself refuses.
+    // The kernel itself refuses a write around the library.
     EXPECT_EQ(mprotect(mapped.data(), 4096, PROT_READ | PROT_WRITE), -1);
     EXPECT_EQ(errno, EACCES);
     EXPECT_EXIT(*mapped.as<volatile char>() = 'w', testing::KilledBySignal(SIGSEGV), "");
     EXPECT_EQ(bytes(1, "file", 1), "r");
-    // Mapped for reading from a file that is open for both: writable when it is asked for.
+    // A read-only mapping of a file that is open for both becomes writable when it is asked for.
     const xenfs::File both = mounts_[0].open("file", O_RDWR);
     const xenfs::Mapping later = both.map(4096);
     ASSERT_EQ(xenfs_protect(later.data(), 4096, PROT_READ | PROT_WRITE), 0) << xenfs_error();
@@ -198,7 +198,7 @@ TEST_F(Libxenfs, NothingIsExecutable) {
     EXPECT_EQ(xenfs_protect(mapped.data(), 4096, PROT_READ | PROT_EXEC), -1);
     EXPECT_EQ(errno, EACCES);
     if (!can_preload) return;
-    // Preloaded: a private mapping of the guest's own, which does not see later stores; and no +X.
+    // The preload library makes an executable mapping a private one, and no shared one executable.
     const std::string script =
         "import mmap, os, sys, ctypes\n"
         "c = ctypes.CDLL(None, use_errno=True)\n"
@@ -228,13 +228,13 @@ TEST_F(Libxenfs, TheLedgerChargesTheGuestForWhatItsProgramsMap) {
     const xenfs::Mapping mapped = file.map(100 * page_size);
     EXPECT_GE(rig_->charges(0).pinned, 100u);
     EXPECT_EQ(rig_->charges(1).pinned, 0u);
-    // More than the credit: nothing, in a sentence, and what was had goes on.
+    // A mapping beyond the credit fails with a sentence, and what was mapped before goes on.
     EXPECT_EQ(xenfs_map(file.get(), 8192 * page_size, PROT_READ, 0), MAP_FAILED);
     EXPECT_EQ(errno, ENOMEM);
     EXPECT_NE(std::string(xenfs_error()).find("credit"), std::string::npos) << xenfs_error();
     EXPECT_LE(rig_->charges(0).pinned, 4096u);
     EXPECT_EQ(*mapped.as<char>(99 * page_size), 0);
-    // A program that is killed gives back what it had: else there would be no room for another's.
+    // A killed program's pages are given back; otherwise there would be no room for another's.
     const pid_t child = fork();
     if (child == 0) {
         xenfs_file* const mine = xenfs_attach(open(rig_->at(1, "large").c_str(), O_RDONLY));
@@ -273,8 +273,8 @@ TEST_F(Libxenfs, ATruncationTakesPagesFromTheMapping) {
     }
 }
 
-/// Drawn steps in two guests against an oracle: write(2), stores, reads both ways, mappings that
-/// come and go in parts, truncations after which mappings are renewed.
+/// Drawn steps in two guests are compared with an oracle: write(2), stores, reads both ways,
+/// mappings that come and go in parts, truncations after which mappings are renewed.
 TEST_F(Libxenfs, DrawnStepsMatchAnOracle) {
     const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
@@ -330,7 +330,7 @@ TEST_F(Libxenfs, DrawnStepsMatchAnOracle) {
                     {guest, first * page_size, pages * page_size, static_cast<char*>(at), write});
                 break;
             }
-            case 4: {  // one end of a mapping, or all of it
+            case 4: {  // unmaps one end of a mapping, or all of it
                 if (mapped.empty()) break;
                 Mapped& m = mapped[draw(mapped.size())];
                 const std::size_t part = std::min(m.length, (1 + draw(4)) * page_size);
@@ -350,7 +350,7 @@ TEST_F(Libxenfs, DrawnStepsMatchAnOracle) {
                 ASSERT_TRUE(oracle.compare(offset, in_file, got, 0, in_file) == 0);
                 break;
             }
-            default: {  // a load or a store
+            default: {  // loads or stores
                 if (mapped.empty()) break;
                 Mapped& m = mapped[draw(mapped.size())];
                 if (m.offset >= oracle.size()) break;
@@ -389,7 +389,7 @@ TEST_F(Libxenfs, AForkedChildSharesAndOutlivesItsParent) {
         if (fork() == 0) {
             while (getppid() == ours) usleep(1000);
             *mapped.as<char>(8) = 'c';
-            mapped.sync();  // through a connection of its own
+            mapped.sync();  // goes through a connection of its own
             (void)!write(ends[1], "x", 1);
             _exit(0);
         }
@@ -426,7 +426,7 @@ TEST_F(Libxenfs, RefusalsAreOneSentence) {
 }
 
 TEST(LibxenfsVersion, AnotherReleaseIsRefused) {
-    // A mount of a later release, which answers in its own way.
+    // A mount of a later release answers in its own way.
     const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     const std::string name = "xenfs-test-" + std::to_string(getpid());
     sockaddr_un address{};

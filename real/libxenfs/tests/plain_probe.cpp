@@ -1,6 +1,7 @@
-// A program that knows nothing of libxenfs: `xenfs-plain-probe FILE TIMES [PROGRAMS]` maps the
-// file's first page MAP_SHARED and adds TIMES to the word at its beginning, as so many programs do
-// at the same time (default 2); exit 0 where the sum is right. Two of the additions are a child's.
+// This program knows nothing of libxenfs. `xenfs-plain-probe FILE TIMES [PROGRAMS]` maps the file's
+// first page MAP_SHARED and adds TIMES to the word at its beginning, as so many programs do at the
+// same time (default 2). It exits with 0 where the sum is right. A child makes two of the
+// additions.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

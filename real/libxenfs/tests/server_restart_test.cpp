@@ -1,4 +1,4 @@
-// xenfsd killed and started again under mappings, as an administrator has it: broker, daemon and
+// xenfsd is killed and started again under mappings, as an administrator would: broker, daemon and
 // two mounts are processes.
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -76,14 +76,15 @@ TEST_F(Restart, MappingsGoOnWithoutAndWithANewServer) {
     const xenfs::Mapping theirs = there.map(8192, PROT_READ | PROT_WRITE);
     *mine.as<int>(0) = 1;
     end(server_, SIGKILL);
-    *mine.as<int>(4096) = 2;  // nobody serves
+    *mine.as<int>(4096) = 2;  // no server runs
     EXPECT_EQ(*theirs.as<int>(4096), 2);
     *theirs.as<int>(8) = 3;
     int read = 0;
-    EXPECT_EQ(there.read(&read, sizeof read, 4096), sizeof read);  // mapped: no server needed
+    // it is mapped, so no server is needed
+    EXPECT_EQ(there.read(&read, sizeof read, 4096), sizeof read);
     EXPECT_EQ(read, 2);
     start_server();
-    mine.sync();  // waits for the new one
+    mine.sync();  // waits for the new server
     EXPECT_EQ(*mine.as<int>(8), 3);
     *mine.as<int>(12) = 4;
     EXPECT_EQ(*theirs.as<int>(12), 4);
@@ -97,7 +98,7 @@ TEST_F(Restart, MappingsGoOnWithoutAndWithANewServer) {
     EXPECT_EQ(stored[2], 3);
     EXPECT_EQ(stored[3], 4);
     EXPECT_EQ(stored[4], 5);
-    // And a mapping made from now on is of the same frames.
+    // A mapping made from now on has the same frames.
     const xenfs::Mapping again = there.map(4096, PROT_READ | PROT_WRITE);
     *again.as<int>(20) = 6;
     EXPECT_EQ(*mine.as<int>(20), 6);

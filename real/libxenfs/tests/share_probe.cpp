@@ -1,4 +1,5 @@
-// A program with libxenfs: `xenfs-share-probe MOUNT NAME TIMES [PROGRAMS]`, as xenfs-plain-probe.
+// This program uses libxenfs and works like xenfs-plain-probe: `xenfs-share-probe MOUNT NAME TIMES
+// [PROGRAMS]`.
 #include <fcntl.h>
 
 #include <cstdlib>

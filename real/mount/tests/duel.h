@@ -1,6 +1,6 @@
 #pragma once
-// Two ways to do the same, timed in turns within one run: what else the machine does meanwhile hits
-// both alike, so that their ratio stands where their times do not.
+// Two ways to do the same are timed in turns within one run. Whatever else the machine does then
+// slows both alike, so that their ratio holds where their times do not.
 
 #include <benchmark/benchmark.h>
 
@@ -31,7 +31,7 @@ inline double median(std::vector<double> values) {
 /// medians: microseconds an operation of both, and ours over theirs of the same turn.
 inline void duel(benchmark::State& state, int operations, const Block& ours, const Block& theirs) {
     std::vector<double> our_us, their_us, ratios;
-    ours();  // what is to be warm is
+    ours();  // warms the caches
     theirs();
     bool we_begin = true;
     for (auto _ : state) {

@@ -1,6 +1,6 @@
-// The promise, as programs see it through their guests' kernels: what has returned in one guest is
-// seen by all that starts afterwards in any other. Once in turns against an oracle, once with all
-// guests at work at the same time.
+// The promise is tested as programs see it through their guests' kernels: what has returned in one
+// guest is seen by all that starts afterwards in any other. It is tested in turns against an
+// oracle, and with all guests at work at the same time.
 #include <dirent.h>
 #include <elf.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What the tree should be: directories one level deep, files with their bytes.
+/// What the tree should be: directories one level deep, and files with their bytes.
 struct Oracle {
     std::map<std::string, std::string> files;
     std::set<std::string> directories{""};
@@ -43,7 +43,7 @@ class MountCoherence : public testing::TestWithParam<const char*> {
     std::unique_ptr<MountRig> rig_;
 };
 
-/// One step after another, each in a guest drawn by lot, each checked against the oracle.
+/// Takes one step after another, each in a drawn guest, and checks each against the oracle.
 class Turns {
   public:
     Turns(MountRig& rig, std::uint64_t seed) : rig_(rig), random_(seed) {}
@@ -212,7 +212,8 @@ class Turns {
         if (content == nullptr || content->empty()) return;
         const int file = open(here(name).c_str(), O_RDONLY);
         ASSERT_GE(file, 0) << name;
-        // As everybody does who maps a file: FUSE learns a new size by being asked for it.
+        // Stats the file before it maps it, as programs do: FUSE learns a new size only when asked
+        // for it.
         struct stat stat {};
         ASSERT_EQ(fstat(file, &stat), 0);
         ASSERT_EQ(static_cast<std::size_t>(stat.st_size), content->size());
@@ -247,8 +248,8 @@ TEST_P(MountCoherence, InTurnsAgainstAnOracle) {
     EXPECT_EQ(rig_->charges(0).pinned, 0u);
 }
 
-/// Each guest has a writer, and the other guest follows it: the writer says how far it is only when
-/// its call has returned, and whatever the follower starts after it has heard that must show it.
+/// Each guest has a writer, and the other guest follows it: the writer tells how far it is only
+/// when its call has returned, and whatever the follower starts after that must show it.
 class Following {
   public:
     explicit Following(MountRig& rig) : rig_(rig) {}
@@ -312,8 +313,8 @@ TEST_P(MountCoherence, ContentsAndSizesAreFollowed) {
         });
 }
 
-/// Both make and remove names in one directory: the kernels' locks on it must not wait for each
-/// other.
+/// Both guests make and remove names in one directory: the kernels' locks on it must not wait for
+/// each other.
 TEST_P(MountCoherence, NamesInOneDirectoryAreFollowed) {
     ASSERT_EQ(mkdir(at(0, "both").c_str(), 0755), 0);
     const auto name = [](std::size_t writer, int i) {
@@ -329,12 +330,13 @@ TEST_P(MountCoherence, NamesInOneDirectoryAreFollowed) {
         },
         [&](std::size_t reader, std::size_t writer, int seen) {
             const bool before = access(at(reader, name(writer, seen - 1)).c_str(), F_OK) == 0;
-            (void)access(at(reader, name(writer, seen + 1)).c_str(), F_OK);  // cached as absent
+            // the kernel caches it as absent
+            (void)access(at(reader, name(writer, seen + 1)).c_str(), F_OK);
             return !before;
         });
 }
 
-/// A program's pages stay in the reader's page cache, until another guest writes to the file.
+/// A program's pages stay in the reader's page cache until another guest writes to the file.
 TEST_P(MountCoherence, TextIsFollowed) {
     Elf64_Ehdr head{};
     std::memcpy(head.e_ident, ELFMAG, SELFMAG);

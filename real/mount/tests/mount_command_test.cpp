@@ -1,6 +1,6 @@
-// The mount as an administrator makes it: in the background, by mount(8), from fstab, taken away by
-// umount(8). All in a mount namespace of its own, where a directory of mount(8)'s PATH has the
-// program: nothing is installed, and nothing of it is seen outside.
+// The mount is made as an administrator makes it: in the background, by mount(8), from fstab, and
+// ended by umount(8). All this happens in a mount namespace of its own, where a directory in
+// mount(8)'s PATH has the program: nothing is installed, and nothing is seen outside.
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -19,7 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* search_path = "/usr/local/sbin";  // of the shell that mount.fuse3 starts
+// the PATH of the shell that mount.fuse3 starts
+constexpr const char* search_path = "/usr/local/sbin";
 
 std::string content(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -35,7 +36,8 @@ class MountCommand : public testing::Test {
         if (why.empty() && access("/sbin/mount.fuse3", X_OK) != 0) why = "no /sbin/mount.fuse3";
         if (why.empty() && !fs::is_directory(search_path)) why = "no /usr/local/sbin";
         if (why.empty() && unshare(CLONE_NEWNS) != 0) why = "no mount namespace of one's own";
-        // What is mounted here must not show outside; in a chroot that cannot be said of the root.
+        // What is mounted here must not show outside; in a chroot the root itself cannot be made
+        // private.
         if (why.empty() && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
             ASSERT_EQ(errno, EINVAL);
             why = "the root is no mount point: a chroot";
@@ -43,7 +45,7 @@ class MountCommand : public testing::Test {
         if (!why.empty()) GTEST_SKIP() << why;
         ASSERT_EQ(::mount("none", search_path, "tmpfs", 0, nullptr), 0);
         fs::create_symlink(XENFS_MOUNT_PROGRAM, fs::path(search_path) / "xenfs-mount");
-        prctl(PR_SET_CHILD_SUBREAPER, 1);  // mounts in the background come to us
+        prctl(PR_SET_CHILD_SUBREAPER, 1);  // mounts in the background become our children
         RigOptions options;
         options.guests = 3;
         options.start = false;
@@ -59,7 +61,7 @@ class MountCommand : public testing::Test {
     }
     MountRig& rig() { return *rig_; }
     std::string place(std::size_t guest) { return rig_->at(guest).string(); }
-    /// Its exit code; what it says is in said().
+    /// Returns the exit code; what the program printed is in said().
     int run(std::vector<std::string> words) {
         const std::string output = rig_->at(0).parent_path() / "said";
         std::string line;
@@ -70,7 +72,7 @@ class MountCommand : public testing::Test {
         return code;
     }
     const std::string& said() const { return said_; }
-    /// Of the kernel's list.
+    /// Returns the mount's line in the kernel's list.
     static std::string line_of(const std::string& where) {
         std::ifstream mounts("/proc/self/mounts");
         for (std::string line; std::getline(mounts, line);) {
@@ -87,7 +89,7 @@ class MountCommand : public testing::Test {
     std::string said_;
 };
 
-TEST_F(MountCommand, TheBackgroundTellsHowItWent) {
+TEST_F(MountCommand, TheBackgroundProcessReportsHowTheMountWent) {
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "domain=10"}), 0);
     EXPECT_EQ(said(), "");
     ASSERT_TRUE(is_mounted(place(0)));
@@ -116,7 +118,7 @@ TEST_F(MountCommand, MountTakesWhatFstabMaySay) {
     const std::string line = line_of(place(0));
     EXPECT_TRUE(line.starts_with(rig().socket() + " " + place(0) + " fuse.xenfs-mount ro,"))
         << line;
-    for (const char* word : {"nosuid", "nodev", "noexec"}) {  // which `user` means
+    for (const char* word : {"nosuid", "nodev", "noexec"}) {  // `user` implies these
         EXPECT_NE(line.find(word), std::string::npos) << line;
     }
     EXPECT_EQ(content(place(0) + "/greeting"), "hello");
@@ -124,7 +126,7 @@ TEST_F(MountCommand, MountTakesWhatFstabMaySay) {
     EXPECT_EQ(run({"mount", "-t", "fuse.xenfs-mount", rig().socket() + "-none", place(1)}), 1);
     EXPECT_TRUE(one_sentence(said())) << said();
     EXPECT_FALSE(is_mounted(place(1)));
-    // Where the program is in no directory of the PATH.
+    // The program is in no directory of the PATH.
     EXPECT_EQ(run({"mount", "-t", "fuse", std::string(XENFS_MOUNT_PROGRAM) + "#" + rig().socket(),
                    place(1), "-o", "domain=11"}),
               0)
@@ -154,8 +156,8 @@ TEST_F(MountCommand, FstabNamesMounts) {
     EXPECT_TRUE(eventually([&] { return content(rig().tree() / "new") == "written"; }));
 }
 
-/// The server still takes the last mount apart when the next one comes.
-TEST_F(MountCommand, AgainAtOnce) {
+/// The server is still ending the last mount when the next one comes.
+TEST_F(MountCommand, MountsAgainRightAfterUmount) {
     for (int i = 0; i < 8; ++i) {
         const std::string text = std::to_string(i);
         ASSERT_EQ(run({"mount", "-t", "fuse.xenfs-mount", rig().socket(), place(0), "-o",

@@ -1,5 +1,5 @@
-// Two mounts make, rename, list and remove many small files at once, in the same directories; then
-// the trees that each guest and dom0 see are compared with what the operations said.
+// Two mounts make, rename, list and remove many small files at once in the same directories; then
+// the trees that each guest and dom0 see are compared with what the operations should have left.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t guests = 2, files = 1200, directories = 7;
 
-/// Path below the mount to content.
+/// Maps the path below the mount to the content.
 using Tree = std::map<std::string, std::string>;
 
 Tree tree_at(const fs::path& top) {
@@ -38,7 +38,7 @@ Tree tree_at(const fs::path& top) {
     return tree;
 }
 
-/// What one guest does, and what must be left of it.
+/// What one guest does, and what it must find afterwards.
 class Worker {
   public:
     Worker(fs::path top, std::size_t number, std::uint64_t seed)
@@ -95,7 +95,7 @@ class Worker {
         check(unlink((top_ / file->first).c_str()) == 0, "unlink " + file->first);
         left_.erase(file);
     }
-    /// Everything of ours is in it, and nothing of ours that was removed.
+    /// The listing has all of our files, and none that we removed.
     void list() {
         const std::string directory = in(random_() % directories);
         std::set<std::string> found, wanted;
@@ -109,7 +109,7 @@ class Worker {
         }
         check(found == wanted, "the list of " + directory);
     }
-    /// One of the guests gets it.
+    /// Exactly one of the guests gets it.
     void contend(std::size_t i) {
         const std::string path = in(i % directories) + "/common-" + std::to_string(i);
         const int file = open((top_ / path).c_str(), O_WRONLY | O_CREAT | O_EXCL, 0644);
@@ -136,7 +136,7 @@ TEST(MountMany, SmallFilesOfTwoGuestsAtOnce) {
     const std::uint64_t seed = test_seed();
     RigOptions options;
     options.guests = guests;
-    options.open_files = 512;  // fewer than are written
+    options.open_files = 512;  // fewer files than are written
     MountRig rig(options);
     for (std::size_t d = 0; d < directories; ++d) {
         fs::create_directory(rig.at(0, "d" + std::to_string(d)));

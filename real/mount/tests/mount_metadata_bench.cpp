@@ -1,5 +1,5 @@
-// Small operations through the mount beside libfuse's own passthrough example and a bare eventfd
-// ping-pong, in one run.
+// Small operations through the mount are timed beside libfuse's own passthrough example and a bare
+// eventfd ping-pong, in one run.
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -29,7 +29,8 @@ class Tree {
         place_ = name;
     }
     ~Tree() { fs::remove_all(place_); }
-    /// `count` files of `bytes` bytes, a hundred a directory; their names, relative.
+    /// Makes `count` files of `bytes` bytes, a hundred a directory, and returns their names,
+    /// relative.
     std::vector<std::string> fill(std::size_t count, std::size_t bytes) {
         std::vector<std::string> names;
         const std::string content(bytes, 'c');
@@ -90,8 +91,9 @@ RigOptions rig_options(const Tree& tree, const char* mount_options) {
     return options;
 }
 
-/// Each goes to the server, which asks the tree; theirs is a bare round trip between two threads
-/// and the same operation of the passthrough (FUSE's own cost and the tree's).
+/// Each of our operations goes to the server, which asks the tree. It is compared with a bare round
+/// trip between two threads and the same operation of the passthrough (FUSE's own cost and the
+/// tree's).
 void round_trip(benchmark::State& state, void (*operation)(const std::string& path, int i)) {
     const std::string program = peer(state);
     if (program.empty()) return;
@@ -134,7 +136,7 @@ ROUND_TRIP(statfs, ask_for_space);
 ROUND_TRIP(chmod, change_mode);
 ROUND_TRIP(create_close_unlink, make_and_remove);
 
-/// The bare round trip alone, and the mount's operation against the passthrough's alone.
+/// The bare round trip alone, and the mount's operation beside the passthrough's alone.
 void statfs_alone(benchmark::State& state) {
     const std::string program = peer(state);
     if (program.empty()) return;
@@ -156,7 +158,7 @@ BENCHMARK(statfs_alone)
     ->MinTime(1)
     ->Unit(benchmark::kMillisecond);
 
-/// open, read to the end, close of 4 000 files of 2 KiB each that have been read before: the
+/// Opens, reads to the end and closes 4 000 files of 2 KiB each that have been read before: the
 /// storage keeps 4 096 descriptors, and a guest that reads more files meets ENFILE.
 void open_read_close(benchmark::State& state, const char* options, PassthroughCache cache) {
     const std::string program = peer(state);

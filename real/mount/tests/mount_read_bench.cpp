@@ -1,5 +1,5 @@
-// Reads through the mount beside libfuse's own passthrough example, both over one directory of a
-// tmpfs, in one run: 4 KiB read(2) calls of data that lies in the caches, and the memory that two
+// Reads through the mount are timed beside libfuse's own passthrough example, both over one
+// directory of a tmpfs, in one run: 4 KiB read(2) calls of cached data, and the memory that two
 // clients need which read the same set.
 //
 // What is compared, by the name of each benchmark:
@@ -33,7 +33,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t file_pages = 16384;  // 64 MiB
 constexpr int block_reads = 2048;
 
-/// A directory on a tmpfs with one file, which all serve. Its end takes it away.
+/// A directory on a tmpfs with one file, which all serve. Its destructor removes it.
 class Tree {
   public:
     Tree() {
@@ -81,7 +81,7 @@ class Reader {
             next_ = (next_ + 1) % file_pages;
         }
     }
-    /// Pages of the file in the page cache of the kernel, as seen through this mount.
+    /// Counts the file's pages in the kernel's page cache, as seen through this mount.
     std::size_t kernel_pages() const {
         void* const at = mmap(nullptr, file_pages * page_size, PROT_READ, MAP_PRIVATE, file_, 0);
         if (at == MAP_FAILED) throw std::runtime_error("mmap");
@@ -118,7 +118,8 @@ RigOptions rig_options(const Tree& tree, const char* mount_options, std::size_t 
     return options;
 }
 
-/// Empty where the comparison cannot be made; the benchmark is skipped then, with the reason.
+/// Returns the passthrough's program. It is empty where the comparison cannot be made, and the
+/// benchmark is then skipped with the reason.
 std::string peer(benchmark::State& state) {
     std::string why = why_no_mounts(), program;
     if (why.empty()) program = Passthrough::program(why);
@@ -162,7 +163,7 @@ READS(sequential_mixed, "cache=text", always, in_order);
 READS(random_mixed, "cache=text", always, at_random);
 READS(sequential_128k, "cache=text", never, in_order_128k);
 
-/// Pages of a process that are nobody else's: anonymous memory and page tables.
+/// Counts the pages that only this process has: anonymous memory and page tables.
 std::size_t own_pages(pid_t process) {
     std::ifstream status("/proc/" + std::to_string(process) + "/status");
     std::string word;
@@ -173,10 +174,10 @@ std::size_t own_pages(pid_t process) {
     return kib / 4;
 }
 
-/// Two clients read the same 64 MiB, whole and in order. Counted for both sides: pages of the file
-/// in the guests' page caches, memory of the mounts' processes with their page tables, and for
-/// xenfs the shared frames and what the server's process grew by too. The served tree itself is
-/// left out on both sides.
+/// Two clients read the same 64 MiB, whole and in order. The following is counted for both sides:
+/// pages of the file in the guests' page caches, memory of the mounts' processes with their page
+/// tables, and for xenfs also the shared frames and what the server's process grew by. The served
+/// tree itself is left out on both sides.
 void memory_of_two_clients(benchmark::State& state, const char* options, PassthroughCache cache) {
     const std::string program = peer(state);
     if (program.empty()) return;

@@ -27,11 +27,12 @@ std::string why_no_mounts() {
 
 pid_t start_program(const std::vector<std::string>& words) {
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     const pid_t process = fork();
     if (process == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);  // whatever becomes of the test, nothing stays
+        prctl(PR_SET_PDEATHSIG, SIGKILL);  // whatever becomes of the test, no process stays
         execvp(arguments[0], arguments.data());
         _exit(127);
     }
@@ -46,7 +47,8 @@ int finish_program(pid_t process) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/// By the kernel's list: to ask the file system itself could wait for a mount that hangs.
+/// Reads the kernel's list of mounts, since a question to the file system could wait for a mount
+/// that hangs.
 bool is_mounted(const fs::path& place) {
     std::ifstream mounts("/proc/self/mounts");
     std::string device, where, rest;
@@ -65,7 +67,7 @@ auto MountRig::in_server(Call call) {
 MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
     std::string name = fs::temp_directory_path() / "xenfs-mount-XXXXXX";
     directory_ = mkdtemp(name.data());
-    fs::permissions(directory_, fs::perms(0755));  // programs of other users go there too
+    fs::permissions(directory_, fs::perms(0755));  // programs of other users need access
     tree_ = options_.tree.empty() ? directory_ / "tree" : options_.tree;
     fs::create_directories(tree_);
     local::BrokerConfig broker;
@@ -108,7 +110,7 @@ void MountRig::watch() {
     }
     std::fprintf(stderr, "the mounts are torn away after %d s\n", options_.patience_s);
     for (const Guest& guest : guests_) {
-        umount2(guest.place.c_str(), MNT_FORCE | MNT_DETACH);  // aborts what waits
+        umount2(guest.place.c_str(), MNT_FORCE | MNT_DETACH);  // aborts requests that wait
     }
 }
 
@@ -134,7 +136,7 @@ void MountRig::stop_server() {
     server_.reset();
     storage_.reset();
     host_.reset();
-    broker_->stop();  // last: what ends still talks to it
+    broker_->stop();  // last, since what ends still talks to it
     broker_thread_.join();
     broker_.reset();
 }

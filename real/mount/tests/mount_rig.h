@@ -1,7 +1,7 @@
 #pragma once
-// A whole local host for tests and benchmarks of the mount: broker and server in this process, over
-// a directory of this machine; guests are real xenfs-mount processes. Whatever happens, its end
-// leaves no mount and no process behind.
+// A whole local host for tests and benchmarks of the mount: broker and server run in this process,
+// over a directory of this machine; guests are real xenfs-mount processes. Whatever happens, the
+// rig leaves no mount and no process behind.
 
 #include <sys/types.h>
 
@@ -22,22 +22,22 @@ namespace xenfs::real::mount {
 
 struct RigOptions {
     std::size_t guests = 2;
-    bool start = true;          ///< the guests' mounts; else the test makes them
-    std::string mount_options;  ///< for all guests, behind "domain=…"
+    bool start = true;          ///< makes the guests' mounts; otherwise the test does
+    std::string mount_options;  ///< added for all guests, behind "domain=…"
     std::uint64_t quota_pages = 65536;
-    std::size_t memory_mib = 2048;  ///< of the local host; taken when touched
+    std::size_t memory_mib = 2048;  ///< the local host's memory, taken when touched
     server::Config server;
-    std::filesystem::path tree;      ///< to be exported; empty: a new directory
-    std::size_t open_files = 16384;  ///< that guests may have open
-    int patience_s = 480;            ///< then the mounts are torn away, so that what hangs fails
+    std::filesystem::path tree;      ///< what is exported; a new directory where empty
+    std::size_t open_files = 16384;  ///< how many files guests may have open
+    int patience_s = 480;  ///< after this the mounts are aborted, so that what hangs fails
 };
 
-/// Why this machine cannot mount, or empty.
+/// Returns why this machine cannot mount, or nothing.
 std::string why_no_mounts();
 
 class MountRig {
   public:
-    /// Throws std::runtime_error where a mount does not come to stand.
+    /// Throws std::runtime_error where a mount fails.
     explicit MountRig(RigOptions options);
     ~MountRig();
 
@@ -50,14 +50,15 @@ class MountRig {
     pid_t process(std::size_t guest) const { return guests_[guest].process; }
 
     void start_guest(std::size_t guest, const std::string& more_options = "");
-    /// Sends the signal and waits; the exit status as of waitpid. Takes a mount left behind away.
+    /// Sends the signal and waits. Returns the exit status as waitpid does, and removes a mount
+    /// left behind.
     int end_guest(std::size_t guest, int signal);
     void stop_server();
 
     server::Stats server_stats();
     server::Server::Charges charges(std::size_t guest);
     std::uint32_t connected();
-    std::uint32_t cached_pages();  ///< frames of the shared cache that hold data
+    std::uint32_t cached_pages();  ///< Counts the frames of the shared cache that hold data.
 
   private:
     struct Guest {
@@ -82,9 +83,9 @@ class MountRig {
     bool over_ = false;
 };
 
-/// Starts a program with its output where ours goes; the process.
+/// Starts a program whose output goes where ours goes. Returns its process.
 pid_t start_program(const std::vector<std::string>& words);
-/// Its exit code; 128 and the signal where one killed it.
+/// Returns its exit code, or 128 plus the signal that killed it.
 int finish_program(pid_t process);
 bool is_mounted(const std::filesystem::path& place);
 /// Waits up to `seconds` for a condition.

@@ -1,4 +1,4 @@
-// The mount through real system calls.
+// The mount is tested through real system calls.
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -59,7 +59,7 @@ TEST_F(MountTest, FilesAreThoseOfTheTree) {
     EXPECT_EQ(names, (std::set<std::string>{"greeting", "answer"}));
 }
 
-/// An open descriptor, closed at the end.
+/// An open descriptor, closed by the destructor.
 class File {
   public:
     File(const fs::path& path, int flags, mode_t mode = 0644)
@@ -117,8 +117,8 @@ TEST_F(MountTest, NamesMadeMovedAndRemoved) {
 
 TEST_F(MountTest, TargetsOfSymbolicLinksAreFollowed) {
     start();
-    // What a kernel has of a link that is gone must not be shown as the next one's, which has the
-    // same number on most file systems; an inode that is held stays in it.
+    // What a kernel has of a removed link must not be shown as the next one's, which has the same
+    // number on most file systems; an inode that is held stays in it.
     int held = -1;
     for (int turn = 0; turn < 40; ++turn) {
         const int maker = turn / 2 % 2;
@@ -135,7 +135,7 @@ TEST_F(MountTest, TargetsOfSymbolicLinksAreFollowed) {
         ASSERT_GE(held, 0);
     }
     close(held);
-    // A chown changes the link, not where it leads.
+    // A chown changes the link, not what it leads to.
     ASSERT_EQ(lchown(at(1, "link").c_str(), 12, 34), 0);
     EXPECT_EQ(stat_at(at(0, "link")).st_uid, 12u);
     EXPECT_EQ(fs::read_symlink(at(0, "link")), "target39");
@@ -200,7 +200,7 @@ TEST_F(MountTest, OpenFilesBehaveAsPosixSays) {
     EXPECT_EQ(errno, EOPNOTSUPP);
     EXPECT_EQ(fsync(made), 0);
     EXPECT_EQ(content(rig().tree() / "f"), "abcdefghi");
-    // Unlinked elsewhere, it lives on for those who have it open.
+    // A file that is unlinked elsewhere lives on for those who have it open.
     ASSERT_EQ(unlink(at(1, "f").c_str()), 0);
     EXPECT_EQ(pread(made, text, sizeof text, 0), 9);
     EXPECT_EQ(pwrite(made, "Z", 1, 0), 1);
@@ -208,7 +208,7 @@ TEST_F(MountTest, OpenFilesBehaveAsPosixSays) {
     EXPECT_EQ(text[0], 'Z');
     EXPECT_LT(File(at(0, "f"), O_RDONLY), 0);
     EXPECT_EQ(errno, ENOENT);
-    // Truncated by the opening.
+    // The opening truncates it.
     fill(at(0, "g"), std::string(9000, 'g'));
     EXPECT_EQ(content(at(1, "g")).size(), 9000u);
     { const File cut(at(1, "g"), O_WRONLY | O_TRUNC); }
@@ -229,7 +229,8 @@ TEST_F(MountTest, LargeDirectoriesAreReadWhole) {
     DIR* const directory = opendir(at(1, "many").c_str());
     ASSERT_NE(directory, nullptr);
     while (const dirent* entry = readdir(directory)) found.insert(entry->d_name);
-    // As rm -r does: removed while it is read, from the beginning again.
+    // The directory is removed while it is read, as rm -r does, and then read again from the
+    // beginning.
     rewinddir(directory);
     std::size_t removed = 0;
     while (const dirent* entry = readdir(directory)) {
@@ -281,16 +282,17 @@ TEST_F(MountTest, AWaitForALockEndsWithItOrWithASignal) {
     const pid_t waiter = fork();
     if (waiter == 0) {
         struct sigaction action {};
-        action.sa_handler = nothing;  // no SA_RESTART
+        action.sa_handler = nothing;  // without SA_RESTART
         sigaction(SIGALRM, &action, nullptr);
         const int b = open(at(1, "f").c_str(), O_RDWR);
-        ualarm(200'000, 200'000);  // again, should the first come before the wait
+        ualarm(200'000, 200'000);  // repeats, in case the first comes before the wait
         if (flock(b, LOCK_EX) != -1 || errno != EINTR) _exit(1);
         ualarm(0, 0);
         if (write(told[1], "i", 1) != 1) _exit(3);
         _exit(flock(b, LOCK_EX) == 0 ? 0 : 2);
     }
-    // More waiters than the mount has threads: what frees the lock must still come through.
+    // There are more waiters than the mount has threads; the request that frees the lock must still
+    // get through.
     std::vector<pid_t> crowd;
     for (int i = 0; i < 40; ++i) {
         crowd.push_back(fork());
@@ -304,7 +306,7 @@ TEST_F(MountTest, AWaitForALockEndsWithItOrWithASignal) {
     char interrupted = 0;
     EXPECT_EQ(read(told[0], &interrupted, 1), 1);
     close(told[0]);
-    std::this_thread::sleep_for(std::chrono::milliseconds(400));  // for the crowd to gather
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));  // gives all waiters time to wait
     EXPECT_EQ(flock(a, LOCK_UN), 0);
     EXPECT_EQ(finish_program(waiter), 0);
     for (const pid_t process : crowd) EXPECT_EQ(finish_program(process), 0);
@@ -318,7 +320,8 @@ TEST_F(MountTest, ProgramsRunAndChangeWhenAnotherGuestReplacesThem) {
     ASSERT_EQ(finish_program(start_program({"cp", "/bin/true", at(0, "program").string()})), 0);
     EXPECT_EQ(run(1), 0);
     EXPECT_EQ(run(1), 0);
-    // Overwritten in place, so that the inode and its pages in the guest's kernel stay the same.
+    // The file is overwritten in place, so that the inode and its pages in the guest's kernel stay
+    // the same.
     ASSERT_EQ(finish_program(start_program({"cp", "/bin/false", at(0, "program").string()})), 0);
     EXPECT_EQ(run(1), 1);
     EXPECT_EQ(run(0), 1);
@@ -346,7 +349,7 @@ TEST_F(MountTest, PrivateMappingsShowTheFileAndKeepWhatIsWritten) {
     munmap(again, 4096);
 }
 
-TEST_F(MountTest, PermissionsAreTheKernels) {
+TEST_F(MountTest, TheKernelChecksPermissions) {
     start();
     fill(at(0, "secret"), "s");
     ASSERT_EQ(chmod(at(0, "secret").c_str(), 0600), 0);
@@ -362,7 +365,7 @@ TEST_F(MountTest, PermissionsAreTheKernels) {
     EXPECT_EQ(stat_at(at(0, "mine")).st_uid, 12345u);
 }
 
-TEST_F(MountTest, NamesThatMayBeKeptGoWithTheirTime) {
+TEST_F(MountTest, KeptNamesExpire) {
     RigOptions options;
     options.mount_options = "names=1";
     start(options);
@@ -371,7 +374,7 @@ TEST_F(MountTest, NamesThatMayBeKeptGoWithTheirTime) {
     EXPECT_TRUE(eventually([&] { return fs::exists(at(0, "late")); }));
     fs::remove(at(1, "late"));
     EXPECT_TRUE(eventually([&] { return !fs::exists(at(0, "late")); }));
-    // A guest's own changes are never late for itself.
+    // A guest sees its own changes at once.
     EXPECT_FALSE(fs::exists(at(0, "own")));
     fill(at(0, "own"), "mine");
     EXPECT_EQ(content(at(0, "own")), "mine");

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 std::string Passthrough::program(std::string& why) {
     const fs::path source = "/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c";
-    // Beside the benchmarks' directory, all of whose files `./lab bench` runs.
+    // It lies beside the benchmarks' directory, all of whose files `./lab bench` runs.
     const fs::path made = fs::path(XENFS_BUILD_DIRECTORY) / "peers" / "passthrough_ll";
     if (!fs::exists(source)) {
         why = fmt::format(

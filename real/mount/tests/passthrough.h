@@ -1,7 +1,6 @@
 #pragma once
-// The peer of the benchmarks: libfuse's own passthrough example, compiled from where Debian's
-// libfuse3-dev keeps its source (it is GPL, and no part of this repository), mounted over a
-// directory.
+// The benchmarks compare with libfuse's own passthrough example, mounted over a directory. It is
+// compiled from the source in Debian's libfuse3-dev (it is GPL, and no part of this repository).
 
 #include <sys/types.h>
 
@@ -10,8 +9,8 @@
 
 namespace xenfs::real::mount {
 
-/// The example's ways of caching. Each has the timeout of names and attributes that it is best
-/// with: for ever.
+/// The example's ways of caching. Each has the timeout of names and attributes that suits it best:
+/// for ever.
 enum class PassthroughCache {
     never,  ///< direct I/O: each read goes to the process; the kernel keeps no page
     always  ///< the kernel keeps the pages of closed files too
@@ -19,10 +18,11 @@ enum class PassthroughCache {
 
 class Passthrough {
   public:
-    /// The program, compiled where it is not yet; empty, with `why` said, where it cannot be.
+    /// Returns the program, and compiles it where that was not done yet; empty, with the reason in
+    /// `why`, where it cannot be.
     static std::string program(std::string& why);
 
-    /// Mounts `source`. Throws std::runtime_error where the mount does not come to stand.
+    /// Mounts `source`. Throws std::runtime_error where the mount fails.
     Passthrough(const std::string& program, const std::filesystem::path& source,
                 PassthroughCache cache);
     Passthrough(const Passthrough&) = delete;

@@ -1,7 +1,7 @@
-// `xenfs-small-files PLACE NAME FILES`: makes FILES small files in PLACE/NAME, each by a new name
-// that is renamed; moves every fourth beside PLACE/NAME, where others do the same, and removes
-// every fourth; lists what is left and says how long it took. A program and not a script, since
-// under emulation a process takes longer to start than a dozen files to make.
+// `xenfs-small-files PLACE NAME FILES` makes FILES small files in PLACE/NAME and gives each its
+// name by a rename; it moves every fourth beside PLACE/NAME, where others do the same, and removes
+// every fourth; then it lists what is left and prints how long that took. It is a program and not a
+// script, since under emulation a process takes longer to start than a dozen files to make.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
-// `xenfs-hostile`: a hostile client against a real server. It runs, instead of a mount, in a guest
-// that xenfsd offers an export to. It says what held, and exits with 0 where all did. Its argument
-// is the quota in pages.
+// `xenfs-hostile` is a hostile client against a real server. It runs, instead of a mount, in a
+// guest that xenfsd offers an export to. It prints what held, and exits with 0 where all did. Its
+// argument is the quota in pages.
 #include <unistd.h>
 
 #include <cstdio>
@@ -100,7 +100,7 @@ void hoard(HostileClient& evil, GuestHost& host, std::uint64_t quota) {
     }
 }
 
-/// Sends slots that do not exist and lengths that lie: only its own connection ends.
+/// Sends slots that do not exist and wrong lengths: only its own connection ends.
 void torn_ring(HostileClient& evil) {
     for (int i = 0; i < 20'000; ++i) evil.kick();
     check(evil.ask(Opcode::getattr, root_node, protocol::GetattrIn{}).error == 0,

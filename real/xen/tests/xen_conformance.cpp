@@ -24,7 +24,7 @@ std::string home(DomainId domain) {
     return "/local/domain/" + std::to_string(domain);
 }
 
-/// Waits, two minutes at most, for a text that begins with the case's name; returns what follows.
+/// Waits, two minutes at most, for a text that begins with the case's name. Returns what follows.
 std::string await(host::Store& store, const std::string& path, const std::string& name) {
     for (int tries = 0; tries < 6000; ++tries) {
         const auto text = store.read(path);

@@ -1,4 +1,4 @@
-#include "real/mount/seat.h"
+#include "real/mount/transport.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -18,9 +18,9 @@
 namespace xenfs::real::mount {
 namespace {
 
-class LocalSeat final : public Seat {
+class LocalTransport final : public Transport {
   public:
-    explicit LocalSeat(std::unique_ptr<local::LocalHost> host) : host_(std::move(host)) {}
+    explicit LocalTransport(std::unique_ptr<local::LocalHost> host) : host_(std::move(host)) {}
     host::Host& host() override { return *host_; }
     Monitor& monitor() override { return host_->monitor(); }
     DomainId server() const override { return 0; }
@@ -78,9 +78,9 @@ Descriptor lock_device(std::uint32_t number) {
     return lock;
 }
 
-class XenSeat final : public Seat {
+class XenTransport final : public Transport {
   public:
-    XenSeat(std::size_t pages, DomainId server, std::uint32_t device)
+    XenTransport(std::size_t pages, DomainId server, std::uint32_t device)
         : host_(pages, server), lock_(lock_device(device)), server_(server) {}
     host::Host& host() override { return host_; }
     Monitor& monitor() override { return host_.monitor(); }
@@ -96,7 +96,7 @@ class XenSeat final : public Seat {
 
 }  // namespace
 
-std::unique_ptr<Seat> take_seat(const Options& options) {
+std::unique_ptr<Transport> open_transport(const Options& options) {
     const std::size_t pages = std::size_t{options.memory_mib} << (20 - page_shift);
     const std::string& device = options.device;
     if (device.starts_with("/") || device.starts_with("./")) {
@@ -105,7 +105,7 @@ std::unique_ptr<Seat> take_seat(const Options& options) {
             config.name = options.guest;
             config.shape.memory_pages = pages;
             if (options.domain != 0) config.id = static_cast<DomainId>(options.domain);
-            return std::make_unique<LocalSeat>(join(device, config));
+            return std::make_unique<LocalTransport>(join(device, config));
         } catch (const local::LocalError& error) {
             throw MountError(error.what());
         }
@@ -124,8 +124,8 @@ std::unique_ptr<Seat> take_seat(const Options& options) {
     }
 #ifdef XENFS_HAVE_XEN
     try {
-        return std::make_unique<XenSeat>(pages, static_cast<DomainId>(server),
-                                         options.client.device);
+        return std::make_unique<XenTransport>(pages, static_cast<DomainId>(server),
+                                              options.client.device);
     } catch (const xen::XenError& error) {
         throw MountError(error.what());
     }
