@@ -11,20 +11,21 @@ using protocol::RingFront;
 
 namespace {
 
-/// Others wait for these requests, at the server or here, so they may take the reserved slots:
-/// otherwise requests that wait for them could hold all slots.
-bool ends_waits(protocol::Opcode opcode) {
-    return opcode == protocol::Opcode::pages_commit || opcode == protocol::Opcode::pages_release ||
-           opcode == protocol::Opcode::release || opcode == protocol::Opcode::lease_return;
+/// Others wait for these requests whoever sends them.
+Urgency at_least(Urgency urgency, protocol::Opcode opcode) {
+    const bool ends_waits =
+        opcode == protocol::Opcode::pages_commit || opcode == protocol::Opcode::pages_release ||
+        opcode == protocol::Opcode::release || opcode == protocol::Opcode::lease_return;
+    return urgency == Urgency::ordinary && ends_waits ? Urgency::urgent : urgency;
 }
 
 }  // namespace
 
-Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, bool urgent)
+Call::Call(Connection& connection, protocol::Opcode opcode, NodeId node, Urgency urgency)
     : connection_(connection),
       node_(node),
-      urgent_(urgent),
-      slot_(connection.acquire(urgent || ends_waits(opcode))),
+      urgent_(urgency != Urgency::ordinary),
+      slot_(connection.acquire(at_least(urgency, opcode))),
       writer_(nullptr, 0),
       reader_(nullptr, 0) {
     begin(opcode);

@@ -15,7 +15,7 @@ namespace xenfs::client {
 class Call {
   public:
     Call(Connection& connection, protocol::Opcode opcode, NodeId node,
-         bool urgent = false) MAY_YIELD;
+         Urgency urgency = Urgency::ordinary) MAY_YIELD;
     Call(const Call&) = delete;
     Call& operator=(const Call&) = delete;
     ~Call();
@@ -72,7 +72,7 @@ class Call {
 
     Connection& connection_;
     const NodeId node_;
-    const bool urgent_;
+    const bool urgent_;  ///< as the message says
     std::uint16_t slot_;
     InFlight* state_ = nullptr;
     protocol::Writer writer_;

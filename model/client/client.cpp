@@ -71,7 +71,7 @@ int Client::unmount() {
         pages_.drop_range(node.file(), 0, UINT32_MAX);
         pages_.drop_range(node.kernel_file(), 0, UINT32_MAX);
     });
-    exchange_.release(false);
+    exchange_.release(Urgency::ordinary);
     pages_.give_frames_back();
     resumption_.stop();
     flusher_.stop();
@@ -114,7 +114,7 @@ void Client::drop_caches() {
         if (!node->state.leased()) node->state.forget();
     }
     names_.clear();
-    exchange_.release(false, protocol::max_release_per_request / 2);
+    exchange_.release(Urgency::ordinary, protocol::max_release_per_request / 2);
     pages_.give_frames_back();
 }
 

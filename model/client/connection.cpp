@@ -21,13 +21,14 @@ Connection::Connection(host::Host& host, const ClientConfig& config, ClientStats
 
 Connection::~Connection() = default;
 
-std::uint16_t Connection::acquire(bool urgent) {
+std::uint16_t Connection::acquire(Urgency urgency) {
+    const std::uint32_t kept = urgency == Urgency::ordinary ? reserved_slots_
+                               : urgency == Urgency::urgent ? std::min(reserved_slots_, 1u)
+                                                            : 0;
     const Nanoseconds since = recoverable() ? clock_.now() : 0;
     for (;;) {
         if (!usable_ || overdue_) return RingFront::no_slot;
-        if (open_ && ring_.free_slots() > (urgent ? 0 : reserved_slots_)) {
-            return ring_.acquire_slot();
-        }
+        if (open_ && ring_.free_slots() > kept) return ring_.acquire_slot();
         ++stats_.slot_waits;
         ++slot_waiters_;
         if (!slot_gate_->wait(config_.event_timeout)) {

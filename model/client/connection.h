@@ -36,7 +36,15 @@ struct InFlight {
     std::unique_ptr<host::Gate> gate;
 };
 
-/// Not an errno: it says that the server behind the connection is gone.
+/// Which of the last slots a request may take. Requests wait for other clients, and those for us: a
+/// client whose slots were all held by such requests would keep others, and so itself, waiting.
+enum class Urgency : std::uint8_t {
+    ordinary,
+    urgent,  ///< others wait for it, at the server or here
+    recall   ///< a notice cannot be counted before it is answered; urgent in the message as well
+};
+
+/// No errno: the server with which the connection was speaking is gone.
 inline constexpr int server_gone = -1;
 
 class Connection {
@@ -62,7 +70,10 @@ class Connection {
                ring_.free_slots() > reserved_slots_;
     }
 
-    /// Returns whether a successor of the server would know this connection.
+    /// How many ordinary requests can be in flight.
+    std::uint32_t ordinary_slots() const { return ordinary_slots_; }
+
+    /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
 
     // These follow a server that died to its successor (reconnect.cpp). Requests wait meanwhile.
@@ -121,7 +132,7 @@ class Connection {
     /// `anew` says that the server need not know us from before.
     int wait_for_backend(protocol::XenbusState wanted, bool anew = false) MAY_YIELD;
     int take_ring_back() MAY_YIELD;
-    std::uint16_t acquire(bool urgent) MAY_YIELD;
+    std::uint16_t acquire(Urgency urgency) MAY_YIELD;
     void release(std::uint16_t slot);
     void submit(std::uint16_t slot) MAY_YIELD;
     void submit_now(std::uint16_t slot) MAY_YIELD;
@@ -148,7 +159,8 @@ class Connection {
     std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;
-    std::uint32_t reserved_slots_ = 0;  ///< how many are kept for urgent requests
+    std::uint32_t ordinary_slots_ = 0;
+    std::uint32_t reserved_slots_ = 0;  ///< kept for requests that end waits, one for recalls
     Port port_ = 0;
     bool usable_ = false;
     bool bound_ = false;

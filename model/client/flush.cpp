@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/client/convert.h"
 #include "model/client/flush_pipeline.h"
 
 namespace xenfs::client {
@@ -45,14 +46,14 @@ Flusher::Flusher(const Shared& shared, TransferChoice& choice, PageExchange& exc
 
 int Flusher::send(Node& node, std::uint32_t most, std::uint16_t sync_flag, bool& synced) {
     const NodeUse use(node);
-    int error = 0;
-    if (auto runs = due_runs(node, most); !runs.empty()) {
-        const InProgress in_progress(*this, node);
-        Pipeline pipeline(*this, node, std::move(runs), sync_flag);
-        error = pipeline.run();
-        synced = pipeline.synced();
-    }
+    // One at a time: two would ask for entries of the same pages, and wait for each other's.
     while (node.flushes > 0 && connection_.usable()) exchange_.wait_for_page();
+    auto runs = due_runs(node, most);
+    if (runs.empty()) return 0;
+    const InProgress in_progress(*this, node);
+    Pipeline pipeline(*this, node, std::move(runs), sync_flag);
+    const int error = pipeline.run();
+    synced = pipeline.synced();
     return error;
 }
 
@@ -103,7 +104,7 @@ void Flusher::prepare(const Node& node, Sending& sending, PageRun run) {
     sending.request.first = run.first;
     sending.request.count = run.count;
     sending.request.mode = sending.flip ? PageMode::flip_in : PageMode::copy_in;
-    sending.request.urgent = true;
+    sending.request.urgency = node.state.recalled() ? Urgency::recall : Urgency::urgent;
 }
 
 /// Puts what is dirty now into the entries that came, without a yield. A store into a page
@@ -136,34 +137,37 @@ void Flusher::deposit(Node& node, Sending& sending) {
             pages_.cache().pin(slot);
         }
     }
-    for (const GrantRef entry : entries.subspan(sending.good)) pages_.release_later(entry);
+    // Who asks for the same pages again must not wait for these.
+    sending.waited_for = exchange_.put_back(sending.request, sending.good);
 }
 
 /// Fills in the commit. Returns false where there is nothing to commit.
 bool Flusher::describe(const Node& node, Sending& sending, std::uint16_t sync_flag) {
     if (sending.good == 0) return false;
-    const auto entries = sending.request.entries().first(sending.good);
     PageCommit& what = sending.commit;
     what.offset = sending.request.first << page_shift;
-    const std::uint64_t end = std::min(what.offset + entries.size() * page_size, node.state.size());
-    if (end <= what.offset) {  // the file was truncated to before this page
-        for (const GrantRef entry : entries) pages_.release_later(entry);
-        return false;
+    const std::uint64_t end =
+        std::min(what.offset + std::uint64_t{sending.good} * page_size, node.state.size());
+    if (end <
+        what.offset + std::uint64_t{sending.good} * page_size) {  // the file ends there by now
+        const std::uint64_t pages = std::max(pages_of(end), sending.request.first);
+        sending.good = static_cast<std::uint32_t>(pages - sending.request.first);
+        sending.waited_for |= exchange_.put_back(sending.request, sending.good);
+        if (sending.good == 0) return false;
     }
     what.length = end - what.offset;
     what.mode = sending.request.mode;
-    what.refs = entries;
+    what.refs = sending.request.entries();
     what.flags =
         static_cast<std::uint16_t>((node.state.changed() ? protocol::commit_mtime : 0) | sync_flag);
-    what.urgent = true;
+    what.urgency = sending.request.urgency;
     return true;
 }
 
 /// Ends the write-back of these pages, whether or not the commit was answered.
 void Flusher::conclude(Node& node, const Sending& sending, int error) {
-    // The request was given up for want of a server: the page is ours as before, and a server may
-    // come.
-    const bool later = error == EIO && !sending.flip && connection_.usable();
+    // Given up for want of a server, which may come, or to be sent again: it is ours as before.
+    const bool later = (error == EIO || error == ESTALE) && !sending.flip && connection_.usable();
     if (error == 0) {
         stats_.pages_written_back += sending.good;
     } else if (!later) {

@@ -33,7 +33,7 @@ bool Flusher::Pipeline::start_gets() {
         auto sending = std::make_unique<Sending>();
         flusher_.prepare(node_, *sending, run);
         sending->call = std::make_unique<Call>(flusher_.connection_, protocol::Opcode::pages_get,
-                                               node_.id, true);
+                                               node_.id, sending->request.urgency);
         if (int error = exchange_.submit_get(*sending->call, node_, sending->request)) {
             failed(error);
             continue;
@@ -55,7 +55,7 @@ void Flusher::Pipeline::finish_get() {
     if (error != 0) return failed(error);
     flusher_.deposit(node_, *sending);
     if (PageRun run = behind(*sending); skip_clean(run)) rest_.push_front(run);
-    if (!describe(*sending)) return sent(*sending, 0, 0);
+    if (!describe(*sending)) return sent(*sending, 0, 0, sending->call.get());
     sending->call->begin_next(protocol::Opcode::pages_commit);
     if (int failure = exchange_.submit_commit(*sending->call, node_, sending->commit)) {
         return sent(*sending, failure, 0);
@@ -69,12 +69,18 @@ void Flusher::Pipeline::finish_commit() {
     int sync_error = 0;
     const int error = exchange_.finish_commit(*sending->call, node_, sync_error);
     pages_ -= sending->request.count;
-    sending->call.reset();
+    Call* const call = sending->call.get();
     if (error == EBADF) {
+        if (sending->waited_for) exchange_.release_at_once(sending->request.urgency, call);
+        sending->waited_for = false;
+        sending->call.reset();
         again_.push_back(std::move(sending));
-    } else {
-        sent(*sending, error, sync_error);
+        return;
     }
+    if (error != 0 && error != ESTALE && call->answered()) {
+        exchange_.give_back(sending->commit, call);
+    }
+    sent(*sending, error, sync_error, call->answered() ? call : nullptr);
 }
 
 /// Prepares the commit that goes next. Returns false where there is nothing to commit. The last
@@ -94,8 +100,13 @@ bool Flusher::Pipeline::describe(Sending& sending) {
     return true;
 }
 
-void Flusher::Pipeline::sent(Sending& sending, int error, int sync_error) {
+void Flusher::Pipeline::sent(Sending& sending, int error, int sync_error, Call* call) {
     flusher_.conclude(node_, sending, error);
+    if (sending.waited_for) exchange_.release_at_once(sending.request.urgency, call);
+    if (error == ESTALE && !sending.flip && ++stale_ <= most_stale) {
+        put_off_.push_back({sending.request.first, sending.good});
+        return;
+    }
     failed(error != 0 ? error : sync_error);
 }
 

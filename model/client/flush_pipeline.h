@@ -16,8 +16,9 @@ struct Flusher::Sending {
     PageRequest request;
     bool flip = false;        ///< the frames are transferred, not copied
     bool keep = false;        ///< the pages stay here as well
-    std::uint32_t ready = 0;  ///< how many were still dirty when the entries had come
-    std::uint32_t good = 0;   ///< how many of these arrived in the cache's frames
+    bool waited_for = false;  ///< others may wait for entries that were not used
+    std::uint32_t ready = 0;  ///< were dirty still when the entries had come
+    std::uint32_t good = 0;   ///< of them, arrived in the cache's frames
     std::array<Frame, PageRequest::most> frames;
     PageCommit commit;
 };
@@ -47,13 +48,15 @@ class Flusher::Pipeline {
     using Under = std::deque<std::unique_ptr<Sending>>;
     /// How many pages may be in flight at once where there is more than one run.
     static constexpr std::uint32_t most_pages = 4 * protocol::max_pages_per_request;
+    static constexpr int most_stale = 64;
 
     bool start_gets() MAY_YIELD;
     void finish_get() MAY_YIELD;
     void finish_commit() MAY_YIELD;
     void send_alone(PageRun run) MAY_YIELD;
     bool describe(Sending& sending) MAY_YIELD;
-    void sent(Sending& sending, int error, int sync_error);
+    /// `call`: answered, in whose slot entries can be given back.
+    void sent(Sending& sending, int error, int sync_error, Call* call = nullptr) MAY_YIELD;
     PageRun behind(const Sending& sending) const;
     bool skip_clean(PageRun& run) const;
     static std::unique_ptr<Sending> take(Under& from) {
@@ -75,6 +78,7 @@ class Flusher::Pipeline {
     std::uint32_t pages_ = 0;  ///< counts those in gets_ and commits_
     const std::uint16_t sync_flag_;
     bool synced_ = false;
+    int stale_ = 0;  ///< commits whose pages were cut off meanwhile
     int error_ = 0;
 };
 

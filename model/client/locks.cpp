@@ -46,9 +46,10 @@ int Locks::present(const Node& node, const FileLock& lock) {
 int Locks::set(Node& node, const FileLock& lock, bool wait) {
     Nanoseconds pause = 1'000'000;
     for (;;) {
-        // A wait occupies a slot until the lock is free, so at most half of the slots may be used
-        // so.
-        const bool waits = wait && 2 * waiting_ < config_.slots;
+        // A wait occupies a slot until the lock is free; half of them may be so used, and never the
+        // last one, by which the lock's holder lets go of it.
+        const bool waits =
+            wait && 2 * waiting_ < config_.slots && waiting_ + 1 < connection_.ordinary_slots();
         const int error = with_open(node, [&](std::uint64_t) MAY_YIELD {
             Call call(connection_, waits ? Opcode::setlkw : Opcode::setlk, node.id);
             call.put(lock_request(node, lock));

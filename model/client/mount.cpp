@@ -92,9 +92,10 @@ int Connection::share_ring() {
     }
     ring_ = RingFront(pages[0], std::span<std::byte* const>(pages).subspan(1));
     replies_ = std::make_unique<std::byte[]>(slots * page_size);
-    reserved_slots_ = std::min(4u, slots / 4);
+    reserved_slots_ = slots < 4 ? 0 : std::clamp(slots / 4, 2u, 4u);
     own_slot_ = ring_.acquire_slot();
-    if (slots < 2) offer_.session = 0;  // no slot can be kept for talking to a successor
+    ordinary_slots_ = ring_.free_slots() - std::min(reserved_slots_, ring_.free_slots());
+    if (slots < 2) offer_.session = 0;  // no slot can be kept for speaking with a successor
     if (recoverable()) requests_ = std::make_unique<std::byte[]>(slots * page_size);
     return 0;
 }

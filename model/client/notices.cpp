@@ -15,7 +15,7 @@ void NoticeHandler::serve() {
         const bool revokes =
             more && static_cast<NoticeKind>(notice.kind) == NoticeKind::revoke_pages;
         if (revocations != 0 && !revokes) {
-            exchange_.release(true);
+            exchange_.release(Urgency::recall);
             connection_.finish_notices(revocations);
             revocations = 0;
         }
@@ -86,8 +86,8 @@ void NoticeHandler::forget_node(NodeId id) {
     if (node == nullptr) return;
     node->state.forget();
     pages_.drop_range(node->kernel_file(), 0, UINT32_MAX);
-    // the file may be deleted; an open of ours must not keep it alive
-    opens_.release_idle(*node, true);
+    opens_.release_idle(
+        *node, Urgency::recall);  // it may be gone for good; an open of ours must not keep it
 }
 
 void NoticeHandler::outdate_pages(NodeId id, std::uint64_t first, std::uint64_t last) {

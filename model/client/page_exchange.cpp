@@ -57,7 +57,7 @@ int PageExchange::ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t cou
                       PageRequest& request) {
     request.granted = 0;
     request.reply_flags = 0;
-    Call call(connection_, Opcode::pages_get, node.id, request.urgent);
+    Call call(connection_, Opcode::pages_get, node.id, request.urgency);
     put_get(call, fh, wait, count, request);
     const int error = call.send();
     return error != 0 ? error : take_entries(call, count, request);
@@ -144,12 +144,16 @@ int PageExchange::commit(Node& node, const PageCommit& what, int& sync_error) {
     for (int attempt = 0;; ++attempt) {
         const std::uint64_t fh = node.open.fh();
         int error;
+        bool answered;
         {
-            Call call(connection_, Opcode::pages_commit, node.id, what.urgent);
+            Call call(connection_, Opcode::pages_commit, node.id, what.urgency);
             error = submit_commit(call, node, what);
             if (error == 0) error = finish_commit(call, node, sync_error);
+            answered = call.answered();
         }
-        if (error != EBADF || attempt == most_reopens || !reopener_.reopen(node, fh)) return error;
+        if (error == EBADF && attempt < most_reopens && reopener_.reopen(node, fh)) continue;
+        if (error != 0 && error != ESTALE && answered) give_back(what);
+        return error;
     }
 }
 
@@ -217,16 +221,43 @@ std::uint32_t PageExchange::flip_in(std::span<const Frame> frames, std::span<con
     return good;
 }
 
-void PageExchange::release(bool urgent, std::size_t enough) {
+void PageExchange::release(Urgency urgency, std::size_t enough) {
     pages_.settle();
-    while (pages_.released() >= enough && connection_.usable()) send_released(urgent);
+    while (pages_.released() >= enough && connection_.usable()) send_released(urgency);
 }
 
-/// Sends as many as fit into one request.
-void PageExchange::send_released(bool urgent) {
+bool PageExchange::put_back(PageRequest& request, std::size_t from) {
+    bool waited_for = false;
+    for (std::size_t i = from; i < request.granted; ++i) {
+        waited_for = waited_for || (request.entry_flags[i] & protocol::entry_fresh) != 0;
+        pages_.release_later(request.refs[i]);
+    }
+    request.granted = static_cast<std::uint32_t>(from);
+    return waited_for;
+}
+
+void PageExchange::give_back(const PageCommit& refused, Call* call) {
+    for (const GrantRef entry : refused.refs) pages_.release_later(entry);
+    release_at_once(refused.urgency, call);
+}
+
+void PageExchange::release_at_once(Urgency urgency, Call* call) {
+    if (call == nullptr) return release(urgency);
+    while (pages_.released() > 0 && connection_.usable()) {
+        call->begin_next(Opcode::pages_release);
+        send_released(*call);
+    }
+}
+
+/// As many as fit into one request.
+void PageExchange::send_released(Urgency urgency) {
     const EntriesOut entries_out(*this);
+    Call call(connection_, Opcode::pages_release, 0, urgency);
+    send_released(call);
+}
+
+void PageExchange::send_released(Call& call) {
     std::array<GrantRef, protocol::max_release_per_request> refs;
-    Call call(connection_, Opcode::pages_release, 0, urgent);
     const std::size_t count = pages_.take_released(refs);
     call.put(protocol::PagesReleaseIn{static_cast<std::uint32_t>(count), 0});
     call.put_refs(std::span<const GrantRef>(refs).first(count));

@@ -21,12 +21,11 @@ struct PageRequest {
     std::uint64_t first = 0;
     std::uint32_t count = 0;
     protocol::PageMode mode = protocol::PageMode::map_read;
-    /// unless 0, pages behind these come only if the server has them cached
-    std::uint32_t wanted = 0;
-    bool only_first = false;  ///< all but the first page is read-ahead
-    bool urgent = false;
-    std::uint16_t head = 0, tail = 0;  ///< how many bytes of the first and the last page stay
-    std::span<const GrantRef> accept;  ///< our accept entries for flip_out
+    std::uint32_t wanted = 0;  ///< not 0: those behind come only if the server has them cached
+    bool only_first = false;   ///< the rest is read-ahead
+    Urgency urgency = Urgency::ordinary;
+    std::uint16_t head = 0, tail = 0;  ///< bytes of the first and the last page that stay
+    std::span<const GrantRef> accept;  ///< flip_out: entries of ours
 
     std::uint32_t granted = 0;
     std::uint16_t reply_flags = 0;
@@ -58,7 +57,7 @@ struct PageCommit {
     protocol::PageMode mode = protocol::PageMode::copy_in;
     std::span<const GrantRef> refs;
     std::uint16_t flags = 0;  ///< protocol::PagesCommitFlags
-    bool urgent = false;
+    Urgency urgency = Urgency::ordinary;
 };
 
 /// Opens a file again at the server when its open is unknown there (EBADF).
@@ -98,7 +97,8 @@ class PageExchange : Part {
     /// pages.
     int get(Node& node, PageRequest& request, PageReceiver& receiver) MAY_YIELD;
     int get(Node& node, PageRequest& request) MAY_YIELD;
-    /// Repeats the commit until it is answered. EBADF means that the file cannot be opened again.
+    /// Until it is answered. EBADF after all means that the file cannot be opened again; ESTALE,
+    /// that pages were cut off meanwhile: the entries have ended, and others are to be asked for.
     int commit(Node& node, const PageCommit& what) MAY_YIELD {
         int sync_error = 0;
         const int error = commit(node, what, sync_error);
@@ -120,8 +120,16 @@ class PageExchange : Part {
     /// Transfers our frames away. Returns how many arrived, counted from the first. All are lost to
     /// us, except those that Xen refused as bad_page.
     std::uint32_t flip_in(std::span<const Frame> frames, std::span<const GrantRef> refs);
-    /// Unmaps what was dropped and gives the entries back, until fewer than `enough` are left.
-    void release(bool urgent, std::size_t enough = 1) MAY_YIELD;
+    /// Unmaps what was dropped and tells the server, until there are less than `enough` left.
+    void release(Urgency urgency, std::size_t enough = 1) MAY_YIELD;
+    /// Puts the entries from `from` on, into which nothing was written, among those that the next
+    /// request releases. True: others may wait for such a page (protocol::entry_fresh), so the
+    /// server is to hear of it at once.
+    bool put_back(PageRequest& request, std::size_t from);
+    /// Sends what is to be released: by `call`, which was answered, or by a request of its own.
+    void release_at_once(Urgency urgency, Call* call = nullptr) MAY_YIELD;
+    /// Does so at once with those of a commit that the server has refused.
+    void give_back(const PageCommit& refused, Call* call = nullptr) MAY_YIELD;
 
     /// Waits for a page that another task has under way: until one came, a flush ended, a loan was
     /// returned, or some time has passed. The caller looks again.
@@ -138,7 +146,8 @@ class PageExchange : Part {
     int take_entries(Call& call, std::uint32_t count, PageRequest& request);
     int make_room(std::uint16_t reply_flags, std::uint32_t pages, int attempt,
                   bool& wait) MAY_YIELD;
-    void send_released(bool urgent) MAY_YIELD;
+    void send_released(Urgency urgency) MAY_YIELD;
+    void send_released(Call& call) MAY_YIELD;
     TransferChoice& choice_;
     Balloon& balloon_;
     Reopener& reopener_;

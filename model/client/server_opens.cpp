@@ -43,7 +43,7 @@ int ServerOpens::open(Node& node, bool write, bool& lease_came) {
     kept_ += counted(node);
     const bool had_lease = node.state.leased();
     take_lease(node, out, outdated);
-    if (replaces) post_release(node, old, false);
+    if (replaces) post_release(node, old, Urgency::ordinary);
     lease_came = node.state.leased() && !had_lease;
     return 0;
 }
@@ -54,13 +54,13 @@ void ServerOpens::adopt(Node& node, const protocol::OpenOut& out, bool outdated)
     node.open.set(out.fh, true);
     kept_ += counted(node);
     take_lease(node, out, outdated);
-    if (old.valid()) post_release(node, old.fh(), false);
+    if (old.valid()) post_release(node, old.fh(), Urgency::ordinary);
 }
 
-/// Does not wait for the reply, since nothing depends on when the open is gone.
-void ServerOpens::post_release(Node& node, std::uint64_t fh, bool urgent) {
+/// Without waiting: nothing depends on when it is gone.
+void ServerOpens::post_release(Node& node, std::uint64_t fh, Urgency urgency) {
     NodeUse use(node);
-    Call call(connection_, Opcode::release, node.id, urgent);
+    Call call(connection_, Opcode::release, node.id, urgency);
     call.put(protocol::ReleaseIn{fh, 0, 0, 0});
     call.post();
 }
@@ -75,7 +75,7 @@ bool ServerOpens::empty(const Node& node) const {
            pages_.cache().file_pages(node.kernel_file()) == 0;
 }
 
-void ServerOpens::release(Node& node, bool urgent) {
+void ServerOpens::release(Node& node, Urgency urgency) {
     if (!node.open.valid()) return;
     const std::uint64_t fh = node.open.fh();
     lost_open(node);
@@ -84,7 +84,7 @@ void ServerOpens::release(Node& node, bool urgent) {
         node.state.forget();
     }
     drop_pages(node);
-    post_release(node, fh, urgent);
+    post_release(node, fh, urgency);
 }
 
 void ServerOpens::lost_open(Node& node) {
@@ -176,7 +176,7 @@ void ServerOpens::recall(NodeId id) {
     // Nobody would tell us when clean frames of our own, or the size, get stale.
     pages_.drop_own(node->file());
     node->state.forget();
-    release_idle(*node, true);
+    release_idle(*node, Urgency::recall);
     connection_.outdate_node(id);
     exchange_.page_changed();
 }

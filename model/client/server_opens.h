@@ -27,11 +27,11 @@ class ServerOpens : Part {
     void handle_opened(const Node& node) { kept_ -= counted(node); }
     void handle_closed(const Node& node) { kept_ += counted(node); }
 
-    /// Gives the open back. `urgent` is set while a notice is handled: the request then waits for
-    /// no slot that waits for the notice.
-    void release(Node& node, bool urgent = false) MAY_YIELD;
-    void release_idle(Node& node, bool urgent = false) MAY_YIELD {
-        if (idle(node)) release(node, urgent);
+    /// Gives the open back. `urgent`: while a notice is handled, so as not to wait for slots that
+    /// wait for it.
+    void release(Node& node, Urgency urgency = Urgency::ordinary) MAY_YIELD;
+    void release_idle(Node& node, Urgency urgency = Urgency::ordinary) MAY_YIELD {
+        if (idle(node)) release(node, urgency);
     }
     /// Drops a file whose last name is gone and which nobody here has open, dirty pages included.
     void discard(Node& node) MAY_YIELD;
@@ -60,7 +60,7 @@ class ServerOpens : Part {
     void take_lease(Node& node, const protocol::OpenOut& out, bool outdated);
     void drop_pages(Node& node, bool keep_pinned = false);
     bool empty(const Node& node) const;
-    void post_release(Node& node, std::uint64_t fh, bool urgent) MAY_YIELD;
+    void post_release(Node& node, std::uint64_t fh, Urgency urgency) MAY_YIELD;
     PageExchange& exchange_;
     Flusher& flusher_;
     std::uint32_t kept_ = 0;

@@ -124,7 +124,7 @@ int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
 
     std::uint32_t good = 0;
     int error = step.map ? store_mapped(step, from, good) : store_staged(step, from, good);
-    for (const GrantRef entry : request.entries().subspan(good)) pages_.release_later(entry);
+    if (exchange_.put_back(request, good)) exchange_.release_at_once(request.urgency);
     if (error != 0) return error;
     if (good == 0) return 0;  // every entry was revoked before we used it; try again
     const std::size_t bytes = step.part ? step.piece_length : good * page_size;
@@ -137,6 +137,7 @@ int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
     error = exchange_.commit(node, what);
     outdate_own(node, step, good);
     exchange_.page_changed();
+    if (error == ESTALE) return 0;  // another guest cut the file meanwhile: again
     if (error != 0) return error;
     stored = bytes;
     if (node.state.leased()) node.state.wrote(offset + bytes, attributes_.wall_clock());

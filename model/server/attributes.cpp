@@ -35,8 +35,8 @@ int ServerState::getattr(Request& q) {
     q.args.get<protocol::GetattrIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
-    const bool cacheable = hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
+    const bool cacheable = hold(*inode, q.client);
     const auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);
@@ -75,8 +75,8 @@ int ServerState::setattr(Request& q) {
         in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
 
     InodeUse inode(*this, q.header.nodeid);
-    const bool cacheable = hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
+    const bool cacheable = hold(*inode, q.client);
     auto attr = attributes(*inode);
     if (!attr) {
         unhold(*inode, q.client);

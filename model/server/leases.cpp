@@ -10,7 +10,10 @@ namespace xenfs::server {
 using protocol::Notice;
 using protocol::NoticeKind;
 
-/// Registers before the state is read that will be told: a change after this sends a notice.
+/// Registers before the state is read that will be told: a change after this sends a notice. A
+/// request that may be parked for a lease registers afterwards: the holder's own commits would wait
+/// for the acknowledgement of a client that has been told nothing, and that may itself be busy
+/// giving a lease back.
 /// False: the client remembers too much already; what it is told must not be cached.
 bool ServerState::hold(Inode& inode, Connection& c) {
     if ((inode.holders & bit(c.index)) != 0) return true;

@@ -54,9 +54,9 @@ int ServerState::lookup(Request& q) {
         return 0;
     }
     InodeUse child(*this, found->node);
-    const bool child_cacheable = hold(*child, q.client);
     if (!child->attr_valid) learn(*child, *found);
     if (recall(q, child.index()) != 0) return parked;
+    const bool child_cacheable = hold(*child, q.client);
     const auto attr = attributes(*child);
     if (!attr) return attr.error();
     protocol::EntryOut out{};

@@ -154,8 +154,8 @@ int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t f
     Connection& c = q.client;
     if (c.open_files >= config_.max_open_files) return ENFILE;
     Inode& inode = inodes_[index];
-    const bool cacheable = hold(inode, c);
     if (recall(q, index) != 0) return parked;
+    const bool cacheable = hold(inode, c);
     add_opener(inode, c);
     const int e = prepare_open(q, index, flags, created, out);
     if (e != 0) {

@@ -88,17 +88,25 @@ int ServerState::pages_commit(Request& q) {
 }
 
 /// All references are checked before anything changes: each a live writable entry of this client
-/// for just that page of just this file.
+/// for just that page of just this file. ESTALE: a page has been cut off, or taken away from a
+/// client that kept it for too long. Then all the entries end, and the client asks for others.
 int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
     const std::uint32_t file = file_number(inode, index, q.client);
+    bool stale = false;
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
-        if (r == nullptr || r->kind != pages::EntryKind::write || r->tag == pages::no_tag) {
+        if (r == nullptr || r->kind != pages::EntryKind::write) return EBADF;
+        const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
+        if (r->tag == pages::no_tag) {
+            stale = true;
+        } else if (cache_.key(r->tag) != key) {
             return EBADF;
         }
-        const cache::PageKey key{file, first + static_cast<std::uint32_t>(i)};
-        if (cache_.key(r->tag) != key) return EBADF;
+    }
+    if (stale) {
+        end_entries(q.client, given_before(q, refs));
+        return ESTALE;
     }
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
