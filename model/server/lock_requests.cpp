@@ -148,15 +148,24 @@ int ServerState::set_lock(Request& q, bool wait) {
 }
 
 void ServerState::wake_lock_waiters(Inode& inode) {
-    // Answering yields: all are taken out first.
+    // Answering yields: all are taken out first, of the parked requests too, where an interrupt
+    // would look for them.
     std::vector<LockWaiter> granted;
     {
         const LockCount count(*this, *inode.locks);
         granted = inode.locks->grant_waiting();
     }
+    const auto its_connection = [&](const LockWaiter& waiter) -> Connection* {
+        Connection* const c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
+        return c != nullptr && c->generation == waiter.generation && c->alive() ? c : nullptr;
+    };
     for (const LockWaiter& waiter : granted) {
-        Connection* c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
-        if (c != nullptr && c->generation == waiter.generation) end_lock_wait(*c, waiter, 0);
+        if (Connection* const c = its_connection(waiter))
+            parking_.remove(*c->requests[waiter.slot]);
+    }
+    for (const LockWaiter& waiter : granted) {
+        Connection* const c = its_connection(waiter);
+        if (c != nullptr) answer(*c->requests[waiter.slot], 0, 0);
     }
 }
 
@@ -189,21 +198,15 @@ int ServerState::interrupt(Request& q) {
             std::find_if(locks.waiting.begin(), locks.waiting.end(), [&](const LockWaiter& waiter) {
                 return waiter.unique == in.unique && waiter.range.owner.client == q.client.index;
             });
-        const LockWaiter waiter = *found;
         {
             const LockCount count(*this, locks);
             locks.waiting.erase(found);
         }
-        end_lock_wait(q.client, waiter, EINTR);
+        parking_.remove(*other);
+        answer(*other, EINTR, 0);
         break;
     }
     return 0;
-}
-
-void ServerState::end_lock_wait(Connection& c, const LockWaiter& waiter, int error) {
-    Request& q = *c.requests[waiter.slot];
-    parking_.remove(q);
-    answer(q, error, 0);  // how long a lock was held says nothing about us
 }
 
 }  // namespace xenfs::server

@@ -335,7 +335,6 @@ class ServerState {
     int set_lock(Request& q, bool wait);
     int interrupt(Request& q);
     void wake_lock_waiters(Inode& inode);
-    void end_lock_wait(Connection& c, const LockWaiter& waiter, int error);
     void drop_locks(Inode& inode, Connection& c);
     void drop_owner_locks(Inode& inode, const LockOwner& owner);
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
