@@ -88,8 +88,8 @@ int ServerState::setattr(Request& q) {
         if (attr->type != host::FileType::regular) return EINVAL;
         if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
     }
-    const Replay* const before = replay(q);
-    if (resize && before == nullptr) {
+    const std::optional<Replay> before = replay(q);
+    if (resize && !before) {
         std::vector<pages::FrameIndex> frames;
         if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
         intend(q, {.node = inode->node, .size = in.size});
@@ -98,14 +98,14 @@ int ServerState::setattr(Request& q) {
         if (e != 0) return e;
     }
     const auto changed =
-        before != nullptr ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
+        before ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
     if (!changed) {
         inode->attr_valid = false;
         return changed.error();
     }
     if (resize) done(q, inode->node);
     // A commit that came in between has made it longer again.
-    if (resize && before == nullptr && inode->attr.size == in.size) inode->size_ahead = false;
+    if (resize && !before && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
     journal_->keep_size(*inode);
@@ -163,12 +163,15 @@ int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
         return 0;
     }
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
-    const auto zero_tail = [&](std::uint32_t file) {
+    const auto zero_tail = [&](std::uint32_t file) MAY_YIELD {
         if (file == no_file) return 0;
-        cache::Slot slot = cache_.find({file, last});
-        if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
+        begin_io(inode);  // may yield, so the slot is looked up after it
+        const cache::Slot slot = cache_.find({file, last});
+        if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) {
+            end_io(inode);
+            return 0;
+        }
         residency_.pin(slot);
-        begin_io(inode);
         bool moved = false;
         const bool done = make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {

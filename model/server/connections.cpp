@@ -11,8 +11,10 @@ void ServerState::control() {
     if (config_.recovery) recovery_.begin();
     while (!stopping_) {
         look_ = false;
+        // survives yields: the array has its size, and only this task removes connections from it
         for (auto& slot : connections_) {
             if (slot == nullptr) continue;
+            // survives yields: only this task removes it
             Connection& c = *slot;
             if (c.withdrawn && c.state == Connection::State::offered) {
                 withdraw(c);
@@ -147,6 +149,10 @@ void ServerState::doom(Connection& c) {
     acks_came();
     io_settled();
     control_gate_->wake_one();
+}
+
+ConnectionUse::~ConnectionUse() {
+    server_.leave(c_);
 }
 
 void ServerState::leave(Connection& c) {

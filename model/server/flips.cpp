@@ -84,7 +84,7 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 /// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
 int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
-    Worker& w = *q.worker;
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     journal_->keep_node(inode);
     const std::uint32_t file = file_number(inode, index, q.client);
     if (const int e =

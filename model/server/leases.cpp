@@ -48,7 +48,7 @@ void ServerState::queue_notice(Connection& c, Notice& what) {
 
 /// As many as the ring has places for; parking_task() sends the rest.
 void ServerState::send_notices(Connection& c) {
-    ++c.active;
+    const ConnectionUse use(*this, c);
     host_.clock().flush();
     bool sent = false;
     while (c.alive() && !c.outbox.empty()) {
@@ -63,7 +63,6 @@ void ServerState::send_notices(Connection& c) {
         host_.events().notify(c.port);
     }
     if (c.alive() && !c.outbox.empty()) parking_gate_->wake_one();
-    leave(c);
 }
 
 void ServerState::post(Acks& acks, Connection& c, Notice what) {
@@ -108,9 +107,8 @@ void ServerState::await(Acks& acks) {
         for (std::uint64_t left = acks.clients; left != 0; left &= left - 1) {
             Connection* const c = connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
             if (c == nullptr || !c->alive()) continue;
-            ++c->active;
+            const ConnectionUse use(*this, *c);
             host_.events().notify(c->port);
-            leave(*c);
         }
     }
     --awaiting_;
@@ -192,10 +190,9 @@ void ServerState::all_changed(Acks& acks, Inode& inode, Connection* by) {
         if (c == nullptr || !c->alive()) continue;
         unhold(inode, *c);
         inode.copiers &= ~bit(c->index);
-        ++c->active;  // it may go while the first is being posted
+        const ConnectionUse use(*this, *c);
         post(acks, *c, notice(NoticeKind::inval_pages, inode.node));
         if (c->alive()) post(acks, *c, notice(NoticeKind::inval_node, inode.node));
-        leave(*c);
     }
 }
 

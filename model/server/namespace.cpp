@@ -72,12 +72,11 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
                            std::string_view name, std::string_view target) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
-    if (before == nullptr) intend_new(q, name);
-    const auto made = before != nullptr
-                          ? storage_.getattr(before->node)
-                          : storage_.create(q.header.nodeid, name, type, mode & 07777,
-                                            {q.header.uid, q.header.gid}, target, rdev);
+    const std::optional<Replay> before = replay(q);
+    if (!before) intend_new(q, name);
+    const auto made = before ? storage_.getattr(before->node)
+                             : storage_.create(q.header.nodeid, name, type, mode & 07777,
+                                               {q.header.uid, q.header.gid}, target, rdev);
     if (!made) return made.error();
     done(q, made->node);
     InodeUse inode(*this, made->node);
@@ -123,10 +122,10 @@ int ServerState::link(Request& q) {
     if (int e = check_name(name)) return e;
     InodeUse inode(*this, in.oldnodeid);
     if (recall(q, inode.index()) != 0) return parked;
-    const Replay* const before = replay(q);
-    if (before == nullptr) intend_new(q, name, in.oldnodeid);
-    const auto linked = before != nullptr ? storage_.getattr(in.oldnodeid)
-                                          : storage_.link(in.oldnodeid, q.header.nodeid, name);
+    const std::optional<Replay> before = replay(q);
+    if (!before) intend_new(q, name, in.oldnodeid);
+    const auto linked = before ? storage_.getattr(in.oldnodeid)
+                               : storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
     done(q, in.oldnodeid);
     learn(*inode, *linked);
@@ -180,13 +179,13 @@ int ServerState::unlink(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
-    if (journal_->outlives() && before == nullptr) {
+    const std::optional<Replay> before = replay(q);
+    if (journal_->outlives() && !before) {
         const auto there = storage_.lookup(q.header.nodeid, name);
         if (there) intend(q, {.name = name, .node = there->node});
     }
     const auto gone =
-        before != nullptr ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
+        before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     done(q, gone->node);
     name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
@@ -209,10 +208,10 @@ int ServerState::rmdir(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
+    const std::optional<Replay> before = replay(q);
     const auto target =
-        before != nullptr ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
-    if (before == nullptr) {
+        before ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
+    if (!before) {
         if (target) intend(q, {.name = name, .node = target->node});
         if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
         if (target) done(q, target->node);
@@ -246,12 +245,12 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     if (int e = check_name(old_name)) return e;
     if (int e = check_name(new_name)) return e;
     constexpr std::uint32_t exchange = 2;
-    const Replay* const before = replay(q);
-    const auto moved = before != nullptr ? storage_.getattr(before->node)
-                                         : storage_.lookup(q.header.nodeid, old_name);
+    const std::optional<Replay> before = replay(q);
+    const auto moved =
+        before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
     if (!moved) return moved.error();
     auto replaced = storage_.lookup(in.newdir, new_name);
-    if (before == nullptr) {
+    if (!before) {
         intend(q, {.name = old_name,
                    .new_name = new_name,
                    .new_parent = in.newdir,
@@ -270,13 +269,14 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     }
     entry_changed(q.acks, q.client, q.header.nodeid, old_name);
     entry_changed(q.acks, q.client, in.newdir, new_name);
-    const auto touched = [&](NodeId node) {  // its ctime changed, a directory's parent too
-        const InodeTable::Index index = inodes_.find(node);
-        if (index == InodeTable::none) return;
-        InodeUse inode(*this, index);
-        inode->attr_valid = inode->attr_valid && inode->size_ahead;
-        node_changed(q.acks, *inode, &q.client);
-    };
+    const auto touched = [&](NodeId node)
+                             MAY_YIELD {  // its ctime changed, a directory's parent too
+                                 const InodeTable::Index index = inodes_.find(node);
+                                 if (index == InodeTable::none) return;
+                                 InodeUse inode(*this, index);
+                                 inode->attr_valid = inode->attr_valid && inode->size_ahead;
+                                 node_changed(q.acks, *inode, &q.client);
+                             };
     touched(moved->node);
     if (!replaced || replaced->node == moved->node) return 0;
     if ((in.flags & exchange) != 0) {
@@ -340,9 +340,9 @@ int ServerState::create(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     // Made by a predecessor, or before this request was parked.
-    const Replay* const before = replay(q);
+    const std::optional<Replay> before = replay(q);
     const bool parked_before = q.made != 0;
-    const NodeId known = before != nullptr ? before->node : q.made;
+    const NodeId known = before ? before->node : q.made;
     if (known == 0) intend_new(q, name);
     auto made = known != 0 ? storage_.getattr(known)
                            : storage_.create(q.header.nodeid, name, FileType::regular,
@@ -364,8 +364,18 @@ int ServerState::create(Request& q) {
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
-    if (int e = open_inode(q, inode.index(), flags, !existed, opened)) {
-        if (e == parked) return parked;
+    int e = open_inode(q, inode, flags, !existed, opened);
+    if (e == parked) return parked;
+    if (e == 0) {
+        const auto attr = attributes(*inode);
+        if (attr) {
+            reply_entry(q, *inode, *attr);
+        } else {
+            e = attr.error();
+            remove_opener(*inode, q.client);
+        }
+    }
+    if (e != 0) {
         // Too many files are open, above all. A call that failed leaves no file behind.
         const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
         if (!existed && there && there->node == inode->node) {
@@ -374,9 +384,7 @@ int ServerState::create(Request& q) {
         }
         return e;
     }
-    const auto attr = attributes(*inode);
-    if (!attr) return attr.error();
-    reply_entry(q, *inode, *attr);
+    opened.fh = publish_file(q.client, inode.index(), flags);
     q.reply.put(opened);
     return 0;
 }

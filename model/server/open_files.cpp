@@ -129,9 +129,10 @@ void ServerState::remove_opener(Inode& inode, Connection& c) {
     }
 }
 
-/// Gives an open file its number. From here on the client can use it, so everything else is done.
-std::uint64_t ServerState::publish_file(Connection& c, InodeTable::Index inode, bool read,
-                                        bool write) {
+/// Gives an open file its number. From here on the client can use it, so everything else is done,
+/// and nothing that can fail follows.
+std::uint64_t ServerState::publish_file(Connection& c, InodeTable::Index inode,
+                                        std::uint32_t flags) {
     std::uint32_t place;
     if (c.free_files.empty()) {
         place = static_cast<std::uint32_t>(c.files.size());
@@ -140,41 +141,38 @@ std::uint64_t ServerState::publish_file(Connection& c, InodeTable::Index inode, 
         place = c.free_files.back();
         c.free_files.pop_back();
     }
+    const std::uint32_t access = flags & protocol::open_access_mode;
     OpenFile& file = c.files[place];
     file.inode = inode;
-    file.read = read;
-    file.write = write;
+    file.read = access != protocol::open_write_only;
+    file.write = access != protocol::open_read_only;
     return make_fh(place, file.generation);
 }
 
-/// The caller holds an InodeUse. The opener is counted before anything yields, so that nobody gets
-/// a lease or closes the storage's file meanwhile.
-int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
+/// All that opening takes but the number, which the caller gives. The opener is counted before
+/// anything yields, so that nobody gets a lease or closes the storage's file meanwhile.
+int ServerState::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
                             protocol::OpenOut& out) {
-    Connection& c = q.client;
+    Connection& c = q.client;  // survives yields: serve() uses the client
     if (c.open_files >= config_.max_open_files) return ENFILE;
-    Inode& inode = inodes_[index];
-    const bool cacheable = hold(inode, c);
-    if (recall(q, index) != 0) return parked;
-    add_opener(inode, c);
-    const int e = prepare_open(q, index, flags, created, out);
+    const bool cacheable = hold(*inode, c);
+    if (recall(q, inode.index()) != 0) return parked;
+    add_opener(*inode, c);
+    const int e = prepare_open(q, inode, flags, created, out);
     if (e != 0) {
-        if (e != parked && !inode.attr_valid) unhold(inode, c);
-        remove_opener(inode, c);
+        if (e != parked && !inode->attr_valid) unhold(*inode, c);
+        remove_opener(*inode, c);
         return e;
     }
-    const std::uint32_t access = flags & protocol::open_access_mode;
-    out.fh = publish_file(c, index, access != protocol::open_write_only,
-                          access != protocol::open_read_only);
     if (cacheable) out.open_flags |= protocol::fopen_keep_cache;
     return 0;
 }
 
 /// What opening a file takes, up to its number.
-int ServerState::prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags,
-                              bool created, protocol::OpenOut& out) {
-    Connection& c = q.client;
-    Inode& inode = inodes_[index];
+int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bool created,
+                              protocol::OpenOut& out) {
+    Connection& c = q.client;  // survives yields: serve() uses the client
+    Inode& inode = *use;
     const auto attr = attributes(inode);
     if (!attr) return attr.error();
     const std::uint32_t access = flags & protocol::open_access_mode;
@@ -185,7 +183,7 @@ int ServerState::prepare_open(Request& q, InodeTable::Index index, std::uint32_t
         try_lease(q.acks, inode, c)) {
         out.open_flags |= protocol::fopen_lease_exclusive;
         q.took_lease = true;
-        q.inode = index;
+        q.inode = use.index();
     }
     if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
         if (int e = truncate(q, inode, 0, nullptr)) return e;
@@ -207,7 +205,8 @@ int ServerState::open(Request& q) {
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
     protocol::OpenOut out{};
-    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
+    if (int e = open_inode(q, inode, in.flags, false, out)) return e;
+    out.fh = publish_file(q.client, inode.index(), in.flags);
     q.reply.put(out);
     return 0;
 }
@@ -219,7 +218,8 @@ int ServerState::opendir(Request& q) {
     if (const auto attr = attributes(*inode); !attr) return attr.error();
     if (inode->attr.type != host::FileType::directory) return ENOTDIR;
     protocol::OpenOut out{};
-    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
+    if (int e = open_inode(q, inode, in.flags, false, out)) return e;
+    out.fh = publish_file(q.client, inode.index(), in.flags);
     q.reply.put(out);
     return 0;
 }

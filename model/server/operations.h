@@ -40,7 +40,7 @@ enum class DuringRecovery : std::uint8_t { waits, served, served_while_resuming 
 struct Operation {
     protocol::Opcode opcode;
     std::string_view name;
-    int (ServerState::*handler)(Request&);
+    int (ServerState::*handler)(Request&);  ///< may yield
     RequestKind kind;
     Right right;
     Outcome outcome;

@@ -163,7 +163,7 @@ std::uint32_t ServerState::fill(Request& q, Inode& inode, InodeTable::Index inde
                                 const FillWish& wish, int& error) {
     error = 0;
     if (!journal_->keep_node(inode)) return 0;
-    Worker& w = *q.worker;
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     const std::uint32_t file = file_number(inode, index, q.client);
     error = settle_loading(q, inode, index, file, wish.first, wish.count);
     if (error != 0) return 0;

@@ -33,11 +33,11 @@ int ServerState::pages_commit(Request& q) {
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
     journal_->keep_node(*inode);
-    const Replay* const before = replay(q);
+    const std::optional<Replay> before = replay(q);
     begin_io(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);
-    if (before != nullptr) {
+    if (before) {
         // A predecessor took it: what is left is to end the entries and to tell the others.
     } else if (mode == PageMode::copy_in) {
         error = copy_in_commit(q, *inode, index, first_page, refs);
@@ -47,7 +47,7 @@ int ServerState::pages_commit(Request& q) {
                page_size * ((inode->attr.size + page_size - 1) / page_size)) {
         error = EINVAL;  // a mapping reaches to the end of the last page, no further
     }
-    if (error == 0 && before == nullptr) {
+    if (error == 0 && !before) {
         if (!by_name_) {
             outdate_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
         }

@@ -121,7 +121,7 @@ int ServerState::pages_get(Request& q) {
         count = wanted + cached_behind(q, *inode, index, in.first_page + wanted, count - wanted);
     }
     out.file_size = inode->attr.size;
-    Worker& w = *q.worker;
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     std::size_t granted = 0;
     Lack lack = Lack::none;
     if (mode == PageMode::flip_in) {

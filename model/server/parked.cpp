@@ -113,12 +113,10 @@ Nanoseconds ServerState::look_at_parked() {
         const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
         Connection* const c = connection(index);
         if (c == nullptr || !c->alive()) continue;
+        const ConnectionUse use(*this, *c);
         if (!c->outbox.empty()) send_overdue(*c);
         // An event may have been lost; raising it again is harmless.
-        if (!poll || !c->alive()) continue;
-        ++c->active;
-        host_.events().notify(c->port);
-        leave(*c);
+        if (poll && c->alive()) host_.events().notify(c->port);
     }
     return std::min(next, next_poll_);
 }
@@ -126,14 +124,12 @@ Nanoseconds ServerState::look_at_parked() {
 /// Fills the ring with notices that it had no place for. A client that handles none for so long can
 /// no longer be kept coherent.
 void ServerState::send_overdue(Connection& c) {
-    ++c.active;
     send_notices(c);
     if (c.alive() && !c.outbox.empty() &&
         host_.clock().now() - c.outbox_since >= config_.ack_timeout) {
         ++stats_.ack_timeouts;
         doom(c);
     }
-    leave(c);
 }
 
 /// The connection is over: nobody takes up its requests.

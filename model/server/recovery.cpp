@@ -37,6 +37,7 @@ void Recovery::begin() {
     if (fresh) directory = Directory::make(host.memory());
     if (directory == nullptr) return;
     directory->begin();
+    // survives yields: the journal keeps it from here on
     Directory& found = *directory;
     server_.journal_ = std::make_unique<PoolJournal>(
         std::move(directory), server_.inodes_,
@@ -73,6 +74,7 @@ void Recovery::end_if_due() {
         missing = missing || c->returning || (c->resuming && c->alive());
     }
     if (missing && !over) return;
+    // survives yields: the control task runs this, and only it removes connections from the array
     for (const auto& c : server_.connections_) {
         if (c == nullptr) continue;
         if (c->resuming) server_.doom(*c);

@@ -31,7 +31,7 @@ int ServerState::come_back(Request& q) {
 
 /// False: it cannot have been so.
 bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands) {
-    Connection& c = q.client;
+    Connection& c = q.client;  // survives yields: serve() uses the client
     InodeUse inode(*this, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
@@ -76,15 +76,15 @@ void ServerState::not_coming_back(Connection& c) {
     release_client(c);
 }
 
-const Replay* ServerState::replay(Request& q) {
-    if ((q.header.flags & protocol::request_again) == 0) return nullptr;
+std::optional<Replay> ServerState::replay(Request& q) {
+    if ((q.header.flags & protocol::request_again) == 0) return {};
     for (const Replay& r : q.client.replays) {
         if (r.unique != q.header.unique || r.opcode != q.header.opcode) continue;
         ++stats_.replayed;
         q.intent = r.record;
-        return &r;
+        return r;
     }
-    return nullptr;
+    return {};
 }
 
 void ServerState::intend(Request& q, Change what) {

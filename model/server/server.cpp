@@ -81,23 +81,23 @@ int ServerState::detach(DomainId guest, std::uint32_t number) {
 void ServerState::start() {
     started_ = true;
     host_.tasks().spawn(
-        "xenfs-control", [this] { control(); }, true);
+        "xenfs-control", [this]() MAY_YIELD { control(); }, true);
     host_.tasks().spawn(
-        "xenfs-writeback", [this] { write_back_task(); }, true);
+        "xenfs-writeback", [this]() MAY_YIELD { write_back_task(); }, true);
     host_.tasks().spawn(
-        "xenfs-room", [this] { room_task(); }, true);
+        "xenfs-room", [this]() MAY_YIELD { room_task(); }, true);
     host_.tasks().spawn(
-        "xenfs-parking", [this] { parking_task(); }, true);
+        "xenfs-parking", [this]() MAY_YIELD { parking_task(); }, true);
     if (scanner_ != nullptr && config_.scan_pages != 0) {
         host_.tasks().spawn(
-            "xenfs-scan", [this] { scan_task(); }, true);
+            "xenfs-scan", [this]() MAY_YIELD { scan_task(); }, true);
     }
     for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
         workers_.push_back(std::make_unique<Worker>());
         Worker* worker = workers_.back().get();
         worker->number = i;
         host_.tasks().spawn(
-            "xenfs-worker", [this, worker] { work(*worker); }, true);
+            "xenfs-worker", [this, worker]() MAY_YIELD { work(*worker); }, true);
     }
 }
 

@@ -3,9 +3,9 @@
 // declarations stand here in that order.
 //
 // Everything runs as tasks of one domain, a monitor: between two yield points (storage, gates,
-// flush, notify) a function is alone. What must hold across a yield is guarded by counts:
-// Inode::refs keeps the record, Inode::io and the cache's pins keep slots, Connection::active keeps
-// the ring.
+// flush, notify) a function is alone. What may yield is marked MAY_YIELD. What must hold across a
+// yield is guarded by counts: InodeUse keeps the record, ConnectionUse the ring, Inode::io and the
+// cache's pins keep slots.
 
 #include <algorithm>
 #include <deque>
@@ -58,7 +58,7 @@ struct Worker {
 class ServerState;
 
 /// Keeps an inode's record across yields; lets it go when nobody needs it any more.
-class InodeUse {
+class YIELD_GUARD InodeUse {
   public:
     InodeUse(ServerState& server, NodeId node);
     InodeUse(ServerState& server, InodeTable::Index index);
@@ -75,6 +75,21 @@ class InodeUse {
     Inode& inode_;
 };
 
+/// Keeps a connection, its ring and its requests across yields.
+class YIELD_GUARD ConnectionUse {
+  public:
+    ConnectionUse(ServerState& server, Connection& c) : server_(server), c_(c) { ++c.active; }
+    ~ConnectionUse();
+    ConnectionUse(const ConnectionUse&) = delete;
+    ConnectionUse& operator=(const ConnectionUse&) = delete;
+    Connection& operator*() const { return c_; }
+    Connection* operator->() const { return &c_; }
+
+  private:
+    ServerState& server_;
+    Connection& c_;
+};
+
 class ServerState {
   public:
     ServerState(host::Host& host, host::Storage& storage, Config config);
@@ -84,41 +99,41 @@ class ServerState {
     int attach(const Attachment& attachment);
     int detach(DomainId guest, std::uint32_t number);
     void start();
-    void stop();
+    void stop() MAY_YIELD;
     void check() const;
 
     // --- connections.cpp: the control task
-    void control();
-    void look_at(Connection& c);
+    void control() MAY_YIELD;
+    void look_at(Connection& c) MAY_YIELD;
     void write_offer(Connection& c);
-    void withdraw(Connection& c);
+    void withdraw(Connection& c) MAY_YIELD;
     /// A task is done with the connection's ring (Connection::active).
     void leave(Connection& c);
-    void connect(Connection& c);
-    void disconnect(Connection& c);
-    void release_client(Connection& c);
+    void connect(Connection& c) MAY_YIELD;
+    void disconnect(Connection& c) MAY_YIELD;
+    void release_client(Connection& c) MAY_YIELD;
     void doom(Connection& c);
     void on_ring_event(Connection& c);
 
     // --- workers.cpp
-    void work(Worker& worker);
+    void work(Worker& worker) MAY_YIELD;
     Request* next_request();
     Request* take_request(Connection& c);
     void take_urgent();
-    void serve(Worker& worker, Request& q);
-    int dispatch(Request& q);
+    void serve(Worker& worker, Request& q) MAY_YIELD;
+    int dispatch(Request& q) MAY_YIELD;
     /// Publishes the reply and gives the slot back.
-    void finish(Request& q, int error, std::size_t result_bytes);
-    void finish(Request& q);
-    void answer(Request& q, int error, std::size_t result_bytes);
+    void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD;
+    void finish(Request& q) MAY_YIELD;
+    void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD;
     void recheck_lease(Request& q);
     void note_progress(const Request& q);
 
     // --- parked.cpp: what ends the waits of parked requests
     void park(Request& q, Wait wait);
-    void parking_task();
-    Nanoseconds look_at_parked();
-    void send_overdue(Connection& c);
+    void parking_task() MAY_YIELD;
+    Nanoseconds look_at_parked() MAY_YIELD;
+    void send_overdue(Connection& c) MAY_YIELD;
     void drop_requests(Connection& c);
     /// A page is no longer loading, or nobody holds slots of a file any more.
     void io_settled();
@@ -135,37 +150,37 @@ class ServerState {
     Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
     // --- namespace.cpp
-    int lookup(Request& q);
+    int lookup(Request& q) MAY_YIELD;
     int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t rdev,
-                  std::string_view name, std::string_view target);
-    int mknod(Request& q);
-    int mkdir(Request& q);
-    int symlink(Request& q);
-    int link(Request& q);
-    int unlink(Request& q);
-    Result<host::Attr> unlinked_before(NodeId node);
+                  std::string_view name, std::string_view target) MAY_YIELD;
+    int mknod(Request& q) MAY_YIELD;
+    int mkdir(Request& q) MAY_YIELD;
+    int symlink(Request& q) MAY_YIELD;
+    int link(Request& q) MAY_YIELD;
+    int unlink(Request& q) MAY_YIELD;
+    Result<host::Attr> unlinked_before(NodeId node) MAY_YIELD;
     void name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
-                   const host::Attr& gone);
-    int rmdir(Request& q);
-    int rename(Request& q);
-    int rename2(Request& q);
-    int rename_to(Request& q, const protocol::Rename2In& in);
-    int readlink(Request& q);
-    int readdir(Request& q);
-    int create(Request& q);
+                   const host::Attr& gone) MAY_YIELD;
+    int rmdir(Request& q) MAY_YIELD;
+    int rename(Request& q) MAY_YIELD;
+    int rename2(Request& q) MAY_YIELD;
+    int rename_to(Request& q, const protocol::Rename2In& in) MAY_YIELD;
+    int readlink(Request& q) MAY_YIELD;
+    int readdir(Request& q) MAY_YIELD;
+    int create(Request& q) MAY_YIELD;
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
-    void lost_name(Inode& inode, std::uint32_t links_left);
+    void lost_name(Inode& inode, std::uint32_t links_left) MAY_YIELD;
     void forget_holders(Inode& inode);
-    void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name);
+    void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) MAY_YIELD;
 
     // --- attributes.cpp
-    int getattr(Request& q);
-    int setattr(Request& q);
-    int statfs(Request& q);
-    Result<host::Attr> attributes(Inode& inode);
+    int getattr(Request& q) MAY_YIELD;
+    int setattr(Request& q) MAY_YIELD;
+    int statfs(Request& q) MAY_YIELD;
+    Result<host::Attr> attributes(Inode& inode) MAY_YIELD;
     void learn(Inode& inode, const host::Attr& from_storage);
     int truncate(Request& q, Inode& inode, std::uint64_t size,
-                 std::vector<pages::FrameIndex>* frames);
+                 std::vector<pages::FrameIndex>* frames) MAY_YIELD;
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
     int forget(Request& q);
@@ -173,64 +188,64 @@ class ServerState {
     void forget_node(Connection& c, NodeId node);
 
     // --- open_files.cpp
-    int open(Request& q);
-    int opendir(Request& q);
-    int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                   protocol::OpenOut& out);
-    int prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                     protocol::OpenOut& out);
-    int release(Request& q);
-    int flush(Request& q);
-    int fsync(Request& q);
-    int syncfs(Request& q);
+    int open(Request& q) MAY_YIELD;
+    int opendir(Request& q) MAY_YIELD;
+    int open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
+                   protocol::OpenOut& out) MAY_YIELD;
+    int prepare_open(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
+                     protocol::OpenOut& out) MAY_YIELD;
+    int release(Request& q) MAY_YIELD;
+    int flush(Request& q) MAY_YIELD;
+    int fsync(Request& q) MAY_YIELD;
+    int syncfs(Request& q) MAY_YIELD;
     int init(Request& q);
     int destroy(Request& q);
     void add_opener(Inode& inode, Connection& c);
-    void remove_opener(Inode& inode, Connection& c);
-    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, bool read, bool write);
+    void remove_opener(Inode& inode, Connection& c) MAY_YIELD;
+    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, std::uint32_t flags);
     OpenFile* file_of(Connection& c, std::uint64_t fh);
-    void close_file(Connection& c, std::uint32_t place);
+    void close_file(Connection& c, std::uint32_t place) MAY_YIELD;
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
     InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
     /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
-    int pin_storage(Request& q, Inode& inode);
-    bool ask_opens_back(Connection& asker);
-    void unpin_storage(Inode& inode);
+    int pin_storage(Request& q, Inode& inode) MAY_YIELD;
+    bool ask_opens_back(Connection& asker) MAY_YIELD;
+    void unpin_storage(Inode& inode) MAY_YIELD;
 
     // --- leases.cpp: holders, notices, leases
     bool hold(Inode& inode, Connection& c);
     void unhold(Inode& inode, Connection& c);
-    void post(Acks& acks, Connection& c, protocol::Notice notice);
-    void send_notices(Connection& c);
+    void post(Acks& acks, Connection& c, protocol::Notice notice) MAY_YIELD;
+    void send_notices(Connection& c) MAY_YIELD;
     void queue_notice(Connection& c, protocol::Notice& what);
     bool acknowledged(Acks& acks);
     bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
     /// For tasks of the server's own: a request is parked instead.
-    void await(Acks& acks);
+    void await(Acks& acks) MAY_YIELD;
     /// Whether no other client knows the file better than the server; false: its lease is being
     /// recalled.
-    bool recalled(Inode& inode, const Connection& asker);
+    bool recalled(Inode& inode, const Connection& asker) MAY_YIELD;
     /// Does so for a request, which is parked where that is not so: 0 or `parked`.
-    int recall(Request& q, InodeTable::Index index);
-    void begin_recall(Inode& inode);
+    int recall(Request& q, InodeTable::Index index) MAY_YIELD;
+    void begin_recall(Inode& inode) MAY_YIELD;
     void settle_recall(Inode& inode);
     void end_lease(Inode& inode);
     /// These post notices to all who must know but `by`.
-    void node_changed(Acks& acks, Inode& inode, Connection* by);
+    void node_changed(Acks& acks, Inode& inode, Connection* by) MAY_YIELD;
     void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
-                       Connection* by);
+                       Connection* by) MAY_YIELD;
     /// To all holders and openers but `by`: pages are stale, attributes too.
-    void all_changed(Acks& acks, Inode& inode, Connection* by);
-    bool try_lease(Acks& acks, Inode& inode, Connection& c);
+    void all_changed(Acks& acks, Inode& inode, Connection* by) MAY_YIELD;
+    bool try_lease(Acks& acks, Inode& inode, Connection& c) MAY_YIELD;
     int lease_return(Request& q);
     protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
                             std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
 
     // --- pages_get.cpp, pages_commit.cpp, flips.cpp
-    int pages_get(Request& q);
+    int pages_get(Request& q) MAY_YIELD;
     std::uint32_t cached_behind(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint64_t first, std::uint32_t most);
-    int pages_commit(Request& q);
+    int pages_commit(Request& q) MAY_YIELD;
     int pages_release(Request& q);
     int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
                        std::span<const std::uint32_t> refs);
@@ -238,12 +253,12 @@ class ServerState {
     void outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
                           std::uint32_t count);
     void drop_other_variants(Acks& acks, Inode& inode, const Connection& c, std::uint32_t first,
-                             std::uint32_t count);
+                             std::uint32_t count) MAY_YIELD;
     std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
                          std::span<const std::uint32_t> accept, Lack& lack);
     std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
     int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
-                       std::span<const std::uint32_t> refs);
+                       std::span<const std::uint32_t> refs) MAY_YIELD;
     pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
     std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
     /// A request that comes again: entries that its first life gave and the client never saw end.
@@ -258,20 +273,21 @@ class ServerState {
     /// Pins q.worker->slots[0 … result); `error` is an errno of the storage, or `parked`; none and
     /// no error: no frame.
     std::uint32_t fill(Request& q, Inode& inode, InodeTable::Index index, const FillWish& wish,
-                       int& error);
+                       int& error) MAY_YIELD;
     std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
     pages::FrameIndex take_frame(Worker& w);
     void release_unused(cache::Slot slot);
     int settle_loading(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t file,
-                       std::uint32_t first, std::uint32_t count);
+                       std::uint32_t first, std::uint32_t count) MAY_YIELD;
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
                             bool& to_read);
     bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
     void drop_pages(Inode& inode, std::uint64_t first_page);
-    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots, int& error);
-    void begin_io(Inode& inode);
+    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots,
+                  int& error) MAY_YIELD;
+    void begin_io(Inode& inode) MAY_YIELD;
     void end_io(Inode& inode);
-    void drain_io(Inode& inode);
+    void drain_io(Inode& inode) MAY_YIELD;
     host::Page page_of(cache::Slot slot) {
         return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
     }
@@ -282,38 +298,39 @@ class ServerState {
     /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
     /// Where `frames` is not null, it is taken from there.
     bool make_private(Request& q, Connection* by, Inode& inode, cache::Slot slot, bool& moved,
-                      std::vector<pages::FrameIndex>* frames = nullptr);
+                      std::vector<pages::FrameIndex>* frames = nullptr) MAY_YIELD;
     void replace_frame(Acks& acks, Connection* by, Inode& inode, cache::Slot slot,
-                       pages::FrameIndex fresh);
+                       pages::FrameIndex fresh) MAY_YIELD;
 
     // --- scan.cpp: content dedup by scanning
     class Scanned;
-    void scan_task();
-    void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted);
+    void scan_task() MAY_YIELD;
+    void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted) MAY_YIELD;
     bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
 
     // --- write_back.cpp
-    void write_back_task();
-    int write_back(Inode& inode);
+    void write_back_task() MAY_YIELD;
+    int write_back(Inode& inode) MAY_YIELD;
     void list_dirty(Inode& inode, InodeTable::Index index);
     void dirtied(Inode& inode, InodeTable::Index index, cache::Slot slot);
     bool too_dirty() const;
 
     // --- room.cpp
-    void room_task();
-    Nanoseconds tend_room_queue(Worker& w);
+    void room_task() MAY_YIELD;
+    Nanoseconds tend_room_queue(Worker& w) MAY_YIELD;
     int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
                 bool may_return);
     int park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
                       bool may_return);
     RoomWaiter leave_room_queue(std::size_t place);
     void resume_with_room(std::size_t place);
-    void end_wait(std::size_t place, int error);
+    void end_wait(std::size_t place, int error) MAY_YIELD;
     std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
     bool holds_most(const Connection& c) const;
-    void ask_for_frames(std::uint32_t frames);
-    void ask_largest(std::uint32_t pages);
-    void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted, std::uint32_t pages);
+    void ask_for_frames(std::uint32_t frames) MAY_YIELD;
+    void ask_largest(std::uint32_t pages) MAY_YIELD;
+    void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
+             std::uint32_t pages) MAY_YIELD;
     bool revocation_open(Connection& c);
     bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
     /// Something came free: those who wait for room are looked at.
@@ -330,33 +347,33 @@ class ServerState {
 
     // --- lock_requests.cpp
     int getlk(Request& q);
-    int setlk(Request& q);
-    int setlkw(Request& q);
-    int set_lock(Request& q, bool wait);
-    int interrupt(Request& q);
-    void wake_lock_waiters(Inode& inode);
-    void drop_locks(Inode& inode, Connection& c);
-    void drop_owner_locks(Inode& inode, const LockOwner& owner);
+    int setlk(Request& q) MAY_YIELD;
+    int setlkw(Request& q) MAY_YIELD;
+    int set_lock(Request& q, bool wait) MAY_YIELD;
+    int interrupt(Request& q) MAY_YIELD;
+    void wake_lock_waiters(Inode& inode) MAY_YIELD;
+    void drop_locks(Inode& inode, Connection& c) MAY_YIELD;
+    void drop_owner_locks(Inode& inode, const LockOwner& owner) MAY_YIELD;
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
     class LockCount;
 
     // --- resume.cpp: clients of a predecessor come back
-    int come_back(Request& q);
-    bool resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands);
-    void not_coming_back(Connection& c);
-    /// Null: the request was not done before.
-    const Replay* replay(Request& q);
+    int come_back(Request& q) MAY_YIELD;
+    bool resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands) MAY_YIELD;
+    void not_coming_back(Connection& c) MAY_YIELD;
+    /// What a predecessor did for the request; nothing: it was not done before.
+    std::optional<Replay> replay(Request& q);
     /// Reports to the journal what a request is about to do, and done() as soon as it is done.
     void intend(Request& q, Change what);
     /// Does so for a change that needs the name to be absent, after a look-up; only then.
-    void intend_new(Request& q, std::string_view name, NodeId node = 0);
+    void intend_new(Request& q, std::string_view name, NodeId node = 0) MAY_YIELD;
     void done(Request& q, NodeId node);
 
     // --- xattr.cpp
-    int setxattr(Request& q);
-    int getxattr(Request& q);
-    int listxattr(Request& q);
-    int removexattr(Request& q);
+    int setxattr(Request& q) MAY_YIELD;
+    int getxattr(Request& q) MAY_YIELD;
+    int listxattr(Request& q) MAY_YIELD;
+    int removexattr(Request& q) MAY_YIELD;
 
     void reap(InodeTable::Index index);
     Connection* connection(ConnectionIndex index) { return connections_[index].get(); }

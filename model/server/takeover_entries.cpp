@@ -55,6 +55,7 @@ void Takeover::recover_changes() {
     for (std::uint32_t i = 0; i < directory_.intents.records(); ++i) {
         IntentRecord& intent = *directory_.intent(i);
         if (intent.state == IntentRecord::none) continue;
+        // survives yields: the control task runs this, and only it removes connections
         Connection* const c = intent.client < server_.connections_.size()
                                   ? server_.connection(static_cast<ConnectionIndex>(intent.client))
                                   : nullptr;
@@ -74,7 +75,7 @@ void Takeover::recover_changes() {
 
 /// Whether a change that was begun happened. Nobody else has changed anything since.
 bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
-    const auto at = [&](NodeId parent, const char* name) {
+    const auto at = [&](NodeId parent, const char* name) MAY_YIELD {
         const auto found = server_.storage_.lookup(parent, name);
         return found ? found->node : 0;
     };

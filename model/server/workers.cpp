@@ -119,14 +119,14 @@ void ServerState::work(Worker& worker) {
 }
 
 void ServerState::serve(Worker& worker, Request& q) {
-    Connection& c = q.client;
-    if (!c.alive()) return;  // its connection forgets it
+    if (!q.client.alive()) return;  // its connection forgets it
+    const ConnectionUse use(*this, q.client);
+    Connection& c = *use;
     if (q.wait == Wait::acks) return finish(q);
     if (recovery_.holds_back(q)) {
         return park(q, Wait::recovery);
     }
     host_.clock().charge(host_.core_costs().request_serve);
-    ++c.active;
     q.args = q.message.args();
     if (q.urgent && !q.counted) ++stats_.urgent;
     if (q.urgent && q.operation->needs_write(q.args)) note_progress(q);
@@ -149,7 +149,6 @@ void ServerState::serve(Worker& worker, Request& q) {
             park(q, Wait::acks);
         }
     }
-    leave(c);
 }
 
 void ServerState::finish(Request& q, int error, std::size_t result_bytes) {
@@ -167,10 +166,10 @@ void ServerState::finish(Request& q) {
 }
 
 void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
-    Connection& c = q.client;
+    const ConnectionUse use(*this, q.client);
+    Connection& c = *use;
     IntentRecord* const intent = q.intent;
     q.intent = nullptr;
-    ++c.active;
     host_.clock().flush();
     if (c.alive()) {
         const protocol::OutHeader out{
@@ -182,7 +181,6 @@ void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
         if (c.ring.reply(q.slot)) host_.events().notify(c.port);  // the slot may be used again
     }
     journal_->end_change(intent);
-    leave(c);
 }
 
 /// The client does what a notice asks for: whoever waits for it waits a little longer.

@@ -39,7 +39,7 @@ int ServerState::write_back(Inode& inode) {
     bool again = false, wrote = false;
     std::vector<Slot> dirty;
     std::vector<host::Page> pages;
-    const auto write_file = [&](std::uint32_t file) {
+    const auto write_file = [&](std::uint32_t file) MAY_YIELD {
         dirty.clear();
         cache_.dirty_of(file, dirty);
         for (const Slot slot : dirty) residency_.begin_write_back(slot);
