@@ -35,11 +35,11 @@ int ServerState::getattr(Request& q) {
     q.args.get<protocol::GetattrIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(*this, q.header.nodeid);
-    const bool cacheable = hold(*inode, q.client);
+    const bool cacheable = coherence_.hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
     const auto attr = attributes(*inode);
     if (!attr) {
-        unhold(*inode, q.client);
+        coherence_.unhold(*inode, q.client);
         return attr.error();
     }
     protocol::AttrOut out{};
@@ -75,11 +75,11 @@ int ServerState::setattr(Request& q) {
         in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
 
     InodeUse inode(*this, q.header.nodeid);
-    const bool cacheable = hold(*inode, q.client);
+    const bool cacheable = coherence_.hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
     auto attr = attributes(*inode);
     if (!attr) {
-        unhold(*inode, q.client);
+        coherence_.unhold(*inode, q.client);
         return attr.error();
     }
     const bool resize = (change.valid & SetAttr::size_) != 0;
@@ -110,9 +110,9 @@ int ServerState::setattr(Request& q) {
     learn(*inode, *changed);
     journal_->keep_size(*inode);
     if (resize) {
-        all_changed(q.acks, *inode, &q.client);
+        coherence_.all_changed(q.acks, *inode, &q.client);
     } else {
-        node_changed(q.acks, *inode, &q.client);
+        coherence_.node_changed(q.acks, *inode, &q.client);
     }
     protocol::AttrOut out{};
     out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -214,7 +214,7 @@ void ServerState::forget_node(Connection& c, NodeId node) {
     const InodeTable::Index index = inodes_.find(node);
     if (index == InodeTable::none) return;
     InodeUse inode(*this, index);
-    unhold(*inode, c);
+    coherence_.unhold(*inode, c);
 }
 
 int ServerState::forget(Request& q) {

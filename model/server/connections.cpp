@@ -12,7 +12,7 @@ void ServerState::control() {
     while (!stopping_) {
         look_ = false;
         // survives yields: the array has its size, and only this task removes connections from it
-        for (auto& slot : connections_) {
+        for (auto& slot : clients_.places()) {
             if (slot == nullptr) continue;
             // survives yields: only this task removes it
             Connection& c = *slot;
@@ -28,7 +28,7 @@ void ServerState::control() {
                 const std::uint32_t generation = c.generation;
                 c.watch = host_.store().watch(
                     protocol::frontend_path(c.device), [this, index, generation] {
-                        Connection* changed = connection(index);
+                        Connection* changed = clients_.at(index);
                         if (changed == nullptr || changed->generation != generation) {
                             return;
                         }
@@ -127,12 +127,14 @@ void ServerState::connect(Connection& c) {
     c.returning = false;
     journal_->keep_client(c.index, c.device.guest, c.device.number, c.session);
     c.state = Connection::State::connected;
-    c.doomed = c.vanished = c.initialised = c.unresponsive = false;
+    c.doomed = c.vanished = c.initialised = false;
+    notices_.begin(c.index);
+    coherence_.begin(c.index);
     Connection* const self = &c;
     const std::uint32_t generation = c.generation;
     const ConnectionIndex index = c.index;
     host_.events().on_event(c.port, [this, self, index, generation] {
-        Connection* now = connection(index);
+        Connection* now = clients_.at(index);
         if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
     });
     ready_ |= bit(c.index);
@@ -151,15 +153,6 @@ void ServerState::doom(Connection& c) {
     control_gate_->wake_one();
 }
 
-ConnectionUse::~ConnectionUse() {
-    server_.leave(c_);
-}
-
-void ServerState::leave(Connection& c) {
-    --c.active;
-    if (!c.alive() && c.active == 0) control_gate_->wake_one();
-}
-
 void ServerState::disconnect(Connection& c) {
     ++(c.vanished ? stats_.clients_died : stats_.clients_closed);
     const ConnectionIndex index = c.index;
@@ -173,7 +166,7 @@ void ServerState::disconnect(Connection& c) {
     const Attachment attachment = c.attachment;
     const bool vanished = c.vanished, withdrawn = c.withdrawn;
     const std::optional<Attachment> next = c.next;
-    connections_[index].reset();
+    clients_.remove(index);
     if (!vanished) protocol::write_backend_state(host_.store(), device, XenbusState::closed);
     if (vanished || withdrawn) host_.store().remove(protocol::backend_path(device));
     if (stopping_) return;
@@ -193,7 +186,7 @@ void ServerState::withdraw(Connection& c) {
         host_.store().remove(protocol::backend_path(c.device));
     }
     const std::optional<Attachment> next = c.next;
-    connections_[c.index].reset();
+    clients_.remove(c.index);
     if (next && !stopping_) attach(*next);
 }
 
@@ -209,17 +202,11 @@ void ServerState::release_client(Connection& c) {
     }
     std::vector<InodeTable::Index> known;
     inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        const bool lease = inode.lease == c.index;
-        if (lease) end_lease(inode);
-        if (lease || ((inode.holders | inode.copiers) & bit(c.index)) != 0 || inode.locks) {
-            known.push_back(i);
-        }
+        if (coherence_.drop_client(inode, c) || inode.locks) known.push_back(i);
     });
     for (const InodeTable::Index i : known) {
         if (inodes_[i].node == 0) continue;
         InodeUse inode(*this, i);
-        inode->holders &= ~bit(c.index);
-        inode->copiers &= ~bit(c.index);
         if (inode->locks) drop_locks(*inode, c);
     }
     io_settled();

@@ -21,6 +21,32 @@ constexpr std::uint64_t bit(ConnectionIndex index) {
 
 struct FileLocks;  // locks.h
 
+/// What clients believe about a node, and who has its lease. Masks by connection.
+class Believers {
+  public:
+    std::uint64_t holders() const { return holders_; }  ///< were told attributes or entries
+    std::uint64_t copiers() const { return copiers_; }  ///< took data away by copy or flip
+    ConnectionIndex lease() const { return lease_; }
+    bool leased_to_other(ConnectionIndex c) const { return lease_ != no_connection && lease_ != c; }
+    /// Who is asked for the lease; no_connection: nobody.
+    ConnectionIndex asked() const { return recall_.holder; }
+
+  private:
+    friend class Coherence;
+    /// The notice that asked for the lease, until its holder has carried it out. It may have given
+    /// the lease back before.
+    struct Recall {
+        std::uint64_t sequence = 0;  ///< 0: none
+        Nanoseconds since = 0;
+        std::uint32_t generation = 0;
+        ConnectionIndex holder = no_connection;
+    };
+
+    std::uint64_t holders_ = 0, copiers_ = 0;
+    Recall recall_;
+    ConnectionIndex lease_ = no_connection;
+};
+
 struct Inode {
     Inode();
     ~Inode();
@@ -37,20 +63,9 @@ struct Inode {
     bool writing = false;          ///< a worker is writing back
     bool draining = false;         ///< somebody waits for io to become 0
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
-    ConnectionIndex lease = no_connection;
-    /// The notice that asked for the lease, until its holder has carried it out. It may have given
-    /// the lease back before.
-    struct Recall {
-        std::uint64_t sequence = 0;  ///< 0: none
-        Nanoseconds since = 0;
-        std::uint32_t generation = 0;
-        ConnectionIndex holder = no_connection;
-    };
-    Recall recall;
-    std::uint32_t refs = 0;     ///< tasks that use the record across a yield
-    std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
-    std::uint64_t holders = 0;  ///< were told attributes or entries
-    std::uint64_t copiers = 0;  ///< took data away by copy or flip
+    Believers believers;
+    std::uint32_t refs = 0;  ///< tasks that use the record across a yield
+    std::uint32_t io = 0;    ///< tasks that hold cache slots of this file across a yield
     std::uint64_t openers = 0;
     struct Opens {
         ConnectionIndex connection;

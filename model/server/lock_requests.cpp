@@ -30,7 +30,7 @@ class ServerState::LockCount {
   private:
     void count(int sign) {
         const auto one = [&](const LockOwner& owner) {
-            Connection* c = server_.connection(static_cast<ConnectionIndex>(owner.client));
+            Connection* c = server_.clients_.at(static_cast<ConnectionIndex>(owner.client));
             if (c != nullptr) c->locks += static_cast<std::uint32_t>(sign);
         };
         for (const LockRange& held : locks_.held) one(held.owner);
@@ -156,7 +156,7 @@ void ServerState::wake_lock_waiters(Inode& inode) {
         granted = inode.locks->grant_waiting();
     }
     const auto its_connection = [&](const LockWaiter& waiter) -> Connection* {
-        Connection* const c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
+        Connection* const c = clients_.at(static_cast<ConnectionIndex>(waiter.range.owner.client));
         return c != nullptr && c->generation == waiter.generation && c->alive() ? c : nullptr;
     };
     for (const LockWaiter& waiter : granted) {

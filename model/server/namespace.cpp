@@ -9,24 +9,17 @@ namespace xenfs::server {
 
 using host::FileType;
 using protocol::check_name;
-using protocol::NoticeKind;
 
 void ServerState::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
     const InodeTable::Index index = inodes_.find(parent);
     if (index == InodeTable::none) return;
     InodeUse directory(*this, index);
     directory->attr_valid = false;
-    const std::uint64_t others = directory->holders & ~bit(by.index);
-    if (others == 0) return;
-    const auto what = notice(NoticeKind::inval_entry, parent, 0, 0, protocol::name_hash(name));
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* c = connection(i);
-        if ((others & bit(i)) != 0 && c != nullptr && c->alive()) post(acks, *c, what);
-    }
+    coherence_.entry_changed(acks, *directory, by, name);
 }
 
 void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
-    const bool cacheable = hold(inode, q.client);
+    const bool cacheable = coherence_.hold(inode, q.client);
     protocol::EntryOut out{};
     out.nodeid = inode.node;
     out.entry_valid = out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -39,13 +32,13 @@ int ServerState::lookup(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     InodeUse parent(*this, q.header.nodeid);
-    const bool held = (parent->holders & bit(q.client.index)) != 0;
-    const bool cacheable = hold(*parent, q.client);
+    const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
+    const bool cacheable = coherence_.hold(*parent, q.client);
     const auto found = storage_.lookup(parent->node, name);
     if (!found) {
         // It stays a holder if it was one: it may have been told of other names.
         if (found.error() != ENOENT) {
-            if (!held) unhold(*parent, q.client);
+            if (!held) coherence_.unhold(*parent, q.client);
             return found.error();
         }
         protocol::EntryOut out{};
@@ -54,7 +47,7 @@ int ServerState::lookup(Request& q) {
         return 0;
     }
     InodeUse child(*this, found->node);
-    const bool child_cacheable = hold(*child, q.client);
+    const bool child_cacheable = coherence_.hold(*child, q.client);
     if (!child->attr_valid) learn(*child, *found);
     if (recall(q, child.index()) != 0) return parked;
     const auto attr = attributes(*child);
@@ -83,7 +76,7 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
     learn(*inode, *made);
     {
         InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        coherence_.hold(*parent, q.client);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
@@ -131,9 +124,9 @@ int ServerState::link(Request& q) {
     learn(*inode, *linked);
     {
         InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        coherence_.hold(*parent, q.client);
     }
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
     return 0;
@@ -144,7 +137,7 @@ int ServerState::link(Request& q) {
 void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     inode.attr.links = links_left;
     if (links_left != 0 || inode.openers != 0) return;
-    end_lease(inode);
+    coherence_.end_lease(inode);
     drain_io(inode);
     if (inode.openers != 0) return;  // found by node id meanwhile
     const std::uint32_t dirty = cache_.dirty_count();
@@ -154,15 +147,7 @@ void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     inode.size_ahead = false;
     journal_->keep_size(inode);
     unpin_storage(inode);
-    forget_holders(inode);
-}
-
-/// Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
-void ServerState::forget_holders(Inode& inode) {
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        if ((inode.holders & bit(i)) != 0 && connections_[i]) unhold(inode, *connections_[i]);
-    }
-    inode.holders = 0;
+    coherence_.unhold_all(inode);
     inode.attr_valid = false;
 }
 
@@ -200,7 +185,7 @@ void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::stri
     if (index == InodeTable::none) return;
     InodeUse inode(*this, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers != 0) node_changed(acks, *inode, &by);
+    if (gone.links != 0 || inode->openers != 0) coherence_.node_changed(acks, *inode, &by);
     lost_name(*inode, gone.links);
 }
 
@@ -221,7 +206,7 @@ int ServerState::rmdir(Request& q) {
         if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
             InodeUse inode(*this, index);
             inode->attr_valid = false;
-            node_changed(q.acks, *inode, &q.client);
+            coherence_.node_changed(q.acks, *inode, &q.client);
             lost_name(*inode, 0);
         }
     }
@@ -275,7 +260,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
                                  if (index == InodeTable::none) return;
                                  InodeUse inode(*this, index);
                                  inode->attr_valid = inode->attr_valid && inode->size_ahead;
-                                 node_changed(q.acks, *inode, &q.client);
+                                 coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
     if (!replaced || replaced->node == moved->node) return 0;
@@ -288,7 +273,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     InodeUse inode(*this, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     lost_name(*inode, left);
     return 0;
 }
@@ -310,7 +295,7 @@ int ServerState::readdir(Request& q) {
         if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     }
     InodeUse directory(*this, q.header.nodeid);
-    hold(*directory, q.client);
+    coherence_.hold(*directory, q.client);
     const std::size_t room = std::min<std::size_t>(in.size, q.reply.room());
     const auto entries =
         storage_.readdir(directory->node, in.offset, room / protocol::dirent_size(1) + 1);
@@ -357,7 +342,7 @@ int ServerState::create(Request& q) {
     InodeUse inode(*this, made->node);
     {
         InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        coherence_.hold(*parent, q.client);
     }
     if (!existed || !inode->attr_valid) learn(*inode, *made);
     if (!existed) q.made = made->node;

@@ -48,7 +48,7 @@ bool ServerState::ask_opens_back(Connection& asker) {
     if (recovery_.under_way()) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
     Connection* rich = &asker;
-    for (const auto& c : connections_) {
+    for (const auto& c : clients_.places()) {
         if (c != nullptr && c->alive() && c->open_files > rich->open_files) rich = c.get();
     }
     const std::uint64_t its_bit = bit(rich->index);
@@ -71,23 +71,22 @@ bool ServerState::ask_opens_back(Connection& asker) {
     its.resize(std::min(its.size(), most));
     // The asker may come to its notices only when it has the open that it asks for: it gets no more
     // of them than leave room for those of others.
-    const auto busy = [&] { return asker.notices_in_flight() >= protocol::notice_count / 2; };
+    const auto busy = [&] { return notices_.in_flight(asker) >= protocol::notice_count / 2; };
     Acks unused;
     for (const InodeTable::Index i : its) {
         if (inodes_[i].node == 0) continue;
         InodeUse inode(*this, i);
-        if (inode->lease != no_connection && inode->lease != asker.index) {
-            begin_recall(*inode);
+        if (inode->believers.leased_to_other(asker.index)) {
+            coherence_.begin_recall(*inode);
             continue;
         }
-        const auto what = notice(protocol::NoticeKind::inval_node, inode->node);
-        for (std::uint64_t left = inode->openers; left != 0; left &= left - 1) {
-            Connection* const holder =
-                connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
-            if (holder == nullptr || !holder->alive()) continue;
+        const auto what = make_notice(protocol::NoticeKind::inval_node, inode->node);
+        for (const ConnectionIndex each : Bits(inode->openers)) {
+            Connection* const holder = clients_.alive(each);
+            if (holder == nullptr) continue;
             if (holder == &asker && busy()) continue;
-            unhold(*inode, *holder);
-            post(unused, *holder, what);
+            coherence_.unhold(*inode, *holder);
+            notices_.post(unused, *holder, what);
         }
     }
     return true;
@@ -119,7 +118,8 @@ void ServerState::remove_opener(Inode& inode, Connection& c) {
     if (--mine->count == 0) {
         inode.opens.erase(mine);
         inode.openers &= ~bit(c.index);
-        if (inode.lease == c.index) end_lease(inode);  // all was written back
+        if (inode.believers.lease() == c.index)
+            coherence_.end_lease(inode);  // all was written back
     }
     if (inode.openers != 0) return;
     if (inode.attr.links == 0) {
@@ -155,12 +155,12 @@ int ServerState::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bo
                             protocol::OpenOut& out) {
     Connection& c = q.client;  // survives yields: serve() uses the client
     if (c.open_files >= config_.max_open_files) return ENFILE;
-    const bool cacheable = hold(*inode, c);
+    const bool cacheable = coherence_.hold(*inode, c);
     if (recall(q, inode.index()) != 0) return parked;
     add_opener(*inode, c);
     const int e = prepare_open(q, inode, flags, created, out);
     if (e != 0) {
-        if (e != parked && !inode->attr_valid) unhold(*inode, c);
+        if (e != parked && !inode->attr_valid) coherence_.unhold(*inode, c);
         remove_opener(*inode, c);
         return e;
     }
@@ -180,7 +180,7 @@ int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bo
     if (attr->type == host::FileType::directory && write) return EISDIR;
     if (int e = pin_storage(q, inode)) return e;
     if (write && (created || attr->type == host::FileType::regular) &&
-        try_lease(q.acks, inode, c)) {
+        coherence_.try_lease(q.acks, inode, c)) {
         out.open_flags |= protocol::fopen_lease_exclusive;
         q.took_lease = true;
         q.inode = use.index();
@@ -194,9 +194,10 @@ int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bo
         if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
         learn(inode, *changed);
         journal_->keep_size(inode);
-        all_changed(q.acks, inode, &c);
+        coherence_.all_changed(q.acks, inode, &c);
     }
-    if (inode.lease != c.index) out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
+    if (inode.believers.lease() != c.index)
+        out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
     return 0;
 }
 
@@ -282,6 +283,24 @@ int ServerState::fsync(Request& q) {
     return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
 }
 
+int ServerState::recall(Request& q, InodeTable::Index index) {
+    if (coherence_.recalled(inodes_[index], q.client)) return 0;
+    q.inode = index;
+    q.wait = Wait::lease;
+    return parked;
+}
+
+int ServerState::lease_return(Request& q) {
+    if (!q.args.finished()) return EINVAL;
+    const InodeTable::Index index = inodes_.find(q.header.nodeid);
+    if (index == InodeTable::none || inodes_[index].believers.lease() != q.client.index)
+        return EBADF;
+    InodeUse inode(*this, index);
+    coherence_.end_lease(*inode);
+    note_progress(q);
+    return 0;
+}
+
 int ServerState::destroy(Request&) {
     return 0;
 }
@@ -308,7 +327,7 @@ InodeTable::Index ServerState::file_for_pages(Request& q, std::uint64_t fh, bool
     InodeTable::Index index;
     if (fh == 0) {
         index = inodes_.find(q.header.nodeid);
-        if (index == InodeTable::none || inodes_[index].lease != q.client.index) {
+        if (index == InodeTable::none || inodes_[index].believers.lease() != q.client.index) {
             return InodeTable::none;
         }
     } else {

@@ -72,8 +72,8 @@ int ServerState::pages_commit(Request& q) {
                             static_cast<std::uint32_t>(touched));
     }
     list_dirty(*inode, index);  // also where only size or time changed
-    if (touched != 0) pages_changed(q.acks, *inode, first, touched, &q.client);
-    node_changed(q.acks, *inode, &q.client);
+    if (touched != 0) coherence_.pages_changed(q.acks, *inode, first, touched, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     protocol::PagesCommitOut out{};
     if ((in.flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0) {
         const bool data_only = (in.flags & protocol::commit_sync_all) == 0;
@@ -156,12 +156,7 @@ void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection
             stale |= bit(i);
         }
     }
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* other = connection(i);
-        if ((stale & bit(i)) != 0 && other != nullptr && other->alive()) {
-            post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
-        }
-    }
+    coherence_.mappings_changed(acks, stale, inode.node, first, count);
 }
 
 }  // namespace xenfs::server

@@ -105,7 +105,7 @@ int ServerState::pages_get(Request& q) {
     if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
     if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
-        inode->copiers |= bit(q.client.index);
+        coherence_.add_copier(*inode, q.client);
     }
     std::uint32_t count = in.count;
     if (!fresh_allowed) {
@@ -200,7 +200,7 @@ int ServerState::pages_get(Request& q) {
     if (q.had_room) room_progress_ = host_.clock().now();
     // Clients that have copies hear of the writer before the writer has its entries.
     if (mode == PageMode::map_write && granted != 0) {
-        pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
+        coherence_.pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
     }
     out.granted = static_cast<std::uint32_t>(granted);
     q.reply.put(out);

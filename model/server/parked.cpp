@@ -54,20 +54,16 @@ bool ServerState::may_detach(const Request& q, Slot slot) const {
 void ServerState::leases_settled() {
     if (parking_.waiting(Wait::lease) == 0) return;
     parking_.look(Wait::lease, [this](const Request& q) {
-        Inode& inode = inodes_[q.inode];
-        settle_recall(inode);
-        // Without a recall under way the request begins one.
-        return inode.lease == no_connection || inode.lease == q.client.index ||
-               inode.recall.sequence == 0;
+        return coherence_.may_go_on(inodes_[q.inode], q.client);
     });
 }
 
 void ServerState::acks_came() {
     leases_settled();
     if (parking_.waiting(Wait::acks) != 0) {
-        parking_.look(Wait::acks, [this](Request& q) { return acknowledged(q.acks); });
+        parking_.look(Wait::acks, [this](Request& q) { return notices_.acknowledged(q.acks); });
     }
-    if (awaiting_ != 0) ack_gate_->wake_all();
+    notices_.wake();
 }
 
 void ServerState::parking_task() {
@@ -96,12 +92,12 @@ Nanoseconds ServerState::look_at_parked() {
     std::uint64_t owed = 0;
     parking_.for_each(Wait::acks, [&](const Request& q) { owed |= q.acks.clients; });
     parking_.for_each(Wait::lease, [&](const Request& q) {
-        const ConnectionIndex holder = inodes_[q.inode].recall.holder;
+        const ConnectionIndex holder = inodes_[q.inode].believers.asked();
         if (holder != no_connection) owed |= bit(holder);
     });
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && !c->outbox.empty()) owed |= bit(c->index);
-    }
+    clients_.for_each_alive([&](const Connection& c) {
+        if (notices_.waiting(c)) owed |= bit(c.index);
+    });
     if (owed == 0) {
         next_poll_ = 0;
         return next;
@@ -109,12 +105,11 @@ Nanoseconds ServerState::look_at_parked() {
     if (next_poll_ == 0) next_poll_ = now + config_.ack_timeout / 16;
     const bool poll = now >= next_poll_;
     if (poll) next_poll_ = now + config_.ack_timeout / 16;
-    for (std::uint64_t left = owed; left != 0; left &= left - 1) {
-        const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-        Connection* const c = connection(index);
-        if (c == nullptr || !c->alive()) continue;
-        const ConnectionUse use(*this, *c);
-        if (!c->outbox.empty()) send_overdue(*c);
+    for (const ConnectionIndex i : Bits(owed)) {
+        Connection* const c = clients_.alive(i);
+        if (c == nullptr) continue;
+        const ConnectionUse use(clients_, *c);
+        if (notices_.waiting(*c)) send_overdue(*c);
         // An event may have been lost; raising it again is harmless.
         if (poll && c->alive()) host_.events().notify(c->port);
     }
@@ -124,12 +119,10 @@ Nanoseconds ServerState::look_at_parked() {
 /// Fills the ring with notices that it had no place for. A client that handles none for so long can
 /// no longer be kept coherent.
 void ServerState::send_overdue(Connection& c) {
-    send_notices(c);
-    if (c.alive() && !c.outbox.empty() &&
-        host_.clock().now() - c.outbox_since >= config_.ack_timeout) {
-        ++stats_.ack_timeouts;
-        doom(c);
-    }
+    notices_.send(c);
+    if (!c.alive() || !notices_.overdue(c)) return;
+    ++stats_.ack_timeouts;
+    doom(c);
 }
 
 /// The connection is over: nobody takes up its requests.

@@ -48,7 +48,7 @@ void Recovery::begin() {
     Takeover(server_, found, *frames, *entries).run();
     if (fresh) (void)host.store().write(root_path(host), std::to_string(found.root()));
     server_.adjust_capacity();
-    for (const auto& c : server_.connections_) {
+    for (const auto& c : server_.clients_.places()) {
         under_way_ = under_way_ || (c != nullptr && c->returning);
     }
     deadline_ = host.clock().now() + server_.config_.resume_grace;
@@ -69,13 +69,13 @@ void Recovery::end_if_due() {
     if (!under_way_) return;
     const bool over = server_.host_.clock().now() >= deadline_;
     bool missing = false;
-    for (const auto& c : server_.connections_) {
+    for (const auto& c : server_.clients_.places()) {
         if (c == nullptr) continue;
         missing = missing || c->returning || (c->resuming && c->alive());
     }
     if (missing && !over) return;
     // survives yields: the control task runs this, and only it removes connections from the array
-    for (const auto& c : server_.connections_) {
+    for (const auto& c : server_.clients_.places()) {
         if (c == nullptr) continue;
         if (c->resuming) server_.doom(*c);
         if (!c->returning) continue;
@@ -119,16 +119,16 @@ void Recovery::tell_changed_while_away() {
         // A client that came back has dropped its copies and the size that it knew. The second
         // notice makes a kernel above it drop what that has read from the pages.
         const protocol::Notice notices[] = {
-            server_.notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
-            server_.notice(protocol::NoticeKind::inval_node, node)};
+            make_notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
+            make_notice(protocol::NoticeKind::inval_node, node)};
         for (const protocol::Notice& each : notices) {
-            for (ConnectionIndex i = 0; i < server_.connections_.size(); ++i) {
-                Connection* const c = server_.connection(i);
-                if (c != nullptr && c->alive()) server_.post(acks, *c, each);
+            for (ConnectionIndex i = 0; i < server_.clients_.places().size(); ++i) {
+                Connection* const c = server_.clients_.alive(i);
+                if (c != nullptr) server_.notices_.post(acks, *c, each);
             }
         }
     }
-    server_.await(acks);
+    server_.notices_.await(acks);
     telling_ = false;
     for (const NodeId node : changed) {
         InodeUse inode(server_, node);

@@ -59,10 +59,7 @@ bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std:
         file = {inode.index(), true, write, static_cast<std::uint32_t>(item.fh >> 32)};
         stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
-    const bool lease = (item.flags & protocol::resume_lease) != 0;
-    if (lease && inode->lease == no_connection && (inode->openers & ~bit(c.index)) == 0 &&
-        attr->type == host::FileType::regular) {
-        inode->lease = c.index;
+    if ((item.flags & protocol::resume_lease) != 0 && coherence_.restore_lease(*inode, c)) {
         stands |= protocol::resume_lease;
     }
     return true;

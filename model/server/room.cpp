@@ -46,7 +46,7 @@ int ServerState::no_room(Request& q, Lack lack, std::uint32_t pages, protocol::P
 bool ServerState::holds_most(const Connection& c) const {
     const std::uint64_t pinned = ledger_.account(c.account).pinned;
     return pinned != 0 &&
-           std::none_of(connections_.begin(), connections_.end(), [&](const auto& o) {
+           std::none_of(clients_.places().begin(), clients_.places().end(), [&](const auto& o) {
                return o != nullptr && o->alive() && ledger_.account(o->account).pinned > pinned;
            });
 }
@@ -224,7 +224,7 @@ Nanoseconds ServerState::tend_room_queue(Worker& w) {
 /// has them mapped. Where that is of no use, the client that holds most.
 void ServerState::ask_for_frames(std::uint32_t frames) {
     std::vector<ConnectionIndex> by_account;
-    for (const auto& c : connections_) {
+    for (const auto& c : clients_.places()) {
         if (c == nullptr || !c->alive()) continue;
         if (by_account.size() <= c->account) by_account.resize(c->account + 1, no_connection);
         by_account[c->account] = c->index;
@@ -244,7 +244,7 @@ void ServerState::ask_for_frames(std::uint32_t frames) {
             const ConnectionIndex index = record.orphaned || record.account >= by_account.size()
                                               ? no_connection
                                               : by_account[record.account];
-            Connection* c = index == no_connection ? nullptr : connection(index);
+            Connection* c = index == no_connection ? nullptr : clients_.at(index);
             if (c == nullptr || c->fruitless != 0 || revocation_open(*c)) {
                 hopeless = true;
             } else {
@@ -266,7 +266,7 @@ void ServerState::ask_for_frames(std::uint32_t frames) {
 /// The client that pins most of what could be had, and has not been asked in vain.
 void ServerState::ask_largest(std::uint32_t pages) {
     Connection* most = nullptr;
-    for (const auto& c : connections_) {
+    for (const auto& c : clients_.places()) {
         if (c == nullptr || !c->alive() || c->fruitless >= deaf || revocation_open(*c)) continue;
         const std::uint64_t pinned = ledger_.account(c->account).pinned;
         if (pinned != 0 && (most == nullptr || pinned > ledger_.account(most->account).pinned)) {
@@ -281,7 +281,7 @@ void ServerState::ask_largest(std::uint32_t pages) {
 /// reply to that request. May yield.
 void ServerState::ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
                       std::uint32_t pages) {
-    Connection* c = connection(index);
+    Connection* c = clients_.at(index);
     if (c == nullptr || !c->alive() || c->fruitless >= deaf || revocation_open(*c)) return;
     if (c->urgent_waiting != 0) {
         for (std::size_t i = 0; i < room_queue_.size(); ++i) {
@@ -291,7 +291,7 @@ void ServerState::ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
             }
         }
     }
-    if (c->notices_in_flight() != 0) return;  // it has enough to do: later
+    if (notices_.in_flight(*c) != 0) return;  // it has enough to do: later
     if (c->revoke_sequence != 0) c->fruitless = c->gave_back ? 0 : c->fruitless + 1;
     if (c->fruitless >= deaf) return;
     std::vector<protocol::Notice> notices;
@@ -306,23 +306,21 @@ void ServerState::ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
         }
         const InodeTable::Index owner = inodes_.owner_of(wanted[at].file);
         if (owner != InodeTable::none) {
-            notices.push_back(notice(protocol::NoticeKind::revoke_pages, inodes_[owner].node,
-                                     wanted[at].page, end - at));
+            notices.push_back(make_notice(protocol::NoticeKind::revoke_pages, inodes_[owner].node,
+                                          wanted[at].page, end - at));
         }
         at = end;
     }
     if (wanted.empty() || c->fruitless != 0) {
-        notices.assign(1, notice(protocol::NoticeKind::revoke_pages, 0, 0,
-                                 std::max(pages, max_pages_per_request)));
+        notices.assign(1, make_notice(protocol::NoticeKind::revoke_pages, 0, 0,
+                                      std::max(pages, max_pages_per_request)));
     }
-    for (protocol::Notice& one : notices) {
-        queue_notice(*c, one);
-        ++stats_.revocations;
-    }
-    c->revoke_sequence = c->next_notice() - 1;
+    stats_.revocations += notices.size();
+    for (const protocol::Notice& one : notices) notices_.queue(*c, one);
+    c->revoke_sequence = notices_.next(*c) - 1;
     c->revoke_sent = host_.clock().now();
     c->gave_back = false;
-    send_notices(*c);
+    notices_.send(*c);
 }
 
 }  // namespace xenfs::server

@@ -93,7 +93,7 @@ void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::u
         const InodeTable::Index owner = inodes_.owner_of(key.file);
         if (owner == InodeTable::none) continue;
         std::uint64_t holders = 0;
-        for (const auto& c : connections_) {
+        for (const auto& c : clients_.places()) {
             if (c == nullptr || !c->alive()) continue;
             book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
                 if (!record.orphaned && record.account == c->account) holders |= bit(c->index);
@@ -102,18 +102,19 @@ void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::u
         const NodeId node = inodes_[owner].node;
         for (std::uint64_t left = holders & ~deaf; left != 0; left &= left - 1) {
             const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-            Connection* c = connection(index);
+            Connection* c = clients_.at(index);
             if (c == nullptr || !c->alive()) continue;
-            if (c->notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
-                c->unresponsive) {
+            if (notices_.in_flight(*c) >= scan_notices || c->urgent_waiting != 0 ||
+                notices_.unresponsive(*c)) {
                 deaf |= bit(index);
                 continue;
             }
             ++stats_.scan_asked;
-            post(acks, *c, notice(protocol::NoticeKind::revoke_pages, node, key.page, 1));
+            notices_.post(acks, *c,
+                          make_notice(protocol::NoticeKind::revoke_pages, node, key.page, 1));
         }
     }
-    await(acks);
+    notices_.await(acks);
     for (const auto& [key, content] : wanted) {
         const Slot slot = cache_.find(key);
         if (slot == kNoSlot || cache_.state(slot) == PageState::loading) continue;
@@ -140,7 +141,7 @@ bool ServerState::trust_group_of(std::uint32_t file, std::uint32_t& group) const
     const Inode& inode = inodes_[owner];
     bool found = false;
     for (ConnectionIndex i = 0; i < 64; ++i) {
-        const auto& c = connections_[i];
+        const auto& c = clients_.places()[i];
         if (c == nullptr || !c->alive()) continue;
         if (!by_name_ && (i >= inode.files.size() || inode.files[i] != file)) continue;
         if (found && c->attachment.trust_group != group) return false;

@@ -22,13 +22,15 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
                   [this] { room_made(); }, [this] { io_settled(); }},
                  policies::make_eviction_policy(config_.eviction), config_.cache_pages,
                  by_content_ ? 8 : 1),
+      notices_({host.clock(), host.events(), host.tasks().make_gate(), clients_, config_, stats_,
+                [this] { parking_gate_->wake_one(); }}),
+      coherence_({host.clock(), clients_, notices_, config_, stats_, [this] { leases_settled(); }}),
       parking_([this] { work_gate_->wake_one(); }) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
     }
     work_gate_ = host_.tasks().make_gate();
-    ack_gate_ = host_.tasks().make_gate();
     io_gate_ = host_.tasks().make_gate();
     control_gate_ = host_.tasks().make_gate();
     flush_gate_ = host_.tasks().make_gate();
@@ -41,32 +43,27 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
 ServerState::~ServerState() = default;
 
 int ServerState::attach(const Attachment& attachment) {
-    std::unique_ptr<Connection>* place = nullptr;
-    for (auto& slot : connections_) {
-        if (slot == nullptr) {
-            if (place == nullptr) place = &slot;
-        } else if (slot->attachment.guest == attachment.guest &&
-                   slot->attachment.number == attachment.number) {
-            if (!slot->withdrawn || slot->next) return EEXIST;
-            slot->next = attachment;  // a domain that came back before its old one was gone
-            return 0;
+    for (const auto& c : clients_.places()) {
+        if (c == nullptr || c->attachment.guest != attachment.guest ||
+            c->attachment.number != attachment.number) {
+            continue;
         }
+        if (!c->withdrawn || c->next) return EEXIST;
+        c->next = attachment;  // a domain that came back before its old one was gone
+        return 0;
     }
-    if (place == nullptr) return ENOSPC;
-    auto made = std::make_unique<Connection>();
+    Connection* const made = clients_.add();
+    if (made == nullptr) return ENOSPC;
     made->attachment = attachment;
     made->device = {attachment.guest, host_.self(), attachment.number};
-    made->index = static_cast<ConnectionIndex>(place - connections_.data());
-    made->generation = ++generations_;
     made->looked_at = true;
-    *place = std::move(made);
     look_ = true;
     if (started_) control_gate_->wake_one();
     return 0;
 }
 
 int ServerState::detach(DomainId guest, std::uint32_t number) {
-    for (auto& c : connections_) {
+    for (auto& c : clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
         if (c->withdrawn && !c->next) return ENOENT;
         c->withdrawn = true;
@@ -110,9 +107,9 @@ void ServerState::stop() {
         write_back(*inode);
     }
     stopping_ = true;
+    notices_.stop();
     while (running_ != 0) {
         work_gate_->wake_all();
-        ack_gate_->wake_all();
         io_gate_->wake_all();
         control_gate_->wake_all();
         flush_gate_->wake_all();
@@ -121,7 +118,7 @@ void ServerState::stop() {
         scan_gate_->wake_all();
         stop_gate_->wait();
     }
-    for (auto& c : connections_) {
+    for (auto& c : clients_.places()) {
         if (c == nullptr || c->watch == 0) continue;
         host_.store().unwatch(c->watch);
         // What the control task had no time to take down; nobody else knows of it any more.
@@ -131,8 +128,8 @@ void ServerState::stop() {
 
 void ServerState::reap(InodeTable::Index index) {
     Inode& inode = inodes_[index];
-    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.holders != 0 ||
-        inode.openers != 0 || inode.lease != no_connection || inode.storage_open ||
+    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.believers.holders() != 0 ||
+        inode.openers != 0 || inode.believers.lease() != no_connection || inode.storage_open ||
         inode.dirty_listed || inode.untold || (inode.locks && !inode.locks->empty()) ||
         pages_cached(inode) != 0) {
         return;
@@ -206,7 +203,7 @@ void Server::check() const {
 
 std::uint32_t Server::connected() const {
     return static_cast<std::uint32_t>(
-        std::count_if(state_->connections_.begin(), state_->connections_.end(),
+        std::count_if(state_->clients_.places().begin(), state_->clients_.places().end(),
                       [](const auto& c) { return c != nullptr && c->alive(); }));
 }
 
@@ -221,15 +218,15 @@ const Latencies& Server::latencies() const {
 }
 
 Server::Client Server::client(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->connections_) {
+    for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        return {c->alive(), c->open_files, c->held_nodes};
+        return {c->alive(), c->open_files, state_->coherence_.held(*c)};
     }
     return {};
 }
 
 Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->connections_) {
+    for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || !c->alive() || c->device.guest != guest || c->device.number != number) {
             continue;
         }

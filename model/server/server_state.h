@@ -26,8 +26,8 @@
 #include "model/pages/ledger.h"
 #include "model/policies/charging/policy.h"
 #include "model/policies/dedup/policy.h"
-#include "model/protocol/notices.h"
-#include "model/server/connection.h"
+#include "model/server/clients.h"
+#include "model/server/coherence.h"
 #include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
@@ -75,21 +75,6 @@ class YIELD_GUARD InodeUse {
     Inode& inode_;
 };
 
-/// Keeps a connection, its ring and its requests across yields.
-class YIELD_GUARD ConnectionUse {
-  public:
-    ConnectionUse(ServerState& server, Connection& c) : server_(server), c_(c) { ++c.active; }
-    ~ConnectionUse();
-    ConnectionUse(const ConnectionUse&) = delete;
-    ConnectionUse& operator=(const ConnectionUse&) = delete;
-    Connection& operator*() const { return c_; }
-    Connection* operator->() const { return &c_; }
-
-  private:
-    ServerState& server_;
-    Connection& c_;
-};
-
 class ServerState {
   public:
     ServerState(host::Host& host, host::Storage& storage, Config config);
@@ -107,8 +92,6 @@ class ServerState {
     void look_at(Connection& c) MAY_YIELD;
     void write_offer(Connection& c);
     void withdraw(Connection& c) MAY_YIELD;
-    /// A task is done with the connection's ring (Connection::active).
-    void leave(Connection& c);
     void connect(Connection& c) MAY_YIELD;
     void disconnect(Connection& c) MAY_YIELD;
     void release_client(Connection& c) MAY_YIELD;
@@ -170,7 +153,6 @@ class ServerState {
     int create(Request& q) MAY_YIELD;
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
     void lost_name(Inode& inode, std::uint32_t links_left) MAY_YIELD;
-    void forget_holders(Inode& inode);
     void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) MAY_YIELD;
 
     // --- attributes.cpp
@@ -212,34 +194,10 @@ class ServerState {
     bool ask_opens_back(Connection& asker) MAY_YIELD;
     void unpin_storage(Inode& inode) MAY_YIELD;
 
-    // --- leases.cpp: holders, notices, leases
-    bool hold(Inode& inode, Connection& c);
-    void unhold(Inode& inode, Connection& c);
-    void post(Acks& acks, Connection& c, protocol::Notice notice) MAY_YIELD;
-    void send_notices(Connection& c) MAY_YIELD;
-    void queue_notice(Connection& c, protocol::Notice& what);
-    bool acknowledged(Acks& acks);
-    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
-    /// For tasks of the server's own: a request is parked instead.
-    void await(Acks& acks) MAY_YIELD;
-    /// Whether no other client knows the file better than the server; false: its lease is being
-    /// recalled.
-    bool recalled(Inode& inode, const Connection& asker) MAY_YIELD;
-    /// Does so for a request, which is parked where that is not so: 0 or `parked`.
+    // --- leases
+    /// Recalls the lease of another client for a request, which is parked meanwhile: 0 or `parked`.
     int recall(Request& q, InodeTable::Index index) MAY_YIELD;
-    void begin_recall(Inode& inode) MAY_YIELD;
-    void settle_recall(Inode& inode);
-    void end_lease(Inode& inode);
-    /// These post notices to all who must know but `by`.
-    void node_changed(Acks& acks, Inode& inode, Connection* by) MAY_YIELD;
-    void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
-                       Connection* by) MAY_YIELD;
-    /// To all holders and openers but `by`: pages are stale, attributes too.
-    void all_changed(Acks& acks, Inode& inode, Connection* by) MAY_YIELD;
-    bool try_lease(Acks& acks, Inode& inode, Connection& c) MAY_YIELD;
     int lease_return(Request& q);
-    protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
-                            std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
 
     // --- pages_get.cpp, pages_commit.cpp, flips.cpp
     int pages_get(Request& q) MAY_YIELD;
@@ -376,7 +334,6 @@ class ServerState {
     int removexattr(Request& q) MAY_YIELD;
 
     void reap(InodeTable::Index index);
-    Connection* connection(ConnectionIndex index) { return connections_[index].get(); }
     std::uint64_t pages_cached(const Inode& inode) const;
 
     host::Host& host_;
@@ -397,21 +354,20 @@ class ServerState {
     const pages::GrantBook& book_ = residency_.book();
     InodeTable inodes_;
 
-    std::array<std::unique_ptr<Connection>, 64> connections_;
-    std::uint32_t generations_ = 0;
+    Clients clients_{[this] { control_gate_->wake_one(); }};
+    Notices notices_;
+    Coherence coherence_;
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
     Parking parking_;
-    RequestBuffer incoming_;      ///< as it comes off the ring
-    std::uint64_t owing_ = 0;     ///< connections that have notices to carry out
-    std::uint32_t awaiting_ = 0;  ///< tasks in await()
-    Nanoseconds next_look_ = 0;   ///< when parking_task() looks again
-    Nanoseconds next_poll_ = 0;   ///< when it raises events again; 0: nobody is waited for
+    RequestBuffer incoming_;     ///< as it comes off the ring
+    Nanoseconds next_look_ = 0;  ///< when parking_task() looks again
+    Nanoseconds next_poll_ = 0;  ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
-    std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, parking_gate_, scan_gate_, stop_gate_;
+    std::unique_ptr<host::Gate> work_gate_, io_gate_, control_gate_, flush_gate_, room_gate_,
+        parking_gate_, scan_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     struct Dirty {
         InodeTable::Index inode;

@@ -57,19 +57,12 @@ void ServerState::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot s
     std::vector<pages::AccountId> held_by;
     residency_.show(inode, slot, fresh, held_by);
     std::uint64_t told = 0;
-    for (const auto& c : connections_) {
-        if (c == nullptr || !c->alive()) continue;
-        if (std::find(held_by.begin(), held_by.end(), c->account) != held_by.end()) {
-            told |= bit(c->index);
-        }
-    }
+    clients_.for_each_alive([&](const Connection& c) {
+        const bool holds = std::find(held_by.begin(), held_by.end(), c.account) != held_by.end();
+        if (holds) told |= bit(c.index);
+    });
     if (by != nullptr) told &= ~bit(by->index);
-    if (told == 0) return;
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* c = connection(i);
-        if ((told & bit(i)) == 0 || c == nullptr || !c->alive()) continue;
-        post(acks, *c, notice(protocol::NoticeKind::inval_pages, inode.node, page, 1));
-    }
+    coherence_.mappings_changed(acks, told, inode.node, page, 1);
 }
 
 bool ServerState::make_private(Request& q, Connection* by, Inode& inode, Slot slot, bool& moved,

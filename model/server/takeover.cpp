@@ -52,24 +52,21 @@ void Takeover::release_unused_shared() {
 
 /// A client that was connected, and has not left meanwhile, gets the index that it had.
 void Takeover::recover_clients() {
-    for (std::uint32_t k = 0; k < directory_.clients.records() && k < server_.connections_.size();
-         ++k) {
+    for (std::uint32_t k = 0;
+         k < directory_.clients.records() && k < server_.clients_.places().size(); ++k) {
         const ClientRecord& record = *directory_.client(k);
         if (record.session == 0) continue;
         const auto found = std::find_if(
-            server_.connections_.begin(), server_.connections_.end(), [&](const auto& c) {
+            server_.clients_.places().begin(), server_.clients_.places().end(), [&](const auto& c) {
                 return c != nullptr && c->device.guest == record.domain &&
                        c->device.number == record.number;
             });
-        if (found == server_.connections_.end()) {
+        if (found == server_.clients_.places().end()) {
             directory_.drop_client(k);
             continue;
         }
-        const auto at = static_cast<ConnectionIndex>(found - server_.connections_.begin());
-        std::swap(server_.connections_[at], server_.connections_[k]);
-        if (server_.connections_[at] != nullptr) server_.connections_[at]->index = at;
-        Connection& c = *server_.connections_[k];
-        c.index = static_cast<ConnectionIndex>(k);
+        server_.clients_.swap((*found)->index, static_cast<ConnectionIndex>(k));
+        Connection& c = *server_.clients_.at(static_cast<ConnectionIndex>(k));
         const XenbusState state = protocol::read_frontend_state(server_.host_.store(), c.device);
         if (state == XenbusState::unknown || state == XenbusState::closing ||
             state == XenbusState::closed) {

@@ -7,7 +7,7 @@ void Takeover::recover_entries() {
     for (const host::FoundEntry& entry : entries_) {
         const auto given = directory_.entry(entry.reference);
         Connection* client = nullptr;
-        for (const auto& c : server_.connections_) {
+        for (const auto& c : server_.clients_.places()) {
             if (c == nullptr || !c->returning || c->device.guest != entry.domain) continue;
             if (client == nullptr || c->index == given.client) client = c.get();
         }
@@ -56,8 +56,8 @@ void Takeover::recover_changes() {
         IntentRecord& intent = *directory_.intent(i);
         if (intent.state == IntentRecord::none) continue;
         // survives yields: the control task runs this, and only it removes connections
-        Connection* const c = intent.client < server_.connections_.size()
-                                  ? server_.connection(static_cast<ConnectionIndex>(intent.client))
+        Connection* const c = intent.client < server_.clients_.places().size()
+                                  ? server_.clients_.at(static_cast<ConnectionIndex>(intent.client))
                                   : nullptr;
         Replay replay{intent.unique, intent.opcode, intent.node, intent.replaced, nullptr};
         if (c != nullptr && c->returning &&

@@ -12,9 +12,9 @@ namespace xenfs::server {
 
 void ServerState::on_ring_event(Connection& c) {
     ready_ |= bit(c.index);
-    if (c.unresponsive && c.ring.notice_done(c.ring.last_notice())) c.unresponsive = false;
+    const bool blocked = notices_.heard(c);
     acks_came();
-    if (!c.outbox.empty()) parking_gate_->wake_one();
+    if (blocked) parking_gate_->wake_one();
     work_gate_->wake_one();
 }
 
@@ -53,13 +53,9 @@ Request* ServerState::take_request(Connection& c) {
 /// Takes all requests of clients that have notices to carry out, so that the urgent ones among them
 /// wait for nothing.
 void ServerState::take_urgent() {
-    for (std::uint64_t left = owing_ & ready_; left != 0; left &= left - 1) {
-        const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-        Connection* const c = connection(index);
-        if (c == nullptr || !c->alive() || c->notices_in_flight() == 0) {
-            owing_ &= ~bit(index);
-            continue;
-        }
+    for (const ConnectionIndex index : Bits(notices_.owing() & ready_)) {
+        Connection* const c = clients_.alive(index);
+        if (c == nullptr || !notices_.still_owes(*c)) continue;
         do {
             while (Request* const q = take_request(*c)) {
                 if (q->urgent) {
@@ -75,7 +71,7 @@ void ServerState::take_urgent() {
 
 /// Null: there is nothing to do.
 Request* ServerState::next_request() {
-    if ((owing_ & ready_) != 0) take_urgent();
+    if ((notices_.owing() & ready_) != 0) take_urgent();
     if (Request* const q = parking_.next()) return q;
     while (ready_ != 0) {
         // The next ready connection after the last one served.
@@ -83,7 +79,7 @@ Request* ServerState::next_request() {
         const auto index = static_cast<ConnectionIndex>(
             (next_ready_ + static_cast<unsigned>(std::countr_zero(turned))) % 64);
         next_ready_ = (index + 1u) % 64;
-        Connection* const c = connection(index);
+        Connection* const c = clients_.at(index);
         if (c == nullptr || !c->alive()) {
             ready_ &= ~bit(index);
             continue;
@@ -120,7 +116,7 @@ void ServerState::work(Worker& worker) {
 
 void ServerState::serve(Worker& worker, Request& q) {
     if (!q.client.alive()) return;  // its connection forgets it
-    const ConnectionUse use(*this, q.client);
+    const ConnectionUse use(clients_, q.client);
     Connection& c = *use;
     if (q.wait == Wait::acks) return finish(q);
     if (recovery_.holds_back(q)) {
@@ -143,7 +139,7 @@ void ServerState::serve(Worker& worker, Request& q) {
         q.error = answer;
         q.reply_bytes = answer == 0 ? q.reply.size() : 0;
         if (error != 0) ++stats_.errors;
-        if (!c.alive() || acknowledged(q.acks)) {
+        if (!c.alive() || notices_.acknowledged(q.acks)) {
             finish(q);
         } else {
             park(q, Wait::acks);
@@ -166,7 +162,7 @@ void ServerState::finish(Request& q) {
 }
 
 void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
-    const ConnectionUse use(*this, q.client);
+    const ConnectionUse use(clients_, q.client);
     Connection& c = *use;
     IntentRecord* const intent = q.intent;
     q.intent = nullptr;
@@ -185,13 +181,13 @@ void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
 
 /// The client does what a notice asks for: whoever waits for it waits a little longer.
 void ServerState::note_progress(const Request& q) {
-    if (q.urgent) q.client.last_urgent = host_.clock().now();
+    if (q.urgent) notices_.note_progress(q.client);
 }
 
 /// An open that got the lease was held up until others had forgotten the file; one of them may have
 /// asked for it meanwhile.
 void ServerState::recheck_lease(Request& q) {
-    if (inodes_[q.inode].lease == q.client.index) return;
+    if (inodes_[q.inode].believers.lease() == q.client.index) return;
     protocol::OpenOut out;
     if (q.error != 0 || q.reply_bytes < sizeof out) return;
     std::byte* const at =

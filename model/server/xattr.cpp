@@ -14,7 +14,7 @@ int ServerState::setxattr(Request& q) {
     }
     InodeUse inode(*this, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
 
@@ -61,7 +61,7 @@ int ServerState::removexattr(Request& q) {
     if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
     InodeUse inode(*this, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
 
