@@ -34,7 +34,7 @@ Result<host::Attr> ServerState::attributes(Inode& inode) {
 int ServerState::getattr(Request& q) {
     q.args.get<protocol::GetattrIn>();
     if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     const bool cacheable = coherence_.hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
     const auto attr = attributes(*inode);
@@ -74,7 +74,7 @@ int ServerState::setattr(Request& q) {
     change.value.mtime =
         in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
 
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     const bool cacheable = coherence_.hold(*inode, q.client);
     if (recall(q, inode.index()) != 0) return parked;
     auto attr = attributes(*inode);
@@ -135,10 +135,10 @@ int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t siz
     look(inode.file);
     for (const std::uint32_t file : inode.files) look(file);
     while (frames.size() < shared) {
-        const pages::FrameIndex frame = take_frame(*q.worker);
+        const pages::FrameIndex frame = room_.take_frame(*q.worker);
         if (frame == pages::no_index) {
             for (const pages::FrameIndex taken : frames) residency_.put_back(taken);
-            return park_for_room(q, Lack::frames, shared, 0, false);
+            return room_.park(q, Lack::frames, shared, 0, false);
         }
         frames.push_back(frame);
     }
@@ -154,9 +154,9 @@ int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
     if (size >= old) return 0;
     // A successor must not find the pages gone and the old size; the storage is told last.
     journal_->keep_cut(inode, size, true);
-    drain_io(inode);
-    drop_pages(inode, (size + page_size - 1) >> page_shift);
-    io_settled();
+    io_.drain(inode);
+    fill_.drop_pages(inode, (size + page_size - 1) >> page_shift);
+    fill_.settled();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
     if (in_page == 0) {
         journal_->keep_cut(inode, size, false);
@@ -165,25 +165,25 @@ int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
     const auto zero_tail = [&](std::uint32_t file) MAY_YIELD {
         if (file == no_file) return 0;
-        begin_io(inode);  // may yield, so the slot is looked up after it
+        io_.begin(inode);  // may yield, so the slot is looked up after it
         const cache::Slot slot = cache_.find({file, last});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) {
-            end_io(inode);
+            io_.end(inode);
             return 0;
         }
         residency_.pin(slot);
         bool moved = false;
-        const bool done = make_private(q, nullptr, inode, slot, moved, frames);
+        const bool done = sharing_.make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {
             residency_.forget_content(cache_.frame(slot));
-            host_.memory().zero(page_of(slot), in_page,
+            host_.memory().zero(residency_.page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
-            dirtied(inode, inodes_.find(inode.node), slot);
+            write_back_.dirtied(inode, inodes_.find(inode.node), slot);
         }
         residency_.unpin(slot);
-        end_io(inode);
+        io_.end(inode);
         return done ? 0 : ENOMEM;
     };
     if (int e = zero_tail(inode.file)) return e;
@@ -213,7 +213,7 @@ int ServerState::statfs(Request& q) {
 void ServerState::forget_node(Connection& c, NodeId node) {
     const InodeTable::Index index = inodes_.find(node);
     if (index == InodeTable::none) return;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     coherence_.unhold(*inode, c);
 }
 

@@ -33,7 +33,7 @@ bool ServerState::donation_stands(Connection& c) {
         return true;
     }
     ++stats_.protocol_violations;
-    doom(c);
+    begin_close(c);
     return false;
 }
 

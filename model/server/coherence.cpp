@@ -127,7 +127,7 @@ void Coherence::settle_recall(Inode& inode) {
     }
 }
 
-bool Coherence::may_go_on(Inode& inode, const Connection& asker) {
+bool Coherence::may_resume(Inode& inode, const Connection& asker) {
     settle_recall(inode);
     return !inode.believers.leased_to_other(asker.index) || inode.believers.recall_.sequence == 0;
 }

@@ -11,7 +11,7 @@
 
 namespace xenfs::server {
 
-/// Who believes what stands in each Inode (Inode::believers), where only this class changes it.
+/// Only this class changes what Inode::believers says.
 ///
 /// Invariants: a client that was told attributes or names of a node is among its holders until it
 /// has been sent the notice that they changed, and held() counts these. A file has at most one
@@ -65,7 +65,7 @@ class Coherence {
     void begin_recall(Inode& inode) MAY_YIELD;
     /// Whether a request of `asker` need not wait for the lease any longer. Where no recall is
     /// under way it is to begin one.
-    bool may_go_on(Inode& inode, const Connection& asker);
+    bool may_resume(Inode& inode, const Connection& asker);
     /// Gives the lease where nobody else has the file open; the others forget what they know.
     bool try_lease(Acks& acks, Inode& inode, Connection& c) MAY_YIELD;
     /// A client of a predecessor had it. False: somebody else has the file open.

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "model/conformance/seed.h"
-#include "model/server/locks.h"
 #include "model/server/test_parts.h"
 
 namespace xenfs::server::tests {
@@ -17,33 +16,20 @@ namespace {
 using protocol::Notice;
 using protocol::NoticeKind;
 
-struct Bench {
-    explicit Bench(std::size_t count = 3) {
-        config.ack_timeout = 1000;
-        for (std::size_t i = 0; i < count; ++i) {
-            clients.push_back(std::make_unique<TestClient>(table));
-        }
+/// So many clients, and a file that none of them knows.
+struct Told : Bench {
+    explicit Told(std::size_t count = 3) {
+        for (std::size_t i = 0; i < count; ++i) add_client();
         inode.node = 7;
         inode.attr.type = host::FileType::regular;
     }
     Connection& at(std::size_t i) { return clients[i]->connection; }
     NoticeKind next(std::size_t i) { return static_cast<NoticeKind>(clients[i]->take().kind); }
-
-    TestClock clock;
-    TestEvents events;
-    Config config;
-    Stats stats;
-    int idle = 0, full = 0, ended = 0;
-    Clients table{[this] { ++idle; }};
-    Notices notices{{clock, events, std::make_unique<TestGate>(clock), table, config, stats,
-                     [this] { ++full; }}};
-    Coherence coherence{{clock, table, notices, config, stats, [this] { ++ended; }}};
-    std::vector<std::unique_ptr<TestClient>> clients;
     Inode inode;
 };
 
 TEST(Notices, KeepTheirOrderWhenTheRingIsFull) {
-    Bench bench(1);
+    Told bench(1);
     constexpr std::uint64_t count = 2 * protocol::notice_count;
     Acks acks;
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -52,7 +38,7 @@ TEST(Notices, KeepTheirOrderWhenTheRingIsFull) {
     }
     EXPECT_EQ(bench.notices.in_flight(bench.at(0)), count);
     EXPECT_TRUE(bench.notices.waiting(bench.at(0)));
-    EXPECT_GT(bench.full, 0);
+    EXPECT_GT(bench.ring_full, 0);
     for (std::uint64_t i = 0; i < count; ++i) {
         EXPECT_FALSE(bench.notices.acknowledged(acks));
         const Notice notice = bench.clients[0]->take();
@@ -66,22 +52,22 @@ TEST(Notices, KeepTheirOrderWhenTheRingIsFull) {
 }
 
 TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
-    Bench bench(2);
+    Told bench(2);
     Acks acks;
     for (const std::size_t i : {0u, 1u}) {
         bench.notices.post(acks, bench.at(i), make_notice(NoticeKind::inval_node, 1));
     }
-    bench.clock.time += 900;
+    bench.host.clock().time += 900;
     bench.notices.note_progress(bench.at(1));
-    bench.clock.time += 200;
+    bench.host.clock().time += 200;
     EXPECT_FALSE(bench.notices.acknowledged(acks));
     EXPECT_EQ(acks.clients, bit(1));
     EXPECT_TRUE(bench.notices.unresponsive(bench.at(0)));
     EXPECT_EQ(bench.stats.ack_timeouts, 1u);
-    const Nanoseconds before = bench.clock.time;
+    const Nanoseconds before = bench.host.clock().time;
     bench.notices.await(acks);  // its events are raised again meanwhile
-    EXPECT_LE(bench.clock.time - before, 1000);
-    EXPECT_GT(bench.events.raised.size(), 2u);
+    EXPECT_LE(bench.host.clock().time - before, 1000);
+    EXPECT_GT(bench.host.events().raised.size(), 2u);
     // Silent as it was, the first is not waited for again before it has caught up.
     Acks later;
     bench.notices.post(later, bench.at(0), make_notice(NoticeKind::inval_node, 1));
@@ -97,7 +83,7 @@ TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
 }
 
 TEST(Coherence, ALeaseIsRecalledFromItsHolderAndOnlyOnce) {
-    Bench bench;
+    Told bench;
     Acks acks;
     bench.inode.openers = bit(0);
     EXPECT_TRUE(bench.coherence.hold(bench.inode, bench.at(1)));
@@ -109,21 +95,21 @@ TEST(Coherence, ALeaseIsRecalledFromItsHolderAndOnlyOnce) {
     EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1)));
     EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(2)));
     EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(0)));
-    EXPECT_FALSE(bench.coherence.may_go_on(bench.inode, bench.at(1)));
+    EXPECT_FALSE(bench.coherence.may_resume(bench.inode, bench.at(1)));
     EXPECT_EQ(bench.inode.believers.asked(), 0u);
     // It gives the lease back and asks again before its acknowledgement is seen: it would take for
     // new what is about to end.
     bench.coherence.end_lease(bench.inode);
-    EXPECT_EQ(bench.ended, 1);
-    EXPECT_TRUE(bench.coherence.may_go_on(bench.inode, bench.at(1)));
+    EXPECT_EQ(bench.lease_ended, 1);
+    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1)));
     EXPECT_FALSE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     EXPECT_EQ(bench.next(0), NoticeKind::recall_lease);
     EXPECT_EQ(bench.next(0), NoticeKind{});
     EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     // A silent holder loses it, and a dead one at once.
     EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1)));
-    bench.clock.time += 1000;
-    EXPECT_TRUE(bench.coherence.may_go_on(bench.inode, bench.at(1)));
+    bench.host.clock().time += 1000;
+    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1)));
     EXPECT_EQ(bench.inode.believers.lease(), no_connection);
     EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     bench.at(0).state = Connection::State::closing;
@@ -136,7 +122,7 @@ TEST(Coherence, EverybodyIsToldOfWhatItBelievesAndOfNothingElse) {
     const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
     constexpr std::size_t count = 4, nodes = 3;
-    Bench bench(count);
+    Told bench(count);
     bench.config.max_held_nodes = 2;
     std::array<Inode, nodes> inodes;
     std::array<std::set<std::size_t>, nodes> holders, copiers;

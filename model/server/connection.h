@@ -47,7 +47,7 @@ struct Connection {
     bool looked_at = false;          ///< the store changed: the control task has not looked yet
     bool refused = false;            ///< its offer was no good: closed until it begins again
     bool initialised = false;        ///< FUSE_INIT came
-    bool doomed = false;             ///< a violation, or it asked to leave
+    bool dying = false;              ///< a violation, or it asked to leave
     bool vanished = false;           ///< its directory is gone: the domain died
     bool withdrawn = false;          ///< not to be offered (again)
     std::optional<Attachment> next;  ///< attached again meanwhile: offered when this one is gone
@@ -81,7 +81,7 @@ struct Connection {
     std::uint32_t fruitless = 0;  ///< revocations in a row that brought nothing: 2 = deaf
     bool gave_back = false;       ///< something since the last one
 
-    bool alive() const { return state == State::connected && !doomed; }
+    bool alive() const { return state == State::connected && !dying; }
 };
 
 }  // namespace xenfs::server

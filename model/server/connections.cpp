@@ -38,7 +38,7 @@ void ServerState::control() {
                     });
             }
             if (!c.looked_at) look_at(c);
-            if (c.doomed && c.state == Connection::State::connected) {
+            if (c.dying && c.state == Connection::State::connected) {
                 c.state = Connection::State::closing;
                 acks_came();
             }
@@ -46,7 +46,7 @@ void ServerState::control() {
         }
         if (book_.aside() != 0) {
             if (residency_.retry_busy() != 0) look_ = true;
-            io_settled();
+            fill_.settled();
         }
         recovery_.end_if_due();
         if (look_ || stopping_) continue;
@@ -85,7 +85,7 @@ void ServerState::look_at(Connection& c) {
     if (state == XenbusState::closing || state == XenbusState::closed ||
         state == XenbusState::unknown || state == XenbusState::initialising) {
         c.vanished = state == XenbusState::unknown;
-        doom(c);
+        begin_close(c);
     }
 }
 
@@ -127,7 +127,7 @@ void ServerState::connect(Connection& c) {
     c.returning = false;
     journal_->keep_client(c.index, c.device.guest, c.device.number, c.session);
     c.state = Connection::State::connected;
-    c.doomed = c.vanished = c.initialised = false;
+    c.dying = c.vanished = c.initialised = false;
     notices_.begin(c.index);
     coherence_.begin(c.index);
     Connection* const self = &c;
@@ -143,13 +143,13 @@ void ServerState::connect(Connection& c) {
 }
 
 /// Nothing of the client is believed from now on; the control task takes it apart.
-void ServerState::doom(Connection& c) {
-    if (c.doomed || c.state != Connection::State::connected) return;
-    c.doomed = true;
+void ServerState::begin_close(Connection& c) {
+    if (c.dying || c.state != Connection::State::connected) return;
+    c.dying = true;
     ready_ &= ~bit(c.index);
     look_ = true;
     acks_came();
-    io_settled();
+    fill_.settled();
     control_gate_->wake_one();
 }
 
@@ -206,11 +206,11 @@ void ServerState::release_client(Connection& c) {
     });
     for (const InodeTable::Index i : known) {
         if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
+        InodeUse inode(inodes_, i);
         if (inode->locks) drop_locks(*inode, c);
     }
-    io_settled();
-    room_made();
+    fill_.settled();
+    room_.made();
 }
 
 }  // namespace xenfs::server

@@ -19,7 +19,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     residency_.prepare(static_cast<std::uint32_t>(slots.size()));
     std::size_t ready = 0;
     while (ready < slots.size()) {
-        const pages::FrameIndex frame = take_frame(w);
+        const pages::FrameIndex frame = room_.take_frame(w);
         if (frame == pages::no_index) {
             if (ready == 0) lack = Lack::frames;
             break;
@@ -27,7 +27,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
         w.frames[ready++] = frame;
     }
     // A transfer to a domain at its limit loses the page: room for the frames that come back.
-    evict_clean(w, static_cast<std::uint32_t>(ready));
+    room_.evict_clean(w, static_cast<std::uint32_t>(ready));
     bool credit_short = false;
     const std::size_t paid = ready == 0
                                  ? 0
@@ -40,7 +40,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
         if (pool_[cache_.frame(slots[i])].writers != 0) {
             w.entry_flags[i] |= protocol::entry_volatile;
         }
-        host_.memory().copy(page_of(slots[i]), host::Page::of_frame(frame));
+        host_.memory().copy(residency_.page_of(slots[i]), host::Page::of_frame(frame));
         operations[i] = {frame, q.client.device.guest, accept[i], GrantStatus::okay};
     }
     host_.grants().transfer(std::span(operations).first(paid));
@@ -64,11 +64,11 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
 std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
     Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
-    if (w.queues && waits_for(Lack::frames)) {
+    if (w.queues && room_.waits_for(Lack::frames)) {
         lack = Lack::frames;
         return 0;
     }
-    evict_clean(w, count);
+    room_.evict_clean(w, count);
     bool credit_short = false;
     const std::size_t offered = residency_.accept(q.client.account, pages::EntryKind::accept,
                                                   std::span(w.refs).first(count), credit_short);
@@ -86,9 +86,9 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
     Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     journal_->keep_node(inode);
-    const std::uint32_t file = file_number(inode, index, q.client);
-    if (const int e =
-            settle_loading(q, inode, index, file, first, static_cast<std::uint32_t>(refs.size()))) {
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
+    if (const int e = fill_.settle_loading(q, inode, index, file, first,
+                                           static_cast<std::uint32_t>(refs.size()))) {
         return e;
     }
     std::size_t came = 0;
@@ -105,7 +105,7 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
         Slot slot = cache_.find(key);
         if (slot != kNoSlot) {
             residency_.pin(slot);
-            replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
+            sharing_.replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
         } else {
             slot = residency_.admit(key, w.frames[i], PageState::clean);
             if (slot == kNoSlot) {
@@ -113,7 +113,7 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
                 return ENOMEM;
             }
         }
-        dirtied(inode, index, slot);
+        write_back_.dirtied(inode, index, slot);
         residency_.unpin(slot);
         ++stats_.flipped_in;
     }

@@ -28,7 +28,7 @@ class Believers {
     std::uint64_t copiers() const { return copiers_; }  ///< took data away by copy or flip
     ConnectionIndex lease() const { return lease_; }
     bool leased_to_other(ConnectionIndex c) const { return lease_ != no_connection && lease_ != c; }
-    /// Who is asked for the lease; no_connection: nobody.
+    /// The client that is asked for the lease; no_connection: none.
     ConnectionIndex asked() const { return recall_.holder; }
 
   private:

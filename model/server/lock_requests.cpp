@@ -117,7 +117,7 @@ int ServerState::set_lock(Request& q, bool wait) {
     if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     const LockRange range = range_of(in, q.client.index);
     if (range.exclusive && !range.flock && !file->write) return EBADF;  // as fcntl(2)
-    InodeUse inode(*this, file->inode);
+    InodeUse inode(inodes_, file->inode);
     if (in.lk.type == protocol::lock_unlock) {
         if (!inode->locks) return 0;
         if (q.client.locks >= config_.max_locks && inode->locks->splits(range)) return ENOLCK;

@@ -13,7 +13,7 @@ using protocol::check_name;
 void ServerState::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
     const InodeTable::Index index = inodes_.find(parent);
     if (index == InodeTable::none) return;
-    InodeUse directory(*this, index);
+    InodeUse directory(inodes_, index);
     directory->attr_valid = false;
     coherence_.entry_changed(acks, *directory, by, name);
 }
@@ -31,7 +31,7 @@ int ServerState::lookup(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    InodeUse parent(*this, q.header.nodeid);
+    InodeUse parent(inodes_, q.header.nodeid);
     const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
     const bool cacheable = coherence_.hold(*parent, q.client);
     const auto found = storage_.lookup(parent->node, name);
@@ -46,7 +46,7 @@ int ServerState::lookup(Request& q) {
         q.reply.put(out);
         return 0;
     }
-    InodeUse child(*this, found->node);
+    InodeUse child(inodes_, found->node);
     const bool child_cacheable = coherence_.hold(*child, q.client);
     if (!child->attr_valid) learn(*child, *found);
     if (recall(q, child.index()) != 0) return parked;
@@ -72,10 +72,10 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
                                                {q.header.uid, q.header.gid}, target, rdev);
     if (!made) return made.error();
     done(q, made->node);
-    InodeUse inode(*this, made->node);
+    InodeUse inode(inodes_, made->node);
     learn(*inode, *made);
     {
-        InodeUse parent(*this, q.header.nodeid);
+        InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
@@ -113,7 +113,7 @@ int ServerState::link(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    InodeUse inode(*this, in.oldnodeid);
+    InodeUse inode(inodes_, in.oldnodeid);
     if (recall(q, inode.index()) != 0) return parked;
     const std::optional<Replay> before = replay(q);
     if (!before) intend_new(q, name, in.oldnodeid);
@@ -123,7 +123,7 @@ int ServerState::link(Request& q) {
     done(q, in.oldnodeid);
     learn(*inode, *linked);
     {
-        InodeUse parent(*this, q.header.nodeid);
+        InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
     }
     coherence_.node_changed(q.acks, *inode, &q.client);
@@ -138,11 +138,11 @@ void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
     inode.attr.links = links_left;
     if (links_left != 0 || inode.openers != 0) return;
     coherence_.end_lease(inode);
-    drain_io(inode);
+    io_.drain(inode);
     if (inode.openers != 0) return;  // found by node id meanwhile
     const std::uint32_t dirty = cache_.dirty_count();
-    if (pages_cached(inode) != 0) drop_pages(inode, 0);
-    io_settled();
+    if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
+    fill_.settled();
     stats_.dropped_unwritten += dirty - cache_.dirty_count();
     inode.size_ahead = false;
     journal_->keep_size(inode);
@@ -183,7 +183,7 @@ void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::stri
     entry_changed(acks, by, parent, name);
     const InodeTable::Index index = inodes_.find(gone.node);
     if (index == InodeTable::none) return;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
     if (gone.links != 0 || inode->openers != 0) coherence_.node_changed(acks, *inode, &by);
     lost_name(*inode, gone.links);
@@ -204,7 +204,7 @@ int ServerState::rmdir(Request& q) {
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     if (target) {
         if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
-            InodeUse inode(*this, index);
+            InodeUse inode(inodes_, index);
             inode->attr_valid = false;
             coherence_.node_changed(q.acks, *inode, &q.client);
             lost_name(*inode, 0);
@@ -258,7 +258,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
                              MAY_YIELD {  // its ctime changed, a directory's parent too
                                  const InodeTable::Index index = inodes_.find(node);
                                  if (index == InodeTable::none) return;
-                                 InodeUse inode(*this, index);
+                                 InodeUse inode(inodes_, index);
                                  inode->attr_valid = inode->attr_valid && inode->size_ahead;
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
@@ -270,7 +270,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     }
     const InodeTable::Index index = inodes_.find(replaced->node);
     if (index == InodeTable::none) return 0;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     coherence_.node_changed(q.acks, *inode, &q.client);
@@ -294,7 +294,7 @@ int ServerState::readdir(Request& q) {
         const OpenFile* file = file_of(q.client, in.fh);
         if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     }
-    InodeUse directory(*this, q.header.nodeid);
+    InodeUse directory(inodes_, q.header.nodeid);
     coherence_.hold(*directory, q.client);
     const std::size_t room = std::min<std::size_t>(in.size, q.reply.room());
     const auto entries =
@@ -339,9 +339,9 @@ int ServerState::create(Request& q) {
         made = storage_.lookup(q.header.nodeid, name);
     }
     if (!made) return made.error();
-    InodeUse inode(*this, made->node);
+    InodeUse inode(inodes_, made->node);
     {
-        InodeUse parent(*this, q.header.nodeid);
+        InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
     }
     if (!existed || !inode->attr_valid) learn(*inode, *made);

@@ -26,13 +26,13 @@ OpenFile* ServerState::file_of(Connection& c, std::uint64_t fh) {
 
 int ServerState::pin_storage(Request& q, Inode& inode) {
     constexpr std::uint32_t patience = 64, each = 16;
-    while (inode.storage_opening) io_gate_->wait();
+    while (inode.storage_opening) io_.wait();
     if (inode.storage_open) return 0;
     inode.storage_opening = true;
     const int e = storage_.open_node(inode.node);
     inode.storage_opening = false;
     inode.storage_open = e == 0;
-    io_gate_->wake_all();
+    io_.wake();
     if (e != ENFILE || q.opens_tried == patience || !q.client.alive()) return e;
     if (q.opens_tried++ % each == 0 && !ask_opens_back(q.client)) return e;
     // What others give back is on its way, or another asker takes it.
@@ -75,7 +75,7 @@ bool ServerState::ask_opens_back(Connection& asker) {
     Acks unused;
     for (const InodeTable::Index i : its) {
         if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
+        InodeUse inode(inodes_, i);
         if (inode->believers.leased_to_other(asker.index)) {
             coherence_.begin_recall(*inode);
             continue;
@@ -204,7 +204,7 @@ int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bo
 int ServerState::open(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     protocol::OpenOut out{};
     if (int e = open_inode(q, inode, in.flags, false, out)) return e;
     out.fh = publish_file(q.client, inode.index(), in.flags);
@@ -215,7 +215,7 @@ int ServerState::open(Request& q) {
 int ServerState::opendir(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (const auto attr = attributes(*inode); !attr) return attr.error();
     if (inode->attr.type != host::FileType::directory) return ENOTDIR;
     protocol::OpenOut out{};
@@ -227,7 +227,7 @@ int ServerState::opendir(Request& q) {
 
 void ServerState::close_file(Connection& c, std::uint32_t place) {
     OpenFile& file = c.files[place];
-    InodeUse inode(*this, file.inode);
+    InodeUse inode(inodes_, file.inode);
     file.inode = InodeTable::none;
     ++file.generation;
     c.free_files.push_back(place);
@@ -239,7 +239,7 @@ int ServerState::release(Request& q) {
     if (!q.args.finished()) return EINVAL;
     OpenFile* file = file_of(q.client, in.fh);
     if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse inode(*this, file->inode);
+    InodeUse inode(inodes_, file->inode);
     const auto place = static_cast<std::uint32_t>(in.fh) - 1;
     close_file(q.client, place);
     note_progress(q);
@@ -252,7 +252,7 @@ int ServerState::flush(Request& q) {
     if (!q.args.finished()) return EINVAL;
     OpenFile* file = file_of(q.client, in.fh);
     if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse inode(*this, file->inode);
+    InodeUse inode(inodes_, file->inode);
     drop_owner_locks(*inode, {q.client.index, in.lock_owner});
     return 0;
 }
@@ -262,24 +262,19 @@ int ServerState::syncfs(Request& q) {
         q.args.get<std::uint64_t>();
         if (!q.args.finished()) return EINVAL;
     }
-    const std::vector<Dirty> dirty(dirty_queue_.begin(), dirty_queue_.end());
-    for (const Dirty& entry : dirty) {
-        if (inodes_[entry.inode].node == 0) continue;
-        InodeUse inode(*this, entry.inode);
-        if (int e = write_back(*inode)) return e;
-    }
+    if (int e = write_back_.write_all()) return e;
     return storage_.sync_all();
 }
 
 int ServerState::fsync(Request& q) {
     const auto in = q.args.get<protocol::FsyncIn>();
     if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (in.fh != 0) {
         const OpenFile* file = file_of(q.client, in.fh);
         if (file == nullptr || file->inode != inode.index()) return EBADF;
     }
-    if (int e = write_back(*inode)) return e;
+    if (int e = write_back_.write(*inode)) return e;
     return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
 }
 
@@ -295,7 +290,7 @@ int ServerState::lease_return(Request& q) {
     const InodeTable::Index index = inodes_.find(q.header.nodeid);
     if (index == InodeTable::none || inodes_[index].believers.lease() != q.client.index)
         return EBADF;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     coherence_.end_lease(*inode);
     note_progress(q);
     return 0;

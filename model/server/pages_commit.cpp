@@ -28,13 +28,13 @@ int ServerState::pages_commit(Request& q) {
 
     const InodeTable::Index index = file_for_pages(q, in.fh, true);
     if (index == InodeTable::none) return EBADF;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
 
     journal_->keep_node(*inode);
     const std::optional<Replay> before = replay(q);
-    begin_io(*inode);
+    io_.begin(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);
     if (before) {
@@ -65,19 +65,19 @@ int ServerState::pages_commit(Request& q) {
     if (error == 0 && mode == PageMode::copy_in && (in.flags & protocol::commit_keep) == 0) {
         end_copied_in(q, refs);
     }
-    end_io(*inode);
+    io_.end(*inode);
     if (error != 0) return error;
     if (!by_name_) {
         drop_other_variants(q.acks, *inode, q.client, first_page,
                             static_cast<std::uint32_t>(touched));
     }
-    list_dirty(*inode, index);  // also where only size or time changed
+    write_back_.list(*inode, index);  // also where only size or time changed
     if (touched != 0) coherence_.pages_changed(q.acks, *inode, first, touched, &q.client);
     coherence_.node_changed(q.acks, *inode, &q.client);
     protocol::PagesCommitOut out{};
     if ((in.flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0) {
         const bool data_only = (in.flags & protocol::commit_sync_all) == 0;
-        int unsafe = write_back(*inode);
+        int unsafe = write_back_.write(*inode);
         if (unsafe == 0) unsafe = storage_.sync(inode->node, data_only);
         out.sync_error = static_cast<std::uint32_t>(unsafe);
     }
@@ -91,7 +91,7 @@ int ServerState::pages_commit(Request& q) {
 /// for just that page of just this file.
 int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
                                 std::uint32_t first, std::span<const std::uint32_t> refs) {
-    const std::uint32_t file = file_number(inode, index, q.client);
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
         if (r == nullptr || r->kind != pages::EntryKind::write || r->tag == pages::no_tag) {
@@ -102,8 +102,8 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     }
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
-        if (residency_.end_flux(slot)) io_settled();
-        dirtied(inode, index, slot);
+        if (residency_.end_flux(slot)) fill_.settled();
+        write_back_.dirtied(inode, index, slot);
     }
     return 0;
 }
@@ -118,7 +118,7 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
     residency_.pin(slots);
     end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
-    if (by_content_) share_content(q.client, slots);
+    if (by_content_) sharing_.share_content(q.client, slots);
     residency_.unpin(slots);
 }
 
@@ -144,7 +144,7 @@ void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection
     const auto others = std::count_if(inode.files.begin(), inode.files.end(),
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;
-    drain_io(inode);  // another request may hold slots of these pages
+    io_.drain(inode);  // another request may hold slots of these pages
     std::uint64_t stale = 0;
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;

@@ -57,7 +57,7 @@ int ServerState::pages_release(Request& q) {
 /// How many pages from `first` on are cached and filled, up to `most`, without a gap.
 std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
                                          std::uint64_t first, std::uint32_t most) {
-    const std::uint32_t file = file_number(inode, index, q.client);
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
     const auto slots = std::span(q.worker->slots).first(most);
     cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
     std::uint32_t run = 0;
@@ -101,7 +101,7 @@ int ServerState::pages_get(Request& q) {
     const bool write = fresh_allowed || mode == PageMode::map_write;
     const InodeTable::Index index = file_for_pages(q, in.fh, write);
     if (index == InodeTable::none) return EBADF;
-    InodeUse inode(*this, index);
+    InodeUse inode(inodes_, index);
     if (recall(q, index) != 0) return parked;
     if (const auto attr = attributes(*inode); !attr) return attr.error();
     if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
@@ -127,16 +127,16 @@ int ServerState::pages_get(Request& q) {
     if (mode == PageMode::flip_in) {
         granted = flip_in_accept(q, count, lack);
     } else if (count != 0) {
-        begin_io(*inode);
+        io_.begin(*inode);
         int error = 0;
-        const FillWish wish{.first = static_cast<std::uint32_t>(in.first_page),
-                            .count = count,
-                            .overwrite = mode == PageMode::copy_in,
-                            .head_kept = in.head != 0,
-                            .tail_kept = in.tail != 0};
-        std::uint32_t ready = fill(q, *inode, index, wish, error);
+        const PageFill::Wish wish{.first = static_cast<std::uint32_t>(in.first_page),
+                                  .count = count,
+                                  .overwrite = mode == PageMode::copy_in,
+                                  .head_kept = in.head != 0,
+                                  .tail_kept = in.tail != 0};
+        std::uint32_t ready = fill_.fill(q, *inode, index, wish, error);
         if (ready == 0 && error != 0) {
-            end_io(*inode);
+            io_.end(*inode);
             return error;
         }
         const auto slots = std::span(w.slots).first(ready);
@@ -146,8 +146,8 @@ int ServerState::pages_get(Request& q) {
         if (write && by_content_) {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 bool moved = false;
-                if (!make_private(q, &q.client, *inode, slots[i], moved)) {
-                    for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
+                if (!sharing_.make_private(q, &q.client, *inode, slots[i], moved)) {
+                    for (std::uint32_t j = i; j < ready; ++j) fill_.release_unused(slots[j]);
                     ready = i;
                     break;
                 }
@@ -160,9 +160,9 @@ int ServerState::pages_get(Request& q) {
         } else if (mode == PageMode::flip_out) {
             granted = flip_out(q, usable, accept, lack);
             residency_.unpin(usable);
-        } else if (w.queues && waits_for(Lack::entries)) {
+        } else if (w.queues && room_.waits_for(Lack::entries)) {
             lack = Lack::entries;
-            for (const cache::Slot slot : usable) release_unused(slot);
+            for (const cache::Slot slot : usable) fill_.release_unused(slot);
         } else {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 // Writers count before our own entry does.
@@ -176,7 +176,7 @@ int ServerState::pages_get(Request& q) {
             granted = residency_.grant(q.client.account, usable,
                                        write ? pages::EntryKind::write : pages::EntryKind::read,
                                        w.refs, credit_short);
-            for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
+            for (std::size_t i = granted; i < ready; ++i) fill_.release_unused(usable[i]);
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
@@ -186,18 +186,18 @@ int ServerState::pages_get(Request& q) {
             if (write) {
                 stats_.granted_writable += granted;
                 for (std::size_t i = 0; i < granted; ++i) {
-                    if (mode == PageMode::map_write) dirtied(*inode, index, usable[i]);
+                    if (mode == PageMode::map_write) write_back_.dirtied(*inode, index, usable[i]);
                 }
             }
         }
-        end_io(*inode);
+        io_.end(*inode);
     }
     if (granted == 0 && lack != Lack::none) {
         const bool twice = mode == PageMode::flip_out;  // a frame each goes out and comes in
-        return no_room(q, lack, twice ? 2 * count : count, out,
-                       (in.flags & protocol::get_wait) == 0);
+        return room_.no_room(q, lack, twice ? 2 * count : count, out,
+                             (in.flags & protocol::get_wait) == 0);
     }
-    if (q.had_room) room_progress_ = host_.clock().now();
+    if (q.had_room) room_.note_progress();
     // Clients that have copies hear of the writer before the writer has its entries.
     if (mode == PageMode::map_write && granted != 0) {
         coherence_.pages_changed(q.acks, *inode, in.first_page, granted, &q.client);

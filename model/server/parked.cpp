@@ -8,53 +8,21 @@
 
 namespace xenfs::server {
 
-using cache::PageState;
-using cache::Slot;
-
 /// Called by serve() when the handler has let go of everything.
 void ServerState::park(Request& q, Wait wait) {
     const Nanoseconds now = host_.clock().now();
     parking_.park(q, wait, now);
     Nanoseconds look = host::forever;
     if (wait == Wait::acks || wait == Wait::lease) look = now + config_.ack_timeout / 16;
-    if (wait == Wait::page) look = now + age_unit();
+    if (wait == Wait::page) look = now + fill_.age_unit();
     if (wait == Wait::files) look = q.until;
     if (look < next_look_) parking_gate_->wake_one();
-}
-
-void ServerState::io_settled() {
-    io_gate_->wake_all();
-    if (parking_.waiting(Wait::page) == 0) return;
-    parking_.look(Wait::page, [this](const Request& q) { return page_settled(q); });
-}
-
-/// Whether a request need not wait for its page any longer: the page can be used or is gone, or the
-/// client that was to overwrite it has had its time.
-bool ServerState::page_settled(const Request& q) {
-    const Slot slot = cache_.find({q.file, q.page});
-    return slot == cache::kNoSlot || cache_.state(slot) != PageState::loading ||
-           may_detach(q, slot);
-}
-
-std::uint8_t ServerState::flux_age() const {
-    const auto age = static_cast<std::uint64_t>(host_.clock().now() / age_unit());
-    return static_cast<std::uint8_t>(age << 3 & page_age);
-}
-
-/// A client has ack_timeout to overwrite a page, from when it got it. A request that always finds
-/// others' fresh pages in its way does not wait for ever.
-bool ServerState::may_detach(const Request& q, Slot slot) const {
-    const std::uint8_t flags = cache_.flags(slot);
-    if ((flags & page_flux) == 0) return false;
-    const auto age = static_cast<std::uint8_t>(flux_age() - (flags & page_age));
-    const Nanoseconds end = q.first_parked + 8 * config_.ack_timeout;
-    return (age & page_age) >> 3 > 4 || (q.first_parked != 0 && host_.clock().now() >= end);
 }
 
 void ServerState::leases_settled() {
     if (parking_.waiting(Wait::lease) == 0) return;
     parking_.look(Wait::lease, [this](const Request& q) {
-        return coherence_.may_go_on(inodes_[q.inode], q.client);
+        return coherence_.may_resume(inodes_[q.inode], q.client);
     });
 }
 
@@ -67,7 +35,6 @@ void ServerState::acks_came() {
 }
 
 void ServerState::parking_task() {
-    ++running_;
     while (!stopping_) {
         next_look_ = look_at_parked();
         if (stopping_) break;
@@ -76,19 +43,17 @@ void ServerState::parking_task() {
             parking_gate_->wait(next_look_ == host::forever ? host::forever : next_look_ - now);
         }
     }
-    --running_;
-    stop_gate_->wake_all();
 }
 
 /// When to look again, if nothing happens.
 Nanoseconds ServerState::look_at_parked() {
-    io_settled();
+    fill_.settled();
     acks_came();
     const Nanoseconds now = host_.clock().now();
     parking_.look(Wait::files, [now](const Request& q) { return now >= q.until; });
     Nanoseconds next = host::forever;
     parking_.for_each(Wait::files, [&](const Request& q) { next = std::min(next, q.until); });
-    if (parking_.waiting(Wait::page) != 0) next = std::min(next, now + age_unit());
+    if (parking_.waiting(Wait::page) != 0) next = std::min(next, now + fill_.age_unit());
     std::uint64_t owed = 0;
     parking_.for_each(Wait::acks, [&](const Request& q) { owed |= q.acks.clients; });
     parking_.for_each(Wait::lease, [&](const Request& q) {
@@ -122,15 +87,13 @@ void ServerState::send_overdue(Connection& c) {
     notices_.send(c);
     if (!c.alive() || !notices_.overdue(c)) return;
     ++stats_.ack_timeouts;
-    doom(c);
+    begin_close(c);
 }
 
 /// The connection is over: nobody takes up its requests.
 void ServerState::drop_requests(Connection& c) {
     parking_.drop(c);
-    for (std::size_t i = room_queue_.size(); i-- > 0;) {
-        if (&room_queue_[i].request->client == &c) leave_room_queue(i);
-    }
+    room_.drop(c);
     for (const auto& q : c.requests) {
         if (q == nullptr) continue;
         journal_->end_change(q->intent);

@@ -43,7 +43,7 @@ void Recovery::begin() {
         std::move(directory), server_.inodes_,
         PoolJournal::Sources{
             [this](NodeId node) { return server_.storage_.handle(node); },
-            [this](const Inode& inode) { return server_.pages_cached(inode) != 0; },
+            [this](const Inode& inode) { return server_.inodes_.pages_cached(inode) != 0; },
             [this] { return server_.pool_.capacity(); }});
     Takeover(server_, found, *frames, *entries).run();
     if (fresh) (void)host.store().write(root_path(host), std::to_string(found.root()));
@@ -77,7 +77,7 @@ void Recovery::end_if_due() {
     // survives yields: the control task runs this, and only it removes connections from the array
     for (const auto& c : server_.clients_.places()) {
         if (c == nullptr) continue;
-        if (c->resuming) server_.doom(*c);
+        if (c->resuming) server_.begin_close(*c);
         if (!c->returning) continue;
         server_.not_coming_back(*c);
         server_.write_offer(*c);  // its new session tells the client so
@@ -97,7 +97,7 @@ void Recovery::drop_nameless_files() {
     });
     for (const InodeTable::Index i : all) {
         if (server_.inodes_[i].node == 0) continue;
-        InodeUse inode(server_, i);
+        InodeUse inode(server_.inodes_, i);
         server_.lost_name(*inode, 0);
     }
     server_.storage_.drop_nameless();
@@ -131,7 +131,7 @@ void Recovery::tell_changed_while_away() {
     server_.notices_.await(acks);
     telling_ = false;
     for (const NodeId node : changed) {
-        InodeUse inode(server_, node);
+        InodeUse inode(server_.inodes_, node);
         inode->untold = false;
         server_.journal_->keep_stored(*inode);
     }

@@ -32,7 +32,7 @@ int ServerState::come_back(Request& q) {
 /// False: it cannot have been so.
 bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands) {
     Connection& c = q.client;  // survives yields: serve() uses the client
-    InodeUse inode(*this, item.node);
+    InodeUse inode(inodes_, item.node);
     const auto attr = attributes(*inode);
     if (!attr) return true;
     const bool write = (item.flags & protocol::resume_write) != 0 && !c.attachment.read_only;

@@ -26,56 +26,23 @@
 #include "model/pages/ledger.h"
 #include "model/policies/charging/policy.h"
 #include "model/policies/dedup/policy.h"
-#include "model/server/clients.h"
-#include "model/server/coherence.h"
 #include "model/server/journal.h"
 #include "model/server/latency.h"
 #include "model/server/locks.h"
 #include "model/server/operations.h"
-#include "model/server/parking.h"
+#include "model/server/page_fill.h"
+#include "model/server/part.h"
 #include "model/server/recovery.h"
 #include "model/server/request.h"
-#include "model/server/residency.h"
 #include "model/server/room.h"
+#include "model/server/scan.h"
 #include "model/server/server.h"
+#include "model/server/sharing.h"
+#include "model/server/write_back.h"
 
 namespace xenfs::server {
 
-using protocol::max_pages_per_request;
-
-/// What a task needs while it serves: allocated once, so that the hot path allocates nothing.
-struct Worker {
-    std::array<cache::Slot, max_pages_per_request> slots;
-    std::array<pages::FrameIndex, max_pages_per_request> frames;
-    std::array<GrantRef, max_pages_per_request> refs;
-    std::array<std::uint8_t, max_pages_per_request> entry_flags;
-    std::vector<cache::PageKey> evicted;
-    bool queues = false;  ///< for frames, behind those who wait for room
-    std::vector<GrantRef> given;
-    std::uint32_t number = 0;  ///< its place among the directory's intents
-};
-
-class ServerState;
-
-/// Keeps an inode's record across yields; lets it go when nobody needs it any more.
-class YIELD_GUARD InodeUse {
-  public:
-    InodeUse(ServerState& server, NodeId node);
-    InodeUse(ServerState& server, InodeTable::Index index);
-    ~InodeUse();
-    InodeUse(const InodeUse&) = delete;
-    InodeUse& operator=(const InodeUse&) = delete;
-    Inode& operator*() const { return inode_; }
-    Inode* operator->() const { return &inode_; }
-    InodeTable::Index index() const { return index_; }
-
-  private:
-    ServerState& server_;
-    InodeTable::Index index_;
-    Inode& inode_;
-};
-
-class ServerState {
+class ServerState final : public Answerer {
   public:
     ServerState(host::Host& host, host::Storage& storage, Config config);
     ~ServerState();
@@ -84,6 +51,9 @@ class ServerState {
     int attach(const Attachment& attachment);
     int detach(DomainId guest, std::uint32_t number);
     void start();
+    /// A task that stop() waits for.
+    template <class Body>
+    void spawn(const char* name, Body body);
     void stop() MAY_YIELD;
     void check() const;
 
@@ -95,7 +65,7 @@ class ServerState {
     void connect(Connection& c) MAY_YIELD;
     void disconnect(Connection& c) MAY_YIELD;
     void release_client(Connection& c) MAY_YIELD;
-    void doom(Connection& c);
+    void begin_close(Connection& c);
     void on_ring_event(Connection& c);
 
     // --- workers.cpp
@@ -106,7 +76,7 @@ class ServerState {
     void serve(Worker& worker, Request& q) MAY_YIELD;
     int dispatch(Request& q) MAY_YIELD;
     /// Publishes the reply and gives the slot back.
-    void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD;
+    void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD override;
     void finish(Request& q) MAY_YIELD;
     void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD;
     void recheck_lease(Request& q);
@@ -118,19 +88,10 @@ class ServerState {
     Nanoseconds look_at_parked() MAY_YIELD;
     void send_overdue(Connection& c) MAY_YIELD;
     void drop_requests(Connection& c);
-    /// A page is no longer loading, or nobody holds slots of a file any more.
-    void io_settled();
     /// A lease is over, or may be.
     void leases_settled();
     /// A client has carried out notices, or is gone.
     void acks_came();
-    bool page_settled(const Request& q);
-    /// The age (page_age) of a page that is handed out now to be overwritten.
-    std::uint8_t flux_age() const;
-    /// Whether the request may have the page that another client is to overwrite.
-    bool may_detach(const Request& q, cache::Slot slot) const;
-    /// By how much flux_age() tells times apart.
-    Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
     // --- namespace.cpp
     int lookup(Request& q) MAY_YIELD;
@@ -222,81 +183,6 @@ class ServerState {
     /// A request that comes again: entries that its first life gave and the client never saw end.
     void end_unseen(Request& q);
 
-    // --- page_fill.cpp: making pages resident
-    struct FillWish {
-        std::uint32_t first = 0, count = 0;
-        bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
-        bool head_kept = false, tail_kept = false;
-    };
-    /// Pins q.worker->slots[0 … result); `error` is an errno of the storage, or `parked`; none and
-    /// no error: no frame.
-    std::uint32_t fill(Request& q, Inode& inode, InodeTable::Index index, const FillWish& wish,
-                       int& error) MAY_YIELD;
-    std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
-    pages::FrameIndex take_frame(Worker& w);
-    void release_unused(cache::Slot slot);
-    int settle_loading(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t file,
-                       std::uint32_t first, std::uint32_t count) MAY_YIELD;
-    cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
-                            bool& to_read);
-    bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
-    void drop_pages(Inode& inode, std::uint64_t first_page);
-    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots,
-                  int& error) MAY_YIELD;
-    void begin_io(Inode& inode) MAY_YIELD;
-    void end_io(Inode& inode);
-    void drain_io(Inode& inode) MAY_YIELD;
-    host::Page page_of(cache::Slot slot) {
-        return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
-    }
-
-    // --- sharing.cpp: content dedup and copy-on-write
-    void share_content(Connection& c, std::span<const cache::Slot> slots);
-    bool join_content(cache::Slot slot, std::uint64_t key);
-    /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
-    /// Where `frames` is not null, it is taken from there.
-    bool make_private(Request& q, Connection* by, Inode& inode, cache::Slot slot, bool& moved,
-                      std::vector<pages::FrameIndex>* frames = nullptr) MAY_YIELD;
-    void replace_frame(Acks& acks, Connection* by, Inode& inode, cache::Slot slot,
-                       pages::FrameIndex fresh) MAY_YIELD;
-
-    // --- scan.cpp: content dedup by scanning
-    class Scanned;
-    void scan_task() MAY_YIELD;
-    void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted) MAY_YIELD;
-    bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
-
-    // --- write_back.cpp
-    void write_back_task() MAY_YIELD;
-    int write_back(Inode& inode) MAY_YIELD;
-    void list_dirty(Inode& inode, InodeTable::Index index);
-    void dirtied(Inode& inode, InodeTable::Index index, cache::Slot slot);
-    bool too_dirty() const;
-
-    // --- room.cpp
-    void room_task() MAY_YIELD;
-    Nanoseconds tend_room_queue(Worker& w) MAY_YIELD;
-    int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
-                bool may_return);
-    int park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
-                      bool may_return);
-    RoomWaiter leave_room_queue(std::size_t place);
-    void resume_with_room(std::size_t place);
-    void end_wait(std::size_t place, int error) MAY_YIELD;
-    std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
-    bool holds_most(const Connection& c) const;
-    void ask_for_frames(std::uint32_t frames) MAY_YIELD;
-    void ask_largest(std::uint32_t pages) MAY_YIELD;
-    void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted,
-             std::uint32_t pages) MAY_YIELD;
-    bool revocation_open(Connection& c);
-    bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
-    /// Something came free: those who wait for room are looked at.
-    void room_made() {
-        ++room_made_;
-        if (!room_queue_.empty()) room_gate_->wake_one();
-    }
-
     // --- balloon.cpp
     int donate(Request& q);
     int reclaim(Request& q);
@@ -333,9 +219,6 @@ class ServerState {
     int listxattr(Request& q) MAY_YIELD;
     int removexattr(Request& q) MAY_YIELD;
 
-    void reap(InodeTable::Index index);
-    std::uint64_t pages_cached(const Inode& inode) const;
-
     host::Host& host_;
     host::Storage& storage_;
     Config config_;
@@ -352,36 +235,30 @@ class ServerState {
     const cache::PageCache& cache_ = residency_.pages();
     const pages::FramePool& pool_ = residency_.pool();
     const pages::GrantBook& book_ = residency_.book();
-    InodeTable inodes_;
+    Inodes inodes_{cache_, journal_};
 
     Clients clients_{[this] { control_gate_->wake_one(); }};
     Notices notices_;
     Coherence coherence_;
+    Parking parking_;
+    const Shared shared_;
+    FileIo io_;
+    WriteBack write_back_;
+    RoomQueue room_;
+    Sharing sharing_;
+    PageFill fill_;
+    Scanner scan_;
+
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
-    Parking parking_;
     RequestBuffer incoming_;     ///< as it comes off the ring
     Nanoseconds next_look_ = 0;  ///< when parking_task() looks again
     Nanoseconds next_poll_ = 0;  ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
-    std::unique_ptr<host::Gate> work_gate_, io_gate_, control_gate_, flush_gate_, room_gate_,
-        parking_gate_, scan_gate_, stop_gate_;
+    std::unique_ptr<host::Gate> work_gate_, control_gate_, parking_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    struct Dirty {
-        InodeTable::Index inode;
-        Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
-    };
-    std::deque<Dirty> dirty_queue_;                ///< oldest first
-    std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
-    std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
-    std::uint64_t room_made_ = 0;                  ///< counts what came free
-    std::uint64_t pages_cleaned_ = 0;              ///< counts pages that were written back
-    std::uint32_t storing_ = 0;                    ///< writes that the storage has not answered
-    Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
-    std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
-
     Recovery recovery_{*this};
     std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };

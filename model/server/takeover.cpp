@@ -167,7 +167,7 @@ void Takeover::lose_pages(NodeId node, bool meant) {
 }
 
 void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const host::Attr& attr) {
-    InodeUse inode(server_, kept.node);
+    InodeUse inode(server_.inodes_, kept.node);
     inode->record = record;
     server_.learn(*inode, attr);
     const bool changed = kept.stored_size != attr.size || kept.stored_mtime != attr.mtime;
@@ -184,7 +184,7 @@ void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const 
         recover_page(*inode, inode.index(), page->second, changed);
     }
     if (kept.state == NodeRecord::cutting) finish_cut(*inode);
-    if (inode->size_ahead) server_.list_dirty(*inode, inode.index());
+    if (inode->size_ahead) server_.write_back_.list(*inode, inode.index());
 }
 
 /// Files whose name a change that was under way takes away: if they are gone, a client wanted it.
@@ -222,12 +222,12 @@ void Takeover::recover_page(Inode& inode, InodeTable::Index index, std::uint32_t
     slot_[record.frame] = slot;
     ++server_.stats_.recovered_pages;
     if (flux) {
-        server_.residency_.begin_flux(slot, server_.flux_age());
+        server_.residency_.begin_flux(slot, server_.fill_.flux_age());
         return;
     }
     // A client may have written to it and not said so yet.
     if (record.state == static_cast<std::uint32_t>(PageKept::dirty) || (writable && !beyond)) {
-        server_.dirtied(inode, index, slot);
+        server_.write_back_.dirtied(inode, index, slot);
         ++server_.stats_.recovered_dirty;
     }
 }
@@ -252,9 +252,10 @@ void Takeover::finish_cut(Inode& inode) {
             : server_.cache_.find(
                   {inode.file, static_cast<std::uint32_t>(inode.attr.size >> page_shift)});
     if (slot == kNoSlot || server_.cache_.state(slot) == PageState::loading) return;
-    server_.host_.memory().zero(server_.page_of(slot), static_cast<std::uint16_t>(in_page),
+    server_.host_.memory().zero(server_.residency_.page_of(slot),
+                                static_cast<std::uint16_t>(in_page),
                                 static_cast<std::uint16_t>(page_size - in_page));
-    server_.dirtied(inode, server_.inodes_.find(inode.node), slot);
+    server_.write_back_.dirtied(inode, server_.inodes_.find(inode.node), slot);
     server_.journal_->keep_size(inode);
 }
 

@@ -95,7 +95,7 @@ bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
                                                             : there != intent.node);
         }
         case Outcome::resizes: {
-            InodeUse inode(server_, intent.node);
+            InodeUse inode(server_.inodes_, intent.node);
             const auto attr = server_.attributes(*inode);
             return attr && attr->size == intent.size;
         }

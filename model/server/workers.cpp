@@ -25,7 +25,7 @@ Request* ServerState::take_request(Connection& c) {
     const auto took = c.ring.take_request(slot, incoming_.bytes.data());
     if (took == protocol::RingBack::Take::violation) {
         ++stats_.protocol_violations;
-        doom(c);
+        begin_close(c);
     }
     if (took != protocol::RingBack::Take::request) return nullptr;
     auto& record = c.requests[slot];
@@ -100,7 +100,6 @@ Request* ServerState::next_request() {
 }
 
 void ServerState::work(Worker& worker) {
-    ++running_;
     while (!stopping_) {
         if (Request* const q = next_request()) {
             serve(worker, *q);
@@ -110,8 +109,6 @@ void ServerState::work(Worker& worker) {
         work_gate_->wait();
         --idle_;
     }
-    --running_;
-    stop_gate_->wake_all();
 }
 
 void ServerState::serve(Worker& worker, Request& q) {

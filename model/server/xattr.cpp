@@ -12,7 +12,7 @@ int ServerState::setxattr(Request& q) {
     if (int e = storage_.setxattr(q.header.nodeid, name, value, static_cast<int>(in.flags))) {
         return e;
     }
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
@@ -59,7 +59,7 @@ int ServerState::removexattr(Request& q) {
     if (!q.args.finished() || name.empty()) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
