@@ -93,10 +93,10 @@ void Coherence::all_changed(Acks& acks, Inode& inode, const Connection* by) {
     }
 }
 
-bool Coherence::recalled(Inode& inode, const Connection& asker) {
+bool Coherence::recalled(Inode& inode, const Connection& asker, Nanoseconds deadline) {
     if (!inode.believers.leased_to_other(asker.index)) return true;
     begin_recall(inode);
-    settle_recall(inode);
+    settle_recall(inode, deadline);
     return !inode.believers.leased_to_other(asker.index);
 }
 
@@ -114,11 +114,12 @@ void Coherence::begin_recall(Inode& inode) {
 }
 
 /// Ends the recall, and the lease, where its holder has carried it out, is gone or silent.
-void Coherence::settle_recall(Inode& inode) {
+void Coherence::settle_recall(Inode& inode, Nanoseconds deadline) {
     const Believers::Recall recall = inode.believers.recall_;
     if (recall.sequence == 0) return;
     Connection* const holder = parts_.clients.alive(recall.holder, recall.generation);
-    if (holder != nullptr && !parts_.notices.carried_out(*holder, recall.sequence, recall.since)) {
+    if (holder != nullptr &&
+        !parts_.notices.carried_out(*holder, recall.sequence, recall.since, deadline)) {
         return;
     }
     inode.believers.recall_ = {};
@@ -127,8 +128,8 @@ void Coherence::settle_recall(Inode& inode) {
     }
 }
 
-bool Coherence::may_resume(Inode& inode, const Connection& asker) {
-    settle_recall(inode);
+bool Coherence::may_resume(Inode& inode, const Connection& asker, Nanoseconds deadline) {
+    settle_recall(inode, deadline);
     return !inode.believers.leased_to_other(asker.index) || inode.believers.recall_.sequence == 0;
 }
 

@@ -60,12 +60,12 @@ class Coherence {
 
     // --- leases
     /// Whether no other client knows the file better than the server. False: its lease is being
-    /// recalled.
-    bool recalled(Inode& inode, const Connection& asker) MAY_YIELD;
+    /// recalled, and is over by the deadline.
+    bool recalled(Inode& inode, const Connection& asker, Nanoseconds deadline) MAY_YIELD;
     void begin_recall(Inode& inode) MAY_YIELD;
     /// Whether a request of `asker` need not wait for the lease any longer. Where no recall is
     /// under way it is to begin one.
-    bool may_resume(Inode& inode, const Connection& asker);
+    bool may_resume(Inode& inode, const Connection& asker, Nanoseconds deadline);
     /// Gives the lease where nobody else has the file open; the others forget what they know.
     bool try_lease(Acks& acks, Inode& inode, Connection& c) MAY_YIELD;
     /// A client of a predecessor had it. False: somebody else has the file open.
@@ -73,7 +73,7 @@ class Coherence {
     void end_lease(Inode& inode);
 
   private:
-    void settle_recall(Inode& inode);
+    void settle_recall(Inode& inode, Nanoseconds deadline = host::forever);
 
     Parts parts_;
     std::array<std::uint32_t, 64> held_{};  ///< nodes, by holder

@@ -92,28 +92,53 @@ TEST(Coherence, ALeaseIsRecalledFromItsHolderAndOnlyOnce) {
     EXPECT_EQ(bench.next(1), NoticeKind::inval_node);
     EXPECT_EQ(bench.coherence.held(bench.at(1)), 0u);
     EXPECT_FALSE(bench.coherence.try_lease(acks, bench.inode, bench.at(1)));
-    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1)));
-    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(2)));
-    EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(0)));
-    EXPECT_FALSE(bench.coherence.may_resume(bench.inode, bench.at(1)));
+    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1), host::forever));
+    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(2), host::forever));
+    EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(0), host::forever));
+    EXPECT_FALSE(bench.coherence.may_resume(bench.inode, bench.at(1), host::forever));
     EXPECT_EQ(bench.inode.believers.asked(), 0u);
     // It gives the lease back and asks again before its acknowledgement is seen: it would take for
     // new what is about to end.
     bench.coherence.end_lease(bench.inode);
     EXPECT_EQ(bench.lease_ended, 1);
-    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1)));
+    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1), host::forever));
     EXPECT_FALSE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     EXPECT_EQ(bench.next(0), NoticeKind::recall_lease);
     EXPECT_EQ(bench.next(0), NoticeKind{});
     EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     // A silent holder loses it, and a dead one at once.
-    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1)));
+    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1), host::forever));
     bench.host.clock().time += 1000;
-    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1)));
+    EXPECT_TRUE(bench.coherence.may_resume(bench.inode, bench.at(1), host::forever));
     EXPECT_EQ(bench.inode.believers.lease(), no_connection);
     EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     bench.at(0).state = Connection::State::closing;
-    EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(1)));
+    EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(1), host::forever));
+}
+
+TEST(Coherence, AHolderThatWorksOnHasTimeUntilTheAskersDeadline) {
+    Told bench;
+    Acks acks;
+    auto& time = bench.host.clock().time;
+    bench.inode.openers = bit(0);
+    ASSERT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
+    const Nanoseconds begin = time, deadline = begin + 3500;
+    EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1), deadline));
+    while (!bench.coherence.may_resume(bench.inode, bench.at(1), deadline)) {
+        time += 100;
+        bench.notices.note_progress(bench.at(0));  // as each urgent request of a long flush
+        ASSERT_LE(time, deadline);
+    }
+    EXPECT_EQ(time, deadline);
+    EXPECT_EQ(bench.inode.believers.lease(), no_connection);
+    // Whoever is asked shortly before that has the time that everybody has.
+    Acks late;
+    late.deadline = time + 10;
+    bench.notices.post(late, bench.at(2), make_notice(NoticeKind::inval_node, 7));
+    time += 999;
+    EXPECT_FALSE(bench.notices.acknowledged(late));
+    time += 1;
+    EXPECT_TRUE(bench.notices.acknowledged(late));
 }
 
 /// Against a model of what each client was told last: whoever believes something that changes has a

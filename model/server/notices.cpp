@@ -73,18 +73,21 @@ bool Notices::still_owes(Connection& c) {
 bool Notices::acknowledged(Acks& acks) {
     for (const ConnectionIndex i : Bits(acks.clients)) {
         Connection* const c = parts_.clients.alive(i, acks.generation[i]);
-        if (c != nullptr && !carried_out(*c, acks.sequence[i], acks.since)) continue;
+        if (c != nullptr && !carried_out(*c, acks.sequence[i], acks.since, acks.deadline)) continue;
         acks.clients &= ~bit(i);
     }
     return acks.clients == 0;
 }
 
-bool Notices::carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since) {
+bool Notices::carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since,
+                          Nanoseconds deadline) {
     Outbox& outbox = outboxes_[c.index];
     if (c.ring.notice_done(sequence) || outbox.unresponsive) return true;
-    // A long flush is no silence: each urgent request buys time, but not for ever.
+    // A long flush is no silence: each urgent request buys time, but not for ever. Whoever was
+    // asked shortly before the deadline has its time all the same.
     const Nanoseconds bound = parts_.config.ack_timeout;
-    const Nanoseconds end = std::min(std::max(since, outbox.progress) + bound, since + 60 * bound);
+    const Nanoseconds most = std::min(deadline, since + parts_.config.request_timeout());
+    const Nanoseconds end = std::max(since, std::min(outbox.progress, most - bound)) + bound;
     if (parts_.clock.now() < end) return false;
     outbox.unresponsive = true;
     ++parts_.stats.ack_timeouts;

@@ -63,8 +63,10 @@ class Notices {
     /// Whether nobody is waited for any longer. A client that has let the time pass is noted as
     /// unresponsive, and waited for no more until it has caught up.
     bool acknowledged(Acks& acks);
-    /// Whether the client has counted the notice, or has had its time.
-    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
+    /// Whether the client has counted the notice, or has had its time: ack_timeout since it was
+    /// posted, and longer while it works on notices, but not beyond the deadline of who asks.
+    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since,
+                     Nanoseconds deadline);
     /// For tasks of the server's own, which are not parked. Returns early when the server stops.
     void await(Acks& acks) MAY_YIELD;
     /// An event came from the client; true: it has notices in its outbox, for which there may be

@@ -33,7 +33,8 @@ int ServerState::pin_storage(Request& q, Inode& inode) {
     inode.storage_opening = false;
     inode.storage_open = e == 0;
     io_.wake();
-    if (e != ENFILE || q.opens_tried == patience || !q.client.alive()) return e;
+    const bool late = q.opens_tried == patience || host_.clock().now() >= q.deadline;
+    if (e != ENFILE || late || !q.client.alive()) return e;
     if (q.opens_tried++ % each == 0 && !ask_opens_back(q.client)) return e;
     // What others give back is on its way, or another asker takes it.
     q.until = host_.clock().now() + 1'000'000;
@@ -279,7 +280,7 @@ int ServerState::fsync(Request& q) {
 }
 
 int ServerState::recall(Request& q, InodeTable::Index index) {
-    if (coherence_.recalled(inodes_[index], q.client)) return 0;
+    if (coherence_.recalled(inodes_[index], q.client, q.deadline)) return 0;
     q.inode = index;
     q.wait = Wait::lease;
     return parked;

@@ -214,12 +214,12 @@ std::uint8_t PageFill::flux_age() const {
 }
 
 /// A client has ack_timeout to overwrite a page, from when it got it. A request that always finds
-/// others' fresh pages in its way does not wait for ever.
+/// others' fresh pages in its way does not wait until its deadline for them.
 bool PageFill::may_detach(const Request& q, Slot slot) const {
     const std::uint8_t flags = cache_.flags(slot);
     if ((flags & page_flux) == 0) return false;
     const auto age = static_cast<std::uint8_t>(flux_age() - (flags & page_age));
-    const Nanoseconds end = q.first_parked + 8 * config_.ack_timeout;
+    const Nanoseconds end = std::min(q.first_parked + 8 * config_.ack_timeout, q.deadline);
     return (age & page_age) >> 3 > 4 || (q.first_parked != 0 && host_.clock().now() >= end);
 }
 

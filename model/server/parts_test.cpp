@@ -253,5 +253,25 @@ TEST(RoomQueue, WhatCannotBeHadEndsInAnErrorWhenItsTimeIsOver) {
     EXPECT_EQ(bench.parking.waiting(Wait::room), 0u);
 }
 
+TEST(RoomQueue, NoProgressOfOthersPutsOffARequestsDeadline) {
+    Files bench(8);
+    const Inodes::Index index = bench.file(5, 64);
+    int error = 0;
+    ASSERT_EQ(bench.get(bench.request(bench.client(), 0), index, 0, 8, error), 8u);
+    Request& w = bench.request(bench.client(), 0);
+    const Nanoseconds begin = bench.host.clock().time;
+    w.deadline = begin + 3 * bench.config.room_timeout;
+    ASSERT_EQ(bench.room.park(w, Lack::frames, 2, 0, false), parked);
+    bench.parking.park(w, w.wait, begin);
+    while (bench.finished.empty() && bench.host.clock().time < 2 * w.deadline) {
+        bench.room.note_progress();
+        bench.host.others = {[&] { bench.host.clock().time += 1000; }};
+        make_room(bench);
+    }
+    ASSERT_EQ(bench.finished.size(), 1u);
+    EXPECT_GE(bench.host.clock().time, w.deadline);
+    EXPECT_LE(bench.host.clock().time, w.deadline + 2000);
+}
+
 }  // namespace
 }  // namespace xenfs::server::tests

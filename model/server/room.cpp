@@ -186,7 +186,8 @@ Nanoseconds RoomQueue::serve_waiters(Worker& w) {
             resume(i);
             continue;
         }
-        const Nanoseconds limit = std::max(waiter.since, progress_) + config_.room_timeout;
+        const Nanoseconds limit = std::min(std::max(waiter.since, progress_) + config_.room_timeout,
+                                           waiter.request->deadline);
         // A disk that takes its time is no guest that keeps what others need.
         const bool storing = waiter.lack == Lack::frames && write_back_.storing();
         if (now >= limit && !storing) {

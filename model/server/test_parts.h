@@ -324,6 +324,7 @@ struct Bench : Answerer {
         if (q == nullptr) q = std::make_unique<Request>(c, slot);
         q->urgent = urgent;
         q->worker = &worker;
+        q->deadline = host::forever;
         return *q;
     }
     void finish(Request& q, int error, std::size_t) override { finished.push_back({&q, error}); }

@@ -45,6 +45,7 @@ Request* ServerState::take_request(Connection& c) {
     q.made = 0;
     q.intent = nullptr;
     q.acks.clients = 0;
+    q.acks.deadline = q.deadline = q.came + config_.request_timeout();
     q.wait = Wait::none;
     q.first_parked = 0;
     return &q;
