@@ -81,7 +81,8 @@ void Coherence::mappings_changed(Acks& acks, std::uint64_t clients, NodeId node,
 
 void Coherence::all_changed(Acks& acks, Inode& inode, const Connection* by) {
     Believers& all = inode.believers;
-    for (const ConnectionIndex i : Bits(all_but(all.holders_ | all.copiers_ | inode.openers, by))) {
+    for (const ConnectionIndex i :
+         Bits(all_but(all.holders_ | all.copiers_ | inode.openers.mask(), by))) {
         Connection* const c = parts_.clients.alive(i);
         if (c == nullptr) continue;
         unhold(inode, *c);
@@ -156,7 +157,7 @@ bool Coherence::try_lease(Acks& acks, Inode& inode, Connection& c) {
 bool Coherence::restore_lease(Inode& inode, const Connection& c) {
     if (inode.attr.type != host::FileType::regular) return false;
     if (inode.believers.lease_ != no_connection) return false;
-    if ((inode.openers & ~bit(c.index)) != 0) return false;
+    if ((inode.openers.mask() & ~bit(c.index)) != 0) return false;
     inode.believers.lease_ = c.index;
     return true;
 }

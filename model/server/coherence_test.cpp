@@ -85,7 +85,7 @@ TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
 TEST(Coherence, ALeaseIsRecalledFromItsHolderAndOnlyOnce) {
     Told bench;
     Acks acks;
-    bench.inode.openers = bit(0);
+    bench.inode.openers.add(0);
     EXPECT_TRUE(bench.coherence.hold(bench.inode, bench.at(1)));
     EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     EXPECT_EQ(bench.next(1), NoticeKind::inval_pages);
@@ -120,7 +120,7 @@ TEST(Coherence, AHolderThatWorksOnHasTimeUntilTheAskersDeadline) {
     Told bench;
     Acks acks;
     auto& time = bench.host.clock().time;
-    bench.inode.openers = bit(0);
+    bench.inode.openers.add(0);
     ASSERT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(0)));
     const Nanoseconds begin = time, deadline = begin + 3500;
     EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1), deadline));

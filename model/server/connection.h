@@ -20,12 +20,6 @@
 
 namespace xenfs::server {
 
-struct OpenFile {
-    InodeTable::Index inode = InodeTable::none;  ///< none: the place is free
-    bool read = false, write = false;
-    std::uint32_t generation = 0;
-};
-
 /// What a predecessor did for a request and did not answer.
 struct Replay {
     std::uint64_t unique = 0;
@@ -64,11 +58,6 @@ struct Connection {
     std::uint32_t mapped_count = 0;
     Port port = 0;
     pages::AccountId account = 0;
-
-    std::vector<OpenFile> files;
-    std::vector<std::uint32_t> free_files;
-    std::uint32_t open_files = 0;
-    std::uint32_t locks = 0;  ///< held and waited for, in all files
 
     /// By slot; made at a slot's first use.
     std::array<std::unique_ptr<Request>, protocol::max_slots> requests;

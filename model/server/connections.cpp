@@ -130,6 +130,7 @@ void ServerState::connect(Connection& c) {
     c.dying = c.vanished = c.initialised = false;
     notices_.begin(c.index);
     coherence_.begin(c.index);
+    files_.begin(c.index);
     Connection* const self = &c;
     const std::uint32_t generation = c.generation;
     const ConnectionIndex index = c.index;
@@ -197,9 +198,7 @@ void ServerState::release_client(Connection& c) {
     adjust_capacity();
     for (const Replay& r : c.replays) journal_->end_change(r.record);
     c.replays.clear();
-    for (std::uint32_t place = 0; place < c.files.size(); ++place) {
-        if (c.files[place].inode != InodeTable::none) close_file(c, place);
-    }
+    files_.close_all(c);
     std::vector<InodeTable::Index> known;
     inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
         if (coherence_.drop_client(inode, c) || inode.locks) known.push_back(i);
@@ -207,7 +206,7 @@ void ServerState::release_client(Connection& c) {
     for (const InodeTable::Index i : known) {
         if (inodes_[i].node == 0) continue;
         InodeUse inode(inodes_, i);
-        if (inode->locks) drop_locks(*inode, c);
+        if (inode->locks) locks_.drop_client(*inode, c);
     }
     fill_.settled();
     room_.made();

@@ -47,6 +47,23 @@ class Believers {
     ConnectionIndex lease_ = no_connection;
 };
 
+/// How often each client has a file open.
+class Openers {
+  public:
+    std::uint64_t mask() const { return mask_; }
+    void add(ConnectionIndex client);
+    /// True: it was the client's last.
+    bool remove(ConnectionIndex client);
+
+  private:
+    struct Opens {
+        ConnectionIndex client;
+        std::uint32_t count;
+    };
+    std::uint64_t mask_ = 0;     ///< clients with a count
+    std::vector<Opens> counts_;  ///< few
+};
+
 struct Inode {
     Inode();
     ~Inode();
@@ -66,12 +83,7 @@ struct Inode {
     Believers believers;
     std::uint32_t refs = 0;  ///< tasks that use the record across a yield
     std::uint32_t io = 0;    ///< tasks that hold cache slots of this file across a yield
-    std::uint64_t openers = 0;
-    struct Opens {
-        ConnectionIndex connection;
-        std::uint32_t count;
-    };
-    std::vector<Opens> opens;          ///< open files by connection; few
+    Openers openers;
     std::uint32_t record = ~0u;        ///< in the directory for a successor; ~0: none
     std::uint32_t file = no_file;      ///< the file's number in the cache
     std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead

@@ -132,25 +132,6 @@ int ServerState::link(Request& q) {
     return 0;
 }
 
-/// A name of the file is gone. Without any left and with nobody at it, its pages are nobody's:
-/// dirty ones are never written.
-void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
-    inode.attr.links = links_left;
-    if (links_left != 0 || inode.openers != 0) return;
-    coherence_.end_lease(inode);
-    io_.drain(inode);
-    if (inode.openers != 0) return;  // found by node id meanwhile
-    const std::uint32_t dirty = cache_.dirty_count();
-    if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
-    fill_.settled();
-    stats_.dropped_unwritten += dirty - cache_.dirty_count();
-    inode.size_ahead = false;
-    journal_->keep_size(inode);
-    unpin_storage(inode);
-    coherence_.unhold_all(inode);
-    inode.attr_valid = false;
-}
-
 /// What the file is now whose name a predecessor took away.
 Result<host::Attr> ServerState::unlinked_before(NodeId node) {
     const auto left = storage_.getattr(node);
@@ -185,8 +166,8 @@ void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::stri
     if (index == InodeTable::none) return;
     InodeUse inode(inodes_, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers != 0) coherence_.node_changed(acks, *inode, &by);
-    lost_name(*inode, gone.links);
+    if (gone.links != 0 || inode->openers.mask() != 0) coherence_.node_changed(acks, *inode, &by);
+    files_.lost_name(*inode, gone.links);
 }
 
 int ServerState::rmdir(Request& q) {
@@ -207,7 +188,7 @@ int ServerState::rmdir(Request& q) {
             InodeUse inode(inodes_, index);
             inode->attr_valid = false;
             coherence_.node_changed(q.acks, *inode, &q.client);
-            lost_name(*inode, 0);
+            files_.lost_name(*inode, 0);
         }
     }
     return 0;
@@ -274,7 +255,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     coherence_.node_changed(q.acks, *inode, &q.client);
-    lost_name(*inode, left);
+    files_.lost_name(*inode, left);
     return 0;
 }
 
@@ -291,8 +272,8 @@ int ServerState::readdir(Request& q) {
     const auto in = q.args.get<protocol::ReadIn>();
     if (!q.args.finished()) return EINVAL;
     if (in.fh != 0) {
-        const OpenFile* file = file_of(q.client, in.fh);
-        if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+        const auto file = files_.find(q.client, in.fh);
+        if (!file || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     }
     InodeUse directory(inodes_, q.header.nodeid);
     coherence_.hold(*directory, q.client);
@@ -357,7 +338,7 @@ int ServerState::create(Request& q) {
             reply_entry(q, *inode, *attr);
         } else {
             e = attr.error();
-            remove_opener(*inode, q.client);
+            files_.remove_opener(*inode, q.client);
         }
     }
     if (e != 0) {
@@ -369,7 +350,7 @@ int ServerState::create(Request& q) {
         }
         return e;
     }
-    opened.fh = publish_file(q.client, inode.index(), flags);
+    opened.fh = files_.publish(q.client, inode.index(), flags);
     q.reply.put(opened);
     return 0;
 }

@@ -93,12 +93,13 @@ void Recovery::end_if_due() {
 void Recovery::drop_nameless_files() {
     std::vector<InodeTable::Index> all;
     server_.inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers == 0) all.push_back(i);
+        if (inode.attr_valid && inode.attr.links == 0 && inode.openers.mask() == 0)
+            all.push_back(i);
     });
     for (const InodeTable::Index i : all) {
         if (server_.inodes_[i].node == 0) continue;
         InodeUse inode(server_.inodes_, i);
-        server_.lost_name(*inode, 0);
+        server_.files_.lost_name(*inode, 0);
     }
     server_.storage_.drop_nameless();
 }

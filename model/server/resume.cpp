@@ -39,24 +39,17 @@ bool ServerState::resume_item(Request& q, const protocol::ResumeItem& item, std:
     if ((item.flags & protocol::resume_open) != 0) {
         const auto place = static_cast<std::uint32_t>(item.fh) - 1;
         if (place >= config_.max_open_files) return false;
-        add_opener(*inode, c);
-        if (pin_storage(q, *inode) != 0) {
-            remove_opener(*inode, c);
+        files_.add_opener(*inode, c);
+        if (files_.pin_storage(q, *inode) != 0) {
+            files_.remove_opener(*inode, c);
             return true;
         }
         // The place is looked up after the yield, in which another request of the client may have
         // taken it, or moved the table.
-        while (c.files.size() <= place) {
-            c.free_files.push_back(static_cast<std::uint32_t>(c.files.size()));
-            c.files.emplace_back();
-        }
-        OpenFile& file = c.files[place];
-        if (file.inode != InodeTable::none) {
-            remove_opener(*inode, c);
+        if (!files_.restore(c, inode.index(), item.fh, write)) {
+            files_.remove_opener(*inode, c);
             return false;
         }
-        std::erase(c.free_files, place);
-        file = {inode.index(), true, write, static_cast<std::uint32_t>(item.fh >> 32)};
         stands |= protocol::resume_open | (write ? protocol::resume_write : 0u);
     }
     if ((item.flags & protocol::resume_lease) != 0 && coherence_.restore_lease(*inode, c)) {

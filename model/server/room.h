@@ -18,9 +18,11 @@
 
 namespace xenfs::server {
 
-/// Answers a request.
+/// Answers requests.
 class Answerer {
   public:
+    virtual void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD = 0;
+    /// Does so, and counts how long it took.
     virtual void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD = 0;
 
   protected:

@@ -38,7 +38,9 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       room_(shared_, ledger_, write_back_, *this),
       sharing_(shared_, room_, scanner_.get()),
       fill_(shared_, io_, room_, sharing_),
-      scan_(shared_, sharing_, scanner_.get()) {
+      scan_(shared_, sharing_, scanner_.get()),
+      files_(shared_, io_, fill_, [this] { return recovery_.under_way(); }),
+      locks_(shared_, files_, *this) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
@@ -206,7 +208,7 @@ const Latencies& Server::latencies() const {
 Server::Client Server::client(DomainId guest, std::uint32_t number) const {
     for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        return {c->alive(), c->open_files, state_->coherence_.held(*c)};
+        return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c)};
     }
     return {};
 }

@@ -28,7 +28,8 @@
 #include "model/policies/dedup/policy.h"
 #include "model/server/journal.h"
 #include "model/server/latency.h"
-#include "model/server/locks.h"
+#include "model/server/lock_requests.h"
+#include "model/server/open_files.h"
 #include "model/server/operations.h"
 #include "model/server/page_fill.h"
 #include "model/server/part.h"
@@ -78,7 +79,7 @@ class ServerState final : public Answerer {
     /// Publishes the reply and gives the slot back.
     void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD override;
     void finish(Request& q) MAY_YIELD;
-    void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD;
+    void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD override;
     void recheck_lease(Request& q);
     void note_progress(const Request& q);
 
@@ -113,7 +114,6 @@ class ServerState final : public Answerer {
     int readdir(Request& q) MAY_YIELD;
     int create(Request& q) MAY_YIELD;
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
-    void lost_name(Inode& inode, std::uint32_t links_left) MAY_YIELD;
     void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) MAY_YIELD;
 
     // --- attributes.cpp
@@ -130,7 +130,7 @@ class ServerState final : public Answerer {
     int batch_forget(Request& q);
     void forget_node(Connection& c, NodeId node);
 
-    // --- open_files.cpp
+    // --- open_requests.cpp
     int open(Request& q) MAY_YIELD;
     int opendir(Request& q) MAY_YIELD;
     int open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
@@ -143,17 +143,8 @@ class ServerState final : public Answerer {
     int syncfs(Request& q) MAY_YIELD;
     int init(Request& q);
     int destroy(Request& q);
-    void add_opener(Inode& inode, Connection& c);
-    void remove_opener(Inode& inode, Connection& c) MAY_YIELD;
-    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, std::uint32_t flags);
-    OpenFile* file_of(Connection& c, std::uint64_t fh);
-    void close_file(Connection& c, std::uint32_t place) MAY_YIELD;
     /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
     InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
-    /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
-    int pin_storage(Request& q, Inode& inode) MAY_YIELD;
-    bool ask_opens_back(Connection& asker) MAY_YIELD;
-    void unpin_storage(Inode& inode) MAY_YIELD;
 
     // --- leases
     /// Recalls the lease of another client for a request, which is parked meanwhile: 0 or `parked`.
@@ -189,17 +180,11 @@ class ServerState final : public Answerer {
     bool donation_stands(Connection& c);
     void adjust_capacity();
 
-    // --- lock_requests.cpp
-    int getlk(Request& q);
-    int setlk(Request& q) MAY_YIELD;
-    int setlkw(Request& q) MAY_YIELD;
-    int set_lock(Request& q, bool wait) MAY_YIELD;
-    int interrupt(Request& q) MAY_YIELD;
-    void wake_lock_waiters(Inode& inode) MAY_YIELD;
-    void drop_locks(Inode& inode, Connection& c) MAY_YIELD;
-    void drop_owner_locks(Inode& inode, const LockOwner& owner) MAY_YIELD;
-    bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
-    class LockCount;
+    // --- lock_requests.h
+    int getlk(Request& q) { return locks_.get(q); }
+    int setlk(Request& q) MAY_YIELD { return locks_.set(q, false); }
+    int setlkw(Request& q) MAY_YIELD { return locks_.set(q, true); }
+    int interrupt(Request& q) MAY_YIELD { return locks_.interrupt(q); }
 
     // --- resume.cpp: clients of a predecessor come back
     int come_back(Request& q) MAY_YIELD;
@@ -248,6 +233,8 @@ class ServerState final : public Answerer {
     Sharing sharing_;
     PageFill fill_;
     Scanner scan_;
+    OpenFiles files_;
+    LockRequests locks_;
 
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
@@ -260,7 +247,6 @@ class ServerState final : public Answerer {
     std::unique_ptr<host::Gate> work_gate_, control_gate_, parking_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
     Recovery recovery_{*this};
-    std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 
 }  // namespace xenfs::server

@@ -18,8 +18,7 @@
 #include "model/policies/charging/policy.h"
 #include "model/policies/eviction/registry.h"
 #include "model/protocol/ring.h"
-#include "model/server/locks.h"
-#include "model/server/page_fill.h"
+#include "model/server/lock_requests.h"
 
 namespace xenfs::server::tests {
 
@@ -327,7 +326,13 @@ struct Bench : Answerer {
         q->deadline = host::forever;
         return *q;
     }
-    void finish(Request& q, int error, std::size_t) override { finished.push_back({&q, error}); }
+    void answer(Request& q, int error, std::size_t) MAY_YIELD override {
+        finished.push_back({&q, error});
+        if (on_answer) on_answer();
+    }
+    void finish(Request& q, int error, std::size_t) MAY_YIELD override {
+        finished.push_back({&q, error});
+    }
 
     std::uint32_t frames_in_all;
     TestHost host;
@@ -337,6 +342,7 @@ struct Bench : Answerer {
     bool stopping = false;
     int resumed = 0, lease_ended = 0, ring_full = 0, idle = 0;
     std::vector<std::pair<Request*, int>> finished;
+    std::function<void()> on_answer;  ///< what other tasks do meanwhile
     std::vector<std::unique_ptr<TestClient>> clients;
     Worker worker;
 
@@ -367,6 +373,8 @@ struct Bench : Answerer {
     RoomQueue room{shared, ledger, write_back, *this};
     Sharing sharing{shared, room, nullptr};
     PageFill fill{shared, io, room, sharing};
+    OpenFiles files{shared, io, fill, [] { return false; }};
+    LockRequests locks{shared, files, *this};
 };
 
 }  // namespace xenfs::server::tests
