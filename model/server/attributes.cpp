@@ -1,14 +1,12 @@
-// Attributes. The server's own copy of size and mtime runs ahead of the storage's while written
-// data waits for write-back.
+#include "model/server/attributes.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
-/// Takes over what the storage says, except for what we know better.
-void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
+void Attributes::learn(Inode& inode, const host::Attr& from_storage) {
     const host::Attr before = inode.attr;
     inode.stored_size = from_storage.size;
     inode.stored_mtime = from_storage.mtime;
@@ -22,7 +20,7 @@ void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
     inode.attr_valid = true;
 }
 
-Result<host::Attr> ServerState::attributes(Inode& inode) {
+Result<host::Attr> Attributes::attributes(Inode& inode) {
     if (!inode.attr_valid) {
         const auto attr = storage_.getattr(inode.node);
         if (!attr) return Errno{attr.error()};
@@ -31,12 +29,12 @@ Result<host::Attr> ServerState::attributes(Inode& inode) {
     return inode.attr;
 }
 
-int ServerState::getattr(Request& q) {
+int Attributes::getattr(Request& q) {
     q.args.get<protocol::GetattrIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(inodes_, q.header.nodeid);
     const bool cacheable = coherence_.hold(*inode, q.client);
-    if (recall(q, inode.index()) != 0) return parked;
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
     const auto attr = attributes(*inode);
     if (!attr) {
         coherence_.unhold(*inode, q.client);
@@ -49,7 +47,7 @@ int ServerState::getattr(Request& q) {
     return 0;
 }
 
-int ServerState::setattr(Request& q) {
+int Attributes::setattr(Request& q) {
     const auto in = q.args.get<protocol::SetattrIn>();
     if (!q.args.finished()) return EINVAL;
     using host::SetAttr;
@@ -76,7 +74,7 @@ int ServerState::setattr(Request& q) {
 
     InodeUse inode(inodes_, q.header.nodeid);
     const bool cacheable = coherence_.hold(*inode, q.client);
-    if (recall(q, inode.index()) != 0) return parked;
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
     auto attr = attributes(*inode);
     if (!attr) {
         coherence_.unhold(*inode, q.client);
@@ -88,11 +86,11 @@ int ServerState::setattr(Request& q) {
         if (attr->type != host::FileType::regular) return EINVAL;
         if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
     }
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     if (resize && !before) {
         std::vector<pages::FrameIndex> frames;
         if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
-        intend(q, {.node = inode->node, .size = in.size});
+        changes_.intend(q, {.node = inode->node, .size = in.size});
         const int e = truncate(q, *inode, in.size, &frames);
         for (const pages::FrameIndex frame : frames) residency_.put_back(frame);
         if (e != 0) return e;
@@ -103,7 +101,7 @@ int ServerState::setattr(Request& q) {
         inode->attr_valid = false;
         return changed.error();
     }
-    if (resize) done(q, inode->node);
+    if (resize) changes_.done(q, inode->node);
     // A commit that came in between has made it longer again.
     if (resize && !before && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
@@ -123,8 +121,8 @@ int ServerState::setattr(Request& q) {
 
 /// Takes the frames that truncate() needs where the last page shares its frame with others: none
 /// can be waited for when the file has been cut. 0, or `parked` until there are some.
-int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
-                               std::vector<pages::FrameIndex>& frames) {
+int Attributes::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                              std::vector<pages::FrameIndex>& frames) {
     if (size >= inode.attr.size || size % page_size == 0) return 0;
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
     std::uint32_t shared = 0;
@@ -145,10 +143,8 @@ int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t siz
     return 0;
 }
 
-/// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by the
-/// caller. The size comes first: no page beyond it is filled from then on.
-int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
-                          std::vector<pages::FrameIndex>* frames) {
+int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
+                         std::vector<pages::FrameIndex>* frames) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
@@ -194,7 +190,7 @@ int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
     return 0;
 }
 
-int ServerState::statfs(Request& q) {
+int Attributes::statfs(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const auto st = storage_.statfs();
     if (!st) return st.error();
@@ -210,21 +206,21 @@ int ServerState::statfs(Request& q) {
     return 0;
 }
 
-void ServerState::forget_node(Connection& c, NodeId node) {
-    const InodeTable::Index index = inodes_.find(node);
-    if (index == InodeTable::none) return;
+void Attributes::forget_node(Connection& c, NodeId node) {
+    const Inodes::Index index = inodes_.find(node);
+    if (index == Inodes::none) return;
     InodeUse inode(inodes_, index);
     coherence_.unhold(*inode, c);
 }
 
-int ServerState::forget(Request& q) {
+int Attributes::forget(Request& q) {
     q.args.get<protocol::ForgetIn>();
     if (!q.args.finished()) return EINVAL;
     forget_node(q.client, q.header.nodeid);
     return 0;
 }
 
-int ServerState::batch_forget(Request& q) {
+int Attributes::batch_forget(Request& q) {
     const auto in = q.args.get<protocol::BatchForgetIn>();
     const auto nodes = q.args.get_array<protocol::ForgetOne>(in.count);
     if (!q.args.finished()) return EINVAL;

@@ -101,6 +101,13 @@ bool Coherence::recalled(Inode& inode, const Connection& asker, Nanoseconds dead
     return !inode.believers.leased_to_other(asker.index);
 }
 
+int Coherence::recall(Request& q, Inode& inode, InodeTable::Index index) {
+    if (recalled(inode, q.client, q.deadline)) return 0;
+    q.inode = index;
+    q.wait = Wait::lease;
+    return parked;
+}
+
 void Coherence::begin_recall(Inode& inode) {
     settle_recall(inode);
     Believers& all = inode.believers;

@@ -62,6 +62,9 @@ class Coherence {
     /// Whether no other client knows the file better than the server. False: its lease is being
     /// recalled, and is over by the deadline.
     bool recalled(Inode& inode, const Connection& asker, Nanoseconds deadline) MAY_YIELD;
+    /// Recalls the lease of another client for a request, which is to be parked meanwhile: 0 or
+    /// `parked`.
+    int recall(Request& q, Inode& inode, InodeTable::Index index) MAY_YIELD;
     void begin_recall(Inode& inode) MAY_YIELD;
     /// Whether a request of `asker` need not wait for the lease any longer. Where no recall is
     /// under way it is to begin one.

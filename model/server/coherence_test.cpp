@@ -58,7 +58,7 @@ TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
         bench.notices.post(acks, bench.at(i), make_notice(NoticeKind::inval_node, 1));
     }
     bench.host.clock().time += 900;
-    bench.notices.note_progress(bench.at(1));
+    bench.notices.note_progress(bench.request(bench.at(1), 0, true));
     bench.host.clock().time += 200;
     EXPECT_FALSE(bench.notices.acknowledged(acks));
     EXPECT_EQ(acks.clients, bit(1));
@@ -126,7 +126,8 @@ TEST(Coherence, AHolderThatWorksOnHasTimeUntilTheAskersDeadline) {
     EXPECT_FALSE(bench.coherence.recalled(bench.inode, bench.at(1), deadline));
     while (!bench.coherence.may_resume(bench.inode, bench.at(1), deadline)) {
         time += 100;
-        bench.notices.note_progress(bench.at(0));  // as each urgent request of a long flush
+        bench.notices.note_progress(
+            bench.request(bench.at(0), 0, true));  // as each urgent request of a long flush
         ASSERT_LE(time, deadline);
     }
     EXPECT_EQ(time, deadline);

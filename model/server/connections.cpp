@@ -195,7 +195,7 @@ void ServerState::withdraw(Connection& c) {
 void ServerState::release_client(Connection& c) {
     residency_.end_all(c.account);
     ledger_.close(c.account);
-    adjust_capacity();
+    balloon_.adjust_capacity();
     for (const Replay& r : c.replays) journal_->end_change(r.record);
     c.replays.clear();
     files_.close_all(c);
@@ -210,6 +210,14 @@ void ServerState::release_client(Connection& c) {
     }
     fill_.settled();
     room_.made();
+}
+
+/// From a client of a predecessor nothing more is to be expected.
+void ServerState::not_coming_back(Connection& c) {
+    c.returning = c.resuming = false;
+    ++stats_.not_resumed;
+    journal_->drop_client(c.index);
+    release_client(c);
 }
 
 }  // namespace xenfs::server

@@ -1,7 +1,7 @@
 // Page flips: frames that change their owner instead of data that is copied.
-#include <algorithm>
+#include "model/server/page_requests.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
@@ -11,8 +11,8 @@ using cache::Slot;
 
 /// Each page's data goes out in a frame of its own, to the client's accept entries; the reply names
 /// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
-std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
-                                  std::span<const std::uint32_t> accept, Lack& lack) {
+std::size_t PageRequests::flip_out(Request& q, std::span<const Slot> slots,
+                                   std::span<const std::uint32_t> accept, Lack& lack) {
     Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
@@ -61,7 +61,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     return sent;
 }
 
-std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
+std::size_t PageRequests::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
     Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     if (w.queues && room_.waits_for(Lack::frames)) {
@@ -82,8 +82,8 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 }
 
 /// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
-int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t first, std::span<const std::uint32_t> refs) {
+int PageRequests::flip_in_commit(Request& q, Inode& inode, Inodes::Index index, std::uint32_t first,
+                                 std::span<const std::uint32_t> refs) {
     Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     journal_->keep_node(inode);
     const std::uint32_t file = fill_.file_number(inode, index, q.client);

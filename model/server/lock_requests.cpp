@@ -76,7 +76,7 @@ bool LockRequests::would_deadlock(const FileLocks& locks, const LockRange& wante
     return false;
 }
 
-int LockRequests::get(Request& q) {
+int LockRequests::getlk(Request& q) {
     const auto in = q.args.get<protocol::LkIn>();
     if (!q.args.finished() || in.lk.type > protocol::lock_write || in.lk.start > in.lk.end) {
         return EINVAL;

@@ -15,8 +15,9 @@ class LockRequests : public Part {
     LockRequests(const Shared& shared, OpenFiles& files, Answerer& answerer)
         : Part(shared), files_(files), answerer_(answerer) {}
 
-    int get(Request& q);
-    int set(Request& q, bool wait) MAY_YIELD;
+    int getlk(Request& q);
+    int setlk(Request& q) MAY_YIELD { return set(q, false); }
+    int setlkw(Request& q) MAY_YIELD { return set(q, true); }
     int interrupt(Request& q) MAY_YIELD;
     void drop_client(Inode& inode, Connection& c) MAY_YIELD;
     void drop_owner(Inode& inode, const LockOwner& owner) MAY_YIELD;
@@ -24,6 +25,7 @@ class LockRequests : public Part {
   private:
     class LockCount;
 
+    int set(Request& q, bool wait) MAY_YIELD;
     void wake(Inode& inode) MAY_YIELD;
     bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
 

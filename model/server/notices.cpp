@@ -117,8 +117,8 @@ bool Notices::heard(Connection& c) {
     return waiting(c);
 }
 
-void Notices::note_progress(const Connection& c) {
-    outboxes_[c.index].progress = parts_.clock.now();
+void Notices::note_progress(const Request& q) {
+    if (q.urgent) outboxes_[q.client.index].progress = parts_.clock.now();
 }
 
 }  // namespace xenfs::server

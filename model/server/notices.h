@@ -72,8 +72,9 @@ class Notices {
     /// An event came from the client; true: it has notices in its outbox, for which there may be
     /// places now.
     bool heard(Connection& c);
-    /// The client does what a notice asks for: whoever waits for it waits a little longer.
-    void note_progress(const Connection& c);
+    /// An urgent request does what a notice asks for: whoever waits for its client waits a little
+    /// longer.
+    void note_progress(const Request& q);
     bool unresponsive(const Connection& c) const { return outboxes_[c.index].unresponsive; }
     /// Wakes who awaits: clients have carried out notices, or are gone.
     void wake() {

@@ -1,19 +1,17 @@
-// Requests about open files, and what each request for a file's pages asks first.
+#include "model/server/open_requests.h"
+
 #include <algorithm>
 #include <bit>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
-/// All that opening takes but the number, which the caller gives. The opener is counted before
-/// anything yields, so that nobody gets a lease or closes the storage's file meanwhile.
-int ServerState::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
-                            protocol::OpenOut& out) {
+int OpenRequests::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
+                             protocol::OpenOut& out) {
     Connection& c = q.client;  // survives yields: serve() uses the client
     if (files_.count(c) >= config_.max_open_files) return ENFILE;
     const bool cacheable = coherence_.hold(*inode, c);
-    if (recall(q, inode.index()) != 0) return parked;
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
     files_.add_opener(*inode, c);
     const int e = prepare_open(q, inode, flags, created, out);
     if (e != 0) {
@@ -26,11 +24,11 @@ int ServerState::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bo
 }
 
 /// What opening a file takes, up to its number.
-int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bool created,
-                              protocol::OpenOut& out) {
+int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bool created,
+                               protocol::OpenOut& out) {
     Connection& c = q.client;  // survives yields: serve() uses the client
     Inode& inode = *use;
-    const auto attr = attributes(inode);
+    const auto attr = attributes_.attributes(inode);
     if (!attr) return attr.error();
     const std::uint32_t access = flags & protocol::open_access_mode;
     const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
@@ -43,13 +41,13 @@ int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bo
         q.inode = use.index();
     }
     if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
-        if (int e = truncate(q, inode, 0, nullptr)) return e;
+        if (int e = attributes_.truncate(q, inode, 0, nullptr)) return e;
         host::SetAttr change;
         change.valid = host::SetAttr::size_;
         const auto changed = storage_.setattr(inode.node, change);
         if (!changed) return changed.error();
         if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
-        learn(inode, *changed);
+        attributes_.learn(inode, *changed);
         journal_->keep_size(inode);
         coherence_.all_changed(q.acks, inode, &c);
     }
@@ -58,7 +56,7 @@ int ServerState::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, bo
     return 0;
 }
 
-int ServerState::open(Request& q) {
+int OpenRequests::open(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(inodes_, q.header.nodeid);
@@ -69,11 +67,11 @@ int ServerState::open(Request& q) {
     return 0;
 }
 
-int ServerState::opendir(Request& q) {
+int OpenRequests::opendir(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(inodes_, q.header.nodeid);
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
     if (inode->attr.type != host::FileType::directory) return ENOTDIR;
     protocol::OpenOut out{};
     if (int e = open_inode(q, inode, in.flags, false, out)) return e;
@@ -82,19 +80,19 @@ int ServerState::opendir(Request& q) {
     return 0;
 }
 
-int ServerState::release(Request& q) {
+int OpenRequests::release(Request& q) {
     const auto in = q.args.get<protocol::ReleaseIn>();
     if (!q.args.finished()) return EINVAL;
     const auto file = files_.find(q.client, in.fh);
     if (!file || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     InodeUse inode(inodes_, file->inode);
     files_.close(q.client, in.fh);
-    note_progress(q);
+    notices_.note_progress(q);
     if (in.lock_owner != 0) locks_.drop_owner(*inode, {q.client.index, in.lock_owner});
     return 0;
 }
 
-int ServerState::flush(Request& q) {
+int OpenRequests::flush(Request& q) {
     const auto in = q.args.get<protocol::FlushIn>();
     if (!q.args.finished()) return EINVAL;
     const auto file = files_.find(q.client, in.fh);
@@ -104,7 +102,7 @@ int ServerState::flush(Request& q) {
     return 0;
 }
 
-int ServerState::syncfs(Request& q) {
+int OpenRequests::syncfs(Request& q) {
     if (!q.args.finished()) {  // FUSE's SYNCFS carries one reserved word; either is taken
         q.args.get<std::uint64_t>();
         if (!q.args.finished()) return EINVAL;
@@ -113,7 +111,7 @@ int ServerState::syncfs(Request& q) {
     return storage_.sync_all();
 }
 
-int ServerState::fsync(Request& q) {
+int OpenRequests::fsync(Request& q) {
     const auto in = q.args.get<protocol::FsyncIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(inodes_, q.header.nodeid);
@@ -125,29 +123,21 @@ int ServerState::fsync(Request& q) {
     return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
 }
 
-int ServerState::recall(Request& q, InodeTable::Index index) {
-    if (coherence_.recalled(inodes_[index], q.client, q.deadline)) return 0;
-    q.inode = index;
-    q.wait = Wait::lease;
-    return parked;
-}
-
-int ServerState::lease_return(Request& q) {
+int OpenRequests::lease_return(Request& q) {
     if (!q.args.finished()) return EINVAL;
-    const InodeTable::Index index = inodes_.find(q.header.nodeid);
-    if (index == InodeTable::none || inodes_[index].believers.lease() != q.client.index)
-        return EBADF;
+    const Inodes::Index index = inodes_.find(q.header.nodeid);
+    if (index == Inodes::none || inodes_[index].believers.lease() != q.client.index) return EBADF;
     InodeUse inode(inodes_, index);
     coherence_.end_lease(*inode);
-    note_progress(q);
+    notices_.note_progress(q);
     return 0;
 }
 
-int ServerState::destroy(Request&) {
+int OpenRequests::destroy(Request&) {
     return 0;
 }
 
-int ServerState::init(Request& q) {
+int OpenRequests::init(Request& q) {
     const auto in = q.args.get<protocol::InitIn>();
     if (!q.args.finished()) return EINVAL;
     if (in.major != protocol::fuse_major) return EPROTO;
@@ -165,21 +155,21 @@ int ServerState::init(Request& q) {
     return 0;
 }
 
-InodeTable::Index ServerState::file_for_pages(Request& q, std::uint64_t fh, bool write) {
-    InodeTable::Index index;
+Inodes::Index OpenRequests::file_for_pages(Request& q, std::uint64_t fh, bool write) {
+    Inodes::Index index;
     if (fh == 0) {
         index = inodes_.find(q.header.nodeid);
-        if (index == InodeTable::none || inodes_[index].believers.lease() != q.client.index) {
-            return InodeTable::none;
+        if (index == Inodes::none || inodes_[index].believers.lease() != q.client.index) {
+            return Inodes::none;
         }
     } else {
         const auto file = files_.find(q.client, fh);
         // A file opened write-only is read too: to complete a partly written page.
-        if (!file || (write && !file->write)) return InodeTable::none;
+        if (!file || (write && !file->write)) return Inodes::none;
         index = file->inode;
-        if (inodes_[index].node != q.header.nodeid) return InodeTable::none;
+        if (inodes_[index].node != q.header.nodeid) return Inodes::none;
     }
-    return inodes_[index].attr.type == host::FileType::regular ? index : InodeTable::none;
+    return inodes_[index].attr.type == host::FileType::regular ? index : Inodes::none;
 }
 
 }  // namespace xenfs::server

@@ -1,8 +1,9 @@
 // PAGES_COMMIT: new data is in the pages.
+#include "model/server/page_requests.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
@@ -10,7 +11,7 @@ using cache::kNoSlot;
 using cache::Slot;
 using protocol::PageMode;
 
-int ServerState::pages_commit(Request& q) {
+int PageRequests::commit(Request& q) {
     const auto in = q.args.get<protocol::PagesCommitIn>();
     if (in.ref_count > max_pages_per_request || in.mode >= protocol::page_mode_count) return EINVAL;
     const auto refs = q.args.get_array<std::uint32_t>(in.ref_count);
@@ -26,14 +27,14 @@ int ServerState::pages_commit(Request& q) {
     const std::uint64_t touched = in.length == 0 ? 0 : end - first;
     if (in.ref_count != (mode == PageMode::map_write ? 0 : touched)) return EINVAL;
 
-    const InodeTable::Index index = file_for_pages(q, in.fh, true);
-    if (index == InodeTable::none) return EBADF;
+    const Inodes::Index index = opens_.file_for_pages(q, in.fh, true);
+    if (index == Inodes::none) return EBADF;
     InodeUse inode(inodes_, index);
-    if (recall(q, index) != 0) return parked;
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    if (coherence_.recall(q, *inode, index) != 0) return parked;
+    if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
 
     journal_->keep_node(*inode);
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     io_.begin(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);
@@ -59,8 +60,8 @@ int ServerState::pages_commit(Request& q) {
         inode->size_ahead = true;
         journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.
-        intend(q, {.node = inode->node});
-        done(q, inode->node);
+        changes_.intend(q, {.node = inode->node});
+        changes_.done(q, inode->node);
     }
     if (error == 0 && mode == PageMode::copy_in && (in.flags & protocol::commit_keep) == 0) {
         end_copied_in(q, refs);
@@ -89,8 +90,8 @@ int ServerState::pages_commit(Request& q) {
 
 /// All references are checked before anything changes: each a live writable entry of this client
 /// for just that page of just this file.
-int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t first, std::span<const std::uint32_t> refs) {
+int PageRequests::copy_in_commit(Request& q, Inode& inode, Inodes::Index index, std::uint32_t first,
+                                 std::span<const std::uint32_t> refs) {
     const std::uint32_t file = fill_.file_number(inode, index, q.client);
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
@@ -108,7 +109,7 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     return 0;
 }
 
-void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs) {
+void PageRequests::end_copied_in(Request& q, std::span<const std::uint32_t> refs) {
     std::size_t count = 0;
     for (const std::uint32_t reference : refs) {
         const pages::GrantRecord* const r = book_.find(q.client.account, reference);
@@ -126,8 +127,8 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
 /// At once, without a yield since the new pages became dirty: a write-back under way goes from
 /// client to client, and would write the old page after the new one. One that is being written just
 /// now is written before it.
-void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
-                                   std::uint32_t count) {
+void PageRequests::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                                    std::uint32_t count) {
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
         for (std::uint32_t page = first; page < first + count; ++page) {
@@ -139,8 +140,8 @@ void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint3
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
-void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
-                                      std::uint32_t first, std::uint32_t count) {
+void PageRequests::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
+                                       std::uint32_t first, std::uint32_t count) {
     const auto others = std::count_if(inode.files.begin(), inode.files.end(),
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;

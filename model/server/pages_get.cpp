@@ -1,18 +1,18 @@
 // PAGES_GET and PAGES_RELEASE: entries for pages of the shared cache, within the client's credit.
-#include <algorithm>
+#include "model/server/page_requests.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
 using protocol::PageMode;
 
-pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
-                                                     std::span<const GrantRef> refs) {
+pages::GrantBook::EndResult PageRequests::end_entries(Connection& c,
+                                                      std::span<const GrantRef> refs) {
     if (refs.empty()) return {};
     const auto result = residency_.end(c.account, refs);
     stats_.revoke_busy += result.busy;
-    if (result.busy != 0) control_gate_->wake_one();
+    if (result.busy != 0) busy_();
     if (result.ended != 0) {
         c.gave_back = true;
         c.fruitless = 0;
@@ -20,7 +20,7 @@ pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
     return result;
 }
 
-void ServerState::end_unseen(Request& q) {
+void PageRequests::end_unseen(Request& q) {
     if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return;
     std::vector<GrantRef> unseen;
     book_.for_each_of_account(q.client.account, [&](GrantRef reference, const auto&) {
@@ -31,8 +31,8 @@ void ServerState::end_unseen(Request& q) {
 }
 
 /// What a request gives back that may have done so before: since then the numbers may name others.
-std::span<const std::uint32_t> ServerState::given_before(Request& q,
-                                                         std::span<const std::uint32_t> refs) {
+std::span<const std::uint32_t> PageRequests::given_before(Request& q,
+                                                          std::span<const std::uint32_t> refs) {
     if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return refs;
     q.worker->given.clear();
     for (const GrantRef reference : refs) {
@@ -42,21 +42,21 @@ std::span<const std::uint32_t> ServerState::given_before(Request& q,
     return q.worker->given;
 }
 
-int ServerState::pages_release(Request& q) {
+int PageRequests::release(Request& q) {
     const auto in = q.args.get<protocol::PagesReleaseIn>();
     if (in.count > protocol::max_release_per_request) return EINVAL;
     const auto refs = q.args.get_array<std::uint32_t>(in.count);
     if (!q.args.finished()) return EINVAL;
     const auto result = end_entries(q.client, given_before(q, refs));
-    if (result.ended != 0) note_progress(q);
+    if (result.ended != 0) notices_.note_progress(q);
     q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
                                           static_cast<std::uint32_t>(result.busy)});
     return 0;
 }
 
 /// How many pages from `first` on are cached and filled, up to `most`, without a gap.
-std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
-                                         std::uint64_t first, std::uint32_t most) {
+std::uint32_t PageRequests::cached_behind(Request& q, Inode& inode, Inodes::Index index,
+                                          std::uint64_t first, std::uint32_t most) {
     const std::uint32_t file = fill_.file_number(inode, index, q.client);
     const auto slots = std::span(q.worker->slots).first(most);
     cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
@@ -68,7 +68,7 @@ std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::I
     return run;
 }
 
-int ServerState::pages_get(Request& q) {
+int PageRequests::get(Request& q) {
     const auto in = q.args.get<protocol::PagesGetIn>();
     if (in.release_count > protocol::max_release_per_request ||
         in.accept_count > max_pages_per_request || in.count > max_pages_per_request ||
@@ -91,7 +91,7 @@ int ServerState::pages_get(Request& q) {
         end_entries(q.client, given_before(q, released));
         end_unseen(q);
     }
-    if (!donation_stands(q.client)) return EPERM;
+    if (!balloon_.donation_stands(q.client)) return EPERM;
     protocol::PagesGetOut out{};
     if (in.count == 0) {
         q.reply.put(out);
@@ -99,11 +99,11 @@ int ServerState::pages_get(Request& q) {
     }
     const bool fresh_allowed = mode == PageMode::copy_in || mode == PageMode::flip_in;
     const bool write = fresh_allowed || mode == PageMode::map_write;
-    const InodeTable::Index index = file_for_pages(q, in.fh, write);
-    if (index == InodeTable::none) return EBADF;
+    const Inodes::Index index = opens_.file_for_pages(q, in.fh, write);
+    if (index == Inodes::none) return EBADF;
     InodeUse inode(inodes_, index);
-    if (recall(q, index) != 0) return parked;
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    if (coherence_.recall(q, *inode, index) != 0) return parked;
+    if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
     if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
         coherence_.add_copier(*inode, q.client);
     }

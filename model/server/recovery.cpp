@@ -47,7 +47,7 @@ void Recovery::begin() {
             [this] { return server_.pool_.capacity(); }});
     Takeover(server_, found, *frames, *entries).run();
     if (fresh) (void)host.store().write(root_path(host), std::to_string(found.root()));
-    server_.adjust_capacity();
+    server_.balloon_.adjust_capacity();
     for (const auto& c : server_.clients_.places()) {
         under_way_ = under_way_ || (c != nullptr && c->returning);
     }

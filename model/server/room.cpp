@@ -100,7 +100,7 @@ RoomQueue::Waiter RoomQueue::take(std::size_t place) {
 void RoomQueue::resume(std::size_t place) {
     Request& q = *take(place).request;
     // It was not its client that let the time pass.
-    if (q.urgent) notices_.note_progress(q.client);
+    notices_.note_progress(q);
     q.had_room = true;
     parking_.resume(q);
 }

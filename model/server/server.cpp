@@ -40,7 +40,19 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       fill_(shared_, io_, room_, sharing_),
       scan_(shared_, sharing_, scanner_.get()),
       files_(shared_, io_, fill_, [this] { return recovery_.under_way(); }),
-      locks_(shared_, files_, *this) {
+      locks_(shared_, files_, *this),
+      changes_(shared_),
+      attributes_(shared_, io_, write_back_, room_, sharing_, fill_, changes_),
+      opens_(shared_, write_back_, files_, locks_, attributes_),
+      names_(shared_, files_, changes_, attributes_, opens_),
+      balloon_(shared_, ledger_, [this](Connection& c) { begin_close(c); }),
+      page_requests_(shared_, {io_, write_back_, room_, sharing_, fill_, changes_, attributes_,
+                               opens_, balloon_, [this] { control_gate_->wake_one(); }}),
+      xattrs_(shared_),
+      returns_(shared_, files_, attributes_, [this] {
+          look_ = true;
+          control_gate_->wake_one();
+      }) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");

@@ -21,7 +21,7 @@ class ServerState;
 ///
 /// With Config::recovery it may be killed at any instant, and a successor over the same pool goes
 /// on: pages, their states, entries and sizes are in the pool (directory.h), names and attributes
-/// are caches, and what clients hold they present again (open files, leases, locks: resume.cpp).
+/// are caches, and what clients hold they present again (open files, leases, locks: returns.h).
 class Server {
   public:
     /// Throws policies::UnknownPolicy for a name that no policy has, std::invalid_argument for

@@ -24,7 +24,7 @@ struct Sessions : Bench {
              std::uint32_t type, bool wait = true) {
         in = {fh, owner, {0, 9, type, 1}, 0, 0};
         Request& q = take(i, slot, &in, sizeof in);
-        const int error = locks.set(q, wait);
+        const int error = wait ? locks.setlkw(q) : locks.setlk(q);
         if (error == parked) parking.park(q, q.wait, host.clock().time);
         return error;
     }

@@ -96,7 +96,7 @@ bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
         }
         case Outcome::resizes: {
             InodeUse inode(server_.inodes_, intent.node);
-            const auto attr = server_.attributes(*inode);
+            const auto attr = server_.attributes_.attributes(*inode);
             return attr && attr->size == intent.size;
         }
         case Outcome::repeatable:

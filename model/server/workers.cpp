@@ -123,7 +123,7 @@ void ServerState::serve(Worker& worker, Request& q) {
     host_.clock().charge(host_.core_costs().request_serve);
     q.args = q.message.args();
     if (q.urgent && !q.counted) ++stats_.urgent;
-    if (q.urgent && q.operation->needs_write(q.args)) note_progress(q);
+    if (q.urgent && q.operation->needs_write(q.args)) notices_.note_progress(q);
     q.reply = protocol::Writer(c.ring.slot(q.slot) + sizeof(protocol::OutHeader),
                                protocol::max_message_bytes - sizeof(protocol::OutHeader));
     q.worker = &worker;
@@ -177,11 +177,6 @@ void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
     journal_->end_change(intent);
 }
 
-/// The client does what a notice asks for: whoever waits for it waits a little longer.
-void ServerState::note_progress(const Request& q) {
-    if (q.urgent) notices_.note_progress(q.client);
-}
-
 /// An open that got the lease was held up until others had forgotten the file; one of them may have
 /// asked for it meanwhile.
 void ServerState::recheck_lease(Request& q) {
@@ -210,7 +205,7 @@ int ServerState::dispatch(Request& q) {
     }
     if (q.operation == nullptr) return ENOSYS;
     if (q.client.attachment.read_only && q.operation->needs_write(q.args)) return EROFS;
-    return (this->*q.operation->handler)(q);
+    return q.operation->handler(handlers_, q);
 }
 
 }  // namespace xenfs::server

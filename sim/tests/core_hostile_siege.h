@@ -141,8 +141,8 @@ class Siege {
             audit();
             EXPECT_EQ(world.server.connected(), world.guests.size());
             EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
-            EXPECT_EQ(world.server.state().book_.aside(), 0u);
-            EXPECT_EQ(world.server.state().ledger_.limbo(), 0u);
+            EXPECT_EQ(world.server.state().book().aside(), 0u);
+            EXPECT_EQ(world.server.state().ledger().limbo(), 0u);
         });
         world.run();
         EXPECT_EQ(finished, world.guests.size()) << "an honest guest did not come to its end";

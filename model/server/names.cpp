@@ -1,24 +1,23 @@
-// Names: found, made, taken away, moved. Each change is told to the other holders of the directory
-// before it is answered.
+#include "model/server/names.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
 using host::FileType;
 using protocol::check_name;
 
-void ServerState::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
-    const InodeTable::Index index = inodes_.find(parent);
-    if (index == InodeTable::none) return;
+void Names::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
+    const Inodes::Index index = inodes_.find(parent);
+    if (index == Inodes::none) return;
     InodeUse directory(inodes_, index);
     directory->attr_valid = false;
     coherence_.entry_changed(acks, *directory, by, name);
 }
 
-void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
+void Names::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
     const bool cacheable = coherence_.hold(inode, q.client);
     protocol::EntryOut out{};
     out.nodeid = inode.node;
@@ -27,7 +26,7 @@ void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) 
     q.reply.put(out);
 }
 
-int ServerState::lookup(Request& q) {
+int Names::lookup(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
@@ -48,9 +47,9 @@ int ServerState::lookup(Request& q) {
     }
     InodeUse child(inodes_, found->node);
     const bool child_cacheable = coherence_.hold(*child, q.client);
-    if (!child->attr_valid) learn(*child, *found);
-    if (recall(q, child.index()) != 0) return parked;
-    const auto attr = attributes(*child);
+    if (!child->attr_valid) attributes_.learn(*child, *found);
+    if (coherence_.recall(q, *child, child.index()) != 0) return parked;
+    const auto attr = attributes_.attributes(*child);
     if (!attr) return attr.error();
     protocol::EntryOut out{};
     out.nodeid = child->node;
@@ -61,19 +60,19 @@ int ServerState::lookup(Request& q) {
     return 0;
 }
 
-int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
-                           std::string_view name, std::string_view target) {
+int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
+                     std::string_view name, std::string_view target) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const std::optional<Replay> before = replay(q);
-    if (!before) intend_new(q, name);
+    const std::optional<Replay> before = changes_.replay(q);
+    if (!before) changes_.intend_new(q, name);
     const auto made = before ? storage_.getattr(before->node)
                              : storage_.create(q.header.nodeid, name, type, mode & 07777,
                                                {q.header.uid, q.header.gid}, target, rdev);
     if (!made) return made.error();
-    done(q, made->node);
+    changes_.done(q, made->node);
     InodeUse inode(inodes_, made->node);
-    learn(*inode, *made);
+    attributes_.learn(*inode, *made);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -83,7 +82,7 @@ int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::u
     return 0;
 }
 
-int ServerState::mknod(Request& q) {
+int Names::mknod(Request& q) {
     const auto in = q.args.get<protocol::MknodIn>();
     const auto name = q.args.get_string();
     for (const FileType type : {FileType::regular, FileType::fifo, FileType::socket,
@@ -95,33 +94,33 @@ int ServerState::mknod(Request& q) {
     return EINVAL;
 }
 
-int ServerState::mkdir(Request& q) {
+int Names::mkdir(Request& q) {
     const auto in = q.args.get<protocol::MkdirIn>();
     const auto name = q.args.get_string();
     return make_node(q, FileType::directory, in.mode & ~in.umask, 0, name, {});
 }
 
-int ServerState::symlink(Request& q) {
+int Names::symlink(Request& q) {
     const auto name = q.args.get_string();
     const auto target = q.args.get_string();
     if (q.args.finished() && target.empty()) return ENOENT;
     return make_node(q, FileType::symlink, 0777, 0, name, target);
 }
 
-int ServerState::link(Request& q) {
+int Names::link(Request& q) {
     const auto in = q.args.get<protocol::LinkIn>();
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     InodeUse inode(inodes_, in.oldnodeid);
-    if (recall(q, inode.index()) != 0) return parked;
-    const std::optional<Replay> before = replay(q);
-    if (!before) intend_new(q, name, in.oldnodeid);
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
+    const std::optional<Replay> before = changes_.replay(q);
+    if (!before) changes_.intend_new(q, name, in.oldnodeid);
     const auto linked = before ? storage_.getattr(in.oldnodeid)
                                : storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
-    done(q, in.oldnodeid);
-    learn(*inode, *linked);
+    changes_.done(q, in.oldnodeid);
+    attributes_.learn(*inode, *linked);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -133,7 +132,7 @@ int ServerState::link(Request& q) {
 }
 
 /// What the file is now whose name a predecessor took away.
-Result<host::Attr> ServerState::unlinked_before(NodeId node) {
+Result<host::Attr> Names::unlinked_before(NodeId node) {
     const auto left = storage_.getattr(node);
     if (left) return left;
     host::Attr none;
@@ -141,50 +140,50 @@ Result<host::Attr> ServerState::unlinked_before(NodeId node) {
     return none;
 }
 
-int ServerState::unlink(Request& q) {
+int Names::unlink(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     if (journal_->outlives() && !before) {
         const auto there = storage_.lookup(q.header.nodeid, name);
-        if (there) intend(q, {.name = name, .node = there->node});
+        if (there) changes_.intend(q, {.name = name, .node = there->node});
     }
     const auto gone =
         before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
-    done(q, gone->node);
+    changes_.done(q, gone->node);
     name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
     return 0;
 }
 
 /// A file's name was taken away; `gone`: what the file is now.
-void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
-                            const host::Attr& gone) {
+void Names::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
+                      const host::Attr& gone) {
     entry_changed(acks, by, parent, name);
-    const InodeTable::Index index = inodes_.find(gone.node);
-    if (index == InodeTable::none) return;
+    const Inodes::Index index = inodes_.find(gone.node);
+    if (index == Inodes::none) return;
     InodeUse inode(inodes_, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
     if (gone.links != 0 || inode->openers.mask() != 0) coherence_.node_changed(acks, *inode, &by);
     files_.lost_name(*inode, gone.links);
 }
 
-int ServerState::rmdir(Request& q) {
+int Names::rmdir(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     const auto target =
         before ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
     if (!before) {
-        if (target) intend(q, {.name = name, .node = target->node});
+        if (target) changes_.intend(q, {.name = name, .node = target->node});
         if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
-        if (target) done(q, target->node);
+        if (target) changes_.done(q, target->node);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     if (target) {
-        if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
+        if (const auto index = inodes_.find(target->node); index != Inodes::none) {
             InodeUse inode(inodes_, index);
             inode->attr_valid = false;
             coherence_.node_changed(q.acks, *inode, &q.client);
@@ -194,39 +193,39 @@ int ServerState::rmdir(Request& q) {
     return 0;
 }
 
-int ServerState::rename(Request& q) {
+int Names::rename(Request& q) {
     protocol::Rename2In in{};
     in.newdir = q.args.get<protocol::RenameIn>().newdir;
     return rename_to(q, in);
 }
 
-int ServerState::rename2(Request& q) {
+int Names::rename2(Request& q) {
     return rename_to(q, q.args.get<protocol::Rename2In>());
 }
 
-int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
+int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     const auto old_name = q.args.get_string();
     const auto new_name = q.args.get_string();
     if (!q.args.finished() || in.flags > 2) return EINVAL;
     if (int e = check_name(old_name)) return e;
     if (int e = check_name(new_name)) return e;
     constexpr std::uint32_t exchange = 2;
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     const auto moved =
         before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
     if (!moved) return moved.error();
     auto replaced = storage_.lookup(in.newdir, new_name);
     if (!before) {
-        intend(q, {.name = old_name,
-                   .new_name = new_name,
-                   .new_parent = in.newdir,
-                   .node = moved->node,
-                   .replaced = replaced ? replaced->node : 0,
-                   .flags = in.flags});
+        changes_.intend(q, {.name = old_name,
+                            .new_name = new_name,
+                            .new_parent = in.newdir,
+                            .node = moved->node,
+                            .replaced = replaced ? replaced->node : 0,
+                            .flags = in.flags});
         if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) {
             return e;
         }
-        done(q, moved->node);
+        changes_.done(q, moved->node);
     } else if (before->replaced != 0) {
         replaced = unlinked_before(before->replaced);
         ++replaced->links;  // as it was when the name was taken from it
@@ -237,8 +236,8 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     entry_changed(q.acks, q.client, in.newdir, new_name);
     const auto touched = [&](NodeId node)
                              MAY_YIELD {  // its ctime changed, a directory's parent too
-                                 const InodeTable::Index index = inodes_.find(node);
-                                 if (index == InodeTable::none) return;
+                                 const Inodes::Index index = inodes_.find(node);
+                                 if (index == Inodes::none) return;
                                  InodeUse inode(inodes_, index);
                                  inode->attr_valid = inode->attr_valid && inode->size_ahead;
                                  coherence_.node_changed(q.acks, *inode, &q.client);
@@ -249,8 +248,8 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
         touched(replaced->node);
         return 0;
     }
-    const InodeTable::Index index = inodes_.find(replaced->node);
-    if (index == InodeTable::none) return 0;
+    const Inodes::Index index = inodes_.find(replaced->node);
+    if (index == Inodes::none) return 0;
     InodeUse inode(inodes_, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
@@ -259,7 +258,7 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     return 0;
 }
 
-int ServerState::readlink(Request& q) {
+int Names::readlink(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const auto target = storage_.readlink(q.header.nodeid);
     if (!target) return target.error();
@@ -268,7 +267,7 @@ int ServerState::readlink(Request& q) {
     return 0;
 }
 
-int ServerState::readdir(Request& q) {
+int Names::readdir(Request& q) {
     const auto in = q.args.get<protocol::ReadIn>();
     if (!q.args.finished()) return EINVAL;
     if (in.fh != 0) {
@@ -300,21 +299,21 @@ int ServerState::readdir(Request& q) {
     return 0;
 }
 
-int ServerState::create(Request& q) {
+int Names::create(Request& q) {
     const auto in = q.args.get<protocol::CreateIn>();
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     // Made by a predecessor, or before this request was parked.
-    const std::optional<Replay> before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     const bool parked_before = q.made != 0;
     const NodeId known = before ? before->node : q.made;
-    if (known == 0) intend_new(q, name);
+    if (known == 0) changes_.intend_new(q, name);
     auto made = known != 0 ? storage_.getattr(known)
                            : storage_.create(q.header.nodeid, name, FileType::regular,
                                              in.mode & ~in.umask & 07777,
                                              {q.header.uid, q.header.gid}, {}, 0);
-    if (made) done(q, made->node);
+    if (made) changes_.done(q, made->node);
     const bool existed = !made && made.error() == EEXIST;
     if (existed && (in.flags & protocol::open_exclusive) == 0) {
         made = storage_.lookup(q.header.nodeid, name);
@@ -325,15 +324,15 @@ int ServerState::create(Request& q) {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
     }
-    if (!existed || !inode->attr_valid) learn(*inode, *made);
+    if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made);
     if (!existed) q.made = made->node;
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
-    int e = open_inode(q, inode, flags, !existed, opened);
+    int e = opens_.open_inode(q, inode, flags, !existed, opened);
     if (e == parked) return parked;
     if (e == 0) {
-        const auto attr = attributes(*inode);
+        const auto attr = attributes_.attributes(*inode);
         if (attr) {
             reply_entry(q, *inode, *attr);
         } else {
