@@ -119,7 +119,7 @@ class HostileClient {
         control().request_slot[producer_ % protocol::max_slots] = which;
         ++producer_;
         std::atomic_ref<std::uint32_t>(control().request_producer).store(producer_);
-        kick();
+        if (kicks) kick();
     }
     /// Waits for a slot that is not in service, and returns slots() where none is free in time.
     std::uint32_t free_slot() {
@@ -177,6 +177,7 @@ class HostileClient {
     }
 
     std::uint16_t flags = 0;  ///< of the headers to come
+    bool kicks = true;        ///< false: what is sent waits in the ring for the next event
     std::vector<std::uint32_t>& ring_refs() { return refs_; }
 
   private:

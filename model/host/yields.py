@@ -178,7 +178,7 @@ def check_locals(text, yields, guards):
             end = text.close.get(body, end) if between.strip() == "" else text.code.find(";", m.end())
         for name in re.findall(r"\w+", names):
             # A guard that is made from it holds it from there on.
-            held = re.search(rf"\b(?:{'|'.join(guards)})\b\s+\w+\s*[({{]\s*\*?{name}\s*[)}}]", text.code[m.end():end]) if guards else None
+            held = re.search(rf"\b(?:{'|'.join(guards)})\b\s+\w+\s*[({{](?:[^;(){{}}]*,)?\s*\*?{name}\s*[)}}]", text.code[m.end():end]) if guards else None
             for y in yields:
                 if not m.end() <= y < end or held and m.end() + held.start() < y:
                     continue

@@ -1,14 +1,12 @@
-// Attributes. The server's own copy of size and mtime runs ahead of the storage's while written
-// data waits for write-back.
+#include "model/server/attributes.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
-/// Takes over what the storage says, except for what we know better.
-void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
+void Attributes::learn(Inode& inode, const host::Attr& from_storage) {
     const host::Attr before = inode.attr;
     inode.stored_size = from_storage.size;
     inode.stored_mtime = from_storage.mtime;
@@ -22,7 +20,7 @@ void ServerState::learn(Inode& inode, const host::Attr& from_storage) {
     inode.attr_valid = true;
 }
 
-Result<host::Attr> ServerState::attributes(Inode& inode) {
+Result<host::Attr> Attributes::attributes(Inode& inode) {
     if (!inode.attr_valid) {
         const auto attr = storage_.getattr(inode.node);
         if (!attr) return Errno{attr.error()};
@@ -31,15 +29,15 @@ Result<host::Attr> ServerState::attributes(Inode& inode) {
     return inode.attr;
 }
 
-int ServerState::getattr(Request& q) {
+int Attributes::getattr(Request& q) {
     q.args.get<protocol::GetattrIn>();
     if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
-    if (recall(q, inode.index()) != 0) return parked;
-    const bool cacheable = hold(*inode, q.client);
+    InodeUse inode(inodes_, q.header.nodeid);
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
+    const bool cacheable = coherence_.hold(*inode, q.client);
     const auto attr = attributes(*inode);
     if (!attr) {
-        unhold(*inode, q.client);
+        coherence_.unhold(*inode, q.client);
         return attr.error();
     }
     protocol::AttrOut out{};
@@ -49,7 +47,7 @@ int ServerState::getattr(Request& q) {
     return 0;
 }
 
-int ServerState::setattr(Request& q) {
+int Attributes::setattr(Request& q) {
     const auto in = q.args.get<protocol::SetattrIn>();
     if (!q.args.finished()) return EINVAL;
     using host::SetAttr;
@@ -74,12 +72,12 @@ int ServerState::setattr(Request& q) {
     change.value.mtime =
         in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
 
-    InodeUse inode(*this, q.header.nodeid);
-    if (recall(q, inode.index()) != 0) return parked;
-    const bool cacheable = hold(*inode, q.client);
+    InodeUse inode(inodes_, q.header.nodeid);
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
+    const bool cacheable = coherence_.hold(*inode, q.client);
     auto attr = attributes(*inode);
     if (!attr) {
-        unhold(*inode, q.client);
+        coherence_.unhold(*inode, q.client);
         return attr.error();
     }
     const bool resize = (change.valid & SetAttr::size_) != 0;
@@ -88,31 +86,31 @@ int ServerState::setattr(Request& q) {
         if (attr->type != host::FileType::regular) return EINVAL;
         if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
     }
-    const Replay* const before = replay(q);
-    if (resize && before == nullptr) {
+    const std::optional<Replay> before = changes_.replay(q);
+    if (resize && !before) {
         std::vector<pages::FrameIndex> frames;
         if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
-        intend(q, {.node = inode->node, .size = in.size});
+        changes_.intend(q, {.node = inode->node, .size = in.size});
         const int e = truncate(q, *inode, in.size, &frames);
         for (const pages::FrameIndex frame : frames) residency_.put_back(frame);
         if (e != 0) return e;
     }
     const auto changed =
-        before != nullptr ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
+        before ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
     if (!changed) {
         inode->attr_valid = false;
         return changed.error();
     }
-    if (resize) done(q, inode->node);
+    if (resize) changes_.done(q, inode->node);
     // A commit that came in between has made it longer again.
-    if (resize && before == nullptr && inode->attr.size == in.size) inode->size_ahead = false;
+    if (resize && !before && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
     journal_->keep_size(*inode);
     if (resize) {
-        all_changed(q.acks, *inode, &q.client);
+        coherence_.all_changed(q.acks, *inode, &q.client);
     } else {
-        node_changed(q.acks, *inode, &q.client);
+        coherence_.node_changed(q.acks, *inode, &q.client);
     }
     protocol::AttrOut out{};
     out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -123,8 +121,8 @@ int ServerState::setattr(Request& q) {
 
 /// Takes the frames that truncate() needs where the last page shares its frame with others: none
 /// can be waited for when the file has been cut. 0, or `parked` until there are some.
-int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
-                               std::vector<pages::FrameIndex>& frames) {
+int Attributes::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                              std::vector<pages::FrameIndex>& frames) {
     if (size >= inode.attr.size || size % page_size == 0) return 0;
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
     std::uint32_t shared = 0;
@@ -135,52 +133,53 @@ int ServerState::reserve_tails(Request& q, const Inode& inode, std::uint64_t siz
     look(inode.file);
     for (const std::uint32_t file : inode.files) look(file);
     while (frames.size() < shared) {
-        const pages::FrameIndex frame = take_frame(*q.worker);
+        const pages::FrameIndex frame = room_.take_frame(*q.worker);
         if (frame == pages::no_index) {
             for (const pages::FrameIndex taken : frames) residency_.put_back(taken);
-            return park_for_room(q, Lack::frames, shared, 0, false);
+            return room_.park(q, Lack::frames, shared, 0, false);
         }
         frames.push_back(frame);
     }
     return 0;
 }
 
-/// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by the
-/// caller. The size comes first: no page beyond it is filled from then on.
-int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
-                          std::vector<pages::FrameIndex>* frames) {
+int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
+                         std::vector<pages::FrameIndex>* frames) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
     // A successor must not find the pages gone and the old size; the storage is told last.
     journal_->keep_cut(inode, size, true);
-    drain_io(inode);
-    drop_pages(inode, (size + page_size - 1) >> page_shift);
-    io_settled();
+    io_.drain(inode);
+    fill_.drop_pages(inode, (size + page_size - 1) >> page_shift);
+    fill_.settled();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
     if (in_page == 0) {
         journal_->keep_cut(inode, size, false);
         return 0;
     }
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
-    const auto zero_tail = [&](std::uint32_t file) {
+    const auto zero_tail = [&](std::uint32_t file) MAY_YIELD {
         if (file == no_file) return 0;
-        cache::Slot slot = cache_.find({file, last});
-        if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) return 0;
+        io_.begin(inode);  // may yield, so the slot is looked up after it
+        const cache::Slot slot = cache_.find({file, last});
+        if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) {
+            io_.end(inode);
+            return 0;
+        }
         residency_.pin(slot);
-        begin_io(inode);
         bool moved = false;
-        const bool done = make_private(q, nullptr, inode, slot, moved, frames);
+        const bool done = sharing_.make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {
             residency_.forget_content(cache_.frame(slot));
-            host_.memory().zero(page_of(slot), in_page,
+            host_.memory().zero(residency_.page_of(slot), in_page,
                                 static_cast<std::uint16_t>(page_size - in_page));
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
-            dirtied(inode, inodes_.find(inode.node), slot);
+            write_back_.dirtied(inode, inodes_.find(inode.node), slot);
         }
         residency_.unpin(slot);
-        end_io(inode);
+        io_.end(inode);
         return done ? 0 : ENOMEM;
     };
     if (int e = zero_tail(inode.file)) return e;
@@ -191,7 +190,7 @@ int ServerState::truncate(Request& q, Inode& inode, std::uint64_t size,
     return 0;
 }
 
-int ServerState::statfs(Request& q) {
+int Attributes::statfs(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const auto st = storage_.statfs();
     if (!st) return st.error();
@@ -207,21 +206,21 @@ int ServerState::statfs(Request& q) {
     return 0;
 }
 
-void ServerState::forget_node(Connection& c, NodeId node) {
-    const InodeTable::Index index = inodes_.find(node);
-    if (index == InodeTable::none) return;
-    InodeUse inode(*this, index);
-    unhold(*inode, c);
+void Attributes::forget_node(Connection& c, NodeId node) {
+    const Inodes::Index index = inodes_.find(node);
+    if (index == Inodes::none) return;
+    InodeUse inode(inodes_, index);
+    coherence_.unhold(*inode, c);
 }
 
-int ServerState::forget(Request& q) {
+int Attributes::forget(Request& q) {
     q.args.get<protocol::ForgetIn>();
     if (!q.args.finished()) return EINVAL;
     forget_node(q.client, q.header.nodeid);
     return 0;
 }
 
-int ServerState::batch_forget(Request& q) {
+int Attributes::batch_forget(Request& q) {
     const auto in = q.args.get<protocol::BatchForgetIn>();
     const auto nodes = q.args.get_array<protocol::ForgetOne>(in.count);
     if (!q.args.finished()) return EINVAL;

@@ -1,11 +1,10 @@
-// Payment in memory: what a client ballooned out enlarges the pool and its credit.
-#include <algorithm>
+#include "model/server/balloon.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
-int ServerState::donate(Request& q) {
+int Balloon::donate(Request& q) {
     q.args.get<protocol::BalloonIn>();  // what it says it gave does not matter
     if (!q.args.finished()) return EINVAL;
     const pages::AccountId id = q.client.account;
@@ -21,9 +20,7 @@ int ServerState::donate(Request& q) {
     return 0;
 }
 
-/// A client that took memory back without asking has no credit for it. False: it pins more than
-/// that leaves it, and is a client no more.
-bool ServerState::donation_stands(Connection& c) {
+bool Balloon::donation_stands(Connection& c) {
     const std::uint64_t counted = ledger_.account(c.account).donated;
     if (counted == 0) return true;
     const std::uint64_t seen = host_.frames().donated_by(c.device.guest);
@@ -33,11 +30,11 @@ bool ServerState::donation_stands(Connection& c) {
         return true;
     }
     ++stats_.protocol_violations;
-    doom(c);
+    close_(c);
     return false;
 }
 
-int ServerState::reclaim(Request& q) {
+int Balloon::reclaim(Request& q) {
     const auto in = q.args.get<protocol::BalloonIn>();
     if (!q.args.finished()) return EINVAL;
     const pages::AccountId id = q.client.account;
@@ -52,7 +49,7 @@ int ServerState::reclaim(Request& q) {
     return 0;
 }
 
-void ServerState::adjust_capacity() {
+void Balloon::adjust_capacity() {
     residency_.set_capacity(config_.cache_pages + ledger_.total_donated());
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What a server is told before it starts, and what it counts while it runs.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -27,6 +28,9 @@ struct Config {
     /// A request for which no room comes free within this time is answered with an error. While the
     /// storage writes pages that would come free then, it waits on, as for any disk.
     Nanoseconds room_timeout = 2'000'000'000;
+    /// What all waits of one request for other clients may take together. A client that works on a
+    /// notice is given more than ack_timeout, but not beyond this.
+    Nanoseconds request_timeout() const { return std::max(60 * ack_timeout, 4 * room_timeout); }
     bool leases = true;
     std::uint32_t max_slots = 64;            ///< offered to each client
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond

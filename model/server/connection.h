@@ -20,12 +20,6 @@
 
 namespace xenfs::server {
 
-struct OpenFile {
-    InodeTable::Index inode = InodeTable::none;  ///< none: the place is free
-    bool read = false, write = false;
-    std::uint32_t generation = 0;
-};
-
 /// What a predecessor did for a request and did not answer.
 struct Replay {
     std::uint64_t unique = 0;
@@ -47,13 +41,11 @@ struct Connection {
     bool looked_at = false;          ///< the store changed: the control task has not looked yet
     bool refused = false;            ///< its offer was no good: closed until it begins again
     bool initialised = false;        ///< FUSE_INIT came
-    bool unresponsive = false;       ///< let a notice's bound pass and has not caught up
-    bool doomed = false;             ///< a violation, or it asked to leave
+    bool dying = false;              ///< a violation, or it asked to leave
     bool vanished = false;           ///< its directory is gone: the domain died
     bool withdrawn = false;          ///< not to be offered (again)
     std::optional<Attachment> next;  ///< attached again meanwhile: offered when this one is gone
     std::uint32_t active = 0;        ///< tasks that use the ring
-    Nanoseconds last_urgent = 0;     ///< when it last sent an urgent request
     std::uint64_t watch = 0;
 
     std::uint64_t session = 0;  ///< names the connection to a successor
@@ -67,20 +59,10 @@ struct Connection {
     Port port = 0;
     pages::AccountId account = 0;
 
-    std::vector<OpenFile> files;
-    std::vector<std::uint32_t> free_files;
-    std::uint32_t open_files = 0;
-    std::uint32_t held_nodes = 0;
-    std::uint32_t locks = 0;  ///< held and waited for, in all files
-
     /// By slot; made at a slot's first use.
     std::array<std::unique_ptr<Request>, protocol::max_slots> requests;
     std::deque<Request*> pending;      ///< taken off the ring on the way to urgent ones
     std::uint32_t urgent_waiting = 0;  ///< urgent requests that wait for room
-
-    /// Notices for which the ring has no place yet; `outbox_since`: when it last took one.
-    std::deque<protocol::Notice> outbox;
-    Nanoseconds outbox_since = 0;
 
     // The last revocation that was sent to make room.
     std::uint64_t revoke_sequence = 0;  ///< 0: none
@@ -88,10 +70,7 @@ struct Connection {
     std::uint32_t fruitless = 0;  ///< revocations in a row that brought nothing: 2 = deaf
     bool gave_back = false;       ///< something since the last one
 
-    bool alive() const { return state == State::connected && !doomed; }
-    std::uint64_t notices_in_flight() { return ring.notices_in_flight() + outbox.size(); }
-    /// The sequence that the next notice will have.
-    std::uint64_t next_notice() const { return ring.last_notice() + outbox.size() + 1; }
+    bool alive() const { return state == State::connected && !dying; }
 };
 
 }  // namespace xenfs::server

@@ -11,8 +11,10 @@ void ServerState::control() {
     if (config_.recovery) recovery_.begin();
     while (!stopping_) {
         look_ = false;
-        for (auto& slot : connections_) {
+        // survives yields: the array has its size, and only this task removes connections from it
+        for (auto& slot : clients_.places()) {
             if (slot == nullptr) continue;
+            // survives yields: only this task removes it
             Connection& c = *slot;
             if (c.withdrawn && c.state == Connection::State::offered) {
                 withdraw(c);
@@ -26,7 +28,7 @@ void ServerState::control() {
                 const std::uint32_t generation = c.generation;
                 c.watch = host_.store().watch(
                     protocol::frontend_path(c.device), [this, index, generation] {
-                        Connection* changed = connection(index);
+                        Connection* changed = clients_.at(index);
                         if (changed == nullptr || changed->generation != generation) {
                             return;
                         }
@@ -36,7 +38,7 @@ void ServerState::control() {
                     });
             }
             if (!c.looked_at) look_at(c);
-            if (c.doomed && c.state == Connection::State::connected) {
+            if (c.dying && c.state == Connection::State::connected) {
                 c.state = Connection::State::closing;
                 acks_came();
             }
@@ -44,7 +46,7 @@ void ServerState::control() {
         }
         if (book_.deferred() != 0) {
             if (residency_.retry_busy() != 0) look_ = true;
-            io_settled();
+            fill_.settled();
         }
         recovery_.end_if_due();
         if (look_ || stopping_) continue;
@@ -83,7 +85,7 @@ void ServerState::look_at(Connection& c) {
     if (state == XenbusState::closing || state == XenbusState::closed ||
         state == XenbusState::unknown || state == XenbusState::initialising) {
         c.vanished = state == XenbusState::unknown;
-        doom(c);
+        begin_close(c);
     }
 }
 
@@ -125,12 +127,15 @@ void ServerState::connect(Connection& c) {
     c.returning = false;
     journal_->keep_client(c.index, c.device.guest, c.device.number, c.session);
     c.state = Connection::State::connected;
-    c.doomed = c.vanished = c.initialised = c.unresponsive = false;
+    c.dying = c.vanished = c.initialised = false;
+    notices_.begin(c.index);
+    coherence_.begin(c.index);
+    files_.begin(c.index);
     Connection* const self = &c;
     const std::uint32_t generation = c.generation;
     const ConnectionIndex index = c.index;
     host_.events().on_event(c.port, [this, self, index, generation] {
-        Connection* now = connection(index);
+        Connection* now = clients_.at(index);
         if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
     });
     ready_ |= bit(c.index);
@@ -139,19 +144,14 @@ void ServerState::connect(Connection& c) {
 }
 
 /// Nothing of the client is believed from now on; the control task takes it apart.
-void ServerState::doom(Connection& c) {
-    if (c.doomed || c.state != Connection::State::connected) return;
-    c.doomed = true;
+void ServerState::begin_close(Connection& c) {
+    if (c.dying || c.state != Connection::State::connected) return;
+    c.dying = true;
     ready_ &= ~bit(c.index);
     look_ = true;
     acks_came();
-    io_settled();
+    fill_.settled();
     control_gate_->wake_one();
-}
-
-void ServerState::leave(Connection& c) {
-    --c.active;
-    if (!c.alive() && c.active == 0) control_gate_->wake_one();
 }
 
 void ServerState::disconnect(Connection& c) {
@@ -167,7 +167,7 @@ void ServerState::disconnect(Connection& c) {
     const Attachment attachment = c.attachment;
     const bool vanished = c.vanished, withdrawn = c.withdrawn;
     const std::optional<Attachment> next = c.next;
-    connections_[index].reset();
+    clients_.remove(index);
     if (!vanished) protocol::write_backend_state(host_.store(), device, XenbusState::closed);
     if (vanished || withdrawn) host_.store().remove(protocol::backend_path(device));
     if (stopping_) return;
@@ -187,7 +187,7 @@ void ServerState::withdraw(Connection& c) {
         host_.store().remove(protocol::backend_path(c.device));
     }
     const std::optional<Attachment> next = c.next;
-    connections_[c.index].reset();
+    clients_.remove(c.index);
     if (next && !stopping_) attach(*next);
 }
 
@@ -195,29 +195,29 @@ void ServerState::withdraw(Connection& c) {
 void ServerState::release_client(Connection& c) {
     residency_.end_all(c.account);
     ledger_.close(c.account);
-    adjust_capacity();
+    balloon_.adjust_capacity();
     for (const Replay& r : c.replays) journal_->end_change(r.record);
     c.replays.clear();
-    for (std::uint32_t place = 0; place < c.files.size(); ++place) {
-        if (c.files[place].inode != InodeTable::none) close_file(c, place);
-    }
+    files_.close_all(c);
     std::vector<InodeTable::Index> known;
     inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        const bool lease = inode.lease == c.index;
-        if (lease) end_lease(inode);
-        if (lease || ((inode.holders | inode.copiers) & bit(c.index)) != 0 || inode.locks) {
-            known.push_back(i);
-        }
+        if (coherence_.drop_client(inode, c) || inode.locks) known.push_back(i);
     });
     for (const InodeTable::Index i : known) {
         if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        inode->holders &= ~bit(c.index);
-        inode->copiers &= ~bit(c.index);
-        if (inode->locks) drop_locks(*inode, c);
+        InodeUse inode(inodes_, i);
+        if (inode->locks) locks_.drop_client(*inode, c);
     }
-    io_settled();
-    room_made();
+    fill_.settled();
+    room_.made();
+}
+
+/// From a client of a predecessor nothing more is to be expected.
+void ServerState::not_coming_back(Connection& c) {
+    c.returning = c.resuming = false;
+    ++stats_.not_resumed;
+    journal_->drop_client(c.index);
+    release_client(c);
 }
 
 }  // namespace xenfs::server

@@ -1,7 +1,7 @@
 // Page flips: frames that change their owner instead of data that is copied.
-#include <algorithm>
+#include "model/server/page_requests.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
@@ -11,15 +11,15 @@ using cache::Slot;
 
 /// Each page's data goes out in a frame of its own, to the client's accept entries; the reply names
 /// entries of the pool for the frames that the client pays with. Returns how many, in w.refs.
-std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
-                                  std::span<const std::uint32_t> accept, Lack& lack) {
+std::size_t PageRequests::flip_out(Request& q, std::span<const Slot> slots,
+                                   std::span<const std::uint32_t> accept, Lack& lack) {
     Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
     // Frames first (this may yield), then entries and transfers in one go.
     residency_.prepare(static_cast<std::uint32_t>(slots.size()));
     std::size_t ready = 0;
     while (ready < slots.size()) {
-        const pages::FrameIndex frame = take_frame(w);
+        const pages::FrameIndex frame = room_.take_frame(w);
         if (frame == pages::no_index) {
             if (ready == 0) lack = Lack::frames;
             break;
@@ -27,7 +27,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
         w.frames[ready++] = frame;
     }
     // A transfer to a domain at its limit loses the page: room for the frames that come back.
-    evict_clean(w, static_cast<std::uint32_t>(ready));
+    room_.evict_clean(w, static_cast<std::uint32_t>(ready));
     bool credit_short = false;
     const std::size_t paid = ready == 0
                                  ? 0
@@ -40,7 +40,7 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
         if (pool_[cache_.frame(slots[i])].writers != 0) {
             w.entry_flags[i] |= protocol::entry_volatile;
         }
-        host_.memory().copy(page_of(slots[i]), host::Page::of_frame(frame));
+        host_.memory().copy(residency_.page_of(slots[i]), host::Page::of_frame(frame));
         operations[i] = {frame, q.client.device.guest, accept[i], GrantStatus::okay};
     }
     host_.grants().transfer(std::span(operations).first(paid));
@@ -61,14 +61,14 @@ std::size_t ServerState::flip_out(Request& q, std::span<const Slot> slots,
     return sent;
 }
 
-std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
+std::size_t PageRequests::flip_in_accept(Request& q, std::uint32_t count, Lack& lack) {
     Worker& w = *q.worker;
     if (!host_.capabilities().transfer) return 0;
-    if (w.queues && waits_for(Lack::frames)) {
+    if (w.queues && room_.waits_for(Lack::frames)) {
         lack = Lack::frames;
         return 0;
     }
-    evict_clean(w, count);
+    room_.evict_clean(w, count);
     bool credit_short = false;
     const std::size_t offered = residency_.accept(q.client.account, pages::EntryKind::accept,
                                                   std::span(w.refs).first(count), credit_short);
@@ -82,13 +82,13 @@ std::size_t ServerState::flip_in_accept(Request& q, std::uint32_t count, Lack& l
 }
 
 /// Installs the frames that arrived as pages first, first + 1, … None is taken unless all came.
-int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t first, std::span<const std::uint32_t> refs) {
-    Worker& w = *q.worker;
+int PageRequests::flip_in_commit(Request& q, Inode& inode, Inodes::Index index, std::uint32_t first,
+                                 std::span<const std::uint32_t> refs) {
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     journal_->keep_node(inode);
-    const std::uint32_t file = file_number(inode, index, q.client);
-    if (const int e =
-            settle_loading(q, inode, index, file, first, static_cast<std::uint32_t>(refs.size()))) {
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
+    if (const int e = fill_.settle_loading(q, inode, index, file, first,
+                                           static_cast<std::uint32_t>(refs.size()))) {
         return e;
     }
     std::size_t came = 0;
@@ -105,7 +105,7 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
         Slot slot = cache_.find(key);
         if (slot != kNoSlot) {
             residency_.pin(slot);
-            replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
+            sharing_.replace_frame(q.acks, &q.client, inode, slot, w.frames[i]);
         } else {
             slot = residency_.admit(key, w.frames[i], PageState::clean);
             if (slot == kNoSlot) {
@@ -113,7 +113,7 @@ int ServerState::flip_in_commit(Request& q, Inode& inode, InodeTable::Index inde
                 return ENOMEM;
             }
         }
-        dirtied(inode, index, slot);
+        write_back_.dirtied(inode, index, slot);
         residency_.unpin(slot);
         ++stats_.flipped_in;
     }

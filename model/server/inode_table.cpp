@@ -1,5 +1,6 @@
 #include "model/server/inode_table.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "model/server/locks.h"
@@ -10,6 +11,26 @@ Inode::Inode() = default;
 Inode::~Inode() = default;
 Inode::Inode(Inode&&) noexcept = default;
 Inode& Inode::operator=(Inode&&) noexcept = default;
+
+void Openers::add(ConnectionIndex client) {
+    mask_ |= bit(client);
+    for (Opens& opens : counts_) {
+        if (opens.client != client) continue;
+        ++opens.count;
+        return;
+    }
+    counts_.push_back({client, 1});
+}
+
+bool Openers::remove(ConnectionIndex client) {
+    const auto its = std::find_if(counts_.begin(), counts_.end(),
+                                  [&](const Opens& opens) { return opens.client == client; });
+    assert(its != counts_.end() && "it does not have the file open");
+    if (--its->count != 0) return false;
+    counts_.erase(its);
+    mask_ &= ~bit(client);
+    return true;
+}
 
 InodeTable::Index InodeTable::find_or_make(NodeId node) {
     if (const Index known = find(node); known != none) return known;
@@ -28,7 +49,7 @@ InodeTable::Index InodeTable::find_or_make(NodeId node) {
 
 void InodeTable::erase(Index index) {
     Inode& inode = records_[index];
-    assert(inode.refs == 0 && inode.io == 0 && inode.openers == 0);
+    assert(inode.refs == 0 && inode.io == 0 && inode.openers.mask() == 0);
     if (inode.file != no_file) free_file(inode.file);
     for (const std::uint32_t file : inode.files) {
         if (file != no_file) free_file(file);

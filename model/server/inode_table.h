@@ -21,6 +21,49 @@ constexpr std::uint64_t bit(ConnectionIndex index) {
 
 struct FileLocks;  // locks.h
 
+/// What clients believe about a node, and who has its lease. Masks by connection.
+class Believers {
+  public:
+    std::uint64_t holders() const { return holders_; }  ///< were told attributes or entries
+    std::uint64_t copiers() const { return copiers_; }  ///< took data away by copy or flip
+    ConnectionIndex lease() const { return lease_; }
+    bool leased_to_other(ConnectionIndex c) const { return lease_ != no_connection && lease_ != c; }
+    /// The client that is asked for the lease; no_connection: none.
+    ConnectionIndex asked() const { return recall_.holder; }
+
+  private:
+    friend class Coherence;
+    /// The notice that asked for the lease, until its holder has carried it out. It may have given
+    /// the lease back before.
+    struct Recall {
+        std::uint64_t sequence = 0;  ///< 0: none
+        Nanoseconds since = 0;
+        std::uint32_t generation = 0;
+        ConnectionIndex holder = no_connection;
+    };
+
+    std::uint64_t holders_ = 0, copiers_ = 0;
+    Recall recall_;
+    ConnectionIndex lease_ = no_connection;
+};
+
+/// How often each client has a file open.
+class Openers {
+  public:
+    std::uint64_t mask() const { return mask_; }
+    void add(ConnectionIndex client);
+    /// True: it was the client's last.
+    bool remove(ConnectionIndex client);
+
+  private:
+    struct Opens {
+        ConnectionIndex client;
+        std::uint32_t count;
+    };
+    std::uint64_t mask_ = 0;     ///< clients with a count
+    std::vector<Opens> counts_;  ///< few
+};
+
 struct Inode {
     Inode();
     ~Inode();
@@ -37,26 +80,10 @@ struct Inode {
     bool writing = false;          ///< a worker is writing back
     bool draining = false;         ///< somebody waits for io to become 0
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
-    ConnectionIndex lease = no_connection;
-    /// The notice that asked for the lease, until its holder has carried it out. It may have given
-    /// the lease back before.
-    struct Recall {
-        std::uint64_t sequence = 0;  ///< 0: none
-        Nanoseconds since = 0;
-        std::uint32_t generation = 0;
-        ConnectionIndex holder = no_connection;
-    };
-    Recall recall;
-    std::uint32_t refs = 0;     ///< tasks that use the record across a yield
-    std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
-    std::uint64_t holders = 0;  ///< were told attributes or entries
-    std::uint64_t copiers = 0;  ///< took data away by copy or flip
-    std::uint64_t openers = 0;
-    struct Opens {
-        ConnectionIndex connection;
-        std::uint32_t count;
-    };
-    std::vector<Opens> opens;          ///< open files by connection; few
+    Believers believers;
+    std::uint32_t refs = 0;  ///< tasks that use the record across a yield
+    std::uint32_t io = 0;    ///< tasks that hold cache slots of this file across a yield
+    Openers openers;
     std::uint32_t record = ~0u;        ///< in the directory for a successor; ~0: none
     std::uint32_t file = no_file;      ///< the file's number in the cache
     std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead

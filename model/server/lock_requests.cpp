@@ -1,7 +1,7 @@
-// fcntl and flock over the wire. A wait occupies no worker: it is answered when it is granted.
-#include <algorithm>
+#include "model/server/lock_requests.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
+#include <unordered_set>
 
 namespace xenfs::server {
 namespace {
@@ -18,9 +18,9 @@ LockRange range_of(const protocol::LkIn& in, ConnectionIndex client) {
 }  // namespace
 
 /// While it lives, locks may come and go; the clients' counts are right again when it goes.
-class ServerState::LockCount {
+class LockRequests::LockCount {
   public:
-    LockCount(ServerState& server, const FileLocks& locks) : server_(server), locks_(locks) {
+    LockCount(LockRequests& requests, const FileLocks& locks) : requests_(requests), locks_(locks) {
         count(-1);
     }
     ~LockCount() { count(1); }
@@ -30,19 +30,18 @@ class ServerState::LockCount {
   private:
     void count(int sign) {
         const auto one = [&](const LockOwner& owner) {
-            Connection* c = server_.connection(static_cast<ConnectionIndex>(owner.client));
-            if (c != nullptr) c->locks += static_cast<std::uint32_t>(sign);
+            requests_.counts_[owner.client] += static_cast<std::uint32_t>(sign);
         };
         for (const LockRange& held : locks_.held) one(held.owner);
         for (const LockWaiter& waiter : locks_.waiting) one(waiter.range.owner);
     }
-    ServerState& server_;
+    LockRequests& requests_;
     const FileLocks& locks_;
 };
 
 /// Whether one of those who stand in the way waits, directly or through others, for the one who
 /// asks. fcntl's locks only: flock(2) knows no EDEADLK. Each parked request is looked at once.
-bool ServerState::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
+bool LockRequests::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
     if (wanted.flock) return false;
     struct Waiting {
         const FileLocks* locks;
@@ -77,13 +76,13 @@ bool ServerState::would_deadlock(const FileLocks& locks, const LockRange& wanted
     return false;
 }
 
-int ServerState::getlk(Request& q) {
+int LockRequests::getlk(Request& q) {
     const auto in = q.args.get<protocol::LkIn>();
     if (!q.args.finished() || in.lk.type > protocol::lock_write || in.lk.start > in.lk.end) {
         return EINVAL;
     }
-    const OpenFile* file = file_of(q.client, in.fh);
-    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    const auto file = files_.find(q.client, in.fh);
+    if (!file || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     const Inode& inode = inodes_[file->inode];
     protocol::LkOut out{};
     out.lk = in.lk;
@@ -100,42 +99,35 @@ int ServerState::getlk(Request& q) {
     return 0;
 }
 
-int ServerState::setlk(Request& q) {
-    return set_lock(q, false);
-}
-
-int ServerState::setlkw(Request& q) {
-    return set_lock(q, true);
-}
-
-int ServerState::set_lock(Request& q, bool wait) {
+int LockRequests::set(Request& q, bool wait) {
     const auto in = q.args.get<protocol::LkIn>();
     if (!q.args.finished() || in.lk.type > protocol::lock_unlock || in.lk.start > in.lk.end) {
         return EINVAL;
     }
-    const OpenFile* file = file_of(q.client, in.fh);
-    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+    const auto file = files_.find(q.client, in.fh);
+    if (!file || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     const LockRange range = range_of(in, q.client.index);
     if (range.exclusive && !range.flock && !file->write) return EBADF;  // as fcntl(2)
-    InodeUse inode(*this, file->inode);
+    InodeUse inode(inodes_, file->inode);
     if (in.lk.type == protocol::lock_unlock) {
         if (!inode->locks) return 0;
-        if (q.client.locks >= config_.max_locks && inode->locks->splits(range)) return ENOLCK;
+        if (counts_[q.client.index] >= config_.max_locks && inode->locks->splits(range))
+            return ENOLCK;
         {
             const LockCount count(*this, *inode->locks);
             inode->locks->clear(range);
         }
-        wake_lock_waiters(*inode);
+        wake(*inode);
         return 0;
     }
     if (!inode->locks) inode->locks = std::make_unique<FileLocks>();
-    if (q.client.locks >= config_.max_locks) return ENOLCK;
+    if (counts_[q.client.index] >= config_.max_locks) return ENOLCK;
     if (inode->locks->conflict(range) == nullptr) {
         {
             const LockCount count(*this, *inode->locks);
             inode->locks->set(range);
         }
-        wake_lock_waiters(*inode);  // a lock that became weaker lets others in
+        wake(*inode);  // a lock that became weaker lets others in
         return 0;
     }
     if (!wait) return EAGAIN;
@@ -147,37 +139,46 @@ int ServerState::set_lock(Request& q, bool wait) {
     return parked;
 }
 
-void ServerState::wake_lock_waiters(Inode& inode) {
-    // Answering yields: all are taken out first.
+void LockRequests::wake(Inode& inode) {
+    // Answering yields: all are taken out first, of the parked requests too, where an interrupt
+    // would look for them.
     std::vector<LockWaiter> granted;
     {
         const LockCount count(*this, *inode.locks);
         granted = inode.locks->grant_waiting();
     }
+    const auto its_connection = [&](const LockWaiter& waiter) -> Connection* {
+        Connection* const c = clients_.at(static_cast<ConnectionIndex>(waiter.range.owner.client));
+        return c != nullptr && c->generation == waiter.generation && c->alive() ? c : nullptr;
+    };
     for (const LockWaiter& waiter : granted) {
-        Connection* c = connection(static_cast<ConnectionIndex>(waiter.range.owner.client));
-        if (c != nullptr && c->generation == waiter.generation) end_lock_wait(*c, waiter, 0);
+        if (Connection* const c = its_connection(waiter))
+            parking_.remove(*c->requests[waiter.slot]);
+    }
+    for (const LockWaiter& waiter : granted) {
+        Connection* const c = its_connection(waiter);
+        if (c != nullptr) answerer_.answer(*c->requests[waiter.slot], 0, 0);
     }
 }
 
-void ServerState::drop_locks(Inode& inode, Connection& c) {
+void LockRequests::drop_client(Inode& inode, Connection& c) {
     {
         const LockCount count(*this, *inode.locks);
         inode.locks->drop_client(c.index);
     }
-    wake_lock_waiters(inode);
+    wake(inode);
 }
 
-void ServerState::drop_owner_locks(Inode& inode, const LockOwner& owner) {
+void LockRequests::drop_owner(Inode& inode, const LockOwner& owner) {
     if (!inode.locks) return;
     {
         const LockCount count(*this, *inode.locks);
         inode.locks->drop_owner(owner);
     }
-    wake_lock_waiters(inode);
+    wake(inode);
 }
 
-int ServerState::interrupt(Request& q) {
+int LockRequests::interrupt(Request& q) {
     const auto in = q.args.get<protocol::InterruptIn>();
     if (!q.args.finished()) return EINVAL;
     for (const auto& other : q.client.requests) {
@@ -189,21 +190,15 @@ int ServerState::interrupt(Request& q) {
             std::find_if(locks.waiting.begin(), locks.waiting.end(), [&](const LockWaiter& waiter) {
                 return waiter.unique == in.unique && waiter.range.owner.client == q.client.index;
             });
-        const LockWaiter waiter = *found;
         {
             const LockCount count(*this, locks);
             locks.waiting.erase(found);
         }
-        end_lock_wait(q.client, waiter, EINTR);
+        parking_.remove(*other);
+        answerer_.answer(*other, EINTR, 0);
         break;
     }
     return 0;
-}
-
-void ServerState::end_lock_wait(Connection& c, const LockWaiter& waiter, int error) {
-    Request& q = *c.requests[waiter.slot];
-    parking_.remove(q);
-    answer(q, error, 0);  // how long a lock was held says nothing about us
 }
 
 }  // namespace xenfs::server

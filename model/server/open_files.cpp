@@ -1,9 +1,6 @@
-// Open files, and what keeps a nameless file alive in the storage.
-#include <algorithm>
-#include <bit>
+#include "model/server/open_files.h"
 
-#include "model/server/convert.h"
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 namespace {
@@ -14,26 +11,114 @@ std::uint64_t make_fh(std::uint32_t place, std::uint32_t generation) {
     return (std::uint64_t{generation} << 32) | (place + 1);
 }
 
-}  // namespace
-
-OpenFile* ServerState::file_of(Connection& c, std::uint64_t fh) {
-    const auto place = static_cast<std::uint32_t>(fh) - 1;
-    if (place >= c.files.size()) return nullptr;
-    OpenFile& file = c.files[place];
-    if (file.inode == InodeTable::none || file.generation != fh >> 32) return nullptr;
-    return &file;
+std::uint32_t place_of(std::uint64_t fh) {
+    return static_cast<std::uint32_t>(fh) - 1;
 }
 
-int ServerState::pin_storage(Request& q, Inode& inode) {
+}  // namespace
+
+std::optional<OpenFile> OpenFiles::find(const Connection& c, std::uint64_t fh) const {
+    const std::vector<OpenFile>& files = tables_[c.index].files;
+    const std::uint32_t place = place_of(fh);
+    if (place >= files.size() || files[place].inode == Inodes::none) return {};
+    if (files[place].generation != fh >> 32) return {};
+    return files[place];
+}
+
+std::uint64_t OpenFiles::publish(const Connection& c, Inodes::Index inode, std::uint32_t flags) {
+    Table& table = tables_[c.index];
+    if (table.free.empty()) {
+        table.free.push_back(static_cast<std::uint32_t>(table.files.size()));
+        table.files.emplace_back();
+    }
+    const std::uint32_t place = table.free.back();
+    table.free.pop_back();
+    const std::uint32_t access = flags & protocol::open_access_mode;
+    OpenFile& file = table.files[place];
+    file.inode = inode;
+    file.read = access != protocol::open_write_only;
+    file.write = access != protocol::open_read_only;
+    return make_fh(place, file.generation);
+}
+
+bool OpenFiles::restore(const Connection& c, Inodes::Index inode, std::uint64_t fh, bool write) {
+    Table& table = tables_[c.index];
+    const std::uint32_t place = place_of(fh);
+    while (table.files.size() <= place) {
+        table.free.push_back(static_cast<std::uint32_t>(table.files.size()));
+        table.files.emplace_back();
+    }
+    if (table.files[place].inode != Inodes::none) return false;
+    std::erase(table.free, place);
+    table.files[place] = {inode, true, write, static_cast<std::uint32_t>(fh >> 32)};
+    return true;
+}
+
+void OpenFiles::close(Connection& c, std::uint64_t fh) {
+    close_place(c, place_of(fh));
+}
+
+void OpenFiles::close_place(Connection& c, std::uint32_t place) {
+    Table& table = tables_[c.index];
+    InodeUse inode(inodes_, table.files[place].inode);
+    table.files[place].inode = Inodes::none;
+    ++table.files[place].generation;
+    table.free.push_back(place);
+    remove_opener(*inode, c);
+}
+
+void OpenFiles::close_all(Connection& c) {
+    for (std::uint32_t place = 0; place < tables_[c.index].files.size(); ++place) {
+        if (tables_[c.index].files[place].inode != Inodes::none) close_place(c, place);
+    }
+}
+
+void OpenFiles::add_opener(Inode& inode, const Connection& c) {
+    ++tables_[c.index].open;
+    inode.openers.add(c.index);
+}
+
+void OpenFiles::remove_opener(Inode& inode, const Connection& c) {
+    --tables_[c.index].open;
+    const bool last = inode.openers.remove(c.index);
+    // All was written back.
+    if (last && inode.believers.lease() == c.index) coherence_.end_lease(inode);
+    if (inode.openers.mask() != 0) return;
+    if (inode.attr.links == 0) {
+        lost_name(inode, 0);
+    } else {
+        unpin_storage(inode);
+    }
+}
+
+void OpenFiles::lost_name(Inode& inode, std::uint32_t links_left) {
+    inode.attr.links = links_left;
+    if (links_left != 0 || inode.openers.mask() != 0) return;
+    coherence_.end_lease(inode);
+    io_.drain(inode);
+    if (inode.openers.mask() != 0) return;  // found by node id meanwhile
+    const std::uint32_t dirty = cache_.dirty_count();
+    if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
+    fill_.settled();
+    stats_.dropped_unwritten += dirty - cache_.dirty_count();
+    inode.size_ahead = false;
+    journal_->keep_size(inode);
+    unpin_storage(inode);
+    coherence_.unhold_all(inode);
+    inode.attr_valid = false;
+}
+
+int OpenFiles::pin_storage(Request& q, Inode& inode) {
     constexpr std::uint32_t patience = 64, each = 16;
-    while (inode.storage_opening) io_gate_->wait();
+    while (inode.storage_opening) io_.wait();
     if (inode.storage_open) return 0;
     inode.storage_opening = true;
     const int e = storage_.open_node(inode.node);
     inode.storage_opening = false;
     inode.storage_open = e == 0;
-    io_gate_->wake_all();
-    if (e != ENFILE || q.opens_tried == patience || !q.client.alive()) return e;
+    io_.wake();
+    const bool late = q.opens_tried == patience || host_.clock().now() >= q.deadline;
+    if (e != ENFILE || late || !q.client.alive()) return e;
     if (q.opens_tried++ % each == 0 && !ask_opens_back(q.client)) return e;
     // What others give back is on its way, or another asker takes it.
     q.until = host_.clock().now() + 1'000'000;
@@ -44,18 +129,19 @@ int ServerState::pin_storage(Request& q, Inode& inode) {
 /// The storage has as many files open as it can. Who has most of them is told to forget some: what
 /// nobody uses there comes back; where others have the same files open, they are told too. False:
 /// the asker has the most itself, and sees to it when it hears ENFILE.
-bool ServerState::ask_opens_back(Connection& asker) {
-    if (recovery_.under_way()) return false;  // who has come back is not served yet
+bool OpenFiles::ask_opens_back(Connection& asker) {
+    if (recovering_()) return false;  // who has come back is not served yet
     constexpr std::size_t most = 128;
-    Connection* rich = &asker;
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && c->open_files > rich->open_files) rich = c.get();
-    }
+    // survives yields: it is used before the first one
+    const Connection* rich = &asker;
+    clients_.for_each_alive([&](const Connection& c) {
+        if (count(c) > count(*rich)) rich = &c;
+    });
     const std::uint64_t its_bit = bit(rich->index);
-    std::vector<InodeTable::Index> its, shared;
-    inodes_.for_each([&](InodeTable::Index i, const Inode& inode) {
-        if (!inode.storage_open || (inode.openers & its_bit) == 0) return;
-        (inode.openers == its_bit ? its : shared).push_back(i);
+    std::vector<Inodes::Index> its, shared;
+    inodes_.for_each([&](Inodes::Index i, const Inode& inode) {
+        if (!inode.storage_open || (inode.openers.mask() & its_bit) == 0) return;
+        (inode.openers.mask() == its_bit ? its : shared).push_back(i);
     });
     // What it gives back by itself closes nothing where others have the same file open.
     if (rich == &asker && shared.size() < most) return false;
@@ -71,254 +157,31 @@ bool ServerState::ask_opens_back(Connection& asker) {
     its.resize(std::min(its.size(), most));
     // The asker may come to its notices only when it has the open that it asks for: it gets no more
     // of them than leave room for those of others.
-    const auto busy = [&] { return asker.notices_in_flight() >= protocol::notice_count / 2; };
+    const auto busy = [&] { return notices_.in_flight(asker) >= protocol::notice_count / 2; };
     Acks unused;
-    for (const InodeTable::Index i : its) {
+    for (const Inodes::Index i : its) {
         if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        if (inode->lease != no_connection && inode->lease != asker.index) {
-            begin_recall(*inode);
+        InodeUse inode(inodes_, i);
+        if (inode->believers.leased_to_other(asker.index)) {
+            coherence_.begin_recall(*inode);
             continue;
         }
-        const auto what = notice(protocol::NoticeKind::inval_node, inode->node);
-        for (std::uint64_t left = inode->openers; left != 0; left &= left - 1) {
-            Connection* const holder =
-                connection(static_cast<ConnectionIndex>(std::countr_zero(left)));
-            if (holder == nullptr || !holder->alive()) continue;
+        const auto what = make_notice(protocol::NoticeKind::inval_node, inode->node);
+        for (const ConnectionIndex each : Bits(inode->openers.mask())) {
+            Connection* const holder = clients_.alive(each);
+            if (holder == nullptr) continue;
             if (holder == &asker && busy()) continue;
-            unhold(*inode, *holder);
-            post(unused, *holder, what);
+            coherence_.unhold(*inode, *holder);
+            notices_.post(unused, *holder, what);
         }
     }
     return true;
 }
 
-void ServerState::unpin_storage(Inode& inode) {
-    if (!inode.storage_open || inode.openers != 0) return;
+void OpenFiles::unpin_storage(Inode& inode) {
+    if (!inode.storage_open || inode.openers.mask() != 0) return;
     inode.storage_open = false;
     storage_.close_node(inode.node);
-}
-
-void ServerState::add_opener(Inode& inode, Connection& c) {
-    ++c.open_files;
-    inode.openers |= bit(c.index);
-    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
-                                   [&](const auto& o) { return o.connection == c.index; });
-    if (mine == inode.opens.end()) {
-        inode.opens.push_back({c.index, 1});
-    } else {
-        ++mine->count;
-    }
-}
-
-/// Takes back what add_opener() did; the last opener lets the storage's file go.
-void ServerState::remove_opener(Inode& inode, Connection& c) {
-    --c.open_files;
-    const auto mine = std::find_if(inode.opens.begin(), inode.opens.end(),
-                                   [&](const auto& o) { return o.connection == c.index; });
-    if (--mine->count == 0) {
-        inode.opens.erase(mine);
-        inode.openers &= ~bit(c.index);
-        if (inode.lease == c.index) end_lease(inode);  // all was written back
-    }
-    if (inode.openers != 0) return;
-    if (inode.attr.links == 0) {
-        lost_name(inode, 0);
-    } else {
-        unpin_storage(inode);
-    }
-}
-
-/// Gives an open file its number. From here on the client can use it, so everything else is done.
-std::uint64_t ServerState::publish_file(Connection& c, InodeTable::Index inode, bool read,
-                                        bool write) {
-    std::uint32_t place;
-    if (c.free_files.empty()) {
-        place = static_cast<std::uint32_t>(c.files.size());
-        c.files.emplace_back();
-    } else {
-        place = c.free_files.back();
-        c.free_files.pop_back();
-    }
-    OpenFile& file = c.files[place];
-    file.inode = inode;
-    file.read = read;
-    file.write = write;
-    return make_fh(place, file.generation);
-}
-
-/// The caller holds an InodeUse. The opener is counted before anything yields, so that nobody gets
-/// a lease or closes the storage's file meanwhile.
-int ServerState::open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                            protocol::OpenOut& out) {
-    Connection& c = q.client;
-    if (c.open_files >= config_.max_open_files) return ENFILE;
-    Inode& inode = inodes_[index];
-    if (recall(q, index) != 0) return parked;
-    const bool cacheable = hold(inode, c);
-    add_opener(inode, c);
-    const int e = prepare_open(q, index, flags, created, out);
-    if (e != 0) {
-        if (e != parked && !inode.attr_valid) unhold(inode, c);
-        remove_opener(inode, c);
-        return e;
-    }
-    const std::uint32_t access = flags & protocol::open_access_mode;
-    out.fh = publish_file(c, index, access != protocol::open_write_only,
-                          access != protocol::open_read_only);
-    if (cacheable) out.open_flags |= protocol::fopen_keep_cache;
-    return 0;
-}
-
-/// What opening a file takes, up to its number.
-int ServerState::prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags,
-                              bool created, protocol::OpenOut& out) {
-    Connection& c = q.client;
-    Inode& inode = inodes_[index];
-    const auto attr = attributes(inode);
-    if (!attr) return attr.error();
-    const std::uint32_t access = flags & protocol::open_access_mode;
-    const bool write = access == protocol::open_write_only || access == protocol::open_read_write;
-    if (attr->type == host::FileType::directory && write) return EISDIR;
-    if (int e = pin_storage(q, inode)) return e;
-    if (write && (created || attr->type == host::FileType::regular) &&
-        try_lease(q.acks, inode, c)) {
-        out.open_flags |= protocol::fopen_lease_exclusive;
-        q.took_lease = true;
-        q.inode = index;
-    }
-    if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
-        if (int e = truncate(q, inode, 0, nullptr)) return e;
-        host::SetAttr change;
-        change.valid = host::SetAttr::size_;
-        const auto changed = storage_.setattr(inode.node, change);
-        if (!changed) return changed.error();
-        if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
-        learn(inode, *changed);
-        journal_->keep_size(inode);
-        all_changed(q.acks, inode, &c);
-    }
-    if (inode.lease != c.index) out.open_flags &= ~std::uint32_t{protocol::fopen_lease_exclusive};
-    return 0;
-}
-
-int ServerState::open(Request& q) {
-    const auto in = q.args.get<protocol::OpenIn>();
-    if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
-    protocol::OpenOut out{};
-    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
-    q.reply.put(out);
-    return 0;
-}
-
-int ServerState::opendir(Request& q) {
-    const auto in = q.args.get<protocol::OpenIn>();
-    if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
-    if (inode->attr.type != host::FileType::directory) return ENOTDIR;
-    protocol::OpenOut out{};
-    if (int e = open_inode(q, inode.index(), in.flags, false, out)) return e;
-    q.reply.put(out);
-    return 0;
-}
-
-void ServerState::close_file(Connection& c, std::uint32_t place) {
-    OpenFile& file = c.files[place];
-    InodeUse inode(*this, file.inode);
-    file.inode = InodeTable::none;
-    ++file.generation;
-    c.free_files.push_back(place);
-    remove_opener(*inode, c);
-}
-
-int ServerState::release(Request& q) {
-    const auto in = q.args.get<protocol::ReleaseIn>();
-    if (!q.args.finished()) return EINVAL;
-    OpenFile* file = file_of(q.client, in.fh);
-    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse inode(*this, file->inode);
-    const auto place = static_cast<std::uint32_t>(in.fh) - 1;
-    close_file(q.client, place);
-    note_progress(q);
-    if (in.lock_owner != 0) drop_owner_locks(*inode, {q.client.index, in.lock_owner});
-    return 0;
-}
-
-int ServerState::flush(Request& q) {
-    const auto in = q.args.get<protocol::FlushIn>();
-    if (!q.args.finished()) return EINVAL;
-    OpenFile* file = file_of(q.client, in.fh);
-    if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
-    InodeUse inode(*this, file->inode);
-    drop_owner_locks(*inode, {q.client.index, in.lock_owner});
-    return 0;
-}
-
-int ServerState::syncfs(Request& q) {
-    if (!q.args.finished()) {  // FUSE's SYNCFS carries one reserved word; either is taken
-        q.args.get<std::uint64_t>();
-        if (!q.args.finished()) return EINVAL;
-    }
-    const std::vector<Dirty> dirty(dirty_queue_.begin(), dirty_queue_.end());
-    for (const Dirty& entry : dirty) {
-        if (inodes_[entry.inode].node == 0) continue;
-        InodeUse inode(*this, entry.inode);
-        if (int e = write_back(*inode)) return e;
-    }
-    return storage_.sync_all();
-}
-
-int ServerState::fsync(Request& q) {
-    const auto in = q.args.get<protocol::FsyncIn>();
-    if (!q.args.finished()) return EINVAL;
-    InodeUse inode(*this, q.header.nodeid);
-    if (in.fh != 0) {
-        const OpenFile* file = file_of(q.client, in.fh);
-        if (file == nullptr || file->inode != inode.index()) return EBADF;
-    }
-    if (int e = write_back(*inode)) return e;
-    return storage_.sync(inode->node, (in.fsync_flags & protocol::fsync_data_only) != 0);
-}
-
-int ServerState::destroy(Request&) {
-    return 0;
-}
-
-int ServerState::init(Request& q) {
-    const auto in = q.args.get<protocol::InitIn>();
-    if (!q.args.finished()) return EINVAL;
-    if (in.major != protocol::fuse_major) return EPROTO;
-    protocol::InitOut out{};
-    out.major = protocol::fuse_major;
-    out.minor = std::min(in.minor, protocol::fuse_minor);
-    out.max_readahead = in.max_readahead;
-    out.max_background = 64;
-    out.congestion_threshold = 48;
-    out.max_write = max_pages_per_request * page_size;
-    out.time_gran = 1;
-    out.max_pages = max_pages_per_request;
-    q.client.initialised = true;
-    q.reply.put(out);
-    return 0;
-}
-
-InodeTable::Index ServerState::file_for_pages(Request& q, std::uint64_t fh, bool write) {
-    InodeTable::Index index;
-    if (fh == 0) {
-        index = inodes_.find(q.header.nodeid);
-        if (index == InodeTable::none || inodes_[index].lease != q.client.index) {
-            return InodeTable::none;
-        }
-    } else {
-        const OpenFile* file = file_of(q.client, fh);
-        // A file opened write-only is read too: to complete a partly written page.
-        if (file == nullptr || (write && !file->write)) return InodeTable::none;
-        index = file->inode;
-        if (inodes_[index].node != q.header.nodeid) return InodeTable::none;
-    }
-    return inodes_[index].attr.type == host::FileType::regular ? index : InodeTable::none;
 }
 
 }  // namespace xenfs::server

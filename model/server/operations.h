@@ -8,11 +8,11 @@
 #include <string_view>
 
 #include "model/protocol/message.h"
+#include "model/server/handlers.h"
 #include "model/server/latency.h"
 
 namespace xenfs::server {
 
-class ServerState;
 struct Request;
 
 /// What the client's attachment must allow. A handler checks the open file besides.
@@ -40,7 +40,7 @@ enum class DuringRecovery : std::uint8_t { waits, served, served_while_resuming 
 struct Operation {
     protocol::Opcode opcode;
     std::string_view name;
-    int (ServerState::*handler)(Request&);
+    int (*handler)(Handlers&, Request&);  ///< may yield
     RequestKind kind;
     Right right;
     Outcome outcome;

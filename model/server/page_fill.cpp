@@ -1,12 +1,7 @@
-// Making pages of a file resident in the shared cache, and letting them go.
-//
-// Who holds slots across a yield has pinned them and counts in Inode::io; pages are dropped by name
-// (truncate, unlink) only while io is 0. A request for a page that is loading is parked without a
-// pin, and looks everything up anew afterwards.
+#include "model/server/page_fill.h"
+
 #include <algorithm>
 #include <bitset>
-
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
@@ -14,26 +9,7 @@ using cache::kNoSlot;
 using cache::PageState;
 using cache::Slot;
 
-void ServerState::begin_io(Inode& inode) {
-    while (inode.draining) io_gate_->wait();
-    ++inode.io;
-}
-
-/// Waits until nobody holds slots of the file; the caller drops pages before it yields again.
-void ServerState::drain_io(Inode& inode) {
-    while (inode.io != 0) {
-        inode.draining = true;  // another that drained the file may have ended that
-        io_gate_->wait();
-    }
-    inode.draining = false;
-    io_gate_->wake_all();
-}
-
-void ServerState::end_io(Inode& inode) {
-    if (--inode.io == 0 && inode.draining) io_gate_->wake_all();
-}
-
-std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, const Connection& c) {
+std::uint32_t PageFill::file_number(Inode& inode, Inodes::Index index, const Connection& c) {
     if (by_name_) {
         if (inode.file == no_file) inode.file = inodes_.make_file(index);
         return inode.file;
@@ -44,16 +20,7 @@ std::uint32_t ServerState::file_number(Inode& inode, InodeTable::Index index, co
     return file;
 }
 
-/// A frame with one user, by eviction if it must be. no_index where that gives none, or where
-/// others wait for what there is.
-pages::FrameIndex ServerState::take_frame(Worker& w) {
-    if (w.queues && waits_for(Lack::frames)) return pages::no_index;
-    if (const auto frame = residency_.take_frame(); frame != pages::no_index) return frame;
-    evict_clean(w, 1);
-    return residency_.take_frame();
-}
-
-void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
+void PageFill::drop_pages(Inode& inode, std::uint64_t first_page) {
     const auto drop = [&](std::uint32_t file) {
         if (file == no_file) return;
         std::vector<Slot> slots;
@@ -67,9 +34,9 @@ void ServerState::drop_pages(Inode& inode, std::uint64_t first_page) {
 }
 
 /// Reads pages that were inserted as loading, pinned by us and adjacent. On failure they are gone.
-bool ServerState::load_run(Connection& c, Inode& inode, std::span<const Slot> slots, int& error) {
+bool PageFill::load_run(Connection& c, Inode& inode, std::span<const Slot> slots, int& error) {
     std::array<host::Page, max_pages_per_request> pages;
-    for (std::size_t i = 0; i < slots.size(); ++i) pages[i] = page_of(slots[i]);
+    for (std::size_t i = 0; i < slots.size(); ++i) pages[i] = residency_.page_of(slots[i]);
     const std::uint64_t first = cache_.key(slots[0]).page;
     ++stats_.disk_read_calls;
     stats_.disk_read_pages += slots.size();
@@ -83,16 +50,13 @@ bool ServerState::load_run(Connection& c, Inode& inode, std::span<const Slot> sl
             residency_.drop(slot);
         }
     }
-    if (error == 0 && by_content_) share_content(c, slots);
-    io_settled();
+    if (error == 0 && by_content_) sharing_.share_content(c, slots);
+    settled();
     return error == 0;
 }
 
-/// Called inside of io. 0: none of the pages is loading. `parked`: one is being read, or is about
-/// to be overwritten by a client; nothing has been done for the request. Pages that
-/// clients have had for too long are taken away from them, all at once.
-int ServerState::settle_loading(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t file, std::uint32_t first, std::uint32_t count) {
+int PageFill::settle_loading(Request& q, Inode& inode, Inodes::Index index, std::uint32_t file,
+                             std::uint32_t first, std::uint32_t count) {
     const auto loading = [&](std::uint32_t i) {
         const Slot slot = cache_.find({file, first + i});
         return slot != kNoSlot && cache_.state(slot) == PageState::loading ? slot : kNoSlot;
@@ -108,24 +72,24 @@ int ServerState::settle_loading(Request& q, Inode& inode, InodeTable::Index inde
             q.wait = Wait::page;
             return parked;
         }
-        end_io(inode);
-        drain_io(inode);  // the requests that made the pages may not be over
+        io_.end(inode);
+        io_.drain(inode);  // the requests that made the pages may not be over
         for (; i < count; ++i) {
             const Slot slot = loading(i);
             if (slot == kNoSlot || !may_detach(q, slot)) continue;
             ++stats_.detached;  // its client keeps the frame, and pays for it, without the file
             residency_.drop(slot);
         }
-        io_settled();
-        begin_io(inode);
+        settled();
+        io_.begin(inode);
     }
 }
 
 /// For a page that is not cached: a frame and a slot, pinned. Its content is there already (zeros,
 /// or another client's copy), or `to_read`.
-Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
-                              bool& to_read) {
-    const pages::FrameIndex frame = take_frame(w);
+Slot PageFill::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
+                           bool& to_read) {
+    const pages::FrameIndex frame = room_.take_frame(w);
     if (frame == pages::no_index) return kNoSlot;
     // Beyond the end there is nothing to read: zeros are the right content, also uncommitted.
     const bool fresh = key.page >= (inode.attr.size + page_size - 1) >> page_shift;
@@ -137,7 +101,7 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
     to_read = false;
     if (fresh || overwrite) {
         // The frame may hold another guest's data, and a writable entry can be read.
-        host_.memory().zero(page_of(slot), 0, page_size);
+        host_.memory().zero(residency_.page_of(slot), 0, page_size);
         if (!fresh) residency_.begin_flux(slot, flux_age());
         residency_.journal(inode, slot, fresh ? PageKept::clean : PageKept::flux);
     } else if (by_name_ || !copy_variant(inode, key, slot)) {
@@ -147,23 +111,23 @@ Slot ServerState::insert_page(Worker& w, Inode& inode, cache::PageKey key, bool 
 }
 
 /// Dedup "none": what another client's copy of the page has that the disk has not yet.
-bool ServerState::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
+bool PageFill::copy_variant(Inode& inode, cache::PageKey key, Slot slot) {
     for (const std::uint32_t file : inode.files) {
         if (file == no_file || file == key.file) continue;
         const Slot other = cache_.find({file, key.page});
         if (other == kNoSlot || cache_.state(other) != PageState::dirty) continue;
-        host_.memory().copy(page_of(other), page_of(slot));
+        host_.memory().copy(residency_.page_of(other), residency_.page_of(slot));
         residency_.mark_clean(slot);
         return true;
     }
     return false;
 }
 
-std::uint32_t ServerState::fill(Request& q, Inode& inode, InodeTable::Index index,
-                                const FillWish& wish, int& error) {
+std::uint32_t PageFill::fill(Request& q, Inode& inode, Inodes::Index index, const Wish& wish,
+                             int& error) {
     error = 0;
     if (!journal_->keep_node(inode)) return 0;
-    Worker& w = *q.worker;
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     const std::uint32_t file = file_number(inode, index, q.client);
     error = settle_loading(q, inode, index, file, wish.first, wish.count);
     if (error != 0) return 0;
@@ -222,13 +186,41 @@ std::uint32_t ServerState::fill(Request& q, Inode& inode, InodeTable::Index inde
     return good;
 }
 
-/// A page that was pinned for a request and is not handed out after all.
-void ServerState::release_unused(Slot slot) {
+void PageFill::release_unused(Slot slot) {
     residency_.unpin(slot);
     if ((cache_.flags(slot) & page_flux) != 0) {
         residency_.drop(slot);
-        io_settled();
+        settled();
     }
+}
+
+void PageFill::settled() {
+    io_.wake();
+    if (parking_.waiting(Wait::page) == 0) return;
+    parking_.look(Wait::page, [this](const Request& q) { return page_settled(q); });
+}
+
+/// Whether a request need not wait for its page any longer: the page can be used or is gone, or the
+/// client that was to overwrite it has had its time.
+bool PageFill::page_settled(const Request& q) const {
+    const Slot slot = cache_.find({q.file, q.page});
+    return slot == cache::kNoSlot || cache_.state(slot) != PageState::loading ||
+           may_detach(q, slot);
+}
+
+std::uint8_t PageFill::flux_age() const {
+    const auto age = static_cast<std::uint64_t>(host_.clock().now() / age_unit());
+    return static_cast<std::uint8_t>(age << 3 & page_age);
+}
+
+/// A client has ack_timeout to overwrite a page, from when it got it. A request that always finds
+/// others' fresh pages in its way does not wait until its deadline for them.
+bool PageFill::may_detach(const Request& q, Slot slot) const {
+    const std::uint8_t flags = cache_.flags(slot);
+    if ((flags & page_flux) == 0) return false;
+    const auto age = static_cast<std::uint8_t>(flux_age() - (flags & page_age));
+    const Nanoseconds end = std::min(q.first_parked + 8 * config_.ack_timeout, q.deadline);
+    return (age & page_age) >> 3 > 4 || (q.first_parked != 0 && host_.clock().now() >= end);
 }
 
 }  // namespace xenfs::server

@@ -1,8 +1,9 @@
 // PAGES_COMMIT: new data is in the pages.
+#include "model/server/page_requests.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
@@ -10,7 +11,7 @@ using cache::kNoSlot;
 using cache::Slot;
 using protocol::PageMode;
 
-int ServerState::pages_commit(Request& q) {
+int PageRequests::commit(Request& q) {
     const auto in = q.args.get<protocol::PagesCommitIn>();
     if (in.ref_count > max_pages_per_request || in.mode >= protocol::page_mode_count) return EINVAL;
     const auto refs = q.args.get_array<std::uint32_t>(in.ref_count);
@@ -26,18 +27,18 @@ int ServerState::pages_commit(Request& q) {
     const std::uint64_t touched = in.length == 0 ? 0 : end - first;
     if (in.ref_count != (mode == PageMode::map_write ? 0 : touched)) return EINVAL;
 
-    const InodeTable::Index index = file_for_pages(q, in.fh, true);
-    if (index == InodeTable::none) return EBADF;
-    InodeUse inode(*this, index);
-    if (recall(q, index) != 0) return parked;
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    const Inodes::Index index = opens_.file_for_pages(q, in.fh, true);
+    if (index == Inodes::none) return EBADF;
+    InodeUse inode(inodes_, index);
+    if (coherence_.recall(q, *inode, index) != 0) return parked;
+    if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
 
     journal_->keep_node(*inode);
-    const Replay* const before = replay(q);
-    begin_io(*inode);
+    const std::optional<Replay> before = changes_.replay(q);
+    io_.begin(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);
-    if (before != nullptr) {
+    if (before) {
         // A predecessor took it: what is left is to end the entries and to tell the others.
     } else if (mode == PageMode::copy_in) {
         error = copy_in_commit(q, *inode, index, first_page, refs);
@@ -47,7 +48,7 @@ int ServerState::pages_commit(Request& q) {
                page_size * ((inode->attr.size + page_size - 1) / page_size)) {
         error = EINVAL;  // a mapping reaches to the end of the last page, no further
     }
-    if (error == 0 && before == nullptr) {
+    if (error == 0 && !before) {
         if (!by_name_) {
             outdate_variants(*inode, q.client, first_page, static_cast<std::uint32_t>(touched));
         }
@@ -59,25 +60,25 @@ int ServerState::pages_commit(Request& q) {
         inode->size_ahead = true;
         journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.
-        intend(q, {.node = inode->node});
-        done(q, inode->node);
+        changes_.intend(q, {.node = inode->node});
+        changes_.done(q, inode->node);
     }
     if (error == 0 && mode == PageMode::copy_in && (in.flags & protocol::commit_keep) == 0) {
         end_copied_in(q, refs);
     }
-    end_io(*inode);
+    io_.end(*inode);
     if (error != 0) return error;
     if (!by_name_) {
         drop_other_variants(q.acks, *inode, q.client, first_page,
                             static_cast<std::uint32_t>(touched));
     }
-    list_dirty(*inode, index);  // also where only size or time changed
-    if (touched != 0) pages_changed(q.acks, *inode, first, touched, &q.client);
-    node_changed(q.acks, *inode, &q.client);
+    write_back_.list(*inode, index);  // also where only size or time changed
+    if (touched != 0) coherence_.pages_changed(q.acks, *inode, first, touched, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     protocol::PagesCommitOut out{};
     if ((in.flags & (protocol::commit_sync | protocol::commit_sync_all)) != 0) {
         const bool data_only = (in.flags & protocol::commit_sync_all) == 0;
-        int unsafe = write_back(*inode);
+        int unsafe = write_back_.write(*inode);
         if (unsafe == 0) unsafe = storage_.sync(inode->node, data_only);
         out.sync_error = static_cast<std::uint32_t>(unsafe);
     }
@@ -90,9 +91,9 @@ int ServerState::pages_commit(Request& q) {
 /// All references are checked before anything changes: each a live writable entry of this client
 /// for just that page of just this file. ESTALE: a page has been cut off, or taken away from a
 /// client that kept it for too long. Then all the entries end, and the client asks for others.
-int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint32_t first, std::span<const std::uint32_t> refs) {
-    const std::uint32_t file = file_number(inode, index, q.client);
+int PageRequests::copy_in_commit(Request& q, Inode& inode, Inodes::Index index, std::uint32_t first,
+                                 std::span<const std::uint32_t> refs) {
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
     bool stale = false;
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const pages::GrantRecord* r = book_.find(q.client.account, refs[i]);
@@ -110,13 +111,13 @@ int ServerState::copy_in_commit(Request& q, Inode& inode, InodeTable::Index inde
     }
     for (std::size_t i = 0; i < refs.size(); ++i) {
         const Slot slot = book_.find(q.client.account, refs[i])->tag;
-        if (residency_.end_flux(slot)) io_settled();
-        dirtied(inode, index, slot);
+        if (residency_.end_flux(slot)) fill_.settled();
+        write_back_.dirtied(inode, index, slot);
     }
     return 0;
 }
 
-void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs) {
+void PageRequests::end_copied_in(Request& q, std::span<const std::uint32_t> refs) {
     std::size_t count = 0;
     for (const std::uint32_t reference : refs) {
         const pages::GrantRecord* const r = book_.find(q.client.account, reference);
@@ -126,7 +127,7 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
     residency_.pin(slots);
     end_entries(q.client, given_before(q, refs));
     // The write is over when the entry is; only then may others show the frame.
-    if (by_content_) share_content(q.client, slots);
+    if (by_content_) sharing_.share_content(q.client, slots);
     residency_.unpin(slots);
 }
 
@@ -134,8 +135,8 @@ void ServerState::end_copied_in(Request& q, std::span<const std::uint32_t> refs)
 /// At once, without a yield since the new pages became dirty: a write-back under way goes from
 /// client to client, and would write the old page after the new one. One that is being written just
 /// now is written before it.
-void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
-                                   std::uint32_t count) {
+void PageRequests::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
+                                    std::uint32_t count) {
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
         for (std::uint32_t page = first; page < first + count; ++page) {
@@ -147,12 +148,12 @@ void ServerState::outdate_variants(Inode& inode, const Connection& c, std::uint3
 }
 
 /// Dedup "none": frames of other clients are stale now, and so is what they mapped of them.
-void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
-                                      std::uint32_t first, std::uint32_t count) {
+void PageRequests::drop_other_variants(Acks& acks, Inode& inode, const Connection& c,
+                                       std::uint32_t first, std::uint32_t count) {
     const auto others = std::count_if(inode.files.begin(), inode.files.end(),
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;
-    drain_io(inode);  // another request may hold slots of these pages
+    io_.drain(inode);  // another request may hold slots of these pages
     std::uint64_t stale = 0;
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
@@ -164,12 +165,7 @@ void ServerState::drop_other_variants(Acks& acks, Inode& inode, const Connection
             stale |= bit(i);
         }
     }
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* other = connection(i);
-        if ((stale & bit(i)) != 0 && other != nullptr && other->alive()) {
-            post(acks, *other, notice(protocol::NoticeKind::inval_pages, inode.node, first, count));
-        }
-    }
+    coherence_.mappings_changed(acks, stale, inode.node, first, count);
 }
 
 }  // namespace xenfs::server

@@ -1,18 +1,18 @@
 // PAGES_GET and PAGES_RELEASE: entries for pages of the shared cache, within the client's credit.
-#include <algorithm>
+#include "model/server/page_requests.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
 using protocol::PageMode;
 
-pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
-                                                     std::span<const GrantRef> refs) {
+pages::GrantBook::EndResult PageRequests::end_entries(Connection& c,
+                                                      std::span<const GrantRef> refs) {
     if (refs.empty()) return {};
     const auto result = residency_.end(c.account, refs);
     stats_.revoke_busy += result.busy;
-    if (result.busy != 0) control_gate_->wake_one();
+    if (result.busy != 0) busy_();
     if (result.ended != 0) {
         c.gave_back = true;
         c.fruitless = 0;
@@ -20,7 +20,7 @@ pages::GrantBook::EndResult ServerState::end_entries(Connection& c,
     return result;
 }
 
-void ServerState::end_unseen(Request& q) {
+void PageRequests::end_unseen(Request& q) {
     if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return;
     std::vector<GrantRef> unseen;
     book_.for_each_of_account(q.client.account, [&](GrantRef reference, const auto&) {
@@ -31,8 +31,8 @@ void ServerState::end_unseen(Request& q) {
 }
 
 /// What a request gives back that may have done so before: since then the numbers may name others.
-std::span<const std::uint32_t> ServerState::given_before(Request& q,
-                                                         std::span<const std::uint32_t> refs) {
+std::span<const std::uint32_t> PageRequests::given_before(Request& q,
+                                                          std::span<const std::uint32_t> refs) {
     if ((q.header.flags & protocol::request_again) == 0 || !journal_->outlives()) return refs;
     q.worker->given.clear();
     for (const GrantRef reference : refs) {
@@ -42,22 +42,22 @@ std::span<const std::uint32_t> ServerState::given_before(Request& q,
     return q.worker->given;
 }
 
-int ServerState::pages_release(Request& q) {
+int PageRequests::release(Request& q) {
     const auto in = q.args.get<protocol::PagesReleaseIn>();
     if (in.count > protocol::max_release_per_request) return EINVAL;
     const auto refs = q.args.get_array<std::uint32_t>(in.count);
     if (!q.args.finished()) return EINVAL;
     const auto result = end_entries(q.client, given_before(q, refs));
-    if (result.ended != 0) note_progress(q);
+    if (result.ended != 0) notices_.note_progress(q);
     q.reply.put(protocol::PagesReleaseOut{static_cast<std::uint32_t>(result.ended),
                                           static_cast<std::uint32_t>(result.busy)});
     return 0;
 }
 
 /// How many pages from `first` on are cached and filled, up to `most`, without a gap.
-std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::Index index,
-                                         std::uint64_t first, std::uint32_t most) {
-    const std::uint32_t file = file_number(inode, index, q.client);
+std::uint32_t PageRequests::cached_behind(Request& q, Inode& inode, Inodes::Index index,
+                                          std::uint64_t first, std::uint32_t most) {
+    const std::uint32_t file = fill_.file_number(inode, index, q.client);
     const auto slots = std::span(q.worker->slots).first(most);
     cache_.find_run(file, static_cast<std::uint32_t>(first), slots);
     std::uint32_t run = 0;
@@ -68,7 +68,7 @@ std::uint32_t ServerState::cached_behind(Request& q, Inode& inode, InodeTable::I
     return run;
 }
 
-int ServerState::pages_get(Request& q) {
+int PageRequests::get(Request& q) {
     const auto in = q.args.get<protocol::PagesGetIn>();
     if (in.release_count > protocol::max_release_per_request ||
         in.accept_count > max_pages_per_request || in.count > max_pages_per_request ||
@@ -91,7 +91,7 @@ int ServerState::pages_get(Request& q) {
         end_entries(q.client, given_before(q, released));
         end_unseen(q);
     }
-    if (!donation_stands(q.client)) return EPERM;
+    if (!balloon_.donation_stands(q.client)) return EPERM;
     protocol::PagesGetOut out{};
     if (in.count == 0) {
         q.reply.put(out);
@@ -99,13 +99,13 @@ int ServerState::pages_get(Request& q) {
     }
     const bool fresh_allowed = mode == PageMode::copy_in || mode == PageMode::flip_in;
     const bool write = fresh_allowed || mode == PageMode::map_write;
-    const InodeTable::Index index = file_for_pages(q, in.fh, write);
-    if (index == InodeTable::none) return EBADF;
-    InodeUse inode(*this, index);
-    if (recall(q, index) != 0) return parked;
-    if (const auto attr = attributes(*inode); !attr) return attr.error();
+    const Inodes::Index index = opens_.file_for_pages(q, in.fh, write);
+    if (index == Inodes::none) return EBADF;
+    InodeUse inode(inodes_, index);
+    if (coherence_.recall(q, *inode, index) != 0) return parked;
+    if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
     if (mode == PageMode::copy_out || mode == PageMode::flip_out) {
-        inode->copiers |= bit(q.client.index);
+        coherence_.add_copier(*inode, q.client);
     }
     std::uint32_t count = in.count;
     if (!fresh_allowed) {
@@ -121,22 +121,22 @@ int ServerState::pages_get(Request& q) {
         count = wanted + cached_behind(q, *inode, index, in.first_page + wanted, count - wanted);
     }
     out.file_size = inode->attr.size;
-    Worker& w = *q.worker;
+    Worker& w = *q.worker;  // survives yields: workers stay as long as the server
     std::size_t granted = 0;
     Lack lack = Lack::none;
     if (mode == PageMode::flip_in) {
         granted = flip_in_accept(q, count, lack);
     } else if (count != 0) {
-        begin_io(*inode);
+        io_.begin(*inode);
         int error = 0;
-        const FillWish wish{.first = static_cast<std::uint32_t>(in.first_page),
-                            .count = count,
-                            .overwrite = mode == PageMode::copy_in,
-                            .head_kept = in.head != 0,
-                            .tail_kept = in.tail != 0};
-        std::uint32_t ready = fill(q, *inode, index, wish, error);
+        const PageFill::Wish wish{.first = static_cast<std::uint32_t>(in.first_page),
+                                  .count = count,
+                                  .overwrite = mode == PageMode::copy_in,
+                                  .head_kept = in.head != 0,
+                                  .tail_kept = in.tail != 0};
+        std::uint32_t ready = fill_.fill(q, *inode, index, wish, error);
         if (ready == 0 && error != 0) {
-            end_io(*inode);
+            io_.end(*inode);
             return error;
         }
         const auto slots = std::span(w.slots).first(ready);
@@ -146,8 +146,8 @@ int ServerState::pages_get(Request& q) {
         if (write && by_content_) {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 bool moved = false;
-                if (!make_private(q, &q.client, *inode, slots[i], moved)) {
-                    for (std::uint32_t j = i; j < ready; ++j) release_unused(slots[j]);
+                if (!sharing_.make_private(q, &q.client, *inode, slots[i], moved)) {
+                    for (std::uint32_t j = i; j < ready; ++j) fill_.release_unused(slots[j]);
                     ready = i;
                     break;
                 }
@@ -160,9 +160,9 @@ int ServerState::pages_get(Request& q) {
         } else if (mode == PageMode::flip_out) {
             granted = flip_out(q, usable, accept, lack);
             residency_.unpin(usable);
-        } else if (w.queues && waits_for(Lack::entries)) {
+        } else if (w.queues && room_.waits_for(Lack::entries)) {
             lack = Lack::entries;
-            for (const cache::Slot slot : usable) release_unused(slot);
+            for (const cache::Slot slot : usable) fill_.release_unused(slot);
         } else {
             for (std::uint32_t i = 0; i < ready; ++i) {
                 // Writers count before our own entry does.
@@ -176,7 +176,7 @@ int ServerState::pages_get(Request& q) {
             granted = residency_.grant(q.client.account, usable,
                                        write ? pages::EntryKind::write : pages::EntryKind::read,
                                        w.refs, credit_short);
-            for (std::size_t i = granted; i < ready; ++i) release_unused(usable[i]);
+            for (std::size_t i = granted; i < ready; ++i) fill_.release_unused(usable[i]);
             if (granted == 0) lack = credit_short ? Lack::credit : Lack::entries;
             if (credit_short) out.flags |= protocol::got_credit;
             stats_.granted += granted;
@@ -186,21 +186,21 @@ int ServerState::pages_get(Request& q) {
             if (write) {
                 stats_.granted_writable += granted;
                 for (std::size_t i = 0; i < granted; ++i) {
-                    if (mode == PageMode::map_write) dirtied(*inode, index, usable[i]);
+                    if (mode == PageMode::map_write) write_back_.dirtied(*inode, index, usable[i]);
                 }
             }
         }
-        end_io(*inode);
+        io_.end(*inode);
     }
     if (granted == 0 && lack != Lack::none) {
         const bool twice = mode == PageMode::flip_out;  // a frame each goes out and comes in
-        return no_room(q, lack, twice ? 2 * count : count, out,
-                       (in.flags & protocol::get_wait) == 0);
+        return room_.no_room(q, lack, twice ? 2 * count : count, out,
+                             (in.flags & protocol::get_wait) == 0);
     }
-    if (q.had_room) room_progress_ = host_.clock().now();
+    if (q.had_room) room_.note_progress();
     // Clients that have copies hear of the writer before the writer has its entries.
     if (mode == PageMode::map_write && granted != 0) {
-        pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
+        coherence_.pages_changed(q.acks, *inode, in.first_page, granted, &q.client);
     }
     out.granted = static_cast<std::uint32_t>(granted);
     q.reply.put(out);

@@ -8,70 +8,33 @@
 
 namespace xenfs::server {
 
-using cache::PageState;
-using cache::Slot;
-
 /// Called by serve() when the handler has let go of everything.
 void ServerState::park(Request& q, Wait wait) {
     const Nanoseconds now = host_.clock().now();
     parking_.park(q, wait, now);
     Nanoseconds look = host::forever;
     if (wait == Wait::acks || wait == Wait::lease) look = now + config_.ack_timeout / 16;
-    if (wait == Wait::page) look = now + age_unit();
+    if (wait == Wait::page) look = now + fill_.age_unit();
     if (wait == Wait::files) look = q.until;
     if (look < next_look_) parking_gate_->wake_one();
-}
-
-void ServerState::io_settled() {
-    io_gate_->wake_all();
-    if (parking_.waiting(Wait::page) == 0) return;
-    parking_.look(Wait::page, [this](const Request& q) { return page_settled(q); });
-}
-
-/// Whether a request need not wait for its page any longer: the page can be used or is gone, or the
-/// client that was to overwrite it has had its time.
-bool ServerState::page_settled(const Request& q) {
-    const Slot slot = cache_.find({q.file, q.page});
-    return slot == cache::kNoSlot || cache_.state(slot) != PageState::loading ||
-           may_detach(q, slot);
-}
-
-std::uint8_t ServerState::flux_age() const {
-    const auto age = static_cast<std::uint64_t>(host_.clock().now() / age_unit());
-    return static_cast<std::uint8_t>(age << 3 & page_age);
-}
-
-/// A client has ack_timeout to overwrite a page, from when it got it. A request that always finds
-/// others' fresh pages in its way does not wait for ever.
-bool ServerState::may_detach(const Request& q, Slot slot) const {
-    const std::uint8_t flags = cache_.flags(slot);
-    if ((flags & page_flux) == 0) return false;
-    const auto age = static_cast<std::uint8_t>(flux_age() - (flags & page_age));
-    const Nanoseconds end = q.first_parked + 8 * config_.ack_timeout;
-    return (age & page_age) >> 3 > 4 || (q.first_parked != 0 && host_.clock().now() >= end);
 }
 
 void ServerState::leases_settled() {
     if (parking_.waiting(Wait::lease) == 0) return;
     parking_.look(Wait::lease, [this](const Request& q) {
-        Inode& inode = inodes_[q.inode];
-        settle_recall(inode);
-        // Without a recall under way the request begins one.
-        return inode.lease == no_connection || inode.lease == q.client.index ||
-               inode.recall.sequence == 0;
+        return coherence_.may_resume(inodes_[q.inode], q.client, q.deadline);
     });
 }
 
 void ServerState::acks_came() {
     leases_settled();
     if (parking_.waiting(Wait::acks) != 0) {
-        parking_.look(Wait::acks, [this](Request& q) { return acknowledged(q.acks); });
+        parking_.look(Wait::acks, [this](Request& q) { return notices_.acknowledged(q.acks); });
     }
-    if (awaiting_ != 0) ack_gate_->wake_all();
+    notices_.wake();
 }
 
 void ServerState::parking_task() {
-    ++running_;
     while (!stopping_) {
         next_look_ = look_at_parked();
         if (stopping_) break;
@@ -80,28 +43,26 @@ void ServerState::parking_task() {
             parking_gate_->wait(next_look_ == host::forever ? host::forever : next_look_ - now);
         }
     }
-    --running_;
-    stop_gate_->wake_all();
 }
 
 /// When to look again, if nothing happens.
 Nanoseconds ServerState::look_at_parked() {
-    io_settled();
+    fill_.settled();
     acks_came();
     const Nanoseconds now = host_.clock().now();
     parking_.look(Wait::files, [now](const Request& q) { return now >= q.until; });
     Nanoseconds next = host::forever;
     parking_.for_each(Wait::files, [&](const Request& q) { next = std::min(next, q.until); });
-    if (parking_.waiting(Wait::page) != 0) next = std::min(next, now + age_unit());
+    if (parking_.waiting(Wait::page) != 0) next = std::min(next, now + fill_.age_unit());
     std::uint64_t owed = 0;
     parking_.for_each(Wait::acks, [&](const Request& q) { owed |= q.acks.clients; });
     parking_.for_each(Wait::lease, [&](const Request& q) {
-        const ConnectionIndex holder = inodes_[q.inode].recall.holder;
+        const ConnectionIndex holder = inodes_[q.inode].believers.asked();
         if (holder != no_connection) owed |= bit(holder);
     });
-    for (const auto& c : connections_) {
-        if (c != nullptr && c->alive() && !c->outbox.empty()) owed |= bit(c->index);
-    }
+    clients_.for_each_alive([&](const Connection& c) {
+        if (notices_.waiting(c)) owed |= bit(c.index);
+    });
     if (owed == 0) {
         next_poll_ = 0;
         return next;
@@ -109,16 +70,13 @@ Nanoseconds ServerState::look_at_parked() {
     if (next_poll_ == 0) next_poll_ = now + config_.ack_timeout / 16;
     const bool poll = now >= next_poll_;
     if (poll) next_poll_ = now + config_.ack_timeout / 16;
-    for (std::uint64_t left = owed; left != 0; left &= left - 1) {
-        const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-        Connection* const c = connection(index);
-        if (c == nullptr || !c->alive()) continue;
-        if (!c->outbox.empty()) send_overdue(*c);
+    for (const ConnectionIndex i : Bits(owed)) {
+        Connection* const c = clients_.alive(i);
+        if (c == nullptr) continue;
+        const ConnectionUse use(clients_, *c);
+        if (notices_.waiting(*c)) send_overdue(*c);
         // An event may have been lost; raising it again is harmless.
-        if (!poll || !c->alive()) continue;
-        ++c->active;
-        host_.events().notify(c->port);
-        leave(*c);
+        if (poll && c->alive()) host_.events().notify(c->port);
     }
     return std::min(next, next_poll_);
 }
@@ -126,22 +84,16 @@ Nanoseconds ServerState::look_at_parked() {
 /// Fills the ring with notices that it had no place for. A client that handles none for so long can
 /// no longer be kept coherent.
 void ServerState::send_overdue(Connection& c) {
-    ++c.active;
-    send_notices(c);
-    if (c.alive() && !c.outbox.empty() &&
-        host_.clock().now() - c.outbox_since >= config_.ack_timeout) {
-        ++stats_.ack_timeouts;
-        doom(c);
-    }
-    leave(c);
+    notices_.send(c);
+    if (!c.alive() || !notices_.overdue(c)) return;
+    ++stats_.ack_timeouts;
+    begin_close(c);
 }
 
 /// The connection is over: nobody takes up its requests.
 void ServerState::drop_requests(Connection& c) {
     parking_.drop(c);
-    for (std::size_t i = room_queue_.size(); i-- > 0;) {
-        if (&room_queue_[i].request->client == &c) leave_room_queue(i);
-    }
+    room_.drop(c);
     for (const auto& q : c.requests) {
         if (q == nullptr) continue;
         journal_->end_change(q->intent);

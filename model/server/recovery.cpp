@@ -37,17 +37,18 @@ void Recovery::begin() {
     if (fresh) directory = Directory::make(host.memory());
     if (directory == nullptr) return;
     directory->begin();
+    // survives yields: the journal keeps it from here on
     Directory& found = *directory;
     server_.journal_ = std::make_unique<PoolJournal>(
         std::move(directory), server_.inodes_,
         PoolJournal::Sources{
             [this](NodeId node) { return server_.storage_.handle(node); },
-            [this](const Inode& inode) { return server_.pages_cached(inode) != 0; },
+            [this](const Inode& inode) { return server_.inodes_.pages_cached(inode) != 0; },
             [this] { return server_.pool_.capacity(); }});
     Takeover(server_, found, *frames, *entries).run();
     if (fresh) (void)host.store().write(root_path(host), std::to_string(found.root()));
-    server_.adjust_capacity();
-    for (const auto& c : server_.connections_) {
+    server_.balloon_.adjust_capacity();
+    for (const auto& c : server_.clients_.places()) {
         under_way_ = under_way_ || (c != nullptr && c->returning);
     }
     deadline_ = host.clock().now() + server_.config_.resume_grace;
@@ -68,14 +69,15 @@ void Recovery::end_if_due() {
     if (!under_way_) return;
     const bool over = server_.host_.clock().now() >= deadline_;
     bool missing = false;
-    for (const auto& c : server_.connections_) {
+    for (const auto& c : server_.clients_.places()) {
         if (c == nullptr) continue;
         missing = missing || c->returning || (c->resuming && c->alive());
     }
     if (missing && !over) return;
-    for (const auto& c : server_.connections_) {
+    // survives yields: the control task runs this, and only it removes connections from the array
+    for (const auto& c : server_.clients_.places()) {
         if (c == nullptr) continue;
-        if (c->resuming) server_.doom(*c);
+        if (c->resuming) server_.begin_close(*c);
         if (!c->returning) continue;
         server_.not_coming_back(*c);
         server_.write_offer(*c);  // its new session tells the client so
@@ -91,12 +93,13 @@ void Recovery::end_if_due() {
 void Recovery::drop_nameless_files() {
     std::vector<InodeTable::Index> all;
     server_.inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers == 0) all.push_back(i);
+        if (inode.attr_valid && inode.attr.links == 0 && inode.openers.mask() == 0)
+            all.push_back(i);
     });
     for (const InodeTable::Index i : all) {
         if (server_.inodes_[i].node == 0) continue;
-        InodeUse inode(server_, i);
-        server_.lost_name(*inode, 0);
+        InodeUse inode(server_.inodes_, i);
+        server_.files_.lost_name(*inode, 0);
     }
     server_.storage_.drop_nameless();
 }
@@ -117,19 +120,19 @@ void Recovery::tell_changed_while_away() {
         // A client that came back has dropped its copies and the size that it knew. The second
         // notice makes a kernel above it drop what that has read from the pages.
         const protocol::Notice notices[] = {
-            server_.notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
-            server_.notice(protocol::NoticeKind::inval_node, node)};
+            make_notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
+            make_notice(protocol::NoticeKind::inval_node, node)};
         for (const protocol::Notice& each : notices) {
-            for (ConnectionIndex i = 0; i < server_.connections_.size(); ++i) {
-                Connection* const c = server_.connection(i);
-                if (c != nullptr && c->alive()) server_.post(acks, *c, each);
+            for (ConnectionIndex i = 0; i < server_.clients_.places().size(); ++i) {
+                Connection* const c = server_.clients_.alive(i);
+                if (c != nullptr) server_.notices_.post(acks, *c, each);
             }
         }
     }
-    server_.await(acks);
+    server_.notices_.await(acks);
     telling_ = false;
     for (const NodeId node : changed) {
-        InodeUse inode(server_, node);
+        InodeUse inode(server_.inodes_, node);
         inode->untold = false;
         server_.journal_->keep_stored(*inode);
     }

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "model/host/types.h"
 #include "model/protocol/message.h"
@@ -40,6 +41,7 @@ struct alignas(8) RequestBuffer {
 struct Acks {
     std::uint64_t clients = 0;  ///< mask
     Nanoseconds since = 0;      ///< when the last notice was posted
+    Nanoseconds deadline = std::numeric_limits<Nanoseconds>::max();  ///< of the request that waits
     std::array<std::uint64_t, 64> sequence;
     std::array<std::uint32_t, 64> generation;
 };
@@ -78,6 +80,10 @@ struct Request {
     bool active = false;                   ///< taken off the ring and not answered yet
     bool urgent = false;  ///< sent to carry out a notice: served before what is not
     Nanoseconds came = 0;
+    /// When its waits for other clients end: then the lease that it waits for is taken away, the
+    /// page too, room is refused, and whoever has had ack_timeout for a notice is unresponsive. The
+    /// storage and the holder of a lock may take longer.
+    Nanoseconds deadline = 0;
 
     // These belong to the current attempt to serve it.
     protocol::Reader args{nullptr, 0};
@@ -100,9 +106,8 @@ struct Request {
     InodeTable::Index inode = InodeTable::none;
     std::uint32_t file = 0, page = 0;
     Nanoseconds until = 0;
-    Nanoseconds first_parked =
-        0;          ///< 0: never. All its waits for other clients are counted from here
-    int error = 0;  ///< Wait::acks: the reply
+    Nanoseconds first_parked = 0;  ///< 0: never
+    int error = 0;                 ///< Wait::acks: the reply
     std::size_t reply_bytes = 0;
 };
 

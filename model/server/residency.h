@@ -57,6 +57,9 @@ class Residency {
     const pages::FramePool& pool() const { return pool_; }
     const pages::GrantBook& book() const { return book_; }
     const ContentIndex& contents() const { return contents_; }
+    host::Page page_of(cache::Slot slot) const {
+        return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
+    }
     FrameAccount frames() const;
     /// Asserts the invariants: O(everything), for tests.
     void check() const;

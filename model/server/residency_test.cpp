@@ -13,8 +13,9 @@
 
 #include "model/conformance/seed.h"
 #include "model/policies/eviction/registry.h"
+#include "model/server/test_parts.h"
 
-namespace xenfs::server {
+namespace xenfs::server::tests {
 namespace {
 
 using cache::kNoSlot;
@@ -22,62 +23,6 @@ using cache::PageState;
 using cache::Slot;
 using pages::FrameIndex;
 using pages::no_index;
-
-class TestFrames final : public host::Frames {
-  public:
-    std::size_t allocate(std::span<Frame> out) override {
-        std::size_t n = 0;
-        while (n < out.size() && out_.size() < most) out_.insert(out[n++] = next_++);
-        return n;
-    }
-    void release(std::span<const Frame> frames) override {
-        for (const Frame f : frames) EXPECT_EQ(out_.erase(f), 1u) << "released twice";
-    }
-    std::size_t donate(std::size_t) override { return 0; }
-    std::size_t reclaim(std::size_t) override { return 0; }
-    std::size_t donated_by(DomainId) const override { return 0; }
-    std::size_t owned() const override { return out_.size(); }
-    std::size_t limit() const override { return most; }
-    void set_limit(std::size_t) override {}
-    std::size_t most = 48;
-
-  private:
-    Frame next_ = 1000;
-    std::set<Frame> out_;
-};
-
-/// Entries of which some are kept mapped for a while.
-class TestGrants final : public host::Grants {
-  public:
-    std::size_t grant(DomainId, std::span<const Frame>, Access, std::span<GrantRef> out) override {
-        std::size_t n = 0;
-        for (GrantRef r = 0; r < used_.size() && n < out.size(); ++r) {
-            if (!used_[r]) used_[out[n++] = r] = true;
-        }
-        return n;
-    }
-    std::size_t accept_transfer(DomainId to, std::span<GrantRef> out) override {
-        return grant(to, {}, Access::read, out);
-    }
-    void revoke(std::span<const GrantRef> refs, std::span<GrantStatus> status) override {
-        for (std::size_t i = 0; i < refs.size(); ++i) {
-            status[i] = mapped.contains(refs[i]) ? GrantStatus::busy : GrantStatus::okay;
-            if (status[i] == GrantStatus::okay) used_[refs[i]] = false;
-        }
-    }
-    Frame take_transferred(GrantRef) override { return no_frame; }
-    std::size_t granted() const override { return 0; }
-    std::size_t grant_capacity() const override { return used_.size(); }
-    void map(DomainId, std::span<const GrantRef>, Access, std::span<MapHandle>,
-             std::span<GrantStatus>) override {}
-    void unmap(std::span<const MapHandle>) override {}
-    void copy(std::span<host::CopyOperation>) override {}
-    void transfer(std::span<host::TransferOperation>) override {}
-    std::set<GrantRef> mapped;
-
-  private:
-    std::array<bool, 96> used_{};
-};
 
 class ResidencyTest : public testing::Test {
   protected:
@@ -330,4 +275,4 @@ TEST_F(ResidencyTest, APredecessorsFramesAreAccountedForWhileTheyAreTakenOver) {
 }
 
 }  // namespace
-}  // namespace xenfs::server
+}  // namespace xenfs::server::tests

@@ -1,9 +1,6 @@
-// Dedup by scanning: the policy's scanner looks at pages and says which should share a frame. A
-// page that a client has mapped cannot be moved to another frame: it is asked back first, as where
-// room is wanted, and shared only when nobody reaches it.
-#include <algorithm>
+#include "model/server/scan.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
@@ -16,37 +13,37 @@ constexpr std::uint32_t scan_notices = 8;  ///< in flight to one client
 }  // namespace
 
 /// One wake-up: what the scanner agrees to is collected.
-class ServerState::Scanned final : public policies::ScannedCache {
+class Scanner::Scanned final : public policies::ScannedCache {
   public:
-    explicit Scanned(ServerState& server) : server_(server) {}
+    explicit Scanned(Scanner& scanner) : scanner_(scanner) {}
 
-    std::uint32_t slots() const override { return server_.cache_.slots(); }
+    std::uint32_t slots() const override { return scanner_.cache_.slots(); }
 
     bool scannable(std::uint32_t page) const override {
-        const cache::PageCache& cache = server_.cache_;
+        const cache::PageCache& cache = scanner_.cache_;
         if (!cache.in_use(page) || cache.state(page) == PageState::loading) return false;
         if ((cache.flags(page) & (page_writing | page_flux)) != 0) return false;
-        const pages::PoolFrame& frame = server_.pool_[cache.frame(page)];
+        const pages::PoolFrame& frame = scanner_.pool_[cache.frame(page)];
         std::uint32_t group;
         return frame.users == 1 && frame.writers == 0 &&
-               server_.trust_group_of(cache.key(page).file, group);
+               scanner_.trust_group_of(cache.key(page).file, group);
     }
 
     std::uint64_t read(std::uint32_t page) override {
-        ++server_.stats_.scanned;
+        ++scanner_.stats_.scanned;
         std::uint32_t group = 0;
-        server_.trust_group_of(server_.cache_.key(page).file, group);
-        const host::Page bytes = server_.page_of(page);
+        scanner_.trust_group_of(scanner_.cache_.key(page).file, group);
+        const host::Page bytes = scanner_.residency_.page_of(page);
         Fingerprint content = 0;
-        server_.host_.memory().hash(std::span(&bytes, 1), std::span(&content, 1));
+        scanner_.host_.memory().hash(std::span(&bytes, 1), std::span(&content, 1));
         return content_key(content, group);
     }
 
     bool share(std::uint32_t page, std::uint64_t content) override {
-        const pages::FrameIndex known = server_.residency_.contents().find(content);
+        const pages::FrameIndex known = scanner_.residency_.contents().find(content);
         if (known == pages::no_index) return false;
-        if (known != server_.cache_.frame(page))
-            wanted.push_back({server_.cache_.key(page), content});
+        if (known != scanner_.cache_.frame(page))
+            wanted.push_back({scanner_.cache_.key(page), content});
         return true;
     }
 
@@ -54,66 +51,71 @@ class ServerState::Scanned final : public policies::ScannedCache {
         if (!scannable(first) || read(first) != content) return false;
         // Rather the one that nobody has mapped moves.
         const auto grants = [&](std::uint32_t p) {
-            return server_.pool_[server_.cache_.frame(p)].grants;
+            return scanner_.pool_[scanner_.cache_.frame(p)].grants;
         };
         if (grants(first) == 0 && grants(page) != 0) std::swap(first, page);
-        server_.residency_.index_content(server_.cache_.frame(first), content);
-        wanted.push_back({server_.cache_.key(page), content});
+        scanner_.residency_.index_content(scanner_.cache_.frame(first), content);
+        wanted.push_back({scanner_.cache_.key(page), content});
         return true;
     }
 
-    void passed() override { ++server_.stats_.scan_passes; }
+    void passed() override { ++scanner_.stats_.scan_passes; }
 
-    std::vector<std::pair<cache::PageKey, std::uint64_t>> wanted;
+    std::vector<Wanted> wanted;
 
   private:
-    ServerState& server_;
+    Scanner& scanner_;
 };
 
-void ServerState::scan_task() {
-    ++running_;
+void Scanner::run() {
     while (!stopping_) {
         Scanned seen(*this);
-        scanner_->wake(seen);
-        share_scanned(seen.wanted);
-        if (!stopping_) scan_gate_->wait(config_.scan_sleep);
+        policy_->wake(seen);
+        share(seen.wanted);
+        if (!stopping_) gate_->wait(config_.scan_sleep);
     }
-    --running_;
-    stop_gate_->wake_all();
+}
+
+/// Clients that have entries on the page's frame.
+std::uint64_t Scanner::holders_of(Slot slot) const {
+    std::uint64_t holders = 0;
+    clients_.for_each_alive([&](const Connection& c) {
+        book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
+            if (!record.orphaned && record.account == c.account) holders |= bit(c.index);
+        });
+    });
+    return holders;
+}
+
+void Scanner::ask_back(std::span<const Wanted> wanted, Acks& acks) {
+    std::uint64_t busy = 0;  // clients with as many notices as they can take
+    for (const auto& [key, content] : wanted) {
+        const Slot slot = cache_.find(key);
+        if (slot == kNoSlot || pool_[cache_.frame(slot)].grants == 0) continue;
+        const Inodes::Index owner = inodes_.owner_of(key.file);
+        if (owner == Inodes::none) continue;
+        const NodeId node = inodes_[owner].node;
+        for (const ConnectionIndex index : Bits(holders_of(slot) & ~busy)) {
+            Connection* const c = clients_.alive(index);
+            if (c == nullptr) continue;
+            if (notices_.in_flight(*c) >= scan_notices || c->urgent_waiting != 0 ||
+                notices_.unresponsive(*c)) {
+                busy |= bit(index);
+                continue;
+            }
+            ++stats_.scan_asked;
+            notices_.post(acks, *c,
+                          make_notice(protocol::NoticeKind::revoke_pages, node, key.page, 1));
+        }
+    }
 }
 
 /// Asks for the pages that are mapped, waits for the answers, and shares what has come back and is
 /// as it was. A client that has not answered in time keeps its page.
-void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted) {
+void Scanner::share(std::span<const Wanted> wanted) {
     Acks acks{};
-    std::uint64_t deaf = 0;  // clients with as many notices as they can take
-    for (const auto& [key, content] : wanted) {
-        const Slot slot = cache_.find(key);
-        if (slot == kNoSlot || pool_[cache_.frame(slot)].grants == 0) continue;
-        const InodeTable::Index owner = inodes_.owner_of(key.file);
-        if (owner == InodeTable::none) continue;
-        std::uint64_t holders = 0;
-        for (const auto& c : connections_) {
-            if (c == nullptr || !c->alive()) continue;
-            book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
-                if (!record.orphaned && record.account == c->account) holders |= bit(c->index);
-            });
-        }
-        const NodeId node = inodes_[owner].node;
-        for (std::uint64_t left = holders & ~deaf; left != 0; left &= left - 1) {
-            const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-            Connection* c = connection(index);
-            if (c == nullptr || !c->alive()) continue;
-            if (c->notices_in_flight() >= scan_notices || c->urgent_waiting != 0 ||
-                c->unresponsive) {
-                deaf |= bit(index);
-                continue;
-            }
-            ++stats_.scan_asked;
-            post(acks, *c, notice(protocol::NoticeKind::revoke_pages, node, key.page, 1));
-        }
-    }
-    await(acks);
+    ask_back(wanted, acks);
+    notices_.await(acks);
     for (const auto& [key, content] : wanted) {
         const Slot slot = cache_.find(key);
         if (slot == kNoSlot || cache_.state(slot) == PageState::loading) continue;
@@ -125,23 +127,23 @@ void ServerState::share_scanned(std::span<const std::pair<cache::PageKey, std::u
         // It may be another file's by now, of a client of another trust group.
         std::uint32_t group;
         if (!trust_group_of(key.file, group)) continue;
-        const host::Page bytes = page_of(slot);
+        const host::Page bytes = residency_.page_of(slot);
         Fingerprint now = 0;
         host_.memory().hash(std::span(&bytes, 1), std::span(&now, 1));
-        if (content_key(now, group) == content) join_content(slot, content);
+        if (content_key(now, group) == content) sharing_.join_content(slot, content);
     }
 }
 
 /// The trust group of those who see the file's pages under this number; false: there are several,
 /// or nobody is left.
-bool ServerState::trust_group_of(std::uint32_t file, std::uint32_t& group) const {
-    const InodeTable::Index owner = inodes_.owner_of(file);
-    if (owner == InodeTable::none) return false;
+bool Scanner::trust_group_of(std::uint32_t file, std::uint32_t& group) const {
+    const Inodes::Index owner = inodes_.owner_of(file);
+    if (owner == Inodes::none) return false;
     const Inode& inode = inodes_[owner];
     bool found = false;
     for (ConnectionIndex i = 0; i < 64; ++i) {
-        const auto& c = connections_[i];
-        if (c == nullptr || !c->alive()) continue;
+        const Connection* const c = clients_.alive(i);
+        if (c == nullptr) continue;
         if (!by_name_ && (i >= inode.files.size() || inode.files[i] != file)) continue;
         if (found && c->attachment.trust_group != group) return false;
         group = c->attachment.trust_group;

@@ -19,54 +19,74 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       by_content_(dedup_->shares_by_content()),
       ledger_(charging_->rebate()),
       residency_({host.frames(), host.grants(), ledger_, *charging_, journal_, stats_,
-                  [this] { room_made(); }, [this] { io_settled(); }},
+                  [this] { room_.made(); }, [this] { fill_.settled(); }},
                  policies::make_eviction_policy(config_.eviction), config_.cache_pages,
                  by_content_ ? 8 : 1),
-      parking_([this] { work_gate_->wake_one(); }) {
+      notices_({host.clock(), host.events(), host.tasks().make_gate(), clients_, config_, stats_,
+                [this] { parking_gate_->wake_one(); }}),
+      coherence_({host.clock(), clients_, notices_, config_, stats_, [this] { leases_settled(); }}),
+      parking_([this] { work_gate_->wake_one(); }),
+      shared_{host_,    storage_, config_,    stats_,   journal_, residency_,  inodes_,
+              clients_, notices_, coherence_, parking_, by_name_, by_content_, stopping_},
+      io_(host.tasks().make_gate()),
+      write_back_(shared_, io_,
+                  {[this] {
+                       room_.note_progress();
+                       room_.made();
+                   },
+                   [this] { return room_.waits_for(Lack::frames); }}),
+      room_(shared_, ledger_, write_back_, *this),
+      sharing_(shared_, room_, scanner_.get()),
+      fill_(shared_, io_, room_, sharing_),
+      scan_(shared_, sharing_, scanner_.get()),
+      files_(shared_, io_, fill_, [this] { return recovery_.under_way(); }),
+      locks_(shared_, files_, *this),
+      changes_(shared_),
+      attributes_(shared_, io_, write_back_, room_, sharing_, fill_, changes_),
+      opens_(shared_, write_back_, files_, locks_, attributes_),
+      names_(shared_, files_, changes_, attributes_, opens_),
+      balloon_(shared_, ledger_, [this](Connection& c) { begin_close(c); }),
+      page_requests_(shared_, {io_, write_back_, room_, sharing_, fill_, changes_, attributes_,
+                               opens_, balloon_, [this] { control_gate_->wake_one(); }}),
+      xattrs_(shared_),
+      returns_(shared_, files_, attributes_, [this] {
+          look_ = true;
+          control_gate_->wake_one();
+      }) {
     if (config_.recovery && (!by_name_ || by_content_)) {
         throw std::invalid_argument("recovery after a crash needs the dedup policy 'name', not '" +
                                     config_.dedup + "'");
     }
     work_gate_ = host_.tasks().make_gate();
-    ack_gate_ = host_.tasks().make_gate();
-    io_gate_ = host_.tasks().make_gate();
     control_gate_ = host_.tasks().make_gate();
-    flush_gate_ = host_.tasks().make_gate();
-    room_gate_ = host_.tasks().make_gate();
     parking_gate_ = host_.tasks().make_gate();
-    scan_gate_ = host_.tasks().make_gate();
     stop_gate_ = host_.tasks().make_gate();
 }
 
 ServerState::~ServerState() = default;
 
 int ServerState::attach(const Attachment& attachment) {
-    std::unique_ptr<Connection>* place = nullptr;
-    for (auto& slot : connections_) {
-        if (slot == nullptr) {
-            if (place == nullptr) place = &slot;
-        } else if (slot->attachment.guest == attachment.guest &&
-                   slot->attachment.number == attachment.number) {
-            if (!slot->withdrawn || slot->next) return EEXIST;
-            slot->next = attachment;  // a domain that came back before its old one was gone
-            return 0;
+    for (const auto& c : clients_.places()) {
+        if (c == nullptr || c->attachment.guest != attachment.guest ||
+            c->attachment.number != attachment.number) {
+            continue;
         }
+        if (!c->withdrawn || c->next) return EEXIST;
+        c->next = attachment;  // a domain that came back before its old one was gone
+        return 0;
     }
-    if (place == nullptr) return ENOSPC;
-    auto made = std::make_unique<Connection>();
+    Connection* const made = clients_.add();
+    if (made == nullptr) return ENOSPC;
     made->attachment = attachment;
     made->device = {attachment.guest, host_.self(), attachment.number};
-    made->index = static_cast<ConnectionIndex>(place - connections_.data());
-    made->generation = ++generations_;
     made->looked_at = true;
-    *place = std::move(made);
     look_ = true;
     if (started_) control_gate_->wake_one();
     return 0;
 }
 
 int ServerState::detach(DomainId guest, std::uint32_t number) {
-    for (auto& c : connections_) {
+    for (auto& c : clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
         if (c->withdrawn && !c->next) return ENOENT;
         c->withdrawn = true;
@@ -78,26 +98,34 @@ int ServerState::detach(DomainId guest, std::uint32_t number) {
     return ENOENT;
 }
 
+template <class Body>
+void ServerState::spawn(const char* name, Body body) {
+    host_.tasks().spawn(
+        name,
+        [this, body]() MAY_YIELD {
+            ++running_;
+            body();
+            --running_;
+            stop_gate_->wake_all();
+        },
+        true);
+}
+
 void ServerState::start() {
     started_ = true;
     host_.tasks().spawn(
-        "xenfs-control", [this] { control(); }, true);
-    host_.tasks().spawn(
-        "xenfs-writeback", [this] { write_back_task(); }, true);
-    host_.tasks().spawn(
-        "xenfs-room", [this] { room_task(); }, true);
-    host_.tasks().spawn(
-        "xenfs-parking", [this] { parking_task(); }, true);
+        "xenfs-control", [this]() MAY_YIELD { control(); }, true);
+    spawn("xenfs-writeback", [this]() MAY_YIELD { write_back_.run(); });
+    spawn("xenfs-room", [this]() MAY_YIELD { room_.run(); });
+    spawn("xenfs-parking", [this]() MAY_YIELD { parking_task(); });
     if (scanner_ != nullptr && config_.scan_pages != 0) {
-        host_.tasks().spawn(
-            "xenfs-scan", [this] { scan_task(); }, true);
+        spawn("xenfs-scan", [this]() MAY_YIELD { scan_.run(); });
     }
     for (unsigned i = 0; i < std::max(config_.workers, 1u); ++i) {
         workers_.push_back(std::make_unique<Worker>());
         Worker* worker = workers_.back().get();
         worker->number = i;
-        host_.tasks().spawn(
-            "xenfs-worker", [this, worker] { work(*worker); }, true);
+        spawn("xenfs-worker", [this, worker]() MAY_YIELD { work(*worker); });
     }
 }
 
@@ -106,58 +134,27 @@ void ServerState::stop() {
     inodes_.for_each([&](InodeTable::Index i, Inode&) { all.push_back(i); });
     for (const InodeTable::Index i : all) {
         if (inodes_[i].node == 0) continue;
-        InodeUse inode(*this, i);
-        write_back(*inode);
+        InodeUse inode(inodes_, i);
+        write_back_.write(*inode);
     }
     stopping_ = true;
+    notices_.stop();
     while (running_ != 0) {
         work_gate_->wake_all();
-        ack_gate_->wake_all();
-        io_gate_->wake_all();
+        io_.wake();
         control_gate_->wake_all();
-        flush_gate_->wake_all();
-        room_gate_->wake_all();
+        write_back_.wake();
+        room_.wake();
         parking_gate_->wake_all();
-        scan_gate_->wake_all();
+        scan_.wake();
         stop_gate_->wait();
     }
-    for (auto& c : connections_) {
+    for (auto& c : clients_.places()) {
         if (c == nullptr || c->watch == 0) continue;
         host_.store().unwatch(c->watch);
         // What the control task had no time to take down; nobody else knows of it any more.
         if (c->withdrawn) host_.store().remove(protocol::backend_path(c->device));
     }
-}
-
-void ServerState::reap(InodeTable::Index index) {
-    Inode& inode = inodes_[index];
-    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.holders != 0 ||
-        inode.openers != 0 || inode.lease != no_connection || inode.storage_open ||
-        inode.dirty_listed || inode.untold || (inode.locks && !inode.locks->empty()) ||
-        pages_cached(inode) != 0) {
-        return;
-    }
-    journal_->drop_node(inode);
-    inodes_.erase(index);
-}
-
-std::uint64_t ServerState::pages_cached(const Inode& inode) const {
-    std::uint64_t pages = inode.file == no_file ? 0 : cache_.file_pages(inode.file);
-    for (const std::uint32_t file : inode.files) {
-        if (file != no_file) pages += cache_.file_pages(file);
-    }
-    return pages;
-}
-
-InodeUse::InodeUse(ServerState& server, NodeId node)
-    : InodeUse(server, server.inodes_.find_or_make(node)) {}
-InodeUse::InodeUse(ServerState& server, InodeTable::Index index)
-    : server_(server), index_(index), inode_(server.inodes_[index]) {
-    ++inode_.refs;
-}
-InodeUse::~InodeUse() {
-    --inode_.refs;
-    server_.reap(index_);
 }
 
 void ServerState::check() const {
@@ -206,7 +203,7 @@ void Server::check() const {
 
 std::uint32_t Server::connected() const {
     return static_cast<std::uint32_t>(
-        std::count_if(state_->connections_.begin(), state_->connections_.end(),
+        std::count_if(state_->clients_.places().begin(), state_->clients_.places().end(),
                       [](const auto& c) { return c != nullptr && c->alive(); }));
 }
 
@@ -221,15 +218,15 @@ const Latencies& Server::latencies() const {
 }
 
 Server::Client Server::client(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->connections_) {
+    for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        return {c->alive(), c->open_files, c->held_nodes};
+        return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c)};
     }
     return {};
 }
 
 Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->connections_) {
+    for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || !c->alive() || c->device.guest != guest || c->device.number != number) {
             continue;
         }

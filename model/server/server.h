@@ -21,7 +21,7 @@ class ServerState;
 ///
 /// With Config::recovery it may be killed at any instant, and a successor over the same pool goes
 /// on: pages, their states, entries and sizes are in the pool (directory.h), names and attributes
-/// are caches, and what clients hold they present again (open files, leases, locks: resume.cpp).
+/// are caches, and what clients hold they present again (open files, leases, locks: returns.h).
 class Server {
   public:
     /// Throws policies::UnknownPolicy for a name that no policy has, std::invalid_argument for
@@ -37,9 +37,9 @@ class Server {
     /// Takes the offer back; a client that is connected is served until it leaves. 0 or ENOENT.
     int detach(DomainId guest, std::uint32_t number = 0);
     void start();
-    /// Ends tasks after the current requests; dirty pages are written back first. Blocks: from a
-    /// task of the server's domain.
-    void stop();
+    /// Ends tasks after the current requests; dirty pages are written back first. From a task of
+    /// the server's domain.
+    void stop() MAY_YIELD;
 
     const Stats& stats() const;
     std::uint32_t cached_pages() const;

@@ -1,367 +1,82 @@
 #pragma once
-// All that a server has, for the files of this folder. One file a family of operations; the
-// declarations stand here in that order.
+// The server, put together from its parts, and what runs them: the control task, the workers, and
+// what ends the waits of parked requests.
 //
 // Everything runs as tasks of one domain, a monitor: between two yield points (storage, gates,
-// flush, notify) a function is alone. What must hold across a yield is guarded by counts:
-// Inode::refs keeps the record, Inode::io and the cache's pins keep slots, Connection::active keeps
-// the ring.
+// flush, notify) a function is alone. What may yield is marked MAY_YIELD. What must hold across a
+// yield is guarded by counts: InodeUse keeps the record, ConnectionUse the ring, FileIo and the
+// cache's pins keep slots.
 
-#include <algorithm>
-#include <deque>
-#include <map>
 #include <memory>
-#include <optional>
-#include <span>
-#include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
-#include "model/cache/page_cache.h"
-#include "model/host/host.h"
-#include "model/host/storage.h"
-#include "model/pages/frame_pool.h"
-#include "model/pages/grant_book.h"
-#include "model/pages/ledger.h"
 #include "model/policies/charging/policy.h"
-#include "model/policies/dedup/policy.h"
-#include "model/protocol/notices.h"
-#include "model/server/connection.h"
-#include "model/server/journal.h"
 #include "model/server/latency.h"
-#include "model/server/locks.h"
 #include "model/server/operations.h"
-#include "model/server/parking.h"
 #include "model/server/recovery.h"
-#include "model/server/request.h"
-#include "model/server/residency.h"
-#include "model/server/room.h"
+#include "model/server/scan.h"
 #include "model/server/server.h"
 
 namespace xenfs::server {
 
-using protocol::max_pages_per_request;
-
-/// What a task needs while it serves: allocated once, so that the hot path allocates nothing.
-struct Worker {
-    std::array<cache::Slot, max_pages_per_request> slots;
-    std::array<pages::FrameIndex, max_pages_per_request> frames;
-    std::array<GrantRef, max_pages_per_request> refs;
-    std::array<std::uint8_t, max_pages_per_request> entry_flags;
-    std::vector<cache::PageKey> evicted;
-    bool queues = false;  ///< for frames, behind those who wait for room
-    std::vector<GrantRef> given;
-    std::uint32_t number = 0;  ///< its place among the directory's intents
-};
-
-class ServerState;
-
-/// Keeps an inode's record across yields; lets it go when nobody needs it any more.
-class InodeUse {
-  public:
-    InodeUse(ServerState& server, NodeId node);
-    InodeUse(ServerState& server, InodeTable::Index index);
-    ~InodeUse();
-    InodeUse(const InodeUse&) = delete;
-    InodeUse& operator=(const InodeUse&) = delete;
-    Inode& operator*() const { return inode_; }
-    Inode* operator->() const { return &inode_; }
-    InodeTable::Index index() const { return index_; }
-
-  private:
-    ServerState& server_;
-    InodeTable::Index index_;
-    Inode& inode_;
-};
-
-class ServerState {
+class ServerState final : private Answerer {
   public:
     ServerState(host::Host& host, host::Storage& storage, Config config);
     ~ServerState();
 
-    // --- server.cpp
     int attach(const Attachment& attachment);
     int detach(DomainId guest, std::uint32_t number);
     void start();
-    void stop();
+    void stop() MAY_YIELD;
     void check() const;
+    const pages::Ledger& ledger() const { return ledger_; }
+    const pages::GrantBook& book() const { return book_; }
+
+  private:
+    friend class Server;
+    friend class Recovery;
+    friend class Takeover;
+
+    /// A task that stop() waits for.
+    template <class Body>
+    void spawn(const char* name, Body body);
 
     // --- connections.cpp: the control task
-    void control();
-    void look_at(Connection& c);
+    void control() MAY_YIELD;
+    void look_at(Connection& c) MAY_YIELD;
     void write_offer(Connection& c);
-    void withdraw(Connection& c);
-    /// A task is done with the connection's ring (Connection::active).
-    void leave(Connection& c);
-    void connect(Connection& c);
-    void disconnect(Connection& c);
-    void release_client(Connection& c);
-    void doom(Connection& c);
+    void withdraw(Connection& c) MAY_YIELD;
+    void connect(Connection& c) MAY_YIELD;
+    void disconnect(Connection& c) MAY_YIELD;
+    void release_client(Connection& c) MAY_YIELD;
+    void begin_close(Connection& c);
     void on_ring_event(Connection& c);
 
     // --- workers.cpp
-    void work(Worker& worker);
+    void work(Worker& worker) MAY_YIELD;
     Request* next_request();
     Request* take_request(Connection& c);
     void take_urgent();
-    void serve(Worker& worker, Request& q);
-    int dispatch(Request& q);
+    void serve(Worker& worker, Request& q) MAY_YIELD;
+    int dispatch(Request& q) MAY_YIELD;
     /// Publishes the reply and gives the slot back.
-    void finish(Request& q, int error, std::size_t result_bytes);
-    void finish(Request& q);
-    void answer(Request& q, int error, std::size_t result_bytes);
+    void finish(Request& q, int error, std::size_t result_bytes) MAY_YIELD override;
+    void finish(Request& q) MAY_YIELD;
+    void answer(Request& q, int error, std::size_t result_bytes) MAY_YIELD override;
     void recheck_lease(Request& q);
-    void note_progress(const Request& q);
 
     // --- parked.cpp: what ends the waits of parked requests
     void park(Request& q, Wait wait);
-    void parking_task();
-    Nanoseconds look_at_parked();
-    void send_overdue(Connection& c);
+    void parking_task() MAY_YIELD;
+    Nanoseconds look_at_parked() MAY_YIELD;
+    void send_overdue(Connection& c) MAY_YIELD;
     void drop_requests(Connection& c);
-    /// A page is no longer loading, or nobody holds slots of a file any more.
-    void io_settled();
     /// A lease is over, or may be.
     void leases_settled();
     /// A client has carried out notices, or is gone.
     void acks_came();
-    bool page_settled(const Request& q);
-    /// The age (page_age) of a page that is handed out now to be overwritten.
-    std::uint8_t flux_age() const;
-    /// Whether the request may have the page that another client is to overwrite.
-    bool may_detach(const Request& q, cache::Slot slot) const;
-    /// By how much flux_age() tells times apart.
-    Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
-    // --- namespace.cpp
-    int lookup(Request& q);
-    int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t rdev,
-                  std::string_view name, std::string_view target);
-    int mknod(Request& q);
-    int mkdir(Request& q);
-    int symlink(Request& q);
-    int link(Request& q);
-    int unlink(Request& q);
-    Result<host::Attr> unlinked_before(NodeId node);
-    void name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
-                   const host::Attr& gone);
-    int rmdir(Request& q);
-    int rename(Request& q);
-    int rename2(Request& q);
-    int rename_to(Request& q, const protocol::Rename2In& in);
-    int readlink(Request& q);
-    int readdir(Request& q);
-    int create(Request& q);
-    void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
-    void lost_name(Inode& inode, std::uint32_t links_left);
-    void forget_holders(Inode& inode);
-    void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name);
-
-    // --- attributes.cpp
-    int getattr(Request& q);
-    int setattr(Request& q);
-    int statfs(Request& q);
-    Result<host::Attr> attributes(Inode& inode);
-    void learn(Inode& inode, const host::Attr& from_storage);
-    int truncate(Request& q, Inode& inode, std::uint64_t size,
-                 std::vector<pages::FrameIndex>* frames);
-    int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
-                      std::vector<pages::FrameIndex>& frames);
-    int forget(Request& q);
-    int batch_forget(Request& q);
-    void forget_node(Connection& c, NodeId node);
-
-    // --- open_files.cpp
-    int open(Request& q);
-    int opendir(Request& q);
-    int open_inode(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                   protocol::OpenOut& out);
-    int prepare_open(Request& q, InodeTable::Index index, std::uint32_t flags, bool created,
-                     protocol::OpenOut& out);
-    int release(Request& q);
-    int flush(Request& q);
-    int fsync(Request& q);
-    int syncfs(Request& q);
-    int init(Request& q);
-    int destroy(Request& q);
-    void add_opener(Inode& inode, Connection& c);
-    void remove_opener(Inode& inode, Connection& c);
-    std::uint64_t publish_file(Connection& c, InodeTable::Index inode, bool read, bool write);
-    OpenFile* file_of(Connection& c, std::uint64_t fh);
-    void close_file(Connection& c, std::uint32_t place);
-    /// The regular file of a page request: by fh, or by node for the lease's holder. Null: EBADF.
-    InodeTable::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
-    /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
-    int pin_storage(Request& q, Inode& inode);
-    bool ask_opens_back(Connection& asker);
-    void unpin_storage(Inode& inode);
-
-    // --- leases.cpp: holders, notices, leases
-    bool hold(Inode& inode, Connection& c);
-    void unhold(Inode& inode, Connection& c);
-    void post(Acks& acks, Connection& c, protocol::Notice notice);
-    void send_notices(Connection& c);
-    void queue_notice(Connection& c, protocol::Notice& what);
-    bool acknowledged(Acks& acks);
-    bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since);
-    /// For tasks of the server's own: a request is parked instead.
-    void await(Acks& acks);
-    /// Whether no other client knows the file better than the server; false: its lease is being
-    /// recalled.
-    bool recalled(Inode& inode, const Connection& asker);
-    /// Does so for a request, which is parked where that is not so: 0 or `parked`.
-    int recall(Request& q, InodeTable::Index index);
-    void begin_recall(Inode& inode);
-    void settle_recall(Inode& inode);
-    void end_lease(Inode& inode);
-    /// These post notices to all who must know but `by`.
-    void node_changed(Acks& acks, Inode& inode, Connection* by);
-    void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
-                       Connection* by);
-    /// To all holders and openers but `by`: pages are stale, attributes too.
-    void all_changed(Acks& acks, Inode& inode, Connection* by);
-    bool try_lease(Acks& acks, Inode& inode, Connection& c);
-    int lease_return(Request& q);
-    protocol::Notice notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first = 0,
-                            std::uint64_t count = ~std::uint64_t{0}, std::uint64_t hash = 0) const;
-
-    // --- pages_get.cpp, pages_commit.cpp, flips.cpp
-    int pages_get(Request& q);
-    std::uint32_t cached_behind(Request& q, Inode& inode, InodeTable::Index index,
-                                std::uint64_t first, std::uint32_t most);
-    int pages_commit(Request& q);
-    int pages_release(Request& q);
-    int copy_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
-                       std::span<const std::uint32_t> refs);
-    void end_copied_in(Request& q, std::span<const std::uint32_t> refs);
-    void outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
-                          std::uint32_t count);
-    void drop_other_variants(Acks& acks, Inode& inode, const Connection& c, std::uint32_t first,
-                             std::uint32_t count);
-    std::size_t flip_out(Request& q, std::span<const cache::Slot> slots,
-                         std::span<const std::uint32_t> accept, Lack& lack);
-    std::size_t flip_in_accept(Request& q, std::uint32_t count, Lack& lack);
-    int flip_in_commit(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t first,
-                       std::span<const std::uint32_t> refs);
-    pages::GrantBook::EndResult end_entries(Connection& c, std::span<const GrantRef> refs);
-    std::span<const std::uint32_t> given_before(Request& q, std::span<const std::uint32_t> refs);
-    /// A request that comes again: entries that its first life gave and the client never saw end.
-    void end_unseen(Request& q);
-
-    // --- page_fill.cpp: making pages resident
-    struct FillWish {
-        std::uint32_t first = 0, count = 0;
-        bool overwrite = false;  ///< pages wholly overwritten (see head, tail) need no reading
-        bool head_kept = false, tail_kept = false;
-    };
-    /// Pins q.worker->slots[0 … result); `error` is an errno of the storage, or `parked`; none and
-    /// no error: no frame.
-    std::uint32_t fill(Request& q, Inode& inode, InodeTable::Index index, const FillWish& wish,
-                       int& error);
-    std::uint32_t file_number(Inode& inode, InodeTable::Index index, const Connection& c);
-    pages::FrameIndex take_frame(Worker& w);
-    void release_unused(cache::Slot slot);
-    int settle_loading(Request& q, Inode& inode, InodeTable::Index index, std::uint32_t file,
-                       std::uint32_t first, std::uint32_t count);
-    cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
-                            bool& to_read);
-    bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);
-    void drop_pages(Inode& inode, std::uint64_t first_page);
-    bool load_run(Connection& c, Inode& inode, std::span<const cache::Slot> slots, int& error);
-    void begin_io(Inode& inode);
-    void end_io(Inode& inode);
-    void drain_io(Inode& inode);
-    host::Page page_of(cache::Slot slot) {
-        return host::Page::of_frame(pool_[cache_.frame(slot)].frame);
-    }
-
-    // --- sharing.cpp: content dedup and copy-on-write
-    void share_content(Connection& c, std::span<const cache::Slot> slots);
-    bool join_content(cache::Slot slot, std::uint64_t key);
-    /// Gives the page a frame that no other page shows; `moved` if it changed. False: no memory.
-    /// Where `frames` is not null, it is taken from there.
-    bool make_private(Request& q, Connection* by, Inode& inode, cache::Slot slot, bool& moved,
-                      std::vector<pages::FrameIndex>* frames = nullptr);
-    void replace_frame(Acks& acks, Connection* by, Inode& inode, cache::Slot slot,
-                       pages::FrameIndex fresh);
-
-    // --- scan.cpp: content dedup by scanning
-    class Scanned;
-    void scan_task();
-    void share_scanned(std::span<const std::pair<cache::PageKey, std::uint64_t>> wanted);
-    bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
-
-    // --- write_back.cpp
-    void write_back_task();
-    int write_back(Inode& inode);
-    void list_dirty(Inode& inode, InodeTable::Index index);
-    void dirtied(Inode& inode, InodeTable::Index index, cache::Slot slot);
-    bool too_dirty() const;
-
-    // --- room.cpp
-    void room_task();
-    Nanoseconds tend_room_queue(Worker& w);
-    int no_room(Request& q, Lack lack, std::uint32_t pages, protocol::PagesGetOut out,
-                bool may_return);
-    int park_for_room(Request& q, Lack lack, std::uint32_t pages, std::uint64_t file_size,
-                      bool may_return);
-    RoomWaiter leave_room_queue(std::size_t place);
-    void resume_with_room(std::size_t place);
-    void end_wait(std::size_t place, int error);
-    std::uint32_t evict_clean(Worker& w, std::uint32_t frames);
-    bool holds_most(const Connection& c) const;
-    void ask_for_frames(std::uint32_t frames);
-    void ask_largest(std::uint32_t pages);
-    void ask(ConnectionIndex index, std::vector<cache::PageKey> wanted, std::uint32_t pages);
-    bool revocation_open(Connection& c);
-    bool waits_for(Lack lack) const { return room_waiters_[static_cast<std::size_t>(lack)] != 0; }
-    /// Something came free: those who wait for room are looked at.
-    void room_made() {
-        ++room_made_;
-        if (!room_queue_.empty()) room_gate_->wake_one();
-    }
-
-    // --- balloon.cpp
-    int donate(Request& q);
-    int reclaim(Request& q);
-    bool donation_stands(Connection& c);
-    void adjust_capacity();
-
-    // --- lock_requests.cpp
-    int getlk(Request& q);
-    int setlk(Request& q);
-    int setlkw(Request& q);
-    int set_lock(Request& q, bool wait);
-    int interrupt(Request& q);
-    void wake_lock_waiters(Inode& inode);
-    void end_lock_wait(Connection& c, const LockWaiter& waiter, int error);
-    void drop_locks(Inode& inode, Connection& c);
-    void drop_owner_locks(Inode& inode, const LockOwner& owner);
-    bool would_deadlock(const FileLocks& locks, const LockRange& wanted);
-    class LockCount;
-
-    // --- resume.cpp: clients of a predecessor come back
-    int come_back(Request& q);
-    bool resume_item(Request& q, const protocol::ResumeItem& item, std::uint32_t& stands);
-    void not_coming_back(Connection& c);
-    /// Null: the request was not done before.
-    const Replay* replay(Request& q);
-    /// Reports to the journal what a request is about to do, and done() as soon as it is done.
-    void intend(Request& q, Change what);
-    /// Does so for a change that needs the name to be absent, after a look-up; only then.
-    void intend_new(Request& q, std::string_view name, NodeId node = 0);
-    void done(Request& q, NodeId node);
-
-    // --- xattr.cpp
-    int setxattr(Request& q);
-    int getxattr(Request& q);
-    int listxattr(Request& q);
-    int removexattr(Request& q);
-
-    void reap(InodeTable::Index index);
-    Connection* connection(ConnectionIndex index) { return connections_[index].get(); }
-    std::uint64_t pages_cached(const Inode& inode) const;
+    void not_coming_back(Connection& c) MAY_YIELD;
 
     host::Host& host_;
     host::Storage& storage_;
@@ -379,39 +94,44 @@ class ServerState {
     const cache::PageCache& cache_ = residency_.pages();
     const pages::FramePool& pool_ = residency_.pool();
     const pages::GrantBook& book_ = residency_.book();
-    InodeTable inodes_;
+    Inodes inodes_{cache_, journal_};
 
-    std::array<std::unique_ptr<Connection>, 64> connections_;
-    std::uint32_t generations_ = 0;
+    Clients clients_{[this] { control_gate_->wake_one(); }};
+    Notices notices_;
+    Coherence coherence_;
+    Parking parking_;
+    const Shared shared_;
+    FileIo io_;
+    WriteBack write_back_;
+    RoomQueue room_;
+    Sharing sharing_;
+    PageFill fill_;
+    Scanner scan_;
+    OpenFiles files_;
+    LockRequests locks_;
+
+    Changes changes_;
+    Attributes attributes_;
+    OpenRequests opens_;
+    Names names_;
+    Balloon balloon_;
+    PageRequests page_requests_;
+    Xattrs xattrs_;
+    Returns returns_;
+    Handlers handlers_{names_,  attributes_, opens_, page_requests_,
+                       xattrs_, balloon_,    locks_, returns_};
+
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
-    Parking parking_;
-    RequestBuffer incoming_;      ///< as it comes off the ring
-    std::uint64_t owing_ = 0;     ///< connections that have notices to carry out
-    std::uint32_t awaiting_ = 0;  ///< tasks in await()
-    Nanoseconds next_look_ = 0;   ///< when parking_task() looks again
-    Nanoseconds next_poll_ = 0;   ///< when it raises events again; 0: nobody is waited for
+    RequestBuffer incoming_;     ///< as it comes off the ring
+    Nanoseconds next_look_ = 0;  ///< when parking_task() looks again
+    Nanoseconds next_poll_ = 0;  ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
-    std::unique_ptr<host::Gate> work_gate_, ack_gate_, io_gate_, control_gate_, flush_gate_,
-        room_gate_, parking_gate_, scan_gate_, stop_gate_;
+    std::unique_ptr<host::Gate> work_gate_, control_gate_, parking_gate_, stop_gate_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    struct Dirty {
-        InodeTable::Index inode;
-        Nanoseconds since;  ///< the record's dirty_since, or the entry is out of date
-    };
-    std::deque<Dirty> dirty_queue_;                ///< oldest first
-    std::deque<RoomWaiter> room_queue_;            ///< urgent ones first, then by age
-    std::array<std::uint32_t, 4> room_waiters_{};  ///< of them, by Lack
-    std::uint64_t room_made_ = 0;                  ///< counts what came free
-    std::uint64_t pages_cleaned_ = 0;              ///< counts pages that were written back
-    std::uint32_t storing_ = 0;                    ///< writes that the storage has not answered
-    Nanoseconds room_progress_ = 0;  ///< when somebody last got what he waited for, or might
-    std::size_t table_size_ = 0;     ///< entries when the grant table was last found full
-
     Recovery recovery_{*this};
-    std::size_t opens_asked_ = 0;  ///< ask_opens_back(): where it goes on
 };
 
 }  // namespace xenfs::server

@@ -1,15 +1,12 @@
-// Dedup by content: pages that hold the same show the same frame, until one of them is written to.
-#include <algorithm>
+#include "model/server/sharing.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
 
 namespace xenfs::server {
 
 using cache::Slot;
 
-/// For pages just filled or committed, pinned by the caller. Frames that clients still reach are
-/// left alone: a mapping cannot be moved to another frame.
-void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
+void Sharing::share_content(Connection& c, std::span<const Slot> slots) {
     if (scanner_ != nullptr) {
         for (const Slot slot : slots) scanner_->filled(slot);
         return;
@@ -21,7 +18,7 @@ void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
     for (const Slot slot : slots) {
         const pages::PoolFrame& f = pool_[cache_.frame(slot)];
         if (f.grants != 0 || f.users != 1) continue;
-        pages[count] = page_of(slot);
+        pages[count] = residency_.page_of(slot);
         asked[count++] = slot;
     }
     host_.memory().hash(std::span(pages).first(count), std::span(fingerprints).first(count));
@@ -36,11 +33,11 @@ void ServerState::share_content(Connection& c, std::span<const Slot> slots) {
     }
 }
 
-/// The page, which nobody reaches, shows the frame that is known for the content, if that is so.
-bool ServerState::join_content(Slot slot, std::uint64_t key) {
+bool Sharing::join_content(Slot slot, std::uint64_t key) {
     const pages::FrameIndex shared = residency_.contents().find(key);
     if (shared == pages::no_index || shared == cache_.frame(slot)) return false;
-    if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame), page_of(slot))) {
+    if (!host_.memory().equal(host::Page::of_frame(pool_[shared].frame),
+                              residency_.page_of(slot))) {
         ++stats_.dedup_false;
         return false;
     }
@@ -49,31 +46,22 @@ bool ServerState::join_content(Slot slot, std::uint64_t key) {
     return true;
 }
 
-/// The page shows another frame from now on. Entries on the old one go on without the page; who
-/// holds them is told, `by` excepted, which learns it from its reply.
-void ServerState::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot slot,
-                                pages::FrameIndex fresh) {
+void Sharing::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot slot,
+                            pages::FrameIndex fresh) {
     const std::uint64_t page = cache_.key(slot).page;
     std::vector<pages::AccountId> held_by;
     residency_.show(inode, slot, fresh, held_by);
     std::uint64_t told = 0;
-    for (const auto& c : connections_) {
-        if (c == nullptr || !c->alive()) continue;
-        if (std::find(held_by.begin(), held_by.end(), c->account) != held_by.end()) {
-            told |= bit(c->index);
-        }
-    }
+    clients_.for_each_alive([&](const Connection& c) {
+        const bool holds = std::find(held_by.begin(), held_by.end(), c.account) != held_by.end();
+        if (holds) told |= bit(c.index);
+    });
     if (by != nullptr) told &= ~bit(by->index);
-    if (told == 0) return;
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* c = connection(i);
-        if ((told & bit(i)) == 0 || c == nullptr || !c->alive()) continue;
-        post(acks, *c, notice(protocol::NoticeKind::inval_pages, inode.node, page, 1));
-    }
+    coherence_.mappings_changed(acks, told, inode.node, page, 1);
 }
 
-bool ServerState::make_private(Request& q, Connection* by, Inode& inode, Slot slot, bool& moved,
-                               std::vector<pages::FrameIndex>* frames) {
+bool Sharing::make_private(Request& q, Connection* by, Inode& inode, Slot slot, bool& moved,
+                           std::vector<pages::FrameIndex>* frames) {
     moved = false;
     if (pool_[cache_.frame(slot)].users > 1) {
         pages::FrameIndex fresh = pages::no_index;
@@ -81,7 +69,7 @@ bool ServerState::make_private(Request& q, Connection* by, Inode& inode, Slot sl
             fresh = frames->back();
             frames->pop_back();
         } else {
-            fresh = take_frame(*q.worker);
+            fresh = room_.take_frame(*q.worker);
         }
         if (fresh == pages::no_index) return false;
         const pages::FrameIndex old = cache_.frame(slot);

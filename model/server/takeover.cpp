@@ -52,24 +52,21 @@ void Takeover::release_unused_shared() {
 
 /// A client that was connected, and has not left meanwhile, gets the index that it had.
 void Takeover::recover_clients() {
-    for (std::uint32_t k = 0; k < directory_.clients.records() && k < server_.connections_.size();
-         ++k) {
+    for (std::uint32_t k = 0;
+         k < directory_.clients.records() && k < server_.clients_.places().size(); ++k) {
         const ClientRecord& record = *directory_.client(k);
         if (record.session == 0) continue;
         const auto found = std::find_if(
-            server_.connections_.begin(), server_.connections_.end(), [&](const auto& c) {
+            server_.clients_.places().begin(), server_.clients_.places().end(), [&](const auto& c) {
                 return c != nullptr && c->device.guest == record.domain &&
                        c->device.number == record.number;
             });
-        if (found == server_.connections_.end()) {
+        if (found == server_.clients_.places().end()) {
             directory_.drop_client(k);
             continue;
         }
-        const auto at = static_cast<ConnectionIndex>(found - server_.connections_.begin());
-        std::swap(server_.connections_[at], server_.connections_[k]);
-        if (server_.connections_[at] != nullptr) server_.connections_[at]->index = at;
-        Connection& c = *server_.connections_[k];
-        c.index = static_cast<ConnectionIndex>(k);
+        server_.clients_.swap((*found)->index, static_cast<ConnectionIndex>(k));
+        Connection& c = *server_.clients_.at(static_cast<ConnectionIndex>(k));
         const XenbusState state = protocol::read_frontend_state(server_.host_.store(), c.device);
         if (state == XenbusState::unknown || state == XenbusState::closing ||
             state == XenbusState::closed) {
@@ -170,9 +167,9 @@ void Takeover::lose_pages(NodeId node, bool meant) {
 }
 
 void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const host::Attr& attr) {
-    InodeUse inode(server_, kept.node);
+    InodeUse inode(server_.inodes_, kept.node);
     inode->record = record;
-    server_.learn(*inode, attr);
+    server_.attributes_.learn(*inode, attr);
     const bool changed = kept.stored_size != attr.size || kept.stored_mtime != attr.mtime;
     // The directory keeps the old size and time until clients have been told: if this server is
     // killed before that, its successor must see the change too, though the pages are dropped.
@@ -187,7 +184,7 @@ void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const 
         recover_page(*inode, inode.index(), page->second, changed);
     }
     if (kept.state == NodeRecord::cutting) finish_cut(*inode);
-    if (inode->size_ahead) server_.list_dirty(*inode, inode.index());
+    if (inode->size_ahead) server_.write_back_.list(*inode, inode.index());
 }
 
 /// Files whose name a change that was under way takes away: if they are gone, a client wanted it.
@@ -225,12 +222,12 @@ void Takeover::recover_page(Inode& inode, InodeTable::Index index, std::uint32_t
     slot_[record.frame] = slot;
     ++server_.stats_.recovered_pages;
     if (flux) {
-        server_.residency_.begin_flux(slot, server_.flux_age());
+        server_.residency_.begin_flux(slot, server_.fill_.flux_age());
         return;
     }
     // A client may have written to it and not said so yet.
     if (record.state == static_cast<std::uint32_t>(PageKept::dirty) || (writable && !beyond)) {
-        server_.dirtied(inode, index, slot);
+        server_.write_back_.dirtied(inode, index, slot);
         ++server_.stats_.recovered_dirty;
     }
 }
@@ -255,9 +252,10 @@ void Takeover::finish_cut(Inode& inode) {
             : server_.cache_.find(
                   {inode.file, static_cast<std::uint32_t>(inode.attr.size >> page_shift)});
     if (slot == kNoSlot || server_.cache_.state(slot) == PageState::loading) return;
-    server_.host_.memory().zero(server_.page_of(slot), static_cast<std::uint16_t>(in_page),
+    server_.host_.memory().zero(server_.residency_.page_of(slot),
+                                static_cast<std::uint16_t>(in_page),
                                 static_cast<std::uint16_t>(page_size - in_page));
-    server_.dirtied(inode, server_.inodes_.find(inode.node), slot);
+    server_.write_back_.dirtied(inode, server_.inodes_.find(inode.node), slot);
     server_.journal_->keep_size(inode);
 }
 

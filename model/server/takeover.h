@@ -22,8 +22,8 @@ class Takeover {
   public:
     Takeover(ServerState& server, Directory& directory, std::span<const host::OwnedFrame> frames,
              std::span<const host::FoundEntry> entries);
-    /// Fills ledger, pool, cache, grant book and connections. May yield.
-    void run();
+    /// Fills ledger, pool, cache, grant book and connections.
+    void run() MAY_YIELD;
 
   private:
     void release_unused_shared();
@@ -31,15 +31,16 @@ class Takeover {
     void find_entries();
     void find_pages();
     void restore_frames();
-    void recover_files();
+    void recover_files() MAY_YIELD;
     std::unordered_set<NodeId> nodes_being_removed() const;
     void lose_pages(NodeId node, bool meant);
-    void recover_file(const NodeRecord& kept, std::uint32_t record, const host::Attr& attr);
+    void recover_file(const NodeRecord& kept, std::uint32_t record,
+                      const host::Attr& attr) MAY_YIELD;
     void recover_page(Inode& inode, InodeTable::Index index, std::uint32_t at, bool changed);
-    void finish_cut(Inode& inode);
+    void finish_cut(Inode& inode) MAY_YIELD;
     void recover_entries();
-    void recover_changes();
-    bool took_effect(const IntentRecord& intent, Replay& replay);
+    void recover_changes() MAY_YIELD;
+    bool took_effect(const IntentRecord& intent, Replay& replay) MAY_YIELD;
 
     ServerState& server_;
     Directory& directory_;

@@ -7,7 +7,7 @@ void Takeover::recover_entries() {
     for (const host::FoundEntry& entry : entries_) {
         const auto given = directory_.entry(entry.reference);
         Connection* client = nullptr;
-        for (const auto& c : server_.connections_) {
+        for (const auto& c : server_.clients_.places()) {
             if (c == nullptr || !c->returning || c->device.guest != entry.domain) continue;
             if (client == nullptr || c->index == given.client) client = c.get();
         }
@@ -55,8 +55,9 @@ void Takeover::recover_changes() {
     for (std::uint32_t i = 0; i < directory_.intents.records(); ++i) {
         IntentRecord& intent = *directory_.intent(i);
         if (intent.state == IntentRecord::none) continue;
-        Connection* const c = intent.client < server_.connections_.size()
-                                  ? server_.connection(static_cast<ConnectionIndex>(intent.client))
+        // survives yields: the control task runs this, and only it removes connections
+        Connection* const c = intent.client < server_.clients_.places().size()
+                                  ? server_.clients_.at(static_cast<ConnectionIndex>(intent.client))
                                   : nullptr;
         Replay replay{intent.unique, intent.opcode, intent.node, intent.replaced, nullptr};
         if (c != nullptr && c->returning &&
@@ -74,7 +75,7 @@ void Takeover::recover_changes() {
 
 /// Whether a change that was begun happened. Nobody else has changed anything since.
 bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
-    const auto at = [&](NodeId parent, const char* name) {
+    const auto at = [&](NodeId parent, const char* name) MAY_YIELD {
         const auto found = server_.storage_.lookup(parent, name);
         return found ? found->node : 0;
     };
@@ -94,8 +95,8 @@ bool Takeover::took_effect(const IntentRecord& intent, Replay& replay) {
                                                             : there != intent.node);
         }
         case Outcome::resizes: {
-            InodeUse inode(server_, intent.node);
-            const auto attr = server_.attributes(*inode);
+            InodeUse inode(server_.inodes_, intent.node);
+            const auto attr = server_.attributes_.attributes(*inode);
             return attr && attr->size == intent.size;
         }
         case Outcome::repeatable:

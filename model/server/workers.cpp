@@ -12,9 +12,9 @@ namespace xenfs::server {
 
 void ServerState::on_ring_event(Connection& c) {
     ready_ |= bit(c.index);
-    if (c.unresponsive && c.ring.notice_done(c.ring.last_notice())) c.unresponsive = false;
+    const bool blocked = notices_.heard(c);
     acks_came();
-    if (!c.outbox.empty()) parking_gate_->wake_one();
+    if (blocked) parking_gate_->wake_one();
     work_gate_->wake_one();
 }
 
@@ -25,7 +25,7 @@ Request* ServerState::take_request(Connection& c) {
     const auto took = c.ring.take_request(slot, incoming_.bytes.data());
     if (took == protocol::RingBack::Take::violation) {
         ++stats_.protocol_violations;
-        doom(c);
+        begin_close(c);
     }
     if (took != protocol::RingBack::Take::request) return nullptr;
     auto& record = c.requests[slot];
@@ -45,6 +45,7 @@ Request* ServerState::take_request(Connection& c) {
     q.made = 0;
     q.intent = nullptr;
     q.acks.clients = 0;
+    q.acks.deadline = q.deadline = q.came + config_.request_timeout();
     q.wait = Wait::none;
     q.first_parked = 0;
     return &q;
@@ -53,13 +54,9 @@ Request* ServerState::take_request(Connection& c) {
 /// Takes all requests of clients that have notices to carry out, so that the urgent ones among them
 /// wait for nothing.
 void ServerState::take_urgent() {
-    for (std::uint64_t left = owing_ & ready_; left != 0; left &= left - 1) {
-        const auto index = static_cast<ConnectionIndex>(std::countr_zero(left));
-        Connection* const c = connection(index);
-        if (c == nullptr || !c->alive() || c->notices_in_flight() == 0) {
-            owing_ &= ~bit(index);
-            continue;
-        }
+    for (const ConnectionIndex index : Bits(notices_.owing() & ready_)) {
+        Connection* const c = clients_.alive(index);
+        if (c == nullptr || !notices_.still_owes(*c)) continue;
         do {
             while (Request* const q = take_request(*c)) {
                 if (q->urgent) {
@@ -75,7 +72,7 @@ void ServerState::take_urgent() {
 
 /// Null: there is nothing to do.
 Request* ServerState::next_request() {
-    if ((owing_ & ready_) != 0) take_urgent();
+    if ((notices_.owing() & ready_) != 0) take_urgent();
     if (Request* const q = parking_.next()) return q;
     while (ready_ != 0) {
         // The next ready connection after the last one served.
@@ -83,7 +80,7 @@ Request* ServerState::next_request() {
         const auto index = static_cast<ConnectionIndex>(
             (next_ready_ + static_cast<unsigned>(std::countr_zero(turned))) % 64);
         next_ready_ = (index + 1u) % 64;
-        Connection* const c = connection(index);
+        Connection* const c = clients_.at(index);
         if (c == nullptr || !c->alive()) {
             ready_ &= ~bit(index);
             continue;
@@ -104,7 +101,6 @@ Request* ServerState::next_request() {
 }
 
 void ServerState::work(Worker& worker) {
-    ++running_;
     while (!stopping_) {
         if (Request* const q = next_request()) {
             serve(worker, *q);
@@ -114,22 +110,20 @@ void ServerState::work(Worker& worker) {
         work_gate_->wait();
         --idle_;
     }
-    --running_;
-    stop_gate_->wake_all();
 }
 
 void ServerState::serve(Worker& worker, Request& q) {
-    Connection& c = q.client;
-    if (!c.alive()) return;  // its connection forgets it
+    if (!q.client.alive()) return;  // its connection forgets it
+    const ConnectionUse use(clients_, q.client);
+    Connection& c = *use;
     if (q.wait == Wait::acks) return finish(q);
     if (recovery_.holds_back(q)) {
         return park(q, Wait::recovery);
     }
     host_.clock().charge(host_.core_costs().request_serve);
-    ++c.active;
     q.args = q.message.args();
     if (q.urgent && !q.counted) ++stats_.urgent;
-    if (q.urgent && q.operation->needs_write(q.args)) note_progress(q);
+    if (q.urgent && q.operation->needs_write(q.args)) notices_.note_progress(q);
     q.reply = protocol::Writer(c.ring.slot(q.slot) + sizeof(protocol::OutHeader),
                                protocol::max_message_bytes - sizeof(protocol::OutHeader));
     q.worker = &worker;
@@ -143,13 +137,12 @@ void ServerState::serve(Worker& worker, Request& q) {
         q.error = answer;
         q.reply_bytes = answer == 0 ? q.reply.size() : 0;
         if (error != 0) ++stats_.errors;
-        if (!c.alive() || acknowledged(q.acks)) {
+        if (!c.alive() || notices_.acknowledged(q.acks)) {
             finish(q);
         } else {
             park(q, Wait::acks);
         }
     }
-    leave(c);
 }
 
 void ServerState::finish(Request& q, int error, std::size_t result_bytes) {
@@ -167,10 +160,10 @@ void ServerState::finish(Request& q) {
 }
 
 void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
-    Connection& c = q.client;
+    const ConnectionUse use(clients_, q.client);
+    Connection& c = *use;
     IntentRecord* const intent = q.intent;
     q.intent = nullptr;
-    ++c.active;
     host_.clock().flush();
     if (c.alive()) {
         const protocol::OutHeader out{
@@ -182,18 +175,12 @@ void ServerState::answer(Request& q, int error, std::size_t result_bytes) {
         if (c.ring.reply(q.slot)) host_.events().notify(c.port);  // the slot may be used again
     }
     journal_->end_change(intent);
-    leave(c);
-}
-
-/// The client does what a notice asks for: whoever waits for it waits a little longer.
-void ServerState::note_progress(const Request& q) {
-    if (q.urgent) q.client.last_urgent = host_.clock().now();
 }
 
 /// An open that got the lease was held up until others had forgotten the file; one of them may have
 /// asked for it meanwhile.
 void ServerState::recheck_lease(Request& q) {
-    if (inodes_[q.inode].lease == q.client.index) return;
+    if (inodes_[q.inode].believers.lease() == q.client.index) return;
     protocol::OpenOut out;
     if (q.error != 0 || q.reply_bytes < sizeof out) return;
     std::byte* const at =
@@ -218,7 +205,7 @@ int ServerState::dispatch(Request& q) {
     }
     if (q.operation == nullptr) return ENOSYS;
     if (q.client.attachment.read_only && q.operation->needs_write(q.args)) return EROFS;
-    return (this->*q.operation->handler)(q);
+    return q.operation->handler(handlers_, q);
 }
 
 }  // namespace xenfs::server

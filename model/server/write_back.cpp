@@ -1,112 +1,54 @@
-// Dirty pages of the shared cache: to the disk when they are old, many, in the way, or asked for.
-#include <algorithm>
-#include <bit>
+#include "model/server/write_back.h"
 
-#include "model/server/server_state.h"
+#include <algorithm>
+
+#include "model/protocol/pages.h"
 
 namespace xenfs::server {
 
 using cache::Slot;
 
-void ServerState::list_dirty(Inode& inode, InodeTable::Index index) {
+void WriteBack::list(Inode& inode, Inodes::Index index) {
     if (!inode.dirty_listed) {
         inode.dirty_listed = true;
         inode.dirty_since = host_.clock().now();
-        dirty_queue_.push_back({index, inode.dirty_since});
-        if (dirty_queue_.size() == 1) flush_gate_->wake_one();
+        queue_.push_back({index, inode.dirty_since});
+        if (queue_.size() == 1) gate_->wake_one();
     }
-    if (too_dirty() || waits_for(Lack::frames)) flush_gate_->wake_one();
+    if (too_dirty() || hooks_.wanted()) gate_->wake_one();
 }
 
-bool ServerState::too_dirty() const {
+bool WriteBack::too_dirty() const {
     return std::uint64_t{cache_.dirty_count()} * 100 >
            std::uint64_t{pool_.capacity()} * config_.dirty_percent;
 }
 
-void ServerState::dirtied(Inode& inode, InodeTable::Index index, Slot slot) {
+void WriteBack::dirtied(Inode& inode, Inodes::Index index, Slot slot) {
     residency_.mark_dirty(inode, slot);
-    list_dirty(inode, index);
+    list(inode, index);
 }
 
-/// Writes the file's dirty pages, then size and times. Pages that a guest can write to at any time,
-/// or that were written to meanwhile, stay dirty. A file that died meanwhile is no error.
-int ServerState::write_back(Inode& inode) {
-    while (inode.writing) io_gate_->wait();
-    inode.writing = true;
-    ++inode.io;  // without waiting for a drainer: our caller may hold slots of this very file
-    inode.dirty_listed = false;
+/// What came of writing one file so far.
+struct WriteBack::Pass {
     int error = 0;
-    bool again = false, wrote = false;
+    bool again = false;  ///< pages are dirty still
+    bool wrote = false;
     std::vector<Slot> dirty;
     std::vector<host::Page> pages;
-    const auto write_file = [&](std::uint32_t file) {
-        dirty.clear();
-        cache_.dirty_of(file, dirty);
-        for (const Slot slot : dirty) residency_.begin_write_back(slot);
-        for (std::size_t at = 0; at < dirty.size();) {
-            std::size_t end = at + 1;
-            while (end < dirty.size() && end - at < max_pages_per_request &&
-                   cache_.key(dirty[end]).page == cache_.key(dirty[end - 1]).page + 1) {
-                ++end;
-            }
-            pages.clear();
-            for (std::size_t i = at; i < end; ++i) pages.push_back(page_of(dirty[i]));
-            const std::uint64_t first = cache_.key(dirty[at]).page;
-            const std::uint64_t start = first << page_shift;
-            const std::uint64_t length = std::min<std::uint64_t>(
-                pages.size() * page_size, inode.attr.size > start ? inode.attr.size - start : 0);
-            pages.resize((length + page_size - 1) >> page_shift);
-            int failed = 0;
-            bool cleaned = false;
-            if (length != 0 && (error == 0)) {
-                ++stats_.disk_write_calls;
-                stats_.disk_write_pages += pages.size();
-                ++storing_;
-                failed = storage_.write_pages(inode.node, first, pages, length);
-                --storing_;
-                wrote = true;
-                if (failed == ENOENT || failed == ESTALE) failed = 0;
-            }
-            for (std::size_t i = at; i < end; ++i) {
-                const bool redirtied = !residency_.end_write_back(dirty[i]);
-                if (failed == 0 && error == 0 && !redirtied) {
-                    residency_.mark_clean(dirty[i]);
-                    ++pages_cleaned_;
-                    cleaned = true;
-                    residency_.journal(inode, dirty[i], PageKept::clean);
-                }
-                again = again || redirtied;
-                residency_.unpin(dirty[i]);
-            }
-            if (error == 0) error = failed;
-            if (cleaned) {
-                room_progress_ = host_.clock().now();
-                room_made();
-            }
-            at = end;
-        }
-    };
-    if (inode.file != no_file) write_file(inode.file);
+};
+
+int WriteBack::write(Inode& inode) {
+    while (inode.writing) io_.wait();
+    inode.writing = true;
+    io_.begin_at_once(inode);
+    inode.dirty_listed = false;
+    Pass pass;
+    if (inode.file != no_file) write_file(inode, inode.file, pass);
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
-        if (inode.files[i] != no_file) write_file(inode.files[i]);
+        if (inode.files[i] != no_file) write_file(inode, inode.files[i], pass);
     }
-    if (error == 0 && inode.size_ahead) {
-        host::SetAttr change;
-        change.valid = host::SetAttr::size_ | host::SetAttr::mtime_;
-        change.value = inode.attr;
-        const auto told = storage_.setattr(inode.node, change);
-        if (told && inode.attr.size == change.value.size &&
-            inode.attr.mtime == change.value.mtime) {
-            inode.size_ahead = false;
-            inode.attr.blocks = told->blocks;
-            inode.stored_size = told->size;
-            inode.stored_mtime = told->mtime;
-            journal_->keep_size(inode);
-        } else if (!told && told.error() != ENOENT && told.error() != ESTALE) {
-            error = told.error();
-        }
-    }
-    if (wrote && journal_->outlives()) {
+    if (pass.error == 0 && inode.size_ahead) pass.error = write_size(inode);
+    if (pass.wrote && journal_->outlives()) {
         // The file's time is that of these writes now.
         if (const auto stored = storage_.getattr(inode.node)) {
             inode.stored_size = stored->size;
@@ -115,46 +57,120 @@ int ServerState::write_back(Inode& inode) {
         }
     }
     inode.writing = false;
-    end_io(inode);
-    io_gate_->wake_all();
-    if ((again || error != 0) && inode.attr.links != 0) {
-        const InodeTable::Index index = inodes_.find(inode.node);
-        if (index != InodeTable::none) list_dirty(inode, index);
+    io_.end(inode);
+    io_.wake();
+    if ((pass.again || pass.error != 0) && inode.attr.links != 0) {
+        const Inodes::Index index = inodes_.find(inode.node);
+        if (index != Inodes::none) list(inode, index);
     }
+    return pass.error;
+}
+
+void WriteBack::write_file(Inode& inode, std::uint32_t file, Pass& pass) {
+    pass.dirty.clear();
+    cache_.dirty_of(file, pass.dirty);
+    for (const Slot slot : pass.dirty) residency_.begin_write_back(slot);
+    for (std::size_t at = 0; at < pass.dirty.size();) {
+        std::size_t end = at + 1;
+        while (end < pass.dirty.size() && end - at < protocol::max_pages_per_request &&
+               cache_.key(pass.dirty[end]).page == cache_.key(pass.dirty[end - 1]).page + 1) {
+            ++end;
+        }
+        const int error = write_run(inode, std::span(pass.dirty).subspan(at, end - at), pass);
+        if (pass.error == 0) pass.error = error;
+        at = end;
+    }
+}
+
+/// Writes adjacent pages, for which begin_write_back() was called, unless there was an error.
+int WriteBack::write_run(Inode& inode, std::span<const Slot> run, Pass& pass) {
+    pass.pages.clear();
+    for (const Slot slot : run) pass.pages.push_back(residency_.page_of(slot));
+    const std::uint64_t first = cache_.key(run[0]).page;
+    const std::uint64_t start = first << page_shift;
+    const std::uint64_t length = std::min<std::uint64_t>(
+        run.size() * page_size, inode.attr.size > start ? inode.attr.size - start : 0);
+    pass.pages.resize((length + page_size - 1) >> page_shift);
+    int error = 0;
+    if (length != 0 && pass.error == 0) {
+        ++stats_.disk_write_calls;
+        stats_.disk_write_pages += pass.pages.size();
+        ++storing_;
+        error = storage_.write_pages(inode.node, first, pass.pages, length);
+        --storing_;
+        pass.wrote = true;
+        if (error == ENOENT || error == ESTALE) error = 0;
+    }
+    bool cleaned = false;
+    for (const Slot slot : run) {
+        const bool redirtied = !residency_.end_write_back(slot);
+        if (error == 0 && pass.error == 0 && !redirtied) {
+            residency_.mark_clean(slot);
+            ++pages_cleaned_;
+            cleaned = true;
+            residency_.journal(inode, slot, PageKept::clean);
+        }
+        pass.again = pass.again || redirtied;
+        residency_.unpin(slot);
+    }
+    if (cleaned) hooks_.cleaned();
     return error;
 }
 
-void ServerState::write_back_task() {
-    ++running_;
+int WriteBack::write_size(Inode& inode) {
+    host::SetAttr change;
+    change.valid = host::SetAttr::size_ | host::SetAttr::mtime_;
+    change.value = inode.attr;
+    const auto told = storage_.setattr(inode.node, change);
+    if (!told) return told.error() == ENOENT || told.error() == ESTALE ? 0 : told.error();
+    if (inode.attr.size == change.value.size && inode.attr.mtime == change.value.mtime) {
+        inode.size_ahead = false;
+        inode.attr.blocks = told->blocks;
+        inode.stored_size = told->size;
+        inode.stored_mtime = told->mtime;
+        journal_->keep_size(inode);
+    }
+    return 0;
+}
+
+int WriteBack::write_all() {
+    const std::vector<Dirty> dirty(queue_.begin(), queue_.end());
+    for (const Dirty& entry : dirty) {
+        if (inodes_[entry.inode].node == 0) continue;
+        InodeUse inode(inodes_, entry.inode);
+        if (int e = write(*inode)) return e;
+    }
+    return 0;
+}
+
+void WriteBack::run() {
     while (!stopping_) {
-        while (!dirty_queue_.empty()) {
-            const Dirty& front = dirty_queue_.front();
+        while (!queue_.empty()) {
+            const Dirty& front = queue_.front();
             const Inode& inode = inodes_[front.inode];
             if (inode.node != 0 && inode.dirty_listed && inode.dirty_since == front.since) break;
-            dirty_queue_.pop_front();
+            queue_.pop_front();
         }
-        if (dirty_queue_.empty()) {
-            flush_gate_->wait();
+        if (queue_.empty()) {
+            gate_->wait();
             continue;
         }
-        const Dirty front = dirty_queue_.front();
-        const bool pressed = too_dirty() || waits_for(Lack::frames);
+        const Dirty front = queue_.front();
+        const bool pressed = too_dirty() || hooks_.wanted();
         const Nanoseconds left = front.since + config_.dirty_expire - host_.clock().now();
         if (left > 0 && !pressed) {
-            flush_gate_->wait(left);
+            gate_->wait(left);
             continue;
         }
-        dirty_queue_.pop_front();
-        InodeUse inode(*this, front.inode);
+        queue_.pop_front();
+        InodeUse inode(inodes_, front.inode);
         const std::uint64_t before = pages_cleaned_;
-        if (write_back(*inode) != 0) ++stats_.errors;
+        if (write(*inode) != 0) ++stats_.errors;
         // What cannot be cleaned now (a disk that fails, a page that is mapped for writing) is not
         // tried again in one breath. What others dirty meanwhile says nothing about that.
         const bool none = pages_cleaned_ == before && inode->dirty_listed;
-        if (pressed && none) flush_gate_->wait(config_.ack_timeout / 16);
+        if (pressed && none) gate_->wait(config_.ack_timeout / 16);
     }
-    --running_;
-    stop_gate_->wake_all();
 }
 
 }  // namespace xenfs::server

@@ -1,9 +1,8 @@
-// Extended attributes: passed through, bounded by a message.
-#include "model/server/server_state.h"
+#include "model/server/xattr.h"
 
 namespace xenfs::server {
 
-int ServerState::setxattr(Request& q) {
+int Xattrs::setxattr(Request& q) {
     const auto in = q.args.get<protocol::SetxattrIn>();
     const auto name = q.args.get_string();
     const auto value = q.args.get_bytes(in.size);
@@ -12,9 +11,9 @@ int ServerState::setxattr(Request& q) {
     if (int e = storage_.setxattr(q.header.nodeid, name, value, static_cast<int>(in.flags))) {
         return e;
     }
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
 
@@ -34,7 +33,7 @@ int put_sized(Request& q, std::string_view value, std::uint32_t size) {
 
 }  // namespace
 
-int ServerState::getxattr(Request& q) {
+int Xattrs::getxattr(Request& q) {
     const auto in = q.args.get<protocol::GetxattrIn>();
     const auto name = q.args.get_string();
     if (!q.args.finished() || name.empty()) return EINVAL;
@@ -44,7 +43,7 @@ int ServerState::getxattr(Request& q) {
     return put_sized(q, *value, in.size);
 }
 
-int ServerState::listxattr(Request& q) {
+int Xattrs::listxattr(Request& q) {
     const auto in = q.args.get<protocol::GetxattrIn>();
     if (!q.args.finished()) return EINVAL;
     const auto names = storage_.listxattr(q.header.nodeid);
@@ -54,14 +53,14 @@ int ServerState::listxattr(Request& q) {
     return put_sized(q, joined, in.size);
 }
 
-int ServerState::removexattr(Request& q) {
+int Xattrs::removexattr(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished() || name.empty()) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
-    InodeUse inode(*this, q.header.nodeid);
+    InodeUse inode(inodes_, q.header.nodeid);
     if (!inode->size_ahead) inode->attr_valid = false;
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
 

@@ -141,8 +141,8 @@ class Siege {
             audit();
             EXPECT_EQ(world.server.connected(), world.guests.size());
             EXPECT_EQ(world.server.charges(evil.id()).pinned, 0u);
-            EXPECT_EQ(world.server.state().book_.deferred(), 0u);
-            EXPECT_EQ(world.server.state().ledger_.orphaned(), 0u);
+            EXPECT_EQ(world.server.state().book().deferred(), 0u);
+            EXPECT_EQ(world.server.state().ledger().orphaned(), 0u);
         });
         world.run();
         EXPECT_EQ(finished, world.guests.size()) << "an honest guest did not come to its end";

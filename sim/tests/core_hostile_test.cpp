@@ -159,6 +159,44 @@ TEST(CoreHostile, ViolationsEndTheConnectionAndItsClientMayComeAgain) {
     });
 }
 
+TEST(CoreHostile, AWaitForALockThatIsGrantedIsNotInterruptedToo) {
+    Siege siege;
+    HostileClient& evil = siege.client;
+    siege.run([&] {
+        ASSERT_TRUE(evil.connect());
+        const OwnFile file = own_file(evil, "evil");
+        protocol::LkIn lock{file.fh, 1, {0, 10, protocol::lock_write, 1}, 0, 0};
+        ASSERT_EQ(evil.ask(Opcode::setlk, file.node, lock).error, 0);
+        std::array<std::uint32_t, 2> waits{};
+        for (std::uint32_t& slot : waits) {
+            ++lock.owner;
+            lock.lk.type = protocol::lock_read;
+            slot = evil.send(Opcode::setlkw, file.node, lock);
+        }
+        evil.pause(1 * ms);
+        protocol::InHeader second{};
+        std::memcpy(&second, evil.slot(waits[1]), sizeof second);
+        const std::uint32_t before = evil.control().reply_producer;
+        // One worker grants both locks and answers the first wait; another is interrupting the
+        // second one meanwhile.
+        lock.owner = 1;
+        lock.lk.type = protocol::lock_unlock;
+        evil.kicks = false;
+        evil.send(Opcode::setlk, file.node, lock);
+        evil.kicks = true;
+        evil.send(Opcode::interrupt, 0, protocol::InterruptIn{second.unique});
+        evil.pause(1 * ms);
+        EXPECT_EQ(evil.control().reply_producer - before, 4u);
+        for (const std::uint32_t slot : waits) {
+            protocol::OutHeader reply{};
+            std::memcpy(&reply, evil.slot(slot), sizeof reply);
+            EXPECT_EQ(reply.error, 0);
+        }
+        siege.audit();
+        evil.leave();
+    });
+}
+
 TEST(CoreHostile, NonsenseInTheStoreIsRefusedAndForgotten) {
     Siege siege;
     HostileClient& evil = siege.client;

@@ -1,32 +1,24 @@
-// Names: found, made, taken away, moved. Each change is told to the other holders of the directory
-// before it is answered.
+#include "model/server/names.h"
+
 #include <algorithm>
 
 #include "model/server/convert.h"
-#include "model/server/server_state.h"
 
 namespace xenfs::server {
 
 using host::FileType;
 using protocol::check_name;
-using protocol::NoticeKind;
 
-void ServerState::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
-    const InodeTable::Index index = inodes_.find(parent);
-    if (index == InodeTable::none) return;
-    InodeUse directory(*this, index);
+void Names::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) {
+    const Inodes::Index index = inodes_.find(parent);
+    if (index == Inodes::none) return;
+    InodeUse directory(inodes_, index);
     directory->attr_valid = false;
-    const std::uint64_t others = directory->holders & ~bit(by.index);
-    if (others == 0) return;
-    const auto what = notice(NoticeKind::inval_entry, parent, 0, 0, protocol::name_hash(name));
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        Connection* c = connection(i);
-        if ((others & bit(i)) != 0 && c != nullptr && c->alive()) post(acks, *c, what);
-    }
+    coherence_.entry_changed(acks, *directory, by, name);
 }
 
-void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
-    const bool cacheable = hold(inode, q.client);
+void Names::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
+    const bool cacheable = coherence_.hold(inode, q.client);
     protocol::EntryOut out{};
     out.nodeid = inode.node;
     out.entry_valid = out.attr_valid = cacheable ? protocol::valid_until_notice : 0;
@@ -34,18 +26,18 @@ void ServerState::reply_entry(Request& q, Inode& inode, const host::Attr& attr) 
     q.reply.put(out);
 }
 
-int ServerState::lookup(Request& q) {
+int Names::lookup(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    InodeUse parent(*this, q.header.nodeid);
-    const bool held = (parent->holders & bit(q.client.index)) != 0;
-    const bool cacheable = hold(*parent, q.client);
+    InodeUse parent(inodes_, q.header.nodeid);
+    const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
+    const bool cacheable = coherence_.hold(*parent, q.client);
     const auto found = storage_.lookup(parent->node, name);
     if (!found) {
         // It stays a holder if it was one: it may have been told of other names.
         if (found.error() != ENOENT) {
-            if (!held) unhold(*parent, q.client);
+            if (!held) coherence_.unhold(*parent, q.client);
             return found.error();
         }
         protocol::EntryOut out{};
@@ -53,11 +45,11 @@ int ServerState::lookup(Request& q) {
         q.reply.put(out);
         return 0;
     }
-    InodeUse child(*this, found->node);
-    if (!child->attr_valid) learn(*child, *found);
-    if (recall(q, child.index()) != 0) return parked;
-    const bool child_cacheable = hold(*child, q.client);
-    const auto attr = attributes(*child);
+    InodeUse child(inodes_, found->node);
+    if (!child->attr_valid) attributes_.learn(*child, *found);
+    if (coherence_.recall(q, *child, child.index()) != 0) return parked;
+    const bool child_cacheable = coherence_.hold(*child, q.client);
+    const auto attr = attributes_.attributes(*child);
     if (!attr) return attr.error();
     protocol::EntryOut out{};
     out.nodeid = child->node;
@@ -68,30 +60,29 @@ int ServerState::lookup(Request& q) {
     return 0;
 }
 
-int ServerState::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
-                           std::string_view name, std::string_view target) {
+int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
+                     std::string_view name, std::string_view target) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
-    if (before == nullptr) intend_new(q, name);
-    const auto made = before != nullptr
-                          ? storage_.getattr(before->node)
-                          : storage_.create(q.header.nodeid, name, type, mode & 07777,
-                                            {q.header.uid, q.header.gid}, target, rdev);
+    const std::optional<Replay> before = changes_.replay(q);
+    if (!before) changes_.intend_new(q, name);
+    const auto made = before ? storage_.getattr(before->node)
+                             : storage_.create(q.header.nodeid, name, type, mode & 07777,
+                                               {q.header.uid, q.header.gid}, target, rdev);
     if (!made) return made.error();
-    done(q, made->node);
-    InodeUse inode(*this, made->node);
-    learn(*inode, *made);
+    changes_.done(q, made->node);
+    InodeUse inode(inodes_, made->node);
+    attributes_.learn(*inode, *made);
     {
-        InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        InodeUse parent(inodes_, q.header.nodeid);
+        coherence_.hold(*parent, q.client);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
     return 0;
 }
 
-int ServerState::mknod(Request& q) {
+int Names::mknod(Request& q) {
     const auto in = q.args.get<protocol::MknodIn>();
     const auto name = q.args.get_string();
     for (const FileType type : {FileType::regular, FileType::fifo, FileType::socket,
@@ -103,72 +94,45 @@ int ServerState::mknod(Request& q) {
     return EINVAL;
 }
 
-int ServerState::mkdir(Request& q) {
+int Names::mkdir(Request& q) {
     const auto in = q.args.get<protocol::MkdirIn>();
     const auto name = q.args.get_string();
     return make_node(q, FileType::directory, in.mode & ~in.umask, 0, name, {});
 }
 
-int ServerState::symlink(Request& q) {
+int Names::symlink(Request& q) {
     const auto name = q.args.get_string();
     const auto target = q.args.get_string();
     if (q.args.finished() && target.empty()) return ENOENT;
     return make_node(q, FileType::symlink, 0777, 0, name, target);
 }
 
-int ServerState::link(Request& q) {
+int Names::link(Request& q) {
     const auto in = q.args.get<protocol::LinkIn>();
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    InodeUse inode(*this, in.oldnodeid);
-    if (recall(q, inode.index()) != 0) return parked;
-    const Replay* const before = replay(q);
-    if (before == nullptr) intend_new(q, name, in.oldnodeid);
-    const auto linked = before != nullptr ? storage_.getattr(in.oldnodeid)
-                                          : storage_.link(in.oldnodeid, q.header.nodeid, name);
+    InodeUse inode(inodes_, in.oldnodeid);
+    if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
+    const std::optional<Replay> before = changes_.replay(q);
+    if (!before) changes_.intend_new(q, name, in.oldnodeid);
+    const auto linked = before ? storage_.getattr(in.oldnodeid)
+                               : storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
-    done(q, in.oldnodeid);
-    learn(*inode, *linked);
+    changes_.done(q, in.oldnodeid);
+    attributes_.learn(*inode, *linked);
     {
-        InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        InodeUse parent(inodes_, q.header.nodeid);
+        coherence_.hold(*parent, q.client);
     }
-    node_changed(q.acks, *inode, &q.client);
+    coherence_.node_changed(q.acks, *inode, &q.client);
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     reply_entry(q, *inode, inode->attr);
     return 0;
 }
 
-/// A name of the file is gone. Without any left and with nobody at it, its pages are nobody's:
-/// dirty ones are never written.
-void ServerState::lost_name(Inode& inode, std::uint32_t links_left) {
-    inode.attr.links = links_left;
-    if (links_left != 0 || inode.openers != 0) return;
-    end_lease(inode);
-    drain_io(inode);
-    if (inode.openers != 0) return;  // found by node id meanwhile
-    const std::uint32_t dirty = cache_.dirty_count();
-    if (pages_cached(inode) != 0) drop_pages(inode, 0);
-    io_settled();
-    stats_.dropped_unwritten += dirty - cache_.dirty_count();
-    inode.size_ahead = false;
-    journal_->keep_size(inode);
-    unpin_storage(inode);
-    forget_holders(inode);
-}
-
-/// Nobody is told: the node cannot be found any more. Who held it forgets it by itself.
-void ServerState::forget_holders(Inode& inode) {
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        if ((inode.holders & bit(i)) != 0 && connections_[i]) unhold(inode, *connections_[i]);
-    }
-    inode.holders = 0;
-    inode.attr_valid = false;
-}
-
 /// What the file is now whose name a predecessor took away.
-Result<host::Attr> ServerState::unlinked_before(NodeId node) {
+Result<host::Attr> Names::unlinked_before(NodeId node) {
     const auto left = storage_.getattr(node);
     if (left) return left;
     host::Attr none;
@@ -176,92 +140,92 @@ Result<host::Attr> ServerState::unlinked_before(NodeId node) {
     return none;
 }
 
-int ServerState::unlink(Request& q) {
+int Names::unlink(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
-    if (journal_->outlives() && before == nullptr) {
+    const std::optional<Replay> before = changes_.replay(q);
+    if (journal_->outlives() && !before) {
         const auto there = storage_.lookup(q.header.nodeid, name);
-        if (there) intend(q, {.name = name, .node = there->node});
+        if (there) changes_.intend(q, {.name = name, .node = there->node});
     }
     const auto gone =
-        before != nullptr ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
+        before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
-    done(q, gone->node);
+    changes_.done(q, gone->node);
     name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
     return 0;
 }
 
 /// A file's name was taken away; `gone`: what the file is now.
-void ServerState::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
-                            const host::Attr& gone) {
+void Names::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
+                      const host::Attr& gone) {
     entry_changed(acks, by, parent, name);
-    const InodeTable::Index index = inodes_.find(gone.node);
-    if (index == InodeTable::none) return;
-    InodeUse inode(*this, index);
+    const Inodes::Index index = inodes_.find(gone.node);
+    if (index == Inodes::none) return;
+    InodeUse inode(inodes_, index);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers != 0) node_changed(acks, *inode, &by);
-    lost_name(*inode, gone.links);
+    if (gone.links != 0 || inode->openers.mask() != 0) coherence_.node_changed(acks, *inode, &by);
+    files_.lost_name(*inode, gone.links);
 }
 
-int ServerState::rmdir(Request& q) {
+int Names::rmdir(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
-    const Replay* const before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     const auto target =
-        before != nullptr ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
-    if (before == nullptr) {
-        if (target) intend(q, {.name = name, .node = target->node});
+        before ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
+    if (!before) {
+        if (target) changes_.intend(q, {.name = name, .node = target->node});
         if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
-        if (target) done(q, target->node);
+        if (target) changes_.done(q, target->node);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     if (target) {
-        if (const auto index = inodes_.find(target->node); index != InodeTable::none) {
-            InodeUse inode(*this, index);
+        if (const auto index = inodes_.find(target->node); index != Inodes::none) {
+            InodeUse inode(inodes_, index);
             inode->attr_valid = false;
-            node_changed(q.acks, *inode, &q.client);
-            lost_name(*inode, 0);
+            coherence_.node_changed(q.acks, *inode, &q.client);
+            files_.lost_name(*inode, 0);
         }
     }
     return 0;
 }
 
-int ServerState::rename(Request& q) {
+int Names::rename(Request& q) {
     protocol::Rename2In in{};
     in.newdir = q.args.get<protocol::RenameIn>().newdir;
     return rename_to(q, in);
 }
 
-int ServerState::rename2(Request& q) {
+int Names::rename2(Request& q) {
     return rename_to(q, q.args.get<protocol::Rename2In>());
 }
 
-int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
+int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     const auto old_name = q.args.get_string();
     const auto new_name = q.args.get_string();
     if (!q.args.finished() || in.flags > 2) return EINVAL;
     if (int e = check_name(old_name)) return e;
     if (int e = check_name(new_name)) return e;
     constexpr std::uint32_t exchange = 2;
-    const Replay* const before = replay(q);
-    const auto moved = before != nullptr ? storage_.getattr(before->node)
-                                         : storage_.lookup(q.header.nodeid, old_name);
+    const std::optional<Replay> before = changes_.replay(q);
+    const auto moved =
+        before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
     if (!moved) return moved.error();
     auto replaced = storage_.lookup(in.newdir, new_name);
-    if (before == nullptr) {
-        intend(q, {.name = old_name,
-                   .new_name = new_name,
-                   .new_parent = in.newdir,
-                   .node = moved->node,
-                   .replaced = replaced ? replaced->node : 0,
-                   .flags = in.flags});
+    if (!before) {
+        changes_.intend(q, {.name = old_name,
+                            .new_name = new_name,
+                            .new_parent = in.newdir,
+                            .node = moved->node,
+                            .replaced = replaced ? replaced->node : 0,
+                            .flags = in.flags});
         if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) {
             return e;
         }
-        done(q, moved->node);
+        changes_.done(q, moved->node);
     } else if (before->replaced != 0) {
         replaced = unlinked_before(before->replaced);
         ++replaced->links;  // as it was when the name was taken from it
@@ -270,30 +234,31 @@ int ServerState::rename_to(Request& q, const protocol::Rename2In& in) {
     }
     entry_changed(q.acks, q.client, q.header.nodeid, old_name);
     entry_changed(q.acks, q.client, in.newdir, new_name);
-    const auto touched = [&](NodeId node) {  // its ctime changed, a directory's parent too
-        const InodeTable::Index index = inodes_.find(node);
-        if (index == InodeTable::none) return;
-        InodeUse inode(*this, index);
-        inode->attr_valid = inode->attr_valid && inode->size_ahead;
-        node_changed(q.acks, *inode, &q.client);
-    };
+    const auto touched = [&](NodeId node)
+                             MAY_YIELD {  // its ctime changed, a directory's parent too
+                                 const Inodes::Index index = inodes_.find(node);
+                                 if (index == Inodes::none) return;
+                                 InodeUse inode(inodes_, index);
+                                 inode->attr_valid = inode->attr_valid && inode->size_ahead;
+                                 coherence_.node_changed(q.acks, *inode, &q.client);
+                             };
     touched(moved->node);
     if (!replaced || replaced->node == moved->node) return 0;
     if ((in.flags & exchange) != 0) {
         touched(replaced->node);
         return 0;
     }
-    const InodeTable::Index index = inodes_.find(replaced->node);
-    if (index == InodeTable::none) return 0;
-    InodeUse inode(*this, index);
+    const Inodes::Index index = inodes_.find(replaced->node);
+    if (index == Inodes::none) return 0;
+    InodeUse inode(inodes_, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
-    node_changed(q.acks, *inode, &q.client);
-    lost_name(*inode, left);
+    coherence_.node_changed(q.acks, *inode, &q.client);
+    files_.lost_name(*inode, left);
     return 0;
 }
 
-int ServerState::readlink(Request& q) {
+int Names::readlink(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const auto target = storage_.readlink(q.header.nodeid);
     if (!target) return target.error();
@@ -302,15 +267,15 @@ int ServerState::readlink(Request& q) {
     return 0;
 }
 
-int ServerState::readdir(Request& q) {
+int Names::readdir(Request& q) {
     const auto in = q.args.get<protocol::ReadIn>();
     if (!q.args.finished()) return EINVAL;
     if (in.fh != 0) {
-        const OpenFile* file = file_of(q.client, in.fh);
-        if (file == nullptr || inodes_[file->inode].node != q.header.nodeid) return EBADF;
+        const auto file = files_.find(q.client, in.fh);
+        if (!file || inodes_[file->inode].node != q.header.nodeid) return EBADF;
     }
-    InodeUse directory(*this, q.header.nodeid);
-    hold(*directory, q.client);
+    InodeUse directory(inodes_, q.header.nodeid);
+    coherence_.hold(*directory, q.client);
     const std::size_t room = std::min<std::size_t>(in.size, q.reply.room());
     const auto entries =
         storage_.readdir(directory->node, in.offset, room / protocol::dirent_size(1) + 1);
@@ -334,38 +299,48 @@ int ServerState::readdir(Request& q) {
     return 0;
 }
 
-int ServerState::create(Request& q) {
+int Names::create(Request& q) {
     const auto in = q.args.get<protocol::CreateIn>();
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     // Made by a predecessor, or before this request was parked.
-    const Replay* const before = replay(q);
+    const std::optional<Replay> before = changes_.replay(q);
     const bool parked_before = q.made != 0;
-    const NodeId known = before != nullptr ? before->node : q.made;
-    if (known == 0) intend_new(q, name);
+    const NodeId known = before ? before->node : q.made;
+    if (known == 0) changes_.intend_new(q, name);
     auto made = known != 0 ? storage_.getattr(known)
                            : storage_.create(q.header.nodeid, name, FileType::regular,
                                              in.mode & ~in.umask & 07777,
                                              {q.header.uid, q.header.gid}, {}, 0);
-    if (made) done(q, made->node);
+    if (made) changes_.done(q, made->node);
     const bool existed = !made && made.error() == EEXIST;
     if (existed && (in.flags & protocol::open_exclusive) == 0) {
         made = storage_.lookup(q.header.nodeid, name);
     }
     if (!made) return made.error();
-    InodeUse inode(*this, made->node);
+    InodeUse inode(inodes_, made->node);
     {
-        InodeUse parent(*this, q.header.nodeid);
-        hold(*parent, q.client);
+        InodeUse parent(inodes_, q.header.nodeid);
+        coherence_.hold(*parent, q.client);
     }
-    if (!existed || !inode->attr_valid) learn(*inode, *made);
+    if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made);
     if (!existed) q.made = made->node;
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;
-    if (int e = open_inode(q, inode.index(), flags, !existed, opened)) {
-        if (e == parked) return parked;
+    int e = opens_.open_inode(q, inode, flags, !existed, opened);
+    if (e == parked) return parked;
+    if (e == 0) {
+        const auto attr = attributes_.attributes(*inode);
+        if (attr) {
+            reply_entry(q, *inode, *attr);
+        } else {
+            e = attr.error();
+            files_.remove_opener(*inode, q.client);
+        }
+    }
+    if (e != 0) {
         // Too many files are open, above all. A call that failed leaves no file behind.
         const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
         if (!existed && there && there->node == inode->node) {
@@ -374,9 +349,7 @@ int ServerState::create(Request& q) {
         }
         return e;
     }
-    const auto attr = attributes(*inode);
-    if (!attr) return attr.error();
-    reply_entry(q, *inode, *attr);
+    opened.fh = files_.publish(q.client, inode.index(), flags);
     q.reply.put(opened);
     return 0;
 }

@@ -1,0 +1,51 @@
+#pragma once
+// Attributes. The server's own copy of size and mtime runs ahead of the storage's while written
+// data waits for write-back.
+
+#include "model/server/changes.h"
+#include "model/server/page_fill.h"
+
+namespace xenfs::server {
+
+/// Invariant: Inode::attr is what the storage said last, but for size and mtime while
+/// Inode::size_ahead.
+class Attributes : public Part {
+  public:
+    Attributes(const Shared& shared, FileIo& io, WriteBack& write_back, RoomQueue& room,
+               Sharing& sharing, PageFill& fill, Changes& changes)
+        : Part(shared),
+          io_(io),
+          write_back_(write_back),
+          room_(room),
+          sharing_(sharing),
+          fill_(fill),
+          changes_(changes) {}
+
+    int getattr(Request& q) MAY_YIELD;
+    int setattr(Request& q) MAY_YIELD;
+    int statfs(Request& q) MAY_YIELD;
+    int forget(Request& q);
+    int batch_forget(Request& q);
+
+    Result<host::Attr> attributes(Inode& inode) MAY_YIELD;
+    /// Takes over what the storage says, except for what we know better.
+    void learn(Inode& inode, const host::Attr& from_storage);
+    /// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by
+    /// the caller. The size comes first: no page beyond it is filled from then on.
+    int truncate(Request& q, Inode& inode, std::uint64_t size,
+                 std::vector<pages::FrameIndex>* frames) MAY_YIELD;
+
+  private:
+    int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+                      std::vector<pages::FrameIndex>& frames);
+    void forget_node(Connection& c, NodeId node);
+
+    FileIo& io_;
+    WriteBack& write_back_;
+    RoomQueue& room_;
+    Sharing& sharing_;
+    PageFill& fill_;
+    Changes& changes_;
+};
+
+}  // namespace xenfs::server
