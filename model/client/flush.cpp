@@ -137,7 +137,7 @@ void Flusher::deposit(Node& node, Sending& sending) {
             pages_.cache().pin(slot);
         }
     }
-    // Who asks for the same pages again must not wait for these.
+    // A request for the same pages must not wait for these.
     sending.waited_for = exchange_.put_back(sending.request, sending.good);
 }
 
