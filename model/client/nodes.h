@@ -17,10 +17,11 @@ struct Node {
     NodeId id = 0;
     FileState state;
     ServerOpen open;
-    std::uint32_t index = 0;    ///< in the table
-    std::uint32_t handles = 0;  ///< how many this client's programs have open
-    std::uint32_t users = 0;    ///< operations in progress (NodeUse); the record must stay
-    std::uint32_t flushes = 0;  ///< tasks with write-backs of its pages in flight
+    std::uint32_t index = 0;     ///< in the table
+    std::uint32_t handles = 0;   ///< how many this client's programs have open
+    std::uint32_t openings = 0;  ///< tasks that open it, and have no handle yet
+    std::uint32_t users = 0;     ///< operations in progress (NodeUse); the record must stay
+    std::uint32_t flushes = 0;   ///< tasks with write-backs of its pages in flight
     /// since when its longest dirty page is dirty, while there is one
     Nanoseconds dirty_since = 0;
     bool used = false;

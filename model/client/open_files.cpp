@@ -4,6 +4,22 @@ namespace xenfs::client {
 
 using protocol::Opcode;
 
+namespace {
+
+/// While it lives, a notice does not give back the open that the task is about to use.
+class Opening {
+  public:
+    explicit Opening(Node& node) : use_(node) { ++use_->openings; }
+    ~Opening() { --use_->openings; }
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+
+  private:
+    NodeUse use_;
+};
+
+}  // namespace
+
 /// A lease that comes with the open needs the size with which it begins.
 int OpenFiles::open_at_server(Node& node, bool write) {
     bool lease_came = false;
@@ -43,6 +59,7 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     const bool entry_outdated = call.entry_outdated(), node_outdated = call.node_outdated();
     names_.changed(parent, name, entry_outdated ? EntryCache::unknown : *learned);
     const NodeUse node(*nodes_.find(*learned));
+    const Opening opening(*node);
     opens_.adopt(*node, out, node_outdated);
     attributes_.set_wall_clock(node->state.attr().mtime);
     made = {*learned, add(*node, flags), true};
@@ -86,13 +103,8 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     if (node.open.valid() && (!flags.write || writes)) {
         ++stats_.opens_local;
     } else {
-        // A notice may take the new open away again while its attributes are asked for.
-        int error = 0;
-        for (int attempt = 0; error == 0 && (attempt == 0 || !node.open.valid()) && attempt < 8;
-             ++attempt) {
-            error = open_at_server(node, flags.write);
-        }
-        if (error != 0) return Errno{error};
+        const Opening opening(node);
+        if (int error = open_at_server(node, flags.write)) return Errno{error};
     }
     const Handle handle = add(node, flags);
     if (flags.truncate && flags.write) {
@@ -119,7 +131,7 @@ int OpenFiles::close(Handle handle) {
     locks_.release_all(handle);
     if (handles_.find(handle) == nullptr) return EBADF;
     handles_.remove(handle);
-    if (node.handles > 0) return 0;
+    if (node.handles > 0 || node.openings > 0) return 0;
     opens_.handle_closed(node);
     if (node.unlinked) {
         opens_.discard(node);

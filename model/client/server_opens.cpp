@@ -35,7 +35,12 @@ int ServerOpens::open(Node& node, bool write, bool& lease_came) {
         // could do so, and all would wait for ever.
         break;
     }
-    // There may be an open already: a read-only one, or one that another task has just made.
+    // There may be an open already: a read-only one, or one that another task has just made. If
+    // that one is for writing, its task needs it.
+    if (node.open.writes() && !write) {
+        post_release(node, out.fh, Urgency::ordinary);
+        return 0;
+    }
     const bool replaces = node.open.valid();
     const std::uint64_t old = node.open.fh();
     kept_ -= counted(node);
