@@ -306,6 +306,7 @@ class TestHost final : public host::Host {
 
 /// All parts, put together as the server does it, over a host in memory.
 struct Bench : Answerer {
+    virtual ~Bench() = default;
     explicit Bench(std::uint32_t frames = 16) : frames_in_all(frames) {
         config.ack_timeout = 1000;
         config.room_timeout = 16000;
