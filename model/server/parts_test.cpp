@@ -7,7 +7,6 @@
 namespace xenfs::server::tests {
 namespace {
 
-using cache::kNoSlot;
 using cache::PageState;
 using cache::Slot;
 
