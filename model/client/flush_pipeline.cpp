@@ -55,7 +55,7 @@ void Flusher::Pipeline::finish_get() {
     if (error != 0) return failed(error);
     flusher_.deposit(node_, *sending);
     if (PageRun run = behind(*sending); skip_clean(run)) rest_.push_front(run);
-    if (!describe(*sending)) return sent(*sending, 0, 0, sending->call.get());
+    if (!describe(*sending)) return sent(*sending, 0, 0);
     sending->call->begin_next(protocol::Opcode::pages_commit);
     if (int failure = exchange_.submit_commit(*sending->call, node_, sending->commit)) {
         return sent(*sending, failure, 0);
@@ -69,18 +69,16 @@ void Flusher::Pipeline::finish_commit() {
     int sync_error = 0;
     const int error = exchange_.finish_commit(*sending->call, node_, sync_error);
     pages_ -= sending->request.count;
-    Call* const call = sending->call.get();
     if (error == EBADF) {
-        if (sending->waited_for) exchange_.release_at_once(sending->request.urgency, call);
-        sending->waited_for = false;
+        release_unused(*sending);
         sending->call.reset();
         again_.push_back(std::move(sending));
         return;
     }
-    if (error != 0 && error != ESTALE && call->answered()) {
-        exchange_.give_back(sending->commit, call);
+    if (error != 0 && error != ESTALE && sending->call->answered()) {
+        exchange_.give_back(sending->commit, sending->call.get());
     }
-    sent(*sending, error, sync_error, call->answered() ? call : nullptr);
+    sent(*sending, error, sync_error);
 }
 
 /// Prepares the commit that goes next. Returns false where there is nothing to commit. The last
@@ -100,9 +98,17 @@ bool Flusher::Pipeline::describe(Sending& sending) {
     return true;
 }
 
-void Flusher::Pipeline::sent(Sending& sending, int error, int sync_error, Call* call) {
+/// Others may wait for the pages: by the slot in hand, where its request was answered.
+void Flusher::Pipeline::release_unused(Sending& sending) {
+    if (!sending.waited_for) return;
+    sending.waited_for = false;
+    const bool slot = sending.call != nullptr && sending.call->answered();
+    exchange_.release_at_once(sending.request.urgency, slot ? sending.call.get() : nullptr);
+}
+
+void Flusher::Pipeline::sent(Sending& sending, int error, int sync_error) {
     flusher_.conclude(node_, sending, error);
-    if (sending.waited_for) exchange_.release_at_once(sending.request.urgency, call);
+    release_unused(sending);
     if (error == ESTALE && !sending.flip && ++stale_ <= most_stale) {
         put_off_.push_back({sending.request.first, sending.good});
         return;

@@ -55,8 +55,8 @@ class Flusher::Pipeline {
     void finish_commit() MAY_YIELD;
     void send_alone(PageRun run) MAY_YIELD;
     bool describe(Sending& sending) MAY_YIELD;
-    /// `call`: answered, in whose slot entries can be given back.
-    void sent(Sending& sending, int error, int sync_error, Call* call = nullptr) MAY_YIELD;
+    void sent(Sending& sending, int error, int sync_error) MAY_YIELD;
+    void release_unused(Sending& sending) MAY_YIELD;
     PageRun behind(const Sending& sending) const;
     bool skip_clean(PageRun& run) const;
     static std::unique_ptr<Sending> take(Under& from) {

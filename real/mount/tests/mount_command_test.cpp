@@ -104,7 +104,7 @@ TEST_F(MountCommand, TheBackgroundProcessReportsHowTheMountWent) {
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "colour=blue"}), 2);
     EXPECT_TRUE(one_sentence(said())) << said();
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "server_timeout=0"}), 2);
-    EXPECT_TRUE(one_sentence(said()) && said().find("86400") != std::string::npos) << said();
+    EXPECT_TRUE(one_sentence(said()) && said().find("1440 min") != std::string::npos) << said();
     EXPECT_FALSE(is_mounted(place(0)));
     EXPECT_TRUE(eventually([&] { return rig().connected() == 0; }));
 }
