@@ -128,7 +128,6 @@ class PageStore {
 
     /// Unmaps, in one batch, what was dropped; the entries join released().
     void settle();
-    bool unsettled() const { return !unmap_.empty(); }
     /// A mapping for one use has gone: it is not to wait for others.
     bool unmaps_at_once() const { return unmap_now_; }
     /// Entries that the server should hear of: take up to `most` from the end.
