@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 
 namespace xenfs::sim {
 namespace {
@@ -20,12 +19,7 @@ void random_operations(const std::string& transfer, const std::string& dedup) {
     options.config.mapping_budget_pages = 256;
     options.config.own_frames_pages = 256;
     ArmRig rig(options);
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(3000);
-    });
+    walk_in_guest(rig, 0, seed, 3000);
     rig.simulation.run();
 }
 
