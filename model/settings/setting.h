@@ -43,9 +43,9 @@ struct Setting : Declaration {
         : Declaration(row), get(row.get), set(row.set) {}
 
     /// This setting under the key that some file or command line uses for it.
-    [[nodiscard]] Setting as(std::string other_key) const {
+    [[nodiscard]] Setting as(const std::string& other_key) const {
         Setting row = *this;
-        row.key = std::move(other_key);
+        row.key = other_key;
         return row;
     }
     [[nodiscard]] Setting required() && {
@@ -69,8 +69,8 @@ struct Setting : Declaration {
         };
         return std::move(*this);
     }
-    [[nodiscard]] Setting only(std::vector<std::string> users) && {
-        only_for = std::move(users);
+    [[nodiscard]] Setting only(const std::vector<std::string>& users) && {
+        only_for = users;
         return std::move(*this);
     }
 };
@@ -255,10 +255,10 @@ template <class S, class T>
 }
 /// One of the names that a registry has when the value is read.
 template <class S>
-[[nodiscard]] Setting<S> policy(std::string_view key, std::string S::*member, Names names,
+[[nodiscard]] Setting<S> policy(std::string_view key, std::string S::*member, const Names& names,
                                 std::string_view sentence) {
     Setting<S> out = plain(Kind::text, key, member, sentence);
-    out.names = std::move(names);
+    out.names = names;
     out.names_grow = true;
     return out;
 }
