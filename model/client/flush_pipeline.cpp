@@ -93,9 +93,7 @@ bool Flusher::Pipeline::describe(Sending& sending) {
         while (!commits_.empty()) finish_commit();
         sync = last() && error_ == 0 && node_.flushes == 1;
     }
-    if (!flusher_.describe(node_, sending, sync ? sync_flag_ : std::uint16_t{0})) return false;
-    synced_ = sync;
-    return true;
+    return flusher_.describe(node_, sending, sync ? sync_flag_ : std::uint16_t{0});
 }
 
 /// Others may wait for the pages: by the slot in hand, where its request was answered.
@@ -113,6 +111,7 @@ void Flusher::Pipeline::sent(Sending& sending, int error, int sync_error) {
         put_off_.push_back({sending.request.first, sending.good});
         return;
     }
+    synced_ = synced_ || (error == 0 && (sending.commit.flags & sync_flag_) != 0);
     failed(error != 0 ? error : sync_error);
 }
 

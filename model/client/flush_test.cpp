@@ -156,6 +156,23 @@ TEST_F(Flush, ARefusedCommitLosesItsPagesOnlyAndIsReportedOnce) {
     EXPECT_EQ(server.count(Opcode::pages_get), 0u);
 }
 
+TEST_F(Flush, PagesThatWereCutOffMeanwhileAreSentAgainAndMadeDurable) {
+    mount();
+    write_runs(3);
+    int stale = 0;
+    server.fail = [&](const ScriptedServer::Seen& request) {
+        return request.opcode == Opcode::pages_commit && stale++ < 2 ? ESTALE : 0;
+    };
+    EXPECT_EQ(client().fsync(handle, false), 0);
+    expect_runs(3);
+    EXPECT_EQ(client().stats().lost_pages, 0u);
+    EXPECT_EQ(client().stats().pages_written_back, 3u);
+    EXPECT_EQ(server.count(Opcode::pages_commit), 5u);
+    EXPECT_EQ(server.count(Opcode::fsync), 0u);
+    ASSERT_EQ(server.seen.back().opcode, Opcode::pages_commit);
+    EXPECT_NE(server.seen.back().flags & protocol::commit_sync_all, 0) << "the last one syncs";
+}
+
 TEST_F(Flush, WhatIsCommittedAndNotDurableIsAnErrorOfFsyncAlone) {
     mount();
     write_runs(3);
