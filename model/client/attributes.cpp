@@ -109,7 +109,7 @@ void Attributes::drop_behind(Node& node, std::uint64_t size) {
 int Attributes::change(Node& node, const SetAttr& what) {
     if ((what.valid & SetAttr::size_) != 0) {
         // A late commit would make the file long again.
-        while (node.flushes > 0) exchange_.wait_for_page();
+        while (node.flushing) exchange_.wait_for_page();
         drop_behind(node, what.value.size);
         if (node.state.leased()) node.state.truncated(what.value.size, wall_clock());
     }

@@ -25,10 +25,10 @@ class Flusher::InProgress {
   public:
     InProgress(Flusher& of, Node& node)
         : exchange_(of.exchange_), node_(node), moving_(of, true), entries_out_(of.exchange_) {
-        ++node.flushes;
+        node.flushing = true;
     }
     ~InProgress() {
-        --node_.flushes;
+        node_.flushing = false;
         exchange_.page_changed();  // waiters run when this task has ended or waits
     }
     InProgress(const InProgress&) = delete;
@@ -47,7 +47,8 @@ Flusher::Flusher(const Shared& shared, TransferChoice& choice, PageExchange& exc
 int Flusher::send(Node& node, std::uint32_t most, std::uint16_t sync_flag, bool& synced) {
     const NodeUse use(node);
     // One at a time: two would ask for entries of the same pages, and wait for each other's.
-    while (node.flushes > 0 && connection_.usable()) exchange_.wait_for_page();
+    while (node.flushing && connection_.usable()) exchange_.wait_for_page();
+    if (node.flushing) return EIO;
     auto runs = due_runs(node, most);
     if (runs.empty()) return 0;
     const InProgress in_progress(*this, node);

@@ -20,7 +20,7 @@ struct PageRun {
 std::deque<PageRun> runs_of(std::span<const std::uint32_t> pages, std::uint32_t longest);
 
 /// Invariant: a page on its way to the server is page_writing, and therefore pinned, or loading
-/// where it was flipped; Node::flushes counts the tasks that have such pages of a file. A page that
+/// where it was flipped; Node::flushing says that a task has such pages of the file. A page that
 /// could not be sent stays dirty; one that the server refused is counted as lost.
 class Flusher : Part {
   public:

@@ -82,8 +82,7 @@ void Flusher::Pipeline::finish_commit() {
 }
 
 /// Prepares the commit that goes next. Returns false where there is nothing to commit. The last
-/// commit carries the flag, once all earlier ones have been answered; not so where another task has
-/// pages in flight, since it would not make those durable.
+/// commit carries the flag, once all earlier ones have been answered.
 bool Flusher::Pipeline::describe(Sending& sending) {
     const auto last = [this] {
         return rest_.empty() && gets_.empty() && put_off_.empty() && again_.empty();
@@ -91,7 +90,7 @@ bool Flusher::Pipeline::describe(Sending& sending) {
     bool sync = false;
     if (sync_flag_ != 0 && last()) {
         while (!commits_.empty()) finish_commit();
-        sync = last() && error_ == 0 && node_.flushes == 1;
+        sync = last() && error_ == 0;
     }
     return flusher_.describe(node_, sending, sync ? sync_flag_ : std::uint16_t{0});
 }

@@ -21,10 +21,10 @@ struct Node {
     std::uint32_t handles = 0;   ///< how many this client's programs have open
     std::uint32_t openings = 0;  ///< tasks that open it, and have no handle yet
     std::uint32_t users = 0;     ///< operations in progress (NodeUse); the record must stay
-    std::uint32_t flushes = 0;   ///< tasks with write-backs of its pages in flight
     /// since when its longest dirty page is dirty, while there is one
     Nanoseconds dirty_since = 0;
     bool used = false;
+    bool flushing = false;      ///< a task has write-backs of its pages in flight
     bool referenced = false;    ///< CLOCK's bit
     bool appending = false;     ///< a task appends; other appenders wait
     bool append_lease = false;  ///< it appends under the lease; a recall waits for it

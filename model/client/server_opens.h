@@ -52,7 +52,7 @@ class ServerOpens : Part {
   private:
     /// Returns whether nothing of the file is in use or would be lost.
     bool idle(const Node& node) const {
-        return node.handles == 0 && node.openings == 0 && node.flushes == 0 &&
+        return node.handles == 0 && node.openings == 0 && !node.flushing &&
                pages_.dirty_pages(node.file()) == 0;
     }
     std::uint32_t counted(const Node& node) const {

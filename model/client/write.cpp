@@ -151,7 +151,7 @@ Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffe
             error = prepare_page(node, at >> page_shift, whole, through);
         }
         if (!through || error != 0) continue;
-        if (!node.state.leased() && (pages_.dirty_pages(node.file()) > 0 || node.flushes > 0)) {
+        if (!node.state.leased() && (pages_.dirty_pages(node.file()) > 0 || node.flushing)) {
             error = flusher_.flush(node);  // what we wrote before under the lease goes first
             continue;
         }
