@@ -75,7 +75,7 @@ void Flusher::Pipeline::finish_commit() {
         again_.push_back(std::move(sending));
         return;
     }
-    if (error != 0 && error != ESTALE && sending->call->answered()) {
+    if (PageExchange::refused(error, *sending->call)) {
         exchange_.give_back(sending->commit, sending->call.get());
     }
     sent(*sending, error, sync_error);

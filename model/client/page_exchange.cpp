@@ -144,15 +144,15 @@ int PageExchange::commit(Node& node, const PageCommit& what, int& sync_error) {
     for (int attempt = 0;; ++attempt) {
         const std::uint64_t fh = node.open.fh();
         int error;
-        bool answered;
+        bool refusal;
         {
             Call call(connection_, Opcode::pages_commit, node.id, what.urgency);
             error = submit_commit(call, node, what);
             if (error == 0) error = finish_commit(call, node, sync_error);
-            answered = call.answered();
+            refusal = refused(error, call);
         }
         if (error == EBADF && attempt < most_reopens && reopener_.reopen(node, fh)) continue;
-        if (error != 0 && error != ESTALE && answered) give_back(what);
+        if (refusal) give_back(what);
         return error;
     }
 }

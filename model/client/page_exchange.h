@@ -128,7 +128,11 @@ class PageExchange : Part {
     bool put_back(PageRequest& request, std::size_t from);
     /// Sends what is to be released: by `call`, which was answered, or by a request of its own.
     void release_at_once(Urgency urgency, Call* call = nullptr) MAY_YIELD;
-    /// Does so at once with those of a commit that the server has refused.
+    /// Whether the server has refused a commit and left its entries as they were.
+    static bool refused(int error, const Call& answered) {
+        return error != 0 && error != ESTALE && answered.answered();
+    }
+    /// Does so at once with those of a commit that was refused.
     void give_back(const PageCommit& refused, Call* call = nullptr) MAY_YIELD;
 
     /// Waits for a page that another task has under way: until one came, a flush ended, a loan was
