@@ -71,7 +71,10 @@ class Connection {
     }
 
     /// How many ordinary requests can be in flight.
-    std::uint32_t ordinary_slots() const { return ordinary_slots_; }
+    std::uint32_t ordinary_slots() const {
+        const std::uint32_t own = own_slot_ == protocol::RingFront::no_slot ? 0 : 1;
+        return ring_.slot_count() - own - reserved_slots_;
+    }
 
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
@@ -159,7 +162,6 @@ class Connection {
     std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;
-    std::uint32_t ordinary_slots_ = 0;
     std::uint32_t reserved_slots_ = 0;  ///< kept for requests that end waits, one for recalls
     Port port_ = 0;
     bool usable_ = false;

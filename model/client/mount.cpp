@@ -94,7 +94,6 @@ int Connection::share_ring() {
     replies_ = std::make_unique<std::byte[]>(slots * page_size);
     reserved_slots_ = slots < 4 ? 0 : std::clamp(slots / 4, 2u, 4u);
     own_slot_ = ring_.acquire_slot();
-    ordinary_slots_ = ring_.free_slots() - std::min(reserved_slots_, ring_.free_slots());
     if (slots < 2) offer_.session = 0;  // no slot can be kept for speaking with a successor
     if (recoverable()) requests_ = std::make_unique<std::byte[]>(slots * page_size);
     return 0;
