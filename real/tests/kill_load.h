@@ -325,10 +325,10 @@ inline void kill_under_load(std::size_t steps, const char* transfer) {
         // On a loaded machine the clients need a while to come back: a server that is always killed
         // before they have would show nothing.
         const std::uint64_t done = shared.operations;
-        for (int i = 0; i < 1000 && shared.operations < done + 20 && world.server_lives(); ++i) {
-            if (shared.finished == guests) break;
-            usleep(5000);
-        }
+        LocalWorld::eventually([&] {
+            return shared.operations >= done + 20 || shared.finished == guests ||
+                   !world.server_lives();
+        });
         slowest_ms = std::max(slowest_ms, static_cast<double>(shared.recovery_ns) / 1e6);
         pages += shared.recovered_pages;
         lost += shared.recovery_lost;

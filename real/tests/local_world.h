@@ -129,13 +129,7 @@ class LocalWorld {
         server_ = 0;
     }
     /// Returns false where it has ended by itself, which only a failed assertion explains.
-    bool server_lives() {
-        int status = 0;
-        if (server_ == 0 || waitpid(server_, &status, WNOHANG) == 0) return true;
-        ADD_FAILURE() << "the server ended by itself, with status " << status;
-        server_ = 0;
-        return false;
-    }
+    bool server_lives() { return lives(server_, "the server"); }
     /// Waits for the server to kill itself (Shared::die_after).
     void wait_for_death() {
         EXPECT_TRUE(WIFSIGNALED(wait_for(server_)));
@@ -185,11 +179,7 @@ class LocalWorld {
     /// Returns false where a guest has ended too early.
     bool guests_live() {
         for (pid_t& guest : guests_) {
-            int status = 0;
-            if (guest == 0 || waitpid(guest, &status, WNOHANG) == 0) continue;
-            ADD_FAILURE() << "a guest ended with status " << status;
-            guest = 0;
-            return false;
+            if (!lives(guest, "a guest")) return false;
         }
         return true;
     }
@@ -230,6 +220,13 @@ class LocalWorld {
         if (process == 0) return;
         kill(process, SIGKILL);
         waitpid(process, nullptr, 0);
+    }
+    static bool lives(pid_t& process, const char* who) {
+        int status = 0;
+        if (process == 0 || waitpid(process, &status, WNOHANG) == 0) return true;
+        ADD_FAILURE() << who << " ended with status " << status;
+        process = 0;
+        return false;
     }
     static int wait_for(pid_t process) {
         int status = 0;
