@@ -1,11 +1,11 @@
 #include "model/server/open_requests.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "model/server/convert.h"
 
 namespace xenfs::server {
+
 int OpenRequests::open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
                              protocol::OpenOut& out) {
     Connection& c = q.client;  // survives yields: serve() uses the client
@@ -56,15 +56,19 @@ int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, b
     return 0;
 }
 
+int OpenRequests::open_existing(Request& q, InodeUse& inode, std::uint32_t flags) {
+    protocol::OpenOut out{};
+    if (int e = open_inode(q, inode, flags, false, out)) return e;
+    out.fh = files_.publish(q.client, inode.index(), flags);
+    q.reply.put(out);
+    return 0;
+}
+
 int OpenRequests::open(Request& q) {
     const auto in = q.args.get<protocol::OpenIn>();
     if (!q.args.finished()) return EINVAL;
     InodeUse inode(inodes_, q.header.nodeid);
-    protocol::OpenOut out{};
-    if (int e = open_inode(q, inode, in.flags, false, out)) return e;
-    out.fh = files_.publish(q.client, inode.index(), in.flags);
-    q.reply.put(out);
-    return 0;
+    return open_existing(q, inode, in.flags);
 }
 
 int OpenRequests::opendir(Request& q) {
@@ -73,11 +77,7 @@ int OpenRequests::opendir(Request& q) {
     InodeUse inode(inodes_, q.header.nodeid);
     if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
     if (inode->attr.type != host::FileType::directory) return ENOTDIR;
-    protocol::OpenOut out{};
-    if (int e = open_inode(q, inode, in.flags, false, out)) return e;
-    out.fh = files_.publish(q.client, inode.index(), in.flags);
-    q.reply.put(out);
-    return 0;
+    return open_existing(q, inode, in.flags);
 }
 
 int OpenRequests::release(Request& q) {

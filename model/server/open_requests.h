@@ -35,6 +35,7 @@ class OpenRequests : public Part {
     Inodes::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
 
   private:
+    int open_existing(Request& q, InodeUse& inode, std::uint32_t flags) MAY_YIELD;
     int prepare_open(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
                      protocol::OpenOut& out) MAY_YIELD;
 

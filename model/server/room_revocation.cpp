@@ -53,9 +53,7 @@ void RoomQueue::ask_for_frames(std::uint32_t frames) {
         });
         if (hopeless || holders == 0) continue;
         ++found;
-        for (std::uint64_t left = holders; left != 0; left &= left - 1) {
-            wanted[static_cast<std::size_t>(std::countr_zero(left))].push_back(cache_.key(slot));
-        }
+        for (const ConnectionIndex i : Bits(holders)) wanted[i].push_back(cache_.key(slot));
     }
     if (found == 0) return ask_largest(frames);
     for (ConnectionIndex i = 0; i < 64; ++i) {
