@@ -25,7 +25,7 @@ struct FileWalkOptions {
     /// of pages are written only where any rule gives the same: over nothing, or over the same.
     std::function<Fingerprint(Fingerprint old, Fingerprint written, std::uint32_t offset,
                               std::uint32_t length)>
-        mix;
+        mix = nullptr;
     /// A kernel's VFS and page cache are part of what is tested, and one program alone sees it.
     /// Then it also opens files by node (to append, direct, synchronous, read-only), keeps mappings
     /// over other operations and asks for some beyond the end, and lets time pass (`sleep`). Which

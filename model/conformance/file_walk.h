@@ -27,7 +27,10 @@ class FileWalk : public FileContentsWalk {
         while (!programs_[program].open.empty()) close(programs_[program], 0, fs);
     }
     /// The whole tree as the file system shows it.
-    void compare(FileSystem& fs) { compare(fs, tree_.root); }
+    void compare(FileSystem& fs) {
+        compare_attributes(fs, tree_.root);
+        compare(fs, tree_.root);
+    }
 
   private:
     struct Program {
@@ -189,7 +192,10 @@ class FileWalk : public FileContentsWalk {
         ASSERT_TRUE(attr) << "errno " << attr.error();
         EXPECT_EQ(attr->type, node->type);
         EXPECT_EQ(attr->links, node->links);
-        if (node->type == host::FileType::symlink) return;
+        if (node->type == host::FileType::symlink) {
+            EXPECT_EQ(attr->size, std::string_view("there").size());
+            return;
+        }
         EXPECT_EQ(attr->mode & 0777, node->is_directory() ? 0755u : 0644u);
         if (!node->is_directory()) {
             EXPECT_EQ(attr->size, node->size);
