@@ -37,8 +37,13 @@ int Connection::open() {
         });
     }
     int error = agree(0);
-    // The server died just then, or withdrew the offer, so this is repeated.
-    while (error == server_gone || (error == EACCES && ++torn < most_torn)) {
+    // The server died just then, or withdrew the offer (and may have closed the device for the
+    // earlier domain only after it had our answer), so this is repeated. A server that closes the
+    // device for us as well means it.
+    constexpr int most_refused = 2;
+    int refused = 0;
+    while (error == server_gone || (error == EACCES && ++torn < most_torn) ||
+           (error == ECONNREFUSED && ++refused < most_refused)) {
         leave_server();
         error = take_ring_back();
         if (error != 0) break;

@@ -4,8 +4,7 @@
 #include <random>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 
 namespace xenfs::sim {
 namespace {
@@ -29,17 +28,12 @@ files::Handle open_f(files::FileSystem& fs, OpenFlags flags = {}) {
     return *fs.open(*fs.lookup(root_node, std::string_view("f")), flags);
 }
 
-TEST(ClusterArm, RandomOperationsAgreeWithTheReference) {
+TEST(ClusterArm, RandomOperationsAgreeWithTheNaiveTree) {
     const std::uint64_t seed = test_seed();
     ArmRig rig({.arm = "cluster", .guests = 3, .guest_pages = 640, .seed = seed});
     rig.in_guest(1, [](files::FileSystem&) {});  // members, and masters of two locks in three
     rig.in_guest(2, [](files::FileSystem&) {});
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(4000);
-    });
+    walk_in_guest(rig, 0, seed, 4000);
     rig.simulation.run();
     EXPECT_GT(rig.guest_counter(0, "lock_messages"), 0u);
 }

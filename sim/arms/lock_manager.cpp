@@ -6,8 +6,7 @@
 namespace xenfs::sim {
 
 LockManager::LockManager(Machine& machine)
-    : simulation_(machine.simulation()),
-      network_(machine.costs()),
+    : network_(machine),
       message_ns_(machine.costs().time("cluster.message")),
       message_bytes_(machine.costs().count("cluster.message_bytes")) {}
 
@@ -39,16 +38,17 @@ void LockManager::send(std::size_t from, std::size_t to, std::function<void()> h
     Member& sender = *members_[from];
     Member& receiver = *members_[to];
     ++sender.stats.messages;
-    host::Clock& clock = sender.domain->host().clock();
-    clock.charge(network_.side_ns(message_bytes_) + message_ns_);
-    // The message leaves when the charges so far have passed; nobody waits for it here. Two tasks
-    // of one sender have charges of their own, and one connection all the same: what is sent later
-    // never arrives first.
-    Nanoseconds& arrival = sender.last_arrival[to];
-    arrival = std::max(arrival, clock.now() + network_.latency_ns);
-    simulation_.at(arrival, [&receiver, work = std::move(handle)]() mutable {
-        receiver.inbox.push_back(std::move(work));
-        receiver.arrived->wake_one();
+    sender.domain->host().clock().charge(network_.side_ns(message_bytes_) + message_ns_);
+    // Nobody waits here for the message to leave. Two tasks of one sender have charges of their
+    // own, and one connection all the same: what is sent later is never received first.
+    auto& connection = sender.sent[to];
+    connection.push_back(std::make_shared<Message>(Message{std::move(handle)}));
+    network_.post(message_bytes_, [&receiver, &connection, message = connection.back()] {
+        message->arrived = true;
+        for (; !connection.empty() && connection.front()->arrived; connection.pop_front()) {
+            receiver.inbox.push_back(std::move(connection.front()->handle));
+            receiver.arrived->wake_one();
+        }
     });
 }
 

@@ -62,14 +62,18 @@ class LockManager {
         bool asked = false;     ///< a request of its own is under way
         bool demoting = false;  ///< nobody else may begin to use it
     };
+    struct Message {
+        std::function<void()> handle;
+        bool arrived = false;
+    };
     struct Member {
         Domain* domain = nullptr;
         LockHolder* holder = nullptr;
         std::unordered_map<NodeId, Local> locks;
         std::unique_ptr<host::Gate> changed;
         std::deque<std::function<void()>> inbox;  ///< messages, for its dlm thread
-        /// Of its messages, by receiver.
-        std::unordered_map<std::size_t, Nanoseconds> last_arrival;
+        /// Messages that it has sent and that are not in the inbox yet, by receiver.
+        std::unordered_map<std::size_t, std::deque<std::shared_ptr<Message>>> sent;
         std::unique_ptr<host::Gate> arrived;
         LockStats stats;
     };
@@ -93,8 +97,7 @@ class LockManager {
     void wanted_back(std::size_t member, NodeId node, LockMode to);
     void given_up(std::size_t member, NodeId node, LockMode mode);
 
-    Simulation& simulation_;
-    NetworkPrices network_;
+    VirtualNetwork network_;
     Nanoseconds message_ns_;
     std::size_t message_bytes_;
     std::vector<std::unique_ptr<Member>> members_;

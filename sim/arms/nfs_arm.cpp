@@ -20,7 +20,8 @@ class NfsArm final : public Arm {
           partition_(dom0.host(), driver_, 0, site.image->blocks()),
           volume_(site.image),
           storage_(dom0, volume_, partition_, MountOptions::from(machine.costs())),
-          server_(machine, dom0, storage_, server_options(machine, settings)) {}
+          network_(machine),
+          server_(machine, dom0, network_, storage_, server_options(machine, settings)) {}
 
     files::FileSystem& attach(Domain& guest) override {
         auto& place = guests_[guest.id()];
@@ -70,7 +71,7 @@ class NfsArm final : public Arm {
 
     struct Guest {
         Guest(NfsArm& arm, Domain& domain)
-            : fs(arm.machine_, domain, arm.server_),
+            : fs(arm.machine_, domain, arm.network_, arm.server_),
               vfs(domain, fs, cache_options(arm, domain), guest_names) {
             fs.attach(vfs);
         }
@@ -91,6 +92,7 @@ class NfsArm final : public Arm {
     Partition partition_;
     Volume volume_;
     VolumeStorage storage_;
+    VirtualNetwork network_;
     NfsServer server_;
     std::map<DomainId, std::unique_ptr<Guest>> guests_;
 };

@@ -5,12 +5,11 @@
 
 namespace xenfs::sim {
 
-NfsFs::NfsFs(Machine& machine, Domain& guest, NfsServer& server)
-    : simulation_(machine.simulation()),
-      guest_(guest),
+NfsFs::NfsFs(Machine& machine, Domain& guest, VirtualNetwork& network, NfsServer& server)
+    : guest_(guest),
       clock_(guest.host().clock()),
+      network_(network),
       server_(server),
-      network_(machine.costs()),
       request_ns_(machine.costs().time("nfs.client_request")),
       file_trust_(machine.costs().time("nfs.attribute_timeout")),
       file_trust_max_(machine.costs().time("nfs.attribute_timeout_max")),
@@ -28,10 +27,9 @@ NfsFs::Call NfsFs::start(NfsProcedure procedure, std::size_t payload_bytes, Body
     made->payload_bytes = payload_bytes;
     made->body = std::move(body);
     made->gate = guest_.host().tasks().make_gate();
-    clock_.charge(request_ns_ + network_.side_ns(header_bytes_ + payload_bytes));
-    clock_.flush();
-    simulation_.at(simulation_.now() + network_.latency_ns,
-                   [&server = server_, made] { server.arrived(made); });
+    clock_.charge(request_ns_);
+    network_.send(guest_, header_bytes_ + payload_bytes,
+                  [&server = server_, made] { server.arrived(made); });
     return made;
 }
 

@@ -27,7 +27,7 @@ struct NfsClientStats {
 
 class NfsFs final : public FsDriver {
   public:
-    NfsFs(Machine& machine, Domain& guest, NfsServer& server);
+    NfsFs(Machine& machine, Domain& guest, VirtualNetwork& network, NfsServer& server);
     /// Before any operation.
     void attach(Vfs& vfs) { vfs_ = &vfs; }
 
@@ -100,12 +100,11 @@ class NfsFs final : public FsDriver {
     int check_access(NodeId node);
     void lost(NodeId node);
 
-    Simulation& simulation_;
     Domain& guest_;
     host::Clock& clock_;
+    VirtualNetwork& network_;
     NfsServer& server_;
     Vfs* vfs_ = nullptr;
-    NetworkPrices network_;
     Nanoseconds request_ns_, file_trust_, file_trust_max_, directory_trust_, directory_trust_max_;
     Nanoseconds lock_retry_;
     std::uint64_t transfer_pages_;

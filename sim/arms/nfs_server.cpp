@@ -4,13 +4,12 @@
 
 namespace xenfs::sim {
 
-NfsServer::NfsServer(Machine& machine, Domain& dom0, VolumeStorage& storage,
-                     const NfsServerOptions& options)
-    : simulation_(machine.simulation()),
-      dom0_(dom0),
+NfsServer::NfsServer(Machine& machine, Domain& dom0, VirtualNetwork& network,
+                     VolumeStorage& storage, const NfsServerOptions& options)
+    : dom0_(dom0),
+      network_(network),
       storage_(storage),
       options_(options),
-      network_(machine.costs()),
       request_ns_(machine.costs().time("nfs.server_request")),
       header_bytes_(machine.costs().count("nfs.header")),
       fs_(dom0, storage),
@@ -42,9 +41,7 @@ void NfsServer::serve() {
         call->body(*this, call->reply);
         const std::size_t reply_bytes = header_bytes_ + call->reply.payload_bytes;
         stats_.bytes_out += reply_bytes;
-        clock.charge(network_.side_ns(reply_bytes));
-        clock.flush();
-        simulation_.at(simulation_.now() + network_.latency_ns, [call] {
+        network_.send(dom0_, reply_bytes, [call] {
             call->done = true;
             call->gate->wake_one();
         });

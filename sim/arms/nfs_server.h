@@ -25,10 +25,10 @@ struct NfsServerStats {
     std::uint64_t bytes_in = 0, bytes_out = 0;
 };
 
-/// The volume is mounted in dom0 through `storage`, which outlives the server.
+/// The volume is mounted in dom0 through `storage`. Storage and network outlive the server.
 class NfsServer {
   public:
-    NfsServer(Machine& machine, Domain& dom0, VolumeStorage& storage,
+    NfsServer(Machine& machine, Domain& dom0, VirtualNetwork& network, VolumeStorage& storage,
               const NfsServerOptions& options);
 
     /// A call arrives; as an interrupt handler.
@@ -63,11 +63,10 @@ class NfsServer {
     void after_change(NodeId directory, Nanoseconds before, NfsReply& reply);
     Nanoseconds directory_time(NodeId directory) const;
 
-    Simulation& simulation_;
     Domain& dom0_;
+    VirtualNetwork& network_;
     VolumeStorage& storage_;
     NfsServerOptions options_;
-    NetworkPrices network_;
     Nanoseconds request_ns_;
     std::size_t header_bytes_;
     BlockFs fs_;

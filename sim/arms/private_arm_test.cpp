@@ -2,8 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 #include "sim/machine/child.h"
 
 namespace xenfs::sim {
@@ -11,16 +10,11 @@ namespace {
 
 using files::OpenFlags;
 
-TEST(PrivateArm, RandomOperationsAgreeWithTheReference) {
+TEST(PrivateArm, RandomOperationsAgreeWithTheNaiveTree) {
     const std::uint64_t seed = test_seed();
     // Little memory, so that pages come and go.
     ArmRig rig({.arm = "private", .guest_pages = 640, .seed = seed});
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(6000);
-    });
+    walk_in_guest(rig, 0, seed, 6000);
     rig.simulation.run();
     EXPECT_GT(rig.guest_counter(0, "pages_evicted"), 0u);
 }

@@ -2,8 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 #include "sim/machine/child.h"
 
 namespace xenfs::sim {
@@ -56,19 +55,14 @@ files::Handle open_f(files::FileSystem& fs, OpenFlags flags = {}) {
 
 class RemoteArms : public testing::TestWithParam<Variant> {};
 
-TEST_P(RemoteArms, RandomOperationsAgreeWithTheReference) {
+TEST_P(RemoteArms, RandomOperationsAgreeWithTheNaiveTree) {
     const std::uint64_t seed = test_seed();
     ArmRig::Options options = options_of(GetParam());
     options.guest_pages = 640;  // little memory on both sides, so that pages come and go
     options.settings.p9.cache_pages = options.settings.virtiofs.cache_pages = 256;
     options.seed = seed;
     ArmRig rig(options);
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(4000);
-    });
+    walk_in_guest(rig, 0, seed, 4000);
     rig.simulation.run();
 }
 

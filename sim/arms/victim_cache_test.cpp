@@ -2,23 +2,17 @@
 #include <gtest/gtest.h>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 
 namespace xenfs::sim {
 namespace {
 
-TEST(VictimCache, RandomOperationsAgreeWithTheReference) {
+TEST(VictimCache, RandomOperationsAgreeWithTheNaiveTree) {
     const std::uint64_t seed = test_seed();
     ArmSettings settings;
     settings.private_volumes.victim_cache_pages = 200;
     ArmRig rig({.arm = "private", .guest_pages = 640, .settings = settings, .seed = seed});
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(6000);
-    });
+    walk_in_guest(rig, 0, seed, 6000);
     rig.simulation.run();
     EXPECT_GT(rig.counter("victim_hits"), 0u);
     EXPECT_GT(rig.counter("victim_flushed"), 0u);

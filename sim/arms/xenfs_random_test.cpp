@@ -3,8 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/conformance/seed.h"
-#include "sim/arms/arm_rig.h"
-#include "sim/arms/fs_differential.h"
+#include "sim/arms/arm_walk.h"
 
 namespace xenfs::sim {
 namespace {
@@ -21,12 +20,7 @@ void random_operations(const std::string& transfer, const std::string& dedup) {
     settings.client.mapping_budget = 256;
     settings.client.own_budget = 256;
     ArmRig rig(options);
-    rig.in_guest(0, [&](files::FileSystem& fs) {
-        workloads::MemoryFileSystem reference;
-        FsDifferential(fs, reference, seed, [&](Nanoseconds time) {
-            rig.guests[0]->host().clock().sleep(time);
-        }).run(3000);
-    });
+    walk_in_guest(rig, 0, seed, 3000);
     rig.simulation.run();
 }
 

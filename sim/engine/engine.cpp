@@ -122,6 +122,7 @@ struct Engine::State {
     std::vector<s4u::Host*> hosts;
     bool built_in_code = false;
     std::set<std::pair<HostIndex, HostIndex>> routes;  ///< those of a platform built in code
+    std::map<std::pair<HostIndex, HostIndex>, Nanoseconds> latencies;  ///< those asked for so far
     std::vector<std::unique_ptr<EngineActor>> actors;
     std::vector<std::unique_ptr<Courier>> couriers;
     std::vector<Courier*> idle;
@@ -157,7 +158,9 @@ HostIndex Engine::host(const std::string& name) {
 }
 
 Nanoseconds Engine::latency(HostIndex from, HostIndex to) {
-    const State& own = *state_;
+    State& own = *state_;
+    const auto known = own.latencies.find({from, to});
+    if (known != own.latencies.end()) return known->second;
     if (own.built_in_code && own.routes.count({from, to}) == 0) {
         throw PlatformError("the platform has no route from '" + own.hosts[from]->get_name() +
                             "' to '" + own.hosts[to]->get_name() + "'");
@@ -165,7 +168,7 @@ Nanoseconds Engine::latency(HostIndex from, HostIndex to) {
     std::vector<s4u::Link*> links;
     double sum = 0;
     own.hosts[from]->route_to(own.hosts[to], links, &sum);
-    return static_cast<Nanoseconds>(std::floor(sum * 1e9));
+    return own.latencies[{from, to}] = static_cast<Nanoseconds>(std::floor(sum * 1e9));
 }
 
 void Engine::add_actor(const std::string& name, HostIndex host,

@@ -198,7 +198,9 @@ void Scheduler::send(Endpoint from, Endpoint to, std::uint64_t bytes,
     if (now_charged() > now_) {
         arm_at(
             now_charged(),
-            [this, from, to, bytes, later = std::move(arrived)] { send(from, to, bytes, later); },
+            [this, from, to, bytes, later = std::move(arrived)]() mutable {
+                send(from, to, bytes, std::move(later));
+            },
             0);
         return;
     }
