@@ -215,6 +215,30 @@ def test_the_real_sweeps_expand_and_have_tables(scale):
     assert all(run.key in shared for run in same), "the guests panel costs no run of its own"
 
 
+def test_a_copy_of_the_tree_elsewhere_has_the_same_keys(tmp_path):
+    def keys(root, content="recorded"):
+        (root / "sweeps").mkdir(parents=True, exist_ok=True)
+        (root / "build.toml").write_text('name = "build"\n[workload]\ncaptures = ["a.xfcap"]\n')
+        for name in ("a", "b"):
+            (root / f"{name}.xfcap").write_text(content + name)
+        (root / "sweeps" / "x.toml").write_text("""
+[[part]]
+name = "builds"
+scenario = "../build.toml"
+grid = {config = ["one", "both"]}
+quick = {seeds = [1]}
+[part.set.config]
+one = {"workload.captures" = ["../a.xfcap"]}
+both = {"workload.captures" = ["../a.xfcap", "../b.xfcap"]}
+""")
+        plan.digest.cache_clear()
+        return [run.key for run in plan.expand("x", "quick", "simulator", path=root / "sweeps" / "x.toml")]
+    first = keys(tmp_path / "here")
+    assert len(set(first)) == 2 and keys(tmp_path / "copied" / "elsewhere") == first
+    assert not set(keys(tmp_path / "changed", "recorded anew")) & set(first)
+    plan.digest.cache_clear()
+
+
 def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench, monkeypatch):
     policies = bench / "policies"
     policies.mkdir()
