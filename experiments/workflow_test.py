@@ -134,12 +134,15 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
     assert len(calls(bench)) == 4 + 2
 
 
-def test_operations_that_failed_are_told_of_the_worst_run():
-    run = collections.namedtuple("Run", "key")
+def test_runs_in_which_operations_failed_are_named_the_worst_first():
+    run = collections.namedtuple("Run", "key labels")
     results = {"a": {"metrics": {}}, "b": {"metrics": {"failed_operations": 3, "first_failure": "x: y"}},
                "c": {"metrics": {"failed_operations": 9, "first_failure": "z: y"}}, "d": {"metrics": {"failed_operations": 0, "first_failure": ""}}}
-    assert reproduce.failures_of([run("a"), run("d")], results) is None
-    assert reproduce.failures_of([run(key) for key in results], results) == {"runs": 2, "of": 4, "most": 9, "first": "z: y"}
+    runs = {key: run(key, (("arm", "private"), ("cache_mib", size))) for key, size in zip(results, (2, 4, 8, 16))}
+    assert reproduce.failures_of([runs["a"], runs["d"]], results) is None
+    assert reproduce.failures_of(list(runs.values()), results) == {"of": 4, "runs": [
+        {"labels": {"arm": "private", "cache_mib": 8}, "operations": 9, "first": "z: y"},
+        {"labels": {"arm": "private", "cache_mib": 4}, "operations": 3, "first": "x: y"}]}
 
 
 def test_a_full_disk_is_one_sentence(bench, monkeypatch, capsys):
@@ -319,6 +322,57 @@ def test_a_value_that_cannot_be_run_is_said_and_stops_nothing(bench, monkeypatch
     from analysis import sensitivity as of_claims
     said = of_claims.of_claim(of_claims.load(bench / "out/data"), "flip-copy-map", "it is so", True)
     assert said["survives"] is False and said["not_run"] == ["xen.flip"]
+
+
+def add_headline(bench, monkeypatch):
+    """Adds the figure that shows what the constants move, over the same runs."""
+    path = bench / "sweeps" / "flip-copy-map.toml"
+    (bench / "sweeps" / "sensitivity.toml").write_text(path.read_text())
+    monkeypatch.setitem(tables.ROWS, "sensitivity", tables.ROWS["flip-copy-map"])
+
+
+def test_without_variations_the_figure_of_them_is_left_out(bench, monkeypatch):
+    add_headline(bench, monkeypatch)
+    drawn = []
+    monkeypatch.setattr(reproduce, "report", lambda options, names: drawn.append(names))
+    assert reproduce_in(bench) == 0
+    assert drawn == [["flip-copy-map"]] and not (bench / "out/data/sensitivity.csv").exists()
+    for only in (["sensitivity"], ["sensitivity", "flip-copy-map"]):
+        with pytest.raises(reproduce.Failure, match="--only sensitivity draws what --sensitivity varies; with --sensitivity none") as stop:
+            reproduce_in(bench, "--only", *only)
+        assert stop.value.code == 2
+    claims_of(monkeypatch, lambda table: True)
+    assert reproduce_in(bench, "--only", "sensitivity", "--sensitivity", "all") == 0
+    assert drawn[1:] == [["sensitivity"]]
+    assert {"constant", "unit", "here"} <= set(pandas.read_csv(bench / "out/only/data/sensitivity.csv").columns)
+
+
+def test_verdicts_of_an_earlier_call_go(bench, monkeypatch):
+    claims_of(monkeypatch, lambda table: True)
+    reproduce_in(bench, "--sensitivity", "all")
+    assert verdicts(bench)
+    reproduce_in(bench)
+    assert not (bench / "out/data/sensitivity-claims.csv").exists()
+
+
+def test_only_leaves_the_page_of_all_figures_alone(bench, monkeypatch):
+    claims_of(monkeypatch, lambda table: True)
+    (bench / "sweeps" / "stealing.toml").write_text((bench / "sweeps" / "flip-copy-map.toml").read_text())
+    monkeypatch.setitem(tables.ROWS, "stealing", tables.ROWS["flip-copy-map"])
+    from analysis.figures import stealing
+    monkeypatch.setattr(stealing, "check", lambda table, claims: claims.check("it is so", True, "text"))
+    pages = []
+    monkeypatch.setattr(reproduce, "report", lambda options, names: pages.append((options.page, names)))
+    reproduce_in(bench, "--sensitivity", "all")
+
+    def whole():
+        return {path: path.read_bytes() for path in (*(bench / "out/data").iterdir(), bench / "out/manifest.json")}
+    before = whole()
+    made = len(calls(bench))
+    reproduce_in(bench, "--only", "stealing", "--sensitivity", "all")
+    assert whole() == before and len(calls(bench)) == made, "the page of all is as it was, and results are shared"
+    assert pages == [(bench / "out", ["flip-copy-map", "stealing"]), (bench / "out/only", ["stealing"])]
+    assert {path.name for path in (bench / "out/only/data").iterdir()} == {"stealing.csv", "sensitivity-claims.csv"}
 
 
 def test_few_tries_the_constants_that_the_sweep_names(bench, monkeypatch):
