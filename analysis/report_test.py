@@ -16,7 +16,7 @@ from analysis import compare, report, sensitivity, style  # noqa: E402
 from analysis.claims import Claim, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
-from analysis.made_up import TABLES  # noqa: E402
+from analysis.made_up import TABLES, transfer_regret  # noqa: E402
 
 
 def claims_of(name, table):
@@ -100,6 +100,27 @@ def test_runs_cut_short_are_told():
     manifest = {"failed_operations": {"stealing": {"runs": 2, "of": 5, "most": 1234, "first": "mmap of /bin/cc1: Cannot allocate memory"}}}
     assert report.failures_sentence("charging", manifest) == ""
     assert report.failures_sentence("stealing", manifest).startswith("In 2 of 5 runs operations failed that had succeeded when they were recorded (at most 1,234 in one run; mmap of")
+
+
+def test_a_tie_is_a_win_of_both():
+    table = transfer_regret()
+    best = table[table.policy.isin(("copy", "map"))]
+    times = best.groupby("point").time_us.min()
+    table.loc[table.policy == "flip", "time_us"] = 1.009 * table[table.policy == "flip"].point.map(times).to_numpy()
+    claims = Claims("transfer-regret")
+    from analysis.figures import transfer_regret as figure
+    figure.check(table, claims)
+    ratio = figure.ratios(table)
+    wins = {policy: sum(ratio[policy] <= figure.TIE) for policy in figure.FIXED}
+    assert wins["flip"] > sum(ratio.flip == 1)
+    assert f"flip {wins['flip']} and" in claims.rows[0].simulated
+
+
+def test_in_a_table_each_marker_and_each_line_stands_once():
+    for table in (style.ARMS, style.TRANSFERS, style.EVICTIONS, style.REMOTE, style.GRANTS, style.PACKETS,
+                  style.SHARING):
+        looks = [style.look(name, table) for name in table]
+        assert len({look["marker"] for look in looks}) == len({str(look["linestyle"]) for look in looks}) == len(table)
 
 
 def test_report_is_whole_and_self_contained(results):
