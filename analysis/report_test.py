@@ -16,7 +16,7 @@ from analysis import compare, report, sensitivity, style  # noqa: E402
 from analysis.claims import Claim, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
-from analysis.made_up import TABLES, transfer_regret  # noqa: E402
+from analysis.made_up import TABLES, build_time, grants, transfer_regret  # noqa: E402
 
 
 def claims_of(name, table):
@@ -37,9 +37,10 @@ def tried(holds):
 
 
 @pytest.mark.parametrize("holds, survives, said", [
-    ((True, True, True, True), True, "holds at both ends of the range of the 1 cost constants tried here, of 3"),
-    ((True, True, True, False), False, "turned by xen.flip [M] above 2.5 to 4 µs (here 1.5, range 0.8 to 4)"),
-    ((True, False, True, True), False, "turned by xen.flip [M] below 0.8 to 1.5 µs"),
+    ((True, True, True, True), True, "holds at both ends of the range of the one cost constant tried (its runs use 3)"),
+    ((True, True, True, False), False, "xen.flip [M] turns it somewhere between 2.5 and 4 µs (used: 1.5; range 0.8 "
+                                       "to 4)"),
+    ((True, False, True, True), False, "xen.flip [M] turns it somewhere between 0.8 and 1.5 µs (used"),
     ((True, None, True, True), False, "could not be run at an end of xen.flip"),
     ((False, True, True, True), None, "not known: in the smaller runs made for it the claim does not hold"),
 ])
@@ -49,9 +50,33 @@ def test_a_claims_sensitivity_is_told(results, holds, survives, said):
     found = sensitivity.of_claim(sensitivity.load(results / "data"), "stealing", claim, True)
     assert found["survives"] is survives and said in found["text"]
     assert report.main(["--data", str(results / "data"), "--out", str(results), "--only", "stealing"]) == 0
-    assert said in (results / "report.html").read_text()
+    page = (results / "report.html").read_text()
+    assert said in page and "<h3>Sensitivity</h3>" in page
     written = {c["claim"]: c["sensitivity"] for c in json.loads((results / "claims.json").read_text())}
     assert written[claim]["survives"] is survives
+
+
+def test_a_page_without_verdicts_has_no_word_of_them(results):
+    assert report.main(["--data", str(results / "data"), "--out", str(results)]) == 0
+    page = (results / "report.html").read_text()
+    assert "<h3>Sensitivity</h3>" not in page and "Sensitivity:" not in page and "checked again" not in page
+
+
+def test_the_head_counts_what_was_fitted_or_tried_by_one_constant_and_links_what_fails(results):
+    claim, table = tried((True, True, True, True))
+    table.to_csv(results / "data" / "sensitivity-claims.csv", index=False)
+    grants(sharing=False).to_csv(results / "data" / "persistent-grants.csv", index=False)
+    only = ["--only", "stealing", "packet-mechanisms", "persistent-grants"]
+    report.main(["--data", str(results / "data"), "--out", str(results), *only])
+    page = (results / "report.html").read_text()
+    claims = json.loads((results / "claims.json").read_text())
+    fitted = sum(c["holds"] and c["claim"].startswith("fitted:") for c in claims)
+    assert fitted and f"{fitted} of these state to what a constant was fitted" in page
+    assert f"For {sum(c['known_how'] == '' for c in claims)} of the {len(claims)} nothing was published" in page
+    assert "For 1 of the 1 that was one constant only, where the runs use 3." in page
+    last = [c["holds"] for c in claims if c["figure"] == "persistent-grants"]
+    ids = [f"persistent-grants-{number}" for number, holds in enumerate(last, 1) if not holds]
+    assert ids and all(f'<a href="#{name}">' in page and f'<tr id="{name}">' in page for name in ids)
 
 
 def test_a_comparison_is_drawn_and_what_is_none_is_refused(tmp_path, capsys):
@@ -96,10 +121,25 @@ def test_claims_can_fail(name):
     assert not all(held.values())
 
 
-def test_runs_cut_short_are_told():
-    manifest = {"failed_operations": {"stealing": {"runs": 2, "of": 5, "most": 1234, "first": "mmap of /bin/cc1: Cannot allocate memory"}}}
+def test_runs_cut_short_are_told_and_drawn_hollow():
+    runs = [{"labels": {"arm": "private", "cache_mib": size}, "operations": n, "first": "mmap of /bin/cc1: Cannot "
+                                                                                        "allocate memory"}
+            for size, n in ((32, 1234), (16, 5))]
+    manifest = {"failed_operations": {"stealing": {"of": 5, "runs": runs}}}
     assert report.failures_sentence("charging", manifest) == ""
-    assert report.failures_sentence("stealing", manifest).startswith("In 2 of 5 runs operations failed that had succeeded when they were recorded (at most 1,234 in one run; mmap of")
+    assert report.failures_sentence("stealing", manifest) == (
+        "In 2 of 5 runs operations failed that had succeeded when they were recorded, and the workload was cut short "
+        "(arm private, "
+        "cache 32 MiB: 1,234; arm private, cache 16 MiB: 5; the first: mmap of /bin/cc1: Cannot allocate memory).")
+    manifest["failed_operations"]["stealing"]["runs"] = runs * 6
+    assert "; 4 more; the first:" in report.failures_sentence("stealing", manifest)
+    from analysis.figures import build_time_vs_guests as figure
+    table = build_time()
+    table.loc[(table.panel == "cache") & (table.cache_mib == 8), "failed_operations"] = 3
+    axes = figure.draw(style.apply(), table).axes
+    hollow = [[list(line.get_xdata()) for line in axis.lines
+               if line.get_markerfacecolor() == "white" and len(line.get_xdata())] for axis in axes]
+    assert hollow == [[], [], [[8]], [[8]]]
 
 
 def test_a_tie_is_a_win_of_both():

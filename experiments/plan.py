@@ -22,8 +22,9 @@ belongs to those. At the top, sensitivity.quick lists the constants that the qui
 says.full tell the caption how much of the workload is run.
 
 A run is known by its key: a hash of all that decides its result (scenario file, settings, seed, name and content of the
-captures and cost model named there, and the simulator's program), wherever these files lie. Its result is OUT/runs/KEY.json, so equal runs
-of different figures are one, and a run is done again only if something that decides it has changed.
+captures and cost model named there, and the simulator's program), wherever these files lie. Its result is
+OUT/runs/KEY.json, so equal runs of different figures are one, and a run is done again only if something that decides it
+has changed.
 """
 import dataclasses
 import functools
@@ -76,8 +77,8 @@ class Run:
 
 
 def key_of(content, settings, seed):
-    """Hashes what decides a result. A file counts by its content and its name: a copy of this tree elsewhere has the same
-    keys."""
+    """Hashes what decides a result. A file counts by its content and its name: a copy of this tree elsewhere has the
+    same keys."""
     scenario, files, simulator = content
     named = {key: names_of(value) if key in PATH_KEYS else value for key, value in settings}
     text = json.dumps([scenario, sorted(named.items()), seed, files, simulator])

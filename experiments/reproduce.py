@@ -25,8 +25,10 @@ def arguments(words):
     parser.add_argument("--scale", choices=plan.SCALES, default="quick",
                         help="quick: minutes, smaller grids; full: the real thing (default: quick)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME",
-                        help=f"draw these figures only, in DIR/only/; the page of all in DIR/ stays as it was. There are {', '.join(names)}")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", metavar="DIR", help="where all goes (default: out/)")
+                        help="draw these figures only, in DIR/only/; the page of all in DIR/ stays as it was. There "
+                             f"are {', '.join(names)}")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", metavar="DIR",
+                        help="where all goes (default: out/)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at the same time (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="added to the seeds of the sweeps")
     parser.add_argument("--sensitivity", choices=("none", "few", "all"),
@@ -54,7 +56,8 @@ def names_of(options):
     if options.sensitivity != "none":
         return options.only or plan.names()
     if options.only and sensitivity.HEADLINE in options.only:
-        raise Failure(f"--only {sensitivity.HEADLINE} draws what --sensitivity varies; with --sensitivity none there is nothing to draw")
+        raise Failure(f"--only {sensitivity.HEADLINE} draws what --sensitivity varies; with --sensitivity none there "
+                      "is nothing to draw")
     return options.only or [name for name in plan.names() if name != sensitivity.HEADLINE]
 
 
@@ -81,8 +84,8 @@ def seeds_of(runs, random):
 
 
 def failures_of(runs, results):
-    """Says in which runs operations of the workload failed that had succeeded when it was recorded, the worst first; None
-    where none did."""
+    """Says in which runs operations of the workload failed that had succeeded when it was recorded, the worst first;
+    None where none did."""
     failed = [(run, metrics) for run in runs if (metrics := results[run.key]["metrics"]).get("failed_operations")]
     failed.sort(key=lambda pair: -pair[1]["failed_operations"])
     if not failed:
@@ -116,8 +119,8 @@ def report(options, names):
     program = ROOT / "analysis" / "report.py"
     if not program.exists():
         raise Failure(f"{program}: not there, so no figures; the tables are in {options.page / 'data'}", 1)
-    done = subprocess.run([sys.executable, str(program), "--data", str(options.page / "data"), "--out", str(options.page),
-                           "--manifest", str(options.page / "manifest.json"), "--only", *names], check=False)
+    done = subprocess.run([sys.executable, str(program), "--data", str(options.page / "data"),
+                           "--out", str(options.page), "--manifest", str(options.page / "manifest.json"), "--only", *names], check=False)
     if done.returncode:
         raise Failure("the report could not be made; the tables are kept", done.returncode)
 

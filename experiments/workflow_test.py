@@ -310,8 +310,9 @@ def test_where_a_claim_turns_is_found_by_halving(bench, monkeypatch):
     turn, = said["turned_by"]
     low, high = turn["turns_between"]
     assert turn["constant"] == "xen.flip" and low < 3 <= high and high - low < (4 - 1.5) / 2 ** 4 + 0.02
-    assert f"turned by xen.flip above {of_claims.number(low)} to {of_claims.number(high)} µs (here 1.5, range 0.8 to 4)" in said["text"]
-    assert "holds over the range of the other 1 of 2" in said["text"]
+    assert (f"xen.flip turns it somewhere between {of_claims.number(low)} and {of_claims.number(high)} µs (used: 1.5; "
+            "range 0.8 to 4)") in said["text"]
+    assert "holds at both ends of the range of the other one of the 2 cost constants that its runs use" in said["text"]
 
 
 def test_a_value_that_cannot_be_run_is_said_and_stops_nothing(bench, monkeypatch):
@@ -338,7 +339,8 @@ def test_without_variations_the_figure_of_them_is_left_out(bench, monkeypatch):
     assert reproduce_in(bench) == 0
     assert drawn == [["flip-copy-map"]] and not (bench / "out/data/sensitivity.csv").exists()
     for only in (["sensitivity"], ["sensitivity", "flip-copy-map"]):
-        with pytest.raises(reproduce.Failure, match="--only sensitivity draws what --sensitivity varies; with --sensitivity none") as stop:
+        with pytest.raises(reproduce.Failure, match="--only sensitivity draws what --sensitivity varies; with "
+                                                    "--sensitivity none") as stop:
             reproduce_in(bench, "--only", *only)
         assert stop.value.code == 2
     claims_of(monkeypatch, lambda table: True)
