@@ -48,7 +48,7 @@ def draw(plt, table):
         axis.axvline(30, color="#000000", linewidth=0.8, linestyle=":")
         axis.set(xlabel="time since the start (s)", ylabel=label)
         axis.set_ylim(-3, axis.get_ylim()[1] * 1.15)
-    axes[1].legend(frameon=False, loc="center left", fontsize=8, handlelength=3)
+    axes[1].legend(frameon=False, loc="upper center", bbox_to_anchor=(-0.1, -0.16), ncols=3, handlelength=3)
     axes[1].text(30.8, axes[1].get_ylim()[1] * 0.93, "the storm", fontsize=8)
     return figure
 

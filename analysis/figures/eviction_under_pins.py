@@ -69,7 +69,7 @@ def alike(reads):
                 break
         else:
             out.append([policy])
-    return [" as ".join(look(p, EVICTIONS)["label"] for p in group) for group in out if len(group) > 1]
+    return [" and ".join(look(p, EVICTIONS)["label"] for p in group) for group in out if len(group) > 1]
 
 
 def effect(reads):
@@ -86,9 +86,9 @@ def notes(table):
     for part in [p for p in PARTS if p in set(table.part)]:
         reads = means(table, part, "disk_read_mib")
         groups = alike(reads)
-        same = [f"{' and '.join(groups)} read the same: one curve lies on the other."] if groups else []
+        same = [f"Read the same, one curve on the other: {'; '.join(groups)}."] if groups else []
         if same or effect(reads):
-            said.append(f"{PARTS[part].capitalize()}: " + " ".join(same + effect(reads)))
+            said.append(f"{PARTS[part].capitalize()}. " + " ".join(same + effect(reads)))
     return " ".join([*said, "The claims were worded after seeds 1 to 3 and two builds of one configuration had been "
                             "seen. "
                      "They are checked here on other seeds (from 101 on) and on builds of another configuration."])
