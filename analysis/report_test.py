@@ -184,6 +184,16 @@ def test_same_data_give_the_same_bytes(results):
     assert [(results / f).read_bytes() for f in files] == first
 
 
+def test_the_readmes_picture_is_the_drawing_of_its_table(tmp_path):
+    from matplotlib.testing.compare import compare_images
+    gallery = pathlib.Path(report.__file__).parent / "gallery"
+    pictures = sorted(gallery.glob("*.png"))
+    assert pictures and [p.stem for p in pictures] == [p.stem for p in sorted(gallery.glob("*.csv"))]
+    for picture in pictures:
+        report.draw(picture.stem, gallery, tmp_path, {}, None)
+        assert compare_images(str(picture), str(tmp_path / "figures" / picture.name), tol=1) is None
+
+
 def test_a_missing_column_is_one_sentence(results):
     (results / "data" / "stealing.csv").write_text("ledger,time_s\non,1\n")
     with pytest.raises(DataError, match=r"stealing\.csv: no column seed, hostile_pinned_pages"):

@@ -17,6 +17,7 @@ from experiments.runner import Failure, load, lock, make_directory, result_file,
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+GALLERY = ROOT / "analysis" / "gallery"  # the README's pictures, each with the table that it shows
 
 
 def arguments(words):
@@ -125,6 +126,16 @@ def report(options, names):
         raise Failure("the report could not be made; the tables are kept", done.returncode)
 
 
+def compare_gallery(options, names):
+    """Says which pictures of the README show another table than this call made; they are of the quick scale."""
+    for shown in sorted(GALLERY.glob("*.csv")) if options.scale == "quick" and options.seed == 0 else ():
+        made = options.page / "data" / shown.name
+        if shown.stem in names and made.read_bytes() != shown.read_bytes():
+            picture = options.page / "figures" / f"{shown.stem}.png"
+            print(f"[reproduce] the README's picture {shown.stem}.png shows other data; renew it by: "
+                  f"cp {made} {picture} {GALLERY}", file=sys.stderr)
+
+
 def dry_run(by_figure, options):
     seen = set()
     for name, runs in by_figure.items():
@@ -173,6 +184,7 @@ def run(words=None):
     write_whole(options.page / "manifest.json",
                 json.dumps(manifest(options, by_figure, results, random, seconds), indent=1) + "\n")
     report(options, list(by_figure))
+    compare_gallery(options, by_figure)
     print(f"[reproduce] done in {time.monotonic() - started:.0f} s", file=sys.stderr)
     held.close()
     return 0

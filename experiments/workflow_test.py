@@ -3,92 +3,14 @@ import collections
 import json
 import os
 import pathlib
-import stat
 import subprocess
 import sys
 import time
 
-import pandas
 import pytest
 
 from experiments import plan, reproduce, runner, sensitivity, tables
-
-STAND_IN = f"""#!{sys.executable}
-# Stands in for xenfs-sim batch: notes each run, then writes a result that depends on its settings alone. The runs look at
-# two constants; xen.flip changes the result, xen.hypercall does not.
-import hashlib, json, os, pathlib, sys, time
-word, list_file = sys.argv[1:]
-assert word == "batch"
-here = pathlib.Path(__file__).parent
-status = 0
-for entry in json.loads(pathlib.Path(list_file).read_text()):
-    words = " ".join([entry["scenario"], *entry["set"]])
-    with open(here / "calls", "a") as log:
-        log.write(words + "\\n")
-    time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
-    if os.environ.get("STAND_IN_FAILS") and os.environ["STAND_IN_FAILS"] in words:
-        pathlib.Path(entry["log"]).write_text("the run failed: as it was told to\\n")
-        status = 1
-        continue
-    if os.environ.get("STAND_IN_FULL"):
-        print(f"xenfs-sim: {{entry['json']}}: cannot be written: No space left on device", file=sys.stderr)
-        sys.exit(2)
-    decides = [s for s in entry["set"] if not s.startswith(("costs.xen.hypercall", "seed"))]
-    number = int(hashlib.sha256(" ".join(decides).encode()).hexdigest()[:6], 16)
-    result = {{
-        "origin": {{"commit": "abc", "dirty": False, "simulator_version": "0", "simgrid_version": "3", "compiler": "c",
-                   "cost_model": "default", "cost_model_hash": "00", "scenario_hash": "1"}},
-        "settings": {{}}, "guests": [],
-        "metrics": {{"number": number}},
-        "tables": {{"pages": {{"batch_pages": [1, 2], "ns_per_page": [number, number + 1]}}}},
-    }}
-    constants = {{"xen.flip": {{"value": 1500, "low": 800, "high": 4000}}, "xen.hypercall": {{"value": 600, "low": 100, "high": 700}}}}
-    pathlib.Path(entry["manifest"]).write_text(json.dumps({{"run": {{"cpu_s": 0.1}}, "machine": {{}}, "constants": constants}}))
-    out = pathlib.Path(entry["json"])
-    temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result))
-    os.replace(temporary, out)
-sys.exit(status)
-"""
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """Makes a directory with the stand-in and one small sweep; report() only notes that it was called."""
-    program = tmp_path / "xenfs-sim"
-    program.write_text(STAND_IN)
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    sweeps = tmp_path / "sweeps"
-    sweeps.mkdir()
-    (tmp_path / "pages.toml").write_text('name = "pages"\n')
-    (sweeps / "flip-copy-map.toml").write_text("""
-[[part]]
-name = "modes"
-scenario = "../pages.toml"
-grid = {mode = ["copy", "map"], temperature = ["warm"], vcpus = [1, 2]}
-quick = {seeds = [1]}
-full = {seeds = [1, 2], grid = {vcpus = [1, 2, 4]}}
-[part.set]
-mode = "arm.transfer"
-vcpus = "guests.vcpus"
-temperature.warm = {"workload.warm" = true}
-""")
-    monkeypatch.setattr(plan, "SWEEPS", sweeps)
-    monkeypatch.setattr(reproduce, "report", lambda options, names: None)
-    plan.digest.cache_clear()
-    return tmp_path
-
-
-def reproduce_in(bench, *words):
-    plan.digest.cache_clear()
-    if "--sensitivity" not in words:
-        words += ("--sensitivity", "none")
-    return reproduce.run(["--simulator", str(bench / "xenfs-sim"), "--out", str(bench / "out"), "--jobs", "2", *words])
-
-
-def calls(bench):
-    log = bench / "calls"
-    return log.read_text().splitlines() if log.exists() else []
+from experiments.stand_in import calls, claims_of, reproduce_in, verdicts
 
 
 def test_runs_every_point_once_and_writes_tidy_tables(bench):
@@ -262,17 +184,6 @@ def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench
     plan.python_policies.cache_clear()
 
 
-def claims_of(monkeypatch, verdict):
-    """Replaces the figure's claims by one that `verdict` decides from the table."""
-    from analysis.figures import flip_copy_map
-    monkeypatch.setattr(flip_copy_map, "check", lambda table, claims: claims.check("it is so", verdict(table), "text"))
-
-
-def verdicts(bench):
-    table = pandas.read_csv(bench / "out/data/sensitivity-claims.csv")
-    return {(row.constant, row.end, row.value): row.holds for row in table.fillna("").itertuples()}
-
-
 def test_each_constant_that_a_run_looks_at_is_tried_at_both_ends(bench, monkeypatch):
     claims_of(monkeypatch, lambda table: len(table) == 8)
     assert reproduce_in(bench, "--sensitivity", "all") == 0
@@ -323,58 +234,6 @@ def test_a_value_that_cannot_be_run_is_said_and_stops_nothing(bench, monkeypatch
     from analysis import sensitivity as of_claims
     said = of_claims.of_claim(of_claims.load(bench / "out/data"), "flip-copy-map", "it is so", True)
     assert said["survives"] is False and said["not_run"] == ["xen.flip"]
-
-
-def add_headline(bench, monkeypatch):
-    """Adds the figure that shows what the constants move, over the same runs."""
-    path = bench / "sweeps" / "flip-copy-map.toml"
-    (bench / "sweeps" / "sensitivity.toml").write_text(path.read_text())
-    monkeypatch.setitem(tables.ROWS, "sensitivity", tables.ROWS["flip-copy-map"])
-
-
-def test_without_variations_the_figure_of_them_is_left_out(bench, monkeypatch):
-    add_headline(bench, monkeypatch)
-    drawn = []
-    monkeypatch.setattr(reproduce, "report", lambda options, names: drawn.append(names))
-    assert reproduce_in(bench) == 0
-    assert drawn == [["flip-copy-map"]] and not (bench / "out/data/sensitivity.csv").exists()
-    for only in (["sensitivity"], ["sensitivity", "flip-copy-map"]):
-        with pytest.raises(reproduce.Failure, match="--only sensitivity draws what --sensitivity varies; with "
-                                                    "--sensitivity none") as stop:
-            reproduce_in(bench, "--only", *only)
-        assert stop.value.code == 2
-    claims_of(monkeypatch, lambda table: True)
-    assert reproduce_in(bench, "--only", "sensitivity", "--sensitivity", "all") == 0
-    assert drawn[1:] == [["sensitivity"]]
-    assert {"constant", "unit", "here"} <= set(pandas.read_csv(bench / "out/only/data/sensitivity.csv").columns)
-
-
-def test_verdicts_of_an_earlier_call_go(bench, monkeypatch):
-    claims_of(monkeypatch, lambda table: True)
-    reproduce_in(bench, "--sensitivity", "all")
-    assert verdicts(bench)
-    reproduce_in(bench)
-    assert not (bench / "out/data/sensitivity-claims.csv").exists()
-
-
-def test_only_leaves_the_page_of_all_figures_alone(bench, monkeypatch):
-    claims_of(monkeypatch, lambda table: True)
-    (bench / "sweeps" / "stealing.toml").write_text((bench / "sweeps" / "flip-copy-map.toml").read_text())
-    monkeypatch.setitem(tables.ROWS, "stealing", tables.ROWS["flip-copy-map"])
-    from analysis.figures import stealing
-    monkeypatch.setattr(stealing, "check", lambda table, claims: claims.check("it is so", True, "text"))
-    pages = []
-    monkeypatch.setattr(reproduce, "report", lambda options, names: pages.append((options.page, names)))
-    reproduce_in(bench, "--sensitivity", "all")
-
-    def whole():
-        return {path: path.read_bytes() for path in (*(bench / "out/data").iterdir(), bench / "out/manifest.json")}
-    before = whole()
-    made = len(calls(bench))
-    reproduce_in(bench, "--only", "stealing", "--sensitivity", "all")
-    assert whole() == before and len(calls(bench)) == made, "the page of all is as it was, and results are shared"
-    assert pages == [(bench / "out", ["flip-copy-map", "stealing"]), (bench / "out/only", ["stealing"])]
-    assert {path.name for path in (bench / "out/only/data").iterdir()} == {"stealing.csv", "sensitivity-claims.csv"}
 
 
 def test_few_tries_the_constants_that_the_sweep_names(bench, monkeypatch):
