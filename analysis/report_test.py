@@ -71,7 +71,7 @@ def test_the_head_counts_what_was_fitted_or_tried_by_one_constant_and_links_what
     page = (results / "report.html").read_text()
     claims = json.loads((results / "claims.json").read_text())
     fitted = sum(c["holds"] and c["claim"].startswith("fitted:") for c in claims)
-    assert fitted and f"{fitted} of these state to what a constant was fitted" in page
+    assert fitted and f"{fitted} of those that hold state to what a constant was fitted" in page
     assert f"For {sum(c['known_how'] == '' for c in claims)} of the {len(claims)} nothing was published" in page
     assert "For 1 of the 1 that was one constant only, where the runs use 3." in page
     last = [c["holds"] for c in claims if c["figure"] == "persistent-grants"]
