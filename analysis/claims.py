@@ -1,13 +1,15 @@
 """A claim is a sentence about a figure, checked by code, beside what was published.
 
 `known_how` says how the published value is known: V (read in the source itself), A (its abstract or
-opening only), M (from memory), D (derived from a V), or none where nothing was published.
+opening only), M (from memory), D (derived from a V), H (not published: measured here), or none where nothing was
+published. A claim that starts with "fitted:" states to what a constant was fitted: it holds by construction.
 """
 import dataclasses
 import math
 
 KNOWN_HOW = {"V": "read in the source", "A": "abstract only", "M": "from memory, not read",
-             "D": "derived from a source that was read", "": "nothing published"}
+             "D": "derived from a source that was read", "H": "measured here", "": "nothing published"}
+FITTED = "fitted:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,3 +44,9 @@ class Claims:
             holds = None
         self.rows.append(Claim(self.figure, claim, published, source, known_how, simulated,
                                None if holds is None else bool(holds)))
+
+
+def signed(value, digits=0):
+    """Prints a difference with its sign, and with a minus that is no hyphen."""
+    text = f"{value:+,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text[1:]

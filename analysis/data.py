@@ -14,7 +14,7 @@ def load(directory, name, columns):
     try:
         table = pandas.read_csv(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: not there; run './lab reproduce --only {name}' first") from None
+        raise DataError(f"{path}: not there; run './lab reproduce' first") from None
     except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a CSV table: {error}") from None
     missing = [c for c in columns if c not in table.columns]

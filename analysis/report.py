@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import jinja2  # noqa: E402
 
 from analysis import sensitivity, style  # noqa: E402
-from analysis.claims import KNOWN_HOW, Claims  # noqa: E402
+from analysis.claims import FITTED, KNOWN_HOW, Claims  # noqa: E402
 from analysis.data import DataError, load  # noqa: E402
 from analysis.figures import FIGURES  # noqa: E402
 
@@ -62,13 +62,32 @@ def scale_sentence(name, manifest):
     return f"Scale {manifest['scale']}: {says}." if says else ""
 
 
+UNITS = {"mib": "MiB", "kib": "KiB", "ms": "ms", "us": "µs", "s": "s"}
+RUNS_NAMED = 8  # of those in which operations failed; manifest.json has them all
+
+
+def called(labels):
+    """Names a run by its labels: "arm private, cache 16 MiB"."""
+    words = []
+    for axis, value in labels.items():
+        name, _, unit = axis.rpartition("_")
+        known = name and unit in UNITS
+        words.append(f"{name if known else axis} {value}".replace("_", " ") + (f" {UNITS[unit]}" if known else ""))
+    return ", ".join(words)
+
+
 def failures_sentence(name, manifest):
-    """Returns the runs whose workload did less than was recorded, if any."""
+    """Returns the runs whose workload did less than was recorded, if any, the worst first."""
     found = manifest.get("failed_operations", {}).get(name)
     if not found:
         return ""
-    return (f"In {found['runs']} of {found['of']} runs operations failed that had succeeded when they were recorded (at most {found['most']:,} in one run; "
-            f"{found['first']}): the workload was cut short there.")
+    runs = found["runs"]
+    named = [f"{called(run['labels'])}: {run['operations']:,}" for run in runs[:RUNS_NAMED]]
+    if len(runs) > RUNS_NAMED:
+        named.append(f"{len(runs) - RUNS_NAMED} more")
+    return (f"In {len(runs)} of {found['of']} runs operations failed that had succeeded when they were recorded, and "
+            "the workload was cut "
+            f"short ({'; '.join(named)}; the first: {runs[0]['first']}).")
 
 
 def draw(name, data_directory, out, manifest, tried):
@@ -87,15 +106,27 @@ def draw(name, data_directory, out, manifest, tried):
             "claims": [{**c.as_dict(), "sensitivity": sensitivity.of_claim(tried, name, c.claim, c.holds)} for c in claims.rows]}
 
 
-def render(pages, manifest, missing):
+def counts(claims):
+    """Returns what the head of the page says of all claims."""
+    tried = [c["sensitivity"] for c in claims if c["sensitivity"]["survives"] is not None]
+    uses = [found["read"] for found in tried if found["tried"] == 1]
+    return {"total": len(claims), "held": sum(c["holds"] is True for c in claims),
+            "fitted": sum(c["holds"] is True and c["claim"].startswith(FITTED) for c in claims),
+            "unpublished": sum(c["known_how"] in ("", "H") for c in claims),
+            "tried": len(tried), "robust": sum(found["survives"] for found in tried), "by_one": len(uses),
+            "uses": " to ".join(map(str, sorted({min(uses), max(uses)}))) if uses else ""}
+
+
+def render(pages, manifest, missing, tried):
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True,
                                      trim_blocks=True, lstrip_blocks=True)
+    for page in pages:
+        for number, claim in enumerate(page["claims"], 1):
+            claim["id"] = f"{page['name']}-{number}"
     claims = [c for page in pages for c in page["claims"]]
-    known = [c["sensitivity"]["survives"] for c in claims if c["sensitivity"]["survives"] is not None]
     return environment.get_template("report.html.j2").render(
-        pages=pages, manifest=manifest, missing=missing, known_how=KNOWN_HOW,
-        held=sum(c["holds"] is True for c in claims), total=len(claims),
-        tried=len(known), robust=sum(known) if known else None)
+        failed=[c for c in claims if c["holds"] is False], counts=counts(claims),
+        pages=pages, manifest=manifest, missing=missing, known_how=KNOWN_HOW, tried=tried)
 
 
 def main(arguments=None):
@@ -113,9 +144,10 @@ def main(arguments=None):
     missing = [name for name in FIGURES if name not in names]
     claims = [c for page in pages for c in page["claims"]]
     write_whole(options.out / "claims.json", json.dumps(claims, indent=1, ensure_ascii=False) + "\n")
-    write_whole(options.out / "report.html", render(pages, manifest, missing))
+    write_whole(options.out / "report.html", render(pages, manifest, missing, tried is not None))
     held = sum(c["holds"] is True for c in claims)
-    print(f"{options.out / 'report.html'}: {len(pages)} figures, {held} of {len(claims)} claims hold")
+    print(f"{options.out / 'report.html'}: {len(pages)} figure{'s' if len(pages) > 1 else ''}, {held} of "
+          f"{len(claims)} claims hold")
     return 0
 
 

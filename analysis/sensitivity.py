@@ -8,7 +8,7 @@ from analysis.data import DataError
 COLUMNS = ("figure", "claim", "constant", "unit", "low", "high", "here", "known", "end", "value", "holds", "simulated", "constants_read")
 SEED = "seed"
 NOT_TRIED = {"tried": 0, "read": None, "survives": None, "text": "not tried in this run"}
-ITSELF = {**NOT_TRIED, "text": "this claim is about the constants' ranges itself"}
+ITSELF = {**NOT_TRIED, "text": "this claim is itself about the constants' ranges"}
 HEADLINE = "sensitivity"
 NAMED = 3  # turning constants that the page names; claims.json has them all
 
@@ -96,37 +96,47 @@ def closeness(turn):
 
 
 def turning(turns):
-    """Describes one constant and beyond which values the verdict differs: "xen.flip (1.5 us): below 1.1 to 1.15"."""
+    """Describes one constant and where in its range the verdict differs: "xen.flip turns it somewhere between 1.1 and
+    1.15 µs (used: 1.5; range 0.8 to 4)"."""
     one = turns[0]
-    sides = []
-    for turn in sorted(turns, key=lambda turn: turn["turns_between"]):
-        low, high = turn["turns_between"]
-        sides.append(f"{'above' if low >= turn['here'] else 'below'} {number(low)} to {number(high)}")
-    mark = f" [{one['known']}]" if one["known"] in ("M", "A") else ""
     unit = f" {readable(one['unit'])}".rstrip()
-    return (f"{one['constant']}{mark} {' or '.join(sides)}{unit} (here {number(one['here'])}, "
+    where = " and ".join("somewhere between {} and {}{}".format(*map(number, turn["turns_between"]), unit)
+                         for turn in sorted(turns, key=lambda turn: turn["turns_between"]))
+    mark = f" [{one['known']}]" if one["known"] in ("M", "A") else ""
+    return (f"{one['constant']}{mark} turns it {where} (used: {number(one['here'])}; "
             f"range {number(one['low'])} to {number(one['high'])})")
+
+
+def constants_of(found, left=None):
+    """Says over which constants the verdict stands: all that were tried, or the `left` that do not turn it."""
+    tried, read = found["tried"], found["read"]
+    whole = "that its runs use" if tried == read else "tried"
+    if left is not None:
+        text = f"the other {left if left > 1 else 'one'} of the {tried} cost constants {whole}"
+    elif tried == 1:
+        text = f"the one cost constant {whole}"
+    else:
+        text = f"{'each of ' if tried == read else ''}the {tried} cost constants {whole}"
+    return text if tried == read else f"{text} (its runs use {read})"
 
 
 def sentence(found, verdict):
     state = "holds" if verdict else "does not hold"
-    of = f"each of the {found['tried']} cost constants that its runs look at" if found["tried"] == found["read"] \
-        else f"the {found['tried']} cost constants tried here, of {found['read']}"
     names = {turn["constant"] for turn in found["turned_by"]}
     if not names and not found["tried"]:
         text = "no cost constant was tried"
     elif not names:
-        text = f"{state} at both ends of the range of {of}"
+        text = f"{state} at both ends of the range of {constants_of(found)}"
     else:
         ordered = sorted(found["turned_by"], key=closeness)
         named = list(dict.fromkeys(turn["constant"] for turn in ordered))
         parts = [turning([turn for turn in ordered if turn["constant"] == name]) for name in named[:NAMED]]
         if len(named) > NAMED:
-            parts.append(f"{len(named) - NAMED} more")
+            parts.append(f"{len(named) - NAMED} more turn it" if len(named) > NAMED + 1 else "one more turns it")
         left = found["tried"] - len(names) - len(set(found["not_run"]) - names)
-        text = f"turned by {'; '.join(parts)}; {state} over the range of the other {left} of {found['tried']}"
-        if found["tried"] != found["read"]:
-            text += f" tried (of {found['read']})"
+        text = f"{'; '.join(parts)}"
+        if left > 0:
+            text += f"; it {state} at both ends of the range of {constants_of(found, left)}"
     if found["not_run"]:
         text += f"; could not be run at an end of {', '.join(found['not_run'])}"
     if found.get("other_seed") is False:

@@ -1,10 +1,13 @@
-"""All figures look alike: an arm has the same colour, marker and name everywhere."""
+"""All figures look alike: an arm has the same colour, marker, line and name everywhere."""
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-# The palette is Okabe and Ito's: distinct for colour-blind readers and in grey print.
+# The palette is Okabe and Ito's, distinct for colour-blind readers. In grey some of its colours are one shade, so that
+# curves differ by marker and by line too; within a table each marker stands once.
+LINES = {"o": "-", "s": "--", "^": "-.", "v": (0, (6, 1.5, 1, 1.5, 1, 1.5)), "D": (0, (1, 1)), "d": (0, (1, 1)),
+         "x": (0, (3, 3)), "*": ":", ".": ":"}
 ARMS = {
     "private": ("block device per guest", "#D55E00", "o"),
     "cluster": ("cluster file system, shared disk", "#56B4E9", "d"),
@@ -85,13 +88,23 @@ def whisker(axis, x, y, half):
 
 
 def look(name, table=None):
-    """Returns keyword arguments for plot(): label, colour and marker of an arm or a transfer mode."""
+    """Returns keyword arguments for plot(): label, colour, marker and line of an arm or a transfer mode."""
     known = {**ARMS, **TRANSFERS} if table is None else table
     if name in known:
         label, colour, marker = known[name]
     else:
         label, colour, marker = name, FALLBACK[sum(map(ord, name)) % len(FALLBACK)], "."
-    return {"label": label, "color": colour, "marker": marker}
+    return {"label": label, "color": colour, "marker": marker, "linestyle": LINES[marker]}
+
+
+def sparse(place):
+    """Returns what keeps markers apart on a curve of many points; `place` is the curve's number in its panel."""
+    return {"markevery": (0.02 + 0.03 * place, 0.16)}
+
+
+def nested(place):
+    """Returns widths by which the first curves of a panel show at the edges of later ones that lie on them."""
+    return {"linewidth": max(3.4 - 0.7 * place, 1.3), "markersize": max(8.5 - 1.4 * place, 4)}
 
 
 def apply():

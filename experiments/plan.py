@@ -21,9 +21,10 @@ ends of its range (sensitivity.py); a sweep without one takes its quick runs for
 belongs to those. At the top, sensitivity.quick lists the constants that the quick scale tries, and says.quick and
 says.full tell the caption how much of the workload is run.
 
-A run is known by its key: a hash of all that decides its result (scenario file, settings, seed,
-captures and cost model named there, and the simulator's program). Its result is OUT/runs/KEY.json, so equal runs
-of different figures are one, and a run is done again only if something that decides it has changed.
+A run is known by its key: a hash of all that decides its result (scenario file, settings, seed, name and content of the
+captures and cost model named there, and the simulator's program), wherever these files lie. Its result is
+OUT/runs/KEY.json, so equal runs of different figures are one, and a run is done again only if something that decides it
+has changed.
 """
 import dataclasses
 import functools
@@ -76,8 +77,11 @@ class Run:
 
 
 def key_of(content, settings, seed):
+    """Hashes what decides a result. A file counts by its content and its name: a copy of this tree elsewhere has the
+    same keys."""
     scenario, files, simulator = content
-    text = json.dumps([scenario, sorted(settings), seed, files, simulator])
+    named = {key: names_of(value) if key in PATH_KEYS else value for key, value in settings}
+    text = json.dumps([scenario, sorted(named.items()), seed, files, simulator])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -123,6 +127,10 @@ def files_of(table, directory):
         value = table.get(section, {}).get(name, [])
         found += [str((directory / v).resolve()) for v in ([value] if isinstance(value, str) else value)]
     return found
+
+
+def names_of(paths):
+    return pathlib.Path(paths).name if isinstance(paths, str) else [pathlib.Path(path).name for path in paths]
 
 
 def resolve(settings, directory):

@@ -17,6 +17,7 @@ from experiments.runner import Failure, load, lock, make_directory, result_file,
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+GALLERY = ROOT / "analysis" / "gallery"  # the README's pictures, each with the table that it shows
 
 
 def arguments(words):
@@ -24,8 +25,11 @@ def arguments(words):
     parser = argparse.ArgumentParser(prog="lab reproduce", description=__doc__)
     parser.add_argument("--scale", choices=plan.SCALES, default="quick",
                         help="quick: minutes, smaller grids; full: the real thing (default: quick)")
-    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"of {', '.join(names)}")
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", help="where all goes (default: out/)")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME",
+                        help="draw these figures only, in DIR/only/; the page of all in DIR/ stays as it was. There "
+                             f"are {', '.join(names)}")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", metavar="DIR",
+                        help="where all goes (default: out/)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="runs at the same time (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="added to the seeds of the sweeps")
     parser.add_argument("--sensitivity", choices=("none", "few", "all"),
@@ -43,13 +47,25 @@ def arguments(words):
     if caller and not options.out.is_absolute():
         options.out = pathlib.Path(caller) / options.out
     options.out = options.out.resolve()
+    # A page, its tables and its verdicts are of one call. Results are shared.
+    options.page = options.out / "only" if options.only else options.out
     return options
+
+
+def names_of(options):
+    """Returns the figures to draw. Without variations of the constants there is no figure of them."""
+    if options.sensitivity != "none":
+        return options.only or plan.names()
+    if options.only and sensitivity.HEADLINE in options.only:
+        raise Failure(f"--only {sensitivity.HEADLINE} draws what --sensitivity varies; with --sensitivity none there "
+                      "is nothing to draw")
+    return options.only or [name for name in plan.names() if name != sensitivity.HEADLINE]
 
 
 def make_plan(options):
     program = plan.simulator_digest(options.simulator)
     return {name: plan.expand(name, options.scale, program, options.seed)
-            for name in options.only or plan.names()}
+            for name in names_of(options)}
 
 
 def versions():
@@ -69,12 +85,14 @@ def seeds_of(runs, random):
 
 
 def failures_of(runs, results):
-    """Says which operations of the workload failed that had succeeded when it was recorded; None where none did."""
-    failed = [one for one in (results[run.key]["metrics"] for run in runs) if one.get("failed_operations")]
+    """Says in which runs operations of the workload failed that had succeeded when it was recorded, the worst first;
+    None where none did."""
+    failed = [(run, metrics) for run in runs if (metrics := results[run.key]["metrics"]).get("failed_operations")]
+    failed.sort(key=lambda pair: -pair[1]["failed_operations"])
     if not failed:
         return None
-    worst = max(failed, key=lambda metrics: metrics["failed_operations"])
-    return {"runs": len(failed), "of": len(runs), "most": worst["failed_operations"], "first": worst["first_failure"]}
+    return {"of": len(runs), "runs": [{"labels": dict(run.labels), "operations": metrics["failed_operations"],
+                                       "first": metrics["first_failure"]} for run, metrics in failed]}
 
 
 def manifest(options, by_figure, results, random, seconds):
@@ -101,11 +119,21 @@ def manifest(options, by_figure, results, random, seconds):
 def report(options, names):
     program = ROOT / "analysis" / "report.py"
     if not program.exists():
-        raise Failure(f"{program}: not there, so no figures; the tables are in {options.out / 'data'}", 1)
-    done = subprocess.run([sys.executable, str(program), "--data", str(options.out / "data"), "--out", str(options.out),
-                           "--manifest", str(options.out / "manifest.json"), "--only", *names], check=False)
+        raise Failure(f"{program}: not there, so no figures; the tables are in {options.page / 'data'}", 1)
+    done = subprocess.run([sys.executable, str(program), "--data", str(options.page / "data"),
+                           "--out", str(options.page), "--manifest", str(options.page / "manifest.json"), "--only", *names], check=False)
     if done.returncode:
         raise Failure("the report could not be made; the tables are kept", done.returncode)
+
+
+def compare_gallery(options, names):
+    """Says which pictures of the README show another table than this call made; they are of the quick scale."""
+    for shown in sorted(GALLERY.glob("*.csv")) if options.scale == "quick" and options.seed == 0 else ():
+        made = options.page / "data" / shown.name
+        if shown.stem in names and made.read_bytes() != shown.read_bytes():
+            picture = options.page / "figures" / f"{shown.stem}.png"
+            print(f"[reproduce] the README's picture {shown.stem}.png shows other data; renew it by: "
+                  f"cp {made} {picture} {GALLERY}", file=sys.stderr)
 
 
 def dry_run(by_figure, options):
@@ -137,23 +165,26 @@ def run(words=None):
     wanted = [run for runs in by_figure.values() for run in runs]
     simulate(options, [*wanted, *(run for figure in figures.values() for run in figure.base)])
     random = sensitivity.explore(options, figures)
-    data = options.out / "data"
+    data = options.page / "data"
     make_directory(data)
     results = {}
     for name, runs in by_figure.items():
         for one in runs:
             results.setdefault(one.key, load(options.out, one))
-        if name == sensitivity.HEADLINE and name in figures:
+        if name == sensitivity.HEADLINE:
             table = sensitivity.headline_table(figures[name], options)
         else:
             table = tables.table(name, [(one, results[one.key]) for one in runs])
         write_whole(data / f"{name}.csv", table.to_csv(index=False))
     if figures:
         write_whole(data / "sensitivity-claims.csv", sensitivity.claims_table(figures).to_csv(index=False))
+    else:  # those of an earlier call say nothing about this one
+        (data / "sensitivity-claims.csv").unlink(missing_ok=True)
     seconds = time.monotonic() - started
-    write_whole(options.out / "manifest.json",
+    write_whole(options.page / "manifest.json",
                 json.dumps(manifest(options, by_figure, results, random, seconds), indent=1) + "\n")
     report(options, list(by_figure))
+    compare_gallery(options, by_figure)
     print(f"[reproduce] done in {time.monotonic() - started:.0f} s", file=sys.stderr)
     held.close()
     return 0

@@ -48,6 +48,15 @@ def test_a_run_writes_all_its_files(scenario, tmp_path):
     assert "completion_s" in done.stdout
 
 
+def test_a_wrong_command_is_named_with_the_right_ones():
+    for words, told in ((("lst",), "there is no command 'lst'"), ((), "a command is wanted")):
+        done = sim(*words)
+        assert done.returncode == 2
+        assert done.stderr == f"xenfs-sim: {told}; there are: run, iozone, replay, compare, batch, list, schema\n"
+    usage = sim("run", "--help").stdout
+    assert "KEY=VALUE ..." in usage and "…" not in usage
+
+
 def test_same_seed_same_bytes(scenario):
     outputs = {sim("run", scenario, "--json", "-").stdout for _ in range(3)}
     assert len(outputs) == 1 and json.loads(outputs.pop())

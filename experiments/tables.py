@@ -23,7 +23,7 @@ def build_time_vs_guests(run, result):
     yield {"panel": panel, "guests": int(settings["guests.count"]), "arm": labels["arm"],
            "config": labels.get("config", "same"), "cache_mib": labels.get("cache_mib", metrics["cache_mib"]),
            "seed": run.seed, "completion_s": metrics["completion_s"], "disk_reads": metrics["disk_reads"],
-           "disk_read_mib": metrics["disk_read_bytes"] / MIB}
+           "disk_read_mib": metrics["disk_read_bytes"] / MIB, "failed_operations": metrics["failed_operations"]}
 
 
 def iozone_surface(run, result):
@@ -100,6 +100,7 @@ def virtiofs_dax(run, result):
     file_mib = result["tables"]["fio"]["bytes"][0] / MIB
     yield {"part": run.part, "mode": labels.get("mode", "virtiofs-dax"), "window_mib": labels.get("window_mib", 0),
            "file_mib": file_mib, "seed": run.seed, "iops": result["tables"]["fio"]["iops"][0],
+           "ranges_set_up": result["guests"][0].get("dax_ranges_set_up", 0),
            "ranges_reclaimed": result["guests"][0].get("dax_ranges_reclaimed", 0)}
 
 

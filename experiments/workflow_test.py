@@ -3,92 +3,14 @@ import collections
 import json
 import os
 import pathlib
-import stat
 import subprocess
 import sys
 import time
 
-import pandas
 import pytest
 
 from experiments import plan, reproduce, runner, sensitivity, tables
-
-STAND_IN = f"""#!{sys.executable}
-# Stands in for xenfs-sim batch: notes each run, then writes a result that depends on its settings alone. The runs look at
-# two constants; xen.flip changes the result, xen.hypercall does not.
-import hashlib, json, os, pathlib, sys, time
-word, list_file = sys.argv[1:]
-assert word == "batch"
-here = pathlib.Path(__file__).parent
-status = 0
-for entry in json.loads(pathlib.Path(list_file).read_text()):
-    words = " ".join([entry["scenario"], *entry["set"]])
-    with open(here / "calls", "a") as log:
-        log.write(words + "\\n")
-    time.sleep(float(os.environ.get("STAND_IN_SECONDS", "0")))
-    if os.environ.get("STAND_IN_FAILS") and os.environ["STAND_IN_FAILS"] in words:
-        pathlib.Path(entry["log"]).write_text("the run failed: as it was told to\\n")
-        status = 1
-        continue
-    if os.environ.get("STAND_IN_FULL"):
-        print(f"xenfs-sim: {{entry['json']}}: cannot be written: No space left on device", file=sys.stderr)
-        sys.exit(2)
-    decides = [s for s in entry["set"] if not s.startswith(("costs.xen.hypercall", "seed"))]
-    number = int(hashlib.sha256(" ".join(decides).encode()).hexdigest()[:6], 16)
-    result = {{
-        "origin": {{"commit": "abc", "dirty": False, "simulator_version": "0", "simgrid_version": "3", "compiler": "c",
-                   "cost_model": "default", "cost_model_hash": "00", "scenario_hash": "1"}},
-        "settings": {{}}, "guests": [],
-        "metrics": {{"number": number}},
-        "tables": {{"pages": {{"batch_pages": [1, 2], "ns_per_page": [number, number + 1]}}}},
-    }}
-    constants = {{"xen.flip": {{"value": 1500, "low": 800, "high": 4000}}, "xen.hypercall": {{"value": 600, "low": 100, "high": 700}}}}
-    pathlib.Path(entry["manifest"]).write_text(json.dumps({{"run": {{"cpu_s": 0.1}}, "machine": {{}}, "constants": constants}}))
-    out = pathlib.Path(entry["json"])
-    temporary = out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result))
-    os.replace(temporary, out)
-sys.exit(status)
-"""
-
-
-@pytest.fixture
-def bench(tmp_path, monkeypatch):
-    """Makes a directory with the stand-in and one small sweep; report() only notes that it was called."""
-    program = tmp_path / "xenfs-sim"
-    program.write_text(STAND_IN)
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    sweeps = tmp_path / "sweeps"
-    sweeps.mkdir()
-    (tmp_path / "pages.toml").write_text('name = "pages"\n')
-    (sweeps / "flip-copy-map.toml").write_text("""
-[[part]]
-name = "modes"
-scenario = "../pages.toml"
-grid = {mode = ["copy", "map"], temperature = ["warm"], vcpus = [1, 2]}
-quick = {seeds = [1]}
-full = {seeds = [1, 2], grid = {vcpus = [1, 2, 4]}}
-[part.set]
-mode = "arm.transfer"
-vcpus = "guests.vcpus"
-temperature.warm = {"workload.warm" = true}
-""")
-    monkeypatch.setattr(plan, "SWEEPS", sweeps)
-    monkeypatch.setattr(reproduce, "report", lambda options, names: None)
-    plan.digest.cache_clear()
-    return tmp_path
-
-
-def reproduce_in(bench, *words):
-    plan.digest.cache_clear()
-    if "--sensitivity" not in words:
-        words += ("--sensitivity", "none")
-    return reproduce.run(["--simulator", str(bench / "xenfs-sim"), "--out", str(bench / "out"), "--jobs", "2", *words])
-
-
-def calls(bench):
-    log = bench / "calls"
-    return log.read_text().splitlines() if log.exists() else []
+from experiments.stand_in import calls, claims_of, reproduce_in, verdicts
 
 
 def test_runs_every_point_once_and_writes_tidy_tables(bench):
@@ -134,12 +56,15 @@ def test_a_failed_run_is_told_and_the_others_are_kept(bench, monkeypatch, capsys
     assert len(calls(bench)) == 4 + 2
 
 
-def test_operations_that_failed_are_told_of_the_worst_run():
-    run = collections.namedtuple("Run", "key")
+def test_runs_in_which_operations_failed_are_named_the_worst_first():
+    run = collections.namedtuple("Run", "key labels")
     results = {"a": {"metrics": {}}, "b": {"metrics": {"failed_operations": 3, "first_failure": "x: y"}},
                "c": {"metrics": {"failed_operations": 9, "first_failure": "z: y"}}, "d": {"metrics": {"failed_operations": 0, "first_failure": ""}}}
-    assert reproduce.failures_of([run("a"), run("d")], results) is None
-    assert reproduce.failures_of([run(key) for key in results], results) == {"runs": 2, "of": 4, "most": 9, "first": "z: y"}
+    runs = {key: run(key, (("arm", "private"), ("cache_mib", size))) for key, size in zip(results, (2, 4, 8, 16))}
+    assert reproduce.failures_of([runs["a"], runs["d"]], results) is None
+    assert reproduce.failures_of(list(runs.values()), results) == {"of": 4, "runs": [
+        {"labels": {"arm": "private", "cache_mib": 8}, "operations": 9, "first": "z: y"},
+        {"labels": {"arm": "private", "cache_mib": 4}, "operations": 3, "first": "x: y"}]}
 
 
 def test_a_full_disk_is_one_sentence(bench, monkeypatch, capsys):
@@ -215,6 +140,30 @@ def test_the_real_sweeps_expand_and_have_tables(scale):
     assert all(run.key in shared for run in same), "the guests panel costs no run of its own"
 
 
+def test_a_copy_of_the_tree_elsewhere_has_the_same_keys(tmp_path):
+    def keys(root, content="recorded"):
+        (root / "sweeps").mkdir(parents=True, exist_ok=True)
+        (root / "build.toml").write_text('name = "build"\n[workload]\ncaptures = ["a.xfcap"]\n')
+        for name in ("a", "b"):
+            (root / f"{name}.xfcap").write_text(content + name)
+        (root / "sweeps" / "x.toml").write_text("""
+[[part]]
+name = "builds"
+scenario = "../build.toml"
+grid = {config = ["one", "both"]}
+quick = {seeds = [1]}
+[part.set.config]
+one = {"workload.captures" = ["../a.xfcap"]}
+both = {"workload.captures" = ["../a.xfcap", "../b.xfcap"]}
+""")
+        plan.digest.cache_clear()
+        return [run.key for run in plan.expand("x", "quick", "simulator", path=root / "sweeps" / "x.toml")]
+    first = keys(tmp_path / "here")
+    assert len(set(first)) == 2 and keys(tmp_path / "copied" / "elsewhere") == first
+    assert not set(keys(tmp_path / "changed", "recorded anew")) & set(first)
+    plan.digest.cache_clear()
+
+
 def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench, monkeypatch):
     policies = bench / "policies"
     policies.mkdir()
@@ -233,17 +182,6 @@ def test_a_policy_in_python_is_run_by_the_module_and_is_part_of_the_result(bench
     changed = [a.labels for a, b in zip(first, runs()) if a.key != b.key]
     assert changed and all(dict(labels)["mode"] == "map" for labels in changed)
     plan.python_policies.cache_clear()
-
-
-def claims_of(monkeypatch, verdict):
-    """Replaces the figure's claims by one that `verdict` decides from the table."""
-    from analysis.figures import flip_copy_map
-    monkeypatch.setattr(flip_copy_map, "check", lambda table, claims: claims.check("it is so", verdict(table), "text"))
-
-
-def verdicts(bench):
-    table = pandas.read_csv(bench / "out/data/sensitivity-claims.csv")
-    return {(row.constant, row.end, row.value): row.holds for row in table.fillna("").itertuples()}
 
 
 def test_each_constant_that_a_run_looks_at_is_tried_at_both_ends(bench, monkeypatch):
@@ -283,8 +221,9 @@ def test_where_a_claim_turns_is_found_by_halving(bench, monkeypatch):
     turn, = said["turned_by"]
     low, high = turn["turns_between"]
     assert turn["constant"] == "xen.flip" and low < 3 <= high and high - low < (4 - 1.5) / 2 ** 4 + 0.02
-    assert f"turned by xen.flip above {of_claims.number(low)} to {of_claims.number(high)} µs (here 1.5, range 0.8 to 4)" in said["text"]
-    assert "holds over the range of the other 1 of 2" in said["text"]
+    assert (f"xen.flip turns it somewhere between {of_claims.number(low)} and {of_claims.number(high)} µs (used: 1.5; "
+            "range 0.8 to 4)") in said["text"]
+    assert "holds at both ends of the range of the other one of the 2 cost constants that its runs use" in said["text"]
 
 
 def test_a_value_that_cannot_be_run_is_said_and_stops_nothing(bench, monkeypatch):

@@ -5,7 +5,13 @@ TITLE = "Charging for shared pages: fairness and theft"
 CAPTION = ("Left: one guest of four maps all that its neighbours have mapped (24 MiB each), then pages of its own, as far as its credit of "
            "24 MiB goes, and keeps them; then the neighbours leave. Dark: what it has paid for (with entitlement, also what was taken "
            "from memory that it had offered, 8 MiB); light: what it holds for nothing. Right: four guests build the same tree, one after the other; "
-           "what each pays for a page that it has pinned, when the last is done. Jain's index is 1 where all pay the same.")
+           "what each pays for a page that it has pinned, when the last is done. Jain's index is 1 where all pay the "
+           "same. "
+           "none: nobody pays; first: the guest that touched a page first pays for it alone; each: every guest that "
+           "holds a page "
+           "pays for a whole one; proportional: the n that hold a page pay a part of 1/n each; entitlement: the "
+           "same, but only as "
+           "far as the guest has offered memory that can be taken back when the others leave.")
 COLUMNS = ("part", "charging", "seed", "guest", "held_pages", "charged_pages", "rebate_pages", "owed_pages", "seized_pages", "quota_pages",
            "neighbour_operations")
 ORDER = ("none", "first", "each", "proportional", "entitlement")
@@ -42,12 +48,16 @@ def check(table, claims):
         claims.check("where each pays for what it holds, a guest gains nothing from others: it holds its credit and no more",
                      held.unpaid["each"] == 0 and held.held_pages["each"] <= held.quota_pages["each"],
                      f"{mib.held_pages['each']:.0f} MiB of {mib.quota_pages['each']:.0f}")
-        claims.check("where the first toucher pays, a hostile guest holds all that its neighbours have touched, for nothing, beside its own credit",
+        claims.check("where the first toucher pays, a hostile guest holds over five sixths of what its neighbours "
+                     "have touched (72 MiB), for "
+                     "nothing, beside its own credit",
                      held.unpaid["first"] > 2.5 * held.quota_pages["first"],
                      f"{mib.held_pages['first']:.0f} MiB, {mib.unpaid['first']:.0f} of them unpaid")
-        claims.check("without charges nothing stops it short of the cache's size",
+        claims.check("without charges it holds yet more than where the first toucher pays",
                      held.held_pages["none"] > held.held_pages["first"], f"{mib.held_pages['none']:.0f} MiB")
-        claims.check("paying in proportion, it holds twice its credit of pages shared by two, and half is unpaid when the others have left",
+        claims.check("paying in proportion, it holds 1.8 to 2.05 times its credit of pages shared by two, and 0.9 to "
+                     "1.05 times its credit is "
+                     "unpaid when the others have left",
                      1.8 < held.held_pages["proportional"] / held.quota_pages["proportional"] < 2.05
                      and 0.9 < held.unpaid["proportional"] / held.quota_pages["proportional"] < 1.05,
                      f"{mib.held_pages['proportional']:.0f} MiB, {mib.unpaid['proportional']:.0f} of them unpaid")
@@ -58,7 +68,7 @@ def check(table, claims):
     index = {c: jain(prices(table, c)) for c in ORDER if len(prices(table, c))}
     if {"first", "each", "proportional"} <= index.keys():
         rest = [index[c] for c in ("each", "proportional", "entitlement") if c in index]
-        claims.check("the first toucher pays for the others: Jain's index is far below that of the rest",
+        claims.check("the first toucher pays for the others: Jain's index is below 0.6, and above 0.9 where they share",
                      index["first"] < 0.6 and min(rest) > 0.9,
                      ", ".join(f"{c} {value:.2f}" for c, value in index.items()))
 

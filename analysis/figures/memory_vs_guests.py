@@ -1,5 +1,5 @@
 """Shows host pages that hold file data, by the number of guests that build the same tree."""
-from analysis.style import look, ticks
+from analysis.style import look, nested, ticks
 
 TITLE = "Host memory for file data, by number of guests"
 CAPTION = ("Each guest builds Linux 6.1 from one source tree and toolchain. Left: all guests build the same "
@@ -18,6 +18,10 @@ def peaks(table, config, outputs=False):
     return {arm: rows.groupby("guests").pages_peak.mean() for arm, rows in chosen.groupby("arm")}
 
 
+def mib(pages):
+    return f"{pages / PAGES_PER_MIB:,.0f}"
+
+
 def growth(series):
     """Returns the pages that each further guest costs, between the fewest and the most guests."""
     return (series.iloc[-1] - series.iloc[0]) / (series.index[-1] - series.index[0])
@@ -31,24 +35,25 @@ def check(table, claims):
         few, many = by_arm["private"].index[0], by_arm["private"].index[-1]
         private, name = growth(by_arm["private"]), growth(by_arm["xenfs-name"])
         claims.check(
-            f"builds {other}: with private caches, memory grows in proportion to guests",
+            f"builds {other}: with private caches, memory grows in proportion to guests, within a tenth",
             abs(by_arm["private"].loc[many] / by_arm["private"].loc[few] / (many / few) - 1) < 0.1,
             f"{many} guests hold {by_arm['private'].loc[many] / by_arm['private'].loc[few]:.1f} times what {few} holds")
         claims.check(
             f"builds {other}: by name, a further guest costs less than half of what it costs with private caches",
             name < 0.5 * private,
-            f"{name:,.0f} pages a guest against {private:,.0f}",
+            f"{name / PAGES_PER_MIB:,.1f} MiB a guest against {private / PAGES_PER_MIB:,.1f}",
             published="“If multiple guests access the same data, it'd take up no more memory than if one guest is using it”",
             source="XenFS status report, 2009", known_how="V")
         content = by_arm["xenfs-content"]
         claims.check(
-            f"builds {other}: sharing by content never takes more than sharing by name",
+            f"builds {other}: sharing by content never takes more than sharing by name, within 0.1 %",
             bool((content <= by_arm["xenfs-name"] * 1.001).all()),
-            f"{content.loc[many]:,.0f} against {by_arm['xenfs-name'].loc[many]:,.0f} pages with {many} guests")
+            f"{mib(content.loc[many])} against {mib(by_arm['xenfs-name'].loc[many])} MiB with {many} guests")
         claims.check(
-            f"builds {other}: NFS takes at least as much as private caches (the server caches a second time)",
+            f"builds {other}: with the most guests NFS takes at least as much as private caches (the server caches a "
+            "second time)",
             by_arm["nfs"].loc[many] >= by_arm["private"].loc[many],
-            f"{by_arm['nfs'].loc[many]:,.0f} against {by_arm['private'].loc[many]:,.0f} pages with {many} guests")
+            f"{mib(by_arm['nfs'].loc[many])} against {mib(by_arm['private'].loc[many])} MiB with {many} guests")
     # The comparison is at two guests, since with more the alternating builds hold pairs of equal configurations too.
     saved = {}
     for config in ("same", "different"):
@@ -60,9 +65,10 @@ def check(table, claims):
         claims.check(
             "sharing by content saves more over sharing by name for the second of two builds when it is of the same configuration",
             saved["same"] > saved["different"],
-            f"{saved['same']:,.0f} pages saved with the same configuration, {saved['different']:,.0f} with another",
+            f"{saved['same'] / PAGES_PER_MIB:,.1f} MiB saved with the same configuration, "
+            f"{saved['different'] / PAGES_PER_MIB:,.1f} with another",
             published="same configuration: 98.9 % of the second build's output pages exist in the first; another: 16.8 %",
-            source="captures of this project (workloads/captures)", known_how="V")
+            source="this project's captures of builds (workloads/captures)", known_how="H")
 
 
 def draw(plt, table):
@@ -70,10 +76,9 @@ def draw(plt, table):
     for axis, config, title in zip(axes, ("same", "different"),
                                    ("same configuration", "two configurations, alternating")):
         by_arm = peaks(table, config)
-        for arm in [a for a in ORDER if a in by_arm]:
+        for place, arm in enumerate(a for a in ORDER if a in by_arm):
             pages = by_arm[arm]
-            axis.plot(pages.index, pages / PAGES_PER_MIB,
-                      linestyle=":" if arm == "oracle" else "-", **look(arm))
+            axis.plot(pages.index, pages / PAGES_PER_MIB, **look(arm), **nested(place))
         axis.set(title=title, xlabel="guests")
         ticks(axis, table[table.config == config].guests)
         axis.set_ylim(bottom=0)

@@ -1,4 +1,5 @@
 """Shows network packets handed to a guest: flipped, copied, mapped, or through mappings that are kept."""
+from analysis.claims import signed
 from analysis.style import PACKETS, look
 
 TITLE = "A packet to a guest: flip, copy, map, or mappings that are kept"
@@ -34,28 +35,30 @@ def check(table, claims):
                  f"{by['copy'][BATCH]:,.0f} against {by['flip'][BATCH]:,.0f} ns at {BATCH} packets",
                  published="copy instead of remap is faster on receive", **MENON)
     receive = gain(by["flip"][BATCH], by["copy"][BATCH])
-    claims.check("fitted: a guest receives more by copy than by flip", 13 < receive < 23, f"{receive:+.0f} %",
+    claims.check("fitted: a guest receives more by copy than by flip; within 5 points", 13 < receive < 23, f"{signed(receive)} %",
                  published="+18 %", **MENON)
     share = gain(driver["flip"][BATCH], driver["copy"][BATCH])
     claims.check("predicted: the driver domain's own part gains by copy too; within 10 points", abs(share - 35) < 10,
-                 f"{share:+.0f} % ({share - 35:+.0f} points)", published="+35 % (with other changes to the driver domain)", **MENON)
+                 f"{signed(share)} % ({signed(share - 35)} points)", published="+35 % (with other changes to the "
+                                                                               "driver domain)", **MENON)
     saved = 100 * (1 - late["reuse"][BATCH] / late["copy"][BATCH])
     claims.check("predicted: receive cost with grants reused and no copy by the driver, against copying; within 10 points of what was published",
-                 abs(saved - 56) < 10, f"−{saved:.0f} % ({56 - saved:+.0f} points)",
+                 abs(saved - 56) < 10, f"{signed(-saved)} % ({signed(56 - saved)} points)",
                  published="−56 % (multi-queue devices, copies moved into the guest, grants reused)", **SANTOS)
     reuse = 100 * (1 - late["reuse"][BATCH] / late["map"][BATCH])
-    claims.check("fitted: reuse of grants, against mapping and unmapping: cost per packet", abs(reuse - 31) < 4,
-                 f"−{reuse:.0f} %", published="−31 % per packet", **RAM)
+    claims.check("fitted: reuse of grants, against mapping and unmapping: cost per packet; within 4 points",
+                 abs(reuse - 31) < 4,
+                 f"{signed(-reuse)} %", published="−31 % per packet", **RAM)
     faster = gain(late["map"][BATCH], late["reuse"][BATCH])
     claims.check("predicted: reuse of grants: throughput, between two thirds of what was published at best and all of it", 35 <= faster <= 52,
-                 f"{faster:+.0f} %", published="up to +52 %", **RAM)
+                 f"{signed(faster)} %", published="up to +52 %", **RAM)
 
 
 def bar(axis, at, simulated, published, colour):
-    axis.bar(at - 0.2, simulated, 0.38, color=colour)
+    axis.bar(at - 0.2, simulated, 0.38, color=colour, label="simulated" if at == 0 else None)
     axis.annotate(f"{simulated:.0f}", (at - 0.2, simulated), ha="center", va="bottom", fontsize=8)
     if published is not None:
-        axis.bar(at + 0.2, published, 0.38, facecolor="white", edgecolor="black")
+        axis.bar(at + 0.2, published, 0.38, facecolor="white", edgecolor="black", label="published [A]" if at == 0 else None)
         axis.annotate(f"{published:.0f}", (at + 0.2, published), ha="center", va="bottom", fontsize=8)
 
 
@@ -81,12 +84,13 @@ def draw(plt, table):
         bar(axes[2], 2, 100 * (1 - late["reuse"][BATCH] / late["copy"][BATCH]), 56, colour)
     axes[1].set_xticks([0, 1], ["guest's receive\n(fitted)", "driver domain's\npart"])
     axes[1].set(title="copy instead of flip (2006)", ylabel="throughput gained (%)")
-    axes[2].set_xticks([0, 1, 2], ["cost saved\nagainst map\n(fitted)", "throughput\nagainst map", "cost saved\nagainst copy"], fontsize=8)
-    axes[2].set(title="grants reused (2010)", ylabel="per cent")
+    axes[2].set_xticks([0, 1, 2], ["cost saved\nagainst map\n(fitted)", "throughput\ngained\nagainst map", "cost saved\nagainst copy"], fontsize=8)
+    axes[2].set(title="grants reused (2010)", ylabel="saved or gained (%)")
     for axis in axes[1:]:
         axis.grid(axis="x", visible=False)
         axis.set_axisbelow(True)
-        axis.margins(y=0.08)
+        axis.margins(y=0.25)
+        axis.legend(frameon=False, loc="upper left", fontsize=8)
     return figure
 
 

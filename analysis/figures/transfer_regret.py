@@ -2,6 +2,7 @@
 import numpy
 import pandas
 
+from analysis.claims import signed
 from analysis.style import TRANSFERS, look, over_seeds
 
 TITLE = "Where each transfer policy wins, and adaptive's regret"
@@ -38,6 +39,10 @@ def regret_spread(table):
     return over_seeds(regret.rename("regret").reset_index(), "point", "regret").half
 
 
+def label(policy):
+    return look(policy, TRANSFERS)["label"]
+
+
 def held_out(table):
     """Returns the points for which nothing about adaptive was tuned."""
     return list(dict.fromkeys(table[table.part.str.startswith("held-out")].point))
@@ -47,28 +52,30 @@ def check(table, claims):
     ratio = ratios(table)
     if not {*FIXED, "adaptive"} <= set(ratio.columns):
         return
-    best = ratio[list(FIXED)].idxmin(axis=1)
-    winners = {p: [NAMES.get(x, x) for x in best.index[best == p]] for p in FIXED}
-    claims.check("no fixed policy is best everywhere: the best of them for one use costs over 10 % elsewhere",
+    wins = (ratio[list(FIXED)] <= TIE).sum()
+    claims.check("no fixed policy is best everywhere: each costs over 10 % more than the best at some point",
                  bool((ratio[list(FIXED)].max() > 1.1).all()),
-                 "; ".join(f"{p}: best at {len(w)}, at worst {ratio[p].max():.1f} times the best" for p, w in winners.items()))
+                 f"Best, or within a per cent of it, of {len(ratio)} points, and at worst, in times of the best: "
+                 + ", ".join(f"{label(p)} {wins[p]} and {ratio[p].max():.1f}" for p in FIXED))
     regret = 100 * (ratio["adaptive"] - 1)
     worst = regret.idxmax()
     out = held_out(table)
     for where, some in (("over the points on which its constants were chosen", regret.drop(out)), ("over points held out: written down when it was finished", regret[out])):
         if len(some):
             claims.check(f"adaptive is within 10 % of the best fixed policy in hindsight, on average {where}", some.mean() < 10,
-                         f"{some.mean():+.1f} %; over 10 % at {(some > 10).sum()} of {len(some)} points, at most {some.max():+.1f} % ({NAMES.get(some.idxmax(), some.idxmax())})")
+                         f"{signed(some.mean(), 1)} %; over 10 % at {(some > 10).sum()} of {len(some)} points, at "
+                         f"most {signed(some.max(), 1)} % ({NAMES.get(some.idxmax(), some.idxmax())})")
     claims.check("adaptive is nowhere over twice as slow as the best fixed policy in hindsight", bool(regret.max() < 100),
-                 f"at most {regret.max():+.1f} % ({NAMES.get(worst, worst)})")
+                 f"at most {signed(regret.max(), 1)} % ({NAMES.get(worst, worst)})")
     claims.check("adaptive's worst case is better than that of every fixed policy", bool(regret.max() < 100 * (ratio[list(FIXED)].max().min() - 1)),
-                 f"{regret.max():+.1f} % against {100 * (ratio[list(FIXED)].max().min() - 1):+.1f} %")
+                 f"{signed(regret.max(), 1)} % against {signed(100 * (ratio[list(FIXED)].max().min() - 1), 1)} %")
     dense = [p for p in ("again-256k", "again-4k") if p in ratio.index]
-    claims.check("mappings that are kept beat mapping for each use where pages are used again",
+    claims.check("mappings that are kept beat mapping for each use where a file is read eight times",
                  bool((ratio.loc[dense, "map"] < ratio.loc[dense, "map_once"]).all()),
                  ", ".join(f"{NAMES[p]}: {ratio.loc[p, 'map_once'] / ratio.loc[p, 'map']:.1f} times" for p in dense))
     if {"once-4k", "zipf-no-room"} <= set(ratio.index):
-        claims.check("a window of ranges pays where accesses are dense and costs where they are not",
+        claims.check("a window of ranges pays where a file is read once in order, and costs where it is read by a "
+                     "zipf distribution without room",
                      ratio.loc["once-4k", "map_window"] < ratio.loc["once-4k", "map"] and ratio.loc["zipf-no-room", "map_window"] > ratio.loc["zipf-no-room", "map"],
                      f"read once in order {ratio.loc['once-4k', 'map_window'] / ratio.loc['once-4k', 'map']:.2f} of map's time, zipf without room "
                      f"{ratio.loc['zipf-no-room', 'map_window'] / ratio.loc['zipf-no-room', 'map']:.1f} times",
@@ -88,7 +95,7 @@ def draw(plt, table):
         axes[0].text(0.99, len(out) + 0.12, "chosen on the points above", transform=axes[0].get_yaxis_transform(), ha="right", va="bottom", fontsize=8)
         axes[0].text(0.99, len(out) - 0.12, "held out: the points below", transform=axes[0].get_yaxis_transform(), ha="right", va="top", fontsize=8)
     for policy in [p for p in (*FIXED, "adaptive") if p in ratio]:
-        axes[0].plot(ratio[policy], rows, linestyle="none", **{**look(policy, TRANSFERS), "markersize": 8 if policy == "adaptive" else 6},
+        axes[0].plot(ratio[policy], rows, **{**look(policy, TRANSFERS), "linestyle": "none", "markersize": 8 if policy == "adaptive" else 6},
                      **({"markerfacecolor": "none", "markeredgewidth": 1.8} if policy == "adaptive" else {}))
     axes[0].axvline(1, color="#777777", linewidth=1)
     axes[0].set_xscale("log")
@@ -107,7 +114,7 @@ def draw(plt, table):
         for row, (point, value) in zip(rows, regret.items()):
             if half[point] > 0:
                 axes[1].errorbar([value], [row], xerr=[half[point]], color="#000000", linewidth=1, capsize=2.5)
-            axes[1].annotate(f"{value + 0.0 if abs(value) >= 0.05 else 0:+.1f}", (max(value, 0) + half[point], row), xytext=(3, 0), textcoords="offset points", va="center", ha="left", fontsize=8)
+            axes[1].annotate(signed(value, 1), (max(value, 0) + half[point], row), xytext=(3, 0), textcoords="offset points", va="center", ha="left", fontsize=8)
         axes[1].axvline(0, color="#777777", linewidth=1)
         axes[1].margins(x=0.18)
         axes[1].set(xlabel="adaptive's regret (%)")

@@ -13,7 +13,7 @@ def main():
     except ImportError as error:
         print(f"xenfs-sim: {error}", file=sys.stderr)
         return 2
-    return _core.cli(["xenfs-sim", *sys.argv[1:]])
+    return _core.cli(["lab sim", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

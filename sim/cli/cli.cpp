@@ -1,6 +1,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 
 #include "model/settings/units.h"
 #include "sim/cli/commands.h"
@@ -10,10 +11,29 @@
 #include "workloads/capture/io.h"
 
 namespace xenfs::sim::cli {
+namespace {
+
+/// Says which commands there are, where a word names none. CLI11 by itself only wants "a
+/// subcommand".
+std::string no_command(const CLI::App& program) {
+    const std::vector<std::string> words = program.remaining();
+    std::string text =
+        words.empty() ? "a command is wanted" : "there is no command '" + words[0] + "'";
+    text += "; there are: ";
+    const auto commands = program.get_subcommands([](const CLI::App*) { return true; });
+    for (const CLI::App* command : commands) {
+        text += (command == commands[0] ? "" : ", ") + command->get_name();
+    }
+    return text;
+}
+
+}  // namespace
 
 int run_cli(int argc, const char* const* argv) {
     std::signal(SIGXFSZ, SIG_IGN);  // a limit on file size is an error to report, not a death
-    CLI::App program("Runs scenarios on a simulated Xen host.", "xenfs-sim");
+    // Under ./lab the name is "lab sim".
+    CLI::App program("Runs scenarios on a simulated Xen host.",
+                     argc > 0 ? std::filesystem::path(argv[0]).filename().string() : "xenfs-sim");
     program.set_version_flag("--version", build_info::version);
     program.require_subcommand(1);
     add_run(program);
@@ -29,6 +49,10 @@ int run_cli(int argc, const char* const* argv) {
         return error.get_exit_code();
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) return program.exit(error);  // --help, --version
+        if (program.get_subcommands().empty()) {
+            std::fprintf(stderr, "xenfs-sim: %s\n", no_command(program).c_str());
+            return 2;
+        }
         std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
         return 2;
     } catch (const InputError& error) {

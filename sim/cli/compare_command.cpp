@@ -243,9 +243,9 @@ void add_compare(CLI::App& program) {
                      "xenfs-content; "
                      "without it, all")
         ->delimiter(',')
-        ->type_name("NAME …");
+        ->type_name("NAME");
     command->add_option("--set", arguments->sets, "change a key of the scenario")
-        ->type_name("KEY=VALUE …");
+        ->type_name("KEY=VALUE");
     command->add_option("--json", arguments->json, "write the figures to this file ('-': stdout)")
         ->type_name("FILE");
     command->add_option("--csv", arguments->csv, "write the table to this file ('-': stdout)")

@@ -7,7 +7,7 @@ namespace xenfs::sim::cli {
 
 void ScenarioOptions::add_to(CLI::App& command) {
     command.add_option("--set", sets, "change a key of the scenario, as in --set guests.count=4")
-        ->type_name("KEY=VALUE …");
+        ->type_name("KEY=VALUE");
     command.add_option("--seed", seed, "the seed, instead of the scenario's")->type_name("N");
     const auto file = [&](const char* name, std::string& target, const char* what) {
         command.add_option(name, target, what)->type_name("FILE");
