@@ -87,23 +87,20 @@ int Attributes::setattr(Request& q) {
         if (in.size > std::uint64_t{protocol::max_file_pages} << page_shift) return EFBIG;
     }
     const std::optional<Replay> before = changes_.replay(q);
+    std::vector<pages::FrameIndex> frames;
     if (resize && !before) {
-        std::vector<pages::FrameIndex> frames;
         if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
         changes_.intend(q, {.node = inode->node, .size = in.size});
-        const int e = truncate(q, *inode, in.size, &frames);
-        for (const pages::FrameIndex frame : frames) residency_.put_back(frame);
-        if (e != 0) return e;
     }
-    const auto changed =
-        before ? storage_.getattr(inode->node) : storage_.setattr(inode->node, change);
+    const auto changed = before   ? storage_.getattr(inode->node)
+                         : resize ? this->resize(q, *inode, change, &frames)
+                                  : storage_.setattr(inode->node, change);
+    for (const pages::FrameIndex frame : frames) residency_.put_back(frame);
     if (!changed) {
         inode->attr_valid = false;
         return changed.error();
     }
     if (resize) changes_.done(q, inode->node);
-    // A commit that came in between has made it longer again.
-    if (resize && !before && inode->attr.size == in.size) inode->size_ahead = false;
     if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
     learn(*inode, *changed);
     journal_->keep_size(*inode);
@@ -143,25 +140,35 @@ int Attributes::reserve_tails(Request& q, const Inode& inode, std::uint64_t size
     return 0;
 }
 
+Result<host::Attr> Attributes::resize(Request& q, Inode& inode, const host::SetAttr& change,
+                                      std::vector<pages::FrameIndex>* frames) {
+    io_.begin_cut(inode);
+    const int error = truncate(q, inode, change.value.size, frames);
+    const auto changed =
+        error != 0 ? Result<host::Attr>(Errno{error}) : storage_.setattr(inode.node, change);
+    if (changed) inode.size_ahead = false;
+    io_.end_cut(inode);
+    return changed;
+}
+
+/// Forgets pages beyond the new end and zeroes the rest of the last one. The size comes first: no
+/// page beyond it is filled from then on.
 int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
                          std::vector<pages::FrameIndex>* frames) {
     const std::uint64_t old = inode.attr.size;
     inode.attr.size = size;
     if (size >= old) return 0;
-    // A successor must not find the pages gone and the old size; the storage is told last.
-    journal_->keep_cut(inode, size, true);
-    io_.drain(inode);
+    // A successor must not find the pages gone and the old size. It repeats all that follows, until
+    // the storage has been told and the size is kept again.
+    journal_->keep_cut(inode, size);
     fill_.drop_pages(inode, (size + page_size - 1) >> page_shift);
     fill_.settled();
     const auto in_page = static_cast<std::uint16_t>(size % page_size);
-    if (in_page == 0) {
-        journal_->keep_cut(inode, size, false);
-        return 0;
-    }
+    if (in_page == 0) return 0;
     const auto last = static_cast<std::uint32_t>(size >> page_shift);
     const auto zero_tail = [&](std::uint32_t file) MAY_YIELD {
         if (file == no_file) return 0;
-        io_.begin(inode);  // may yield, so the slot is looked up after it
+        io_.begin_at_once(inode);
         const cache::Slot slot = cache_.find({file, last});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) {
             io_.end(inode);
@@ -186,7 +193,6 @@ int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (int e = zero_tail(inode.files[i])) return e;
     }
-    journal_->keep_cut(inode, size, false);
     return 0;
 }
 

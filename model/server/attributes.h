@@ -30,12 +30,13 @@ class Attributes : public Part {
     Result<host::Attr> attributes(Inode& inode) MAY_YIELD;
     /// Takes over what the storage says, except for what we know better.
     void learn(Inode& inode, const host::Attr& from_storage);
-    /// Forgets pages beyond the new end and zeroes the rest of the last one. The storage is told by
-    /// the caller. The size comes first: no page beyond it is filled from then on.
-    int truncate(Request& q, Inode& inode, std::uint64_t size,
-                 std::vector<pages::FrameIndex>* frames) MAY_YIELD;
+    /// Makes a change that has a new size, here and in the storage. `frames`: see reserve_tails().
+    Result<host::Attr> resize(Request& q, Inode& inode, const host::SetAttr& change,
+                              std::vector<pages::FrameIndex>* frames) MAY_YIELD;
 
   private:
+    int truncate(Request& q, Inode& inode, std::uint64_t size,
+                 std::vector<pages::FrameIndex>* frames) MAY_YIELD;
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
     void forget_node(Connection& c, NodeId node);

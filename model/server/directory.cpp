@@ -177,6 +177,9 @@ void Directory::keep_stored(std::uint32_t record, std::uint64_t size, Nanosecond
 void Directory::keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
                           NodeRecord::State state) {
     NodeRecord& kept = node(record);
+    // A kill between two stores must not leave the new size without the cut.
+    const bool has_size = kept.state != NodeRecord::used;
+    if (state == NodeRecord::cutting && has_size) publish(kept.state, std::uint32_t{state});
     if (state != NodeRecord::used) {
         publish(kept.size, size);
         publish(kept.mtime, mtime);

@@ -79,7 +79,7 @@ struct NodeRecord {
         vacant = 0,
         used = 1,
         ahead = 2,   ///< size and mtime are newer than the storage's
-        cutting = 3  ///< so, and what lies behind the size in its last page may not be zeros yet
+        cutting = 3  ///< so, and what lies behind the size may not be gone yet, there or here
     };
     NodeId node;
     std::uint64_t size;  ///< bytes

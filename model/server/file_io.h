@@ -9,14 +9,14 @@
 
 namespace xenfs::server {
 
-/// Invariant: Inode::io counts the tasks between begin() and end(); while a task drains a file, no
-/// other begins.
+/// Invariant: Inode::io counts the tasks between begin() and end(); while a task drains a file or
+/// cuts it, no other begins.
 class FileIo {
   public:
     explicit FileIo(std::unique_ptr<host::Gate> gate) : gate_(std::move(gate)) {}
 
     void begin(Inode& inode) MAY_YIELD {
-        while (inode.draining) gate_->wait();
+        while (inode.draining || inode.cutting) gate_->wait();
         ++inode.io;
     }
     /// Without waiting for who drains it: the caller may hold slots of this very file.
@@ -31,6 +31,18 @@ class FileIo {
             gate_->wait();
         }
         inode.draining = false;
+        gate_->wake_all();
+    }
+    /// Keeps everybody else from the pages of a file until end_cut(), write-back too: while it is
+    /// cut here and not yet in the storage, a page read from there would show what was cut off, and
+    /// a page written there would be cut off with it.
+    void begin_cut(Inode& inode) MAY_YIELD {
+        while (inode.cutting || inode.writing) gate_->wait();
+        inode.cutting = true;
+        drain(inode);
+    }
+    void end_cut(Inode& inode) {
+        inode.cutting = false;
         gate_->wake_all();
     }
     /// Until something changed about the I/O of any file.

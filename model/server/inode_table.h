@@ -79,6 +79,7 @@ struct Inode {
     bool dirty_listed = false;     ///< in the write-back queue
     bool writing = false;          ///< a worker is writing back
     bool draining = false;         ///< somebody waits for io to become 0
+    bool cutting = false;          ///< a worker is cutting it: see FileIo::begin_cut()
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
     Believers believers;
     std::uint32_t refs = 0;  ///< tasks that use the record across a yield

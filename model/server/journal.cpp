@@ -58,10 +58,9 @@ void PoolJournal::keep_size(Inode& inode) {
                           inode.size_ahead ? NodeRecord::ahead : NodeRecord::used);
 }
 
-void PoolJournal::keep_cut(const Inode& inode, std::uint64_t size, bool cutting) {
+void PoolJournal::keep_cut(const Inode& inode, std::uint64_t size) {
     if (inode.record == Directory::no_node) return;
-    directory_->keep_size(inode.record, size, inode.attr.mtime,
-                          cutting ? NodeRecord::cutting : NodeRecord::ahead);
+    directory_->keep_size(inode.record, size, inode.attr.mtime, NodeRecord::cutting);
 }
 
 void PoolJournal::keep_stored(const Inode& inode) {

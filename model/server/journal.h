@@ -68,7 +68,7 @@ class Journal {
     virtual void keep_size(Inode&) {}
     /// Reports a size to which the file is being cut. `cutting`: its last page may still show what
     /// was behind the end.
-    virtual void keep_cut(const Inode&, std::uint64_t /*size*/, bool /*cutting*/) {}
+    virtual void keep_cut(const Inode&, std::uint64_t /*size*/) {}
     /// Reports size and mtime of the storage's file, with which the clean pages agree.
     virtual void keep_stored(const Inode&) {}
 
@@ -118,7 +118,7 @@ class PoolJournal final : public Journal {
     bool keep_node(Inode& inode) override;
     void drop_node(Inode& inode) override;
     void keep_size(Inode& inode) override;
-    void keep_cut(const Inode& inode, std::uint64_t size, bool cutting) override;
+    void keep_cut(const Inode& inode, std::uint64_t size) override;
     void keep_stored(const Inode& inode) override;
     void keep_entry(GrantRef reference, std::uint32_t client, std::uint64_t unique) override {
         directory_->keep_entry(reference, client, unique);

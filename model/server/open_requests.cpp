@@ -41,12 +41,10 @@ int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, b
         q.inode = use.index();
     }
     if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
-        if (int e = attributes_.truncate(q, inode, 0, nullptr)) return e;
         host::SetAttr change;
         change.valid = host::SetAttr::size_;
-        const auto changed = storage_.setattr(inode.node, change);
+        const auto changed = attributes_.resize(q, inode, change, nullptr);
         if (!changed) return changed.error();
-        if (inode.attr.size == 0) inode.size_ahead = false;  // nobody wrote meanwhile
         attributes_.learn(inode, *changed);
         journal_->keep_size(inode);
         coherence_.all_changed(q.acks, inode, &c);

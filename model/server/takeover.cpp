@@ -39,6 +39,7 @@ void Takeover::run() {
     recover_files();
     recover_entries();
     server_.residency_.end_restore();
+    finish_cuts();
     recover_changes();
 }
 
@@ -183,7 +184,11 @@ void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const 
     for (; page != newest_.end() && page->first.first == kept.node; ++page) {
         recover_page(*inode, inode.index(), page->second, changed);
     }
-    if (kept.state == NodeRecord::cutting) finish_cut(*inode);
+    if (inode->size_ahead) cut_storage(*inode);
+    if (kept.state == NodeRecord::cutting) {
+        zero_tail(*inode);
+        cut_.push_back(kept.node);
+    }
     if (inode->size_ahead) server_.write_back_.list(*inode, inode.index());
 }
 
@@ -232,19 +237,22 @@ void Takeover::recover_page(Inode& inode, InodeTable::Index index, std::uint32_t
     }
 }
 
-/// Ends a truncation that the kill interrupted: cuts the storage's file, in which old data would
-/// show when the file grows again, and zeroes the rest of the last page.
-void Takeover::finish_cut(Inode& inode) {
-    if (inode.stored_size > inode.attr.size) {
-        host::SetAttr change;
-        change.valid = host::SetAttr::size_;
-        change.value.size = inode.attr.size;
-        if (const auto cut = server_.storage_.setattr(inode.node, change)) {
-            inode.stored_size = cut->size;
-            inode.stored_mtime = cut->mtime;
-            server_.journal_->keep_stored(inode);
-        }
-    }
+/// Cuts off what the storage's file has behind the size that the clients know: it would show when
+/// the file grows again.
+void Takeover::cut_storage(Inode& inode) {
+    if (inode.stored_size <= inode.attr.size) return;
+    host::SetAttr change;
+    change.valid = host::SetAttr::size_;
+    change.value.size = inode.attr.size;
+    const auto cut = server_.storage_.setattr(inode.node, change);
+    if (!cut) return;
+    inode.stored_size = cut->size;
+    inode.stored_mtime = cut->mtime;
+    server_.journal_->keep_stored(inode);
+}
+
+/// Zeroes the rest of the last page.
+void Takeover::zero_tail(Inode& inode) {
     const std::uint64_t in_page = inode.attr.size % page_size;
     const Slot slot =
         inode.file == no_file || in_page == 0
@@ -256,7 +264,16 @@ void Takeover::finish_cut(Inode& inode) {
                                 static_cast<std::uint16_t>(in_page),
                                 static_cast<std::uint16_t>(page_size - in_page));
     server_.write_back_.dirtied(inode, server_.inodes_.find(inode.node), slot);
-    server_.journal_->keep_size(inode);
+}
+
+/// Drops the pages that were cut off, now that the entries that show them are known.
+void Takeover::finish_cuts() {
+    for (const NodeId node : cut_) {
+        InodeUse inode(server_.inodes_, node);
+        server_.fill_.drop_pages(*inode, pages_in(inode->attr.size));
+        // Where the storage failed, another successor tries again.
+        if (inode->stored_size <= inode->attr.size) server_.journal_->keep_size(*inode);
+    }
 }
 
 }  // namespace xenfs::server

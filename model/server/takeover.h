@@ -37,7 +37,9 @@ class Takeover {
     void recover_file(const NodeRecord& kept, std::uint32_t record,
                       const host::Attr& attr) MAY_YIELD;
     void recover_page(Inode& inode, InodeTable::Index index, std::uint32_t at, bool changed);
-    void finish_cut(Inode& inode) MAY_YIELD;
+    void cut_storage(Inode& inode) MAY_YIELD;
+    void zero_tail(Inode& inode);
+    void finish_cuts();
     void recover_entries();
     void recover_changes() MAY_YIELD;
     bool took_effect(const IntentRecord& intent, Replay& replay) MAY_YIELD;
@@ -52,6 +54,7 @@ class Takeover {
     std::unordered_map<Frame, pages::FrameIndex> index_;
     std::unordered_map<Frame, cache::Slot> slot_;
     std::unordered_map<Frame, bool> wanted_;  ///< has entries of clients; whether a writable one
+    std::vector<NodeId> cut_;                 ///< files whose truncation the kill interrupted
 };
 
 }  // namespace xenfs::server

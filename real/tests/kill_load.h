@@ -51,7 +51,8 @@ class Load {
             ASSERT_TRUE(node) << name() << "/" << file << ": errno " << node.error();
             const auto handle = by.open(*node, {});
             ASSERT_TRUE(handle) << "errno " << handle.error();
-            EXPECT_EQ(all_of(by, *handle, content.size()), content) << name() << "/" << file;
+            EXPECT_TRUE(same(all_of(by, *handle, content.size()), content))
+                << name() << "/" << file;
             EXPECT_EQ(by.close(*handle), 0);
         }
         const auto listed = by.readdir(*directory, 0, 10'000);
@@ -84,6 +85,18 @@ class Load {
         if (!length) return "errno " + std::to_string(length.error());
         got.resize(*length);
         return got;
+    }
+    /// Says where the content of a file differs, rather than print all of it.
+    static testing::AssertionResult same(const std::string& got, const std::string& expected) {
+        const auto [at, there] =
+            std::mismatch(got.begin(), got.end(), expected.begin(), expected.end());
+        if (at == got.end() && there == expected.end()) return testing::AssertionSuccess();
+        constexpr std::size_t shown = 16;
+        const auto offset = static_cast<std::size_t>(at - got.begin());
+        return testing::AssertionFailure()
+               << got.size() << " bytes, expected " << expected.size() << "; at " << offset << " "
+               << testing::PrintToString(got.substr(offset, shown)) << ", expected "
+               << testing::PrintToString(expected.substr(offset, shown));
     }
     void store(files::Handle handle, std::string& content, std::size_t offset,
                const std::string& data) {
@@ -133,7 +146,8 @@ class Load {
         const auto file = some_file();
         if (file == files_.end()) return;
         const files::Handle handle = open(file->first);
-        EXPECT_EQ(all_of(client_, handle, file->second.size()), file->second) << file->first;
+        EXPECT_TRUE(same(all_of(client_, handle, file->second.size()), file->second))
+            << file->first;
         EXPECT_EQ(client_.close(handle), 0);
     }
     void rename() {
@@ -215,7 +229,7 @@ class Load {
             if (below(2) == 0) {
                 EXPECT_EQ(client_.fsync(made->handle, true), 0);
             }
-            EXPECT_EQ(all_of(client_, made->handle, content.size()), content) << "nameless";
+            EXPECT_TRUE(same(all_of(client_, made->handle, content.size()), content)) << "nameless";
         }
         EXPECT_EQ(client_.close(made->handle), 0);
     }

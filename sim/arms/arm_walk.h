@@ -1,6 +1,8 @@
 #pragma once
 // A random walk of file operations in one guest of an arm, for tests.
 
+#include <gtest/gtest.h>
+
 #include "model/conformance/file_walk.h"
 #include "sim/arms/arm_rig.h"
 

@@ -40,6 +40,15 @@ WorldOptions crashing() {
     return options;
 }
 
+void set_size(Client& client, NodeId node, std::uint64_t size) {
+    SetAttr change;
+    change.valid = SetAttr::size_;
+    change.value.size = size;
+    const auto changed = client.setattr(node, change);
+    ASSERT_TRUE(changed) << "truncate: errno " << changed.error();
+    EXPECT_EQ(changed->size, size);
+}
+
 class CoreCrash : public testing::TestWithParam<Variant> {};
 
 void kill_again_and_again(const Variant& v, std::uint64_t seed) {
@@ -98,6 +107,54 @@ TEST(CoreCrashSeeds, ATruncateIsCutShort) {
 }
 TEST(CoreCrashSeeds, ASuccessorDiesBeforeItHasToldWithoutLeases) {
     kill_again_and_again({"map", false}, 296006398);
+}
+
+// The cache's pages were cut off and the storage's file not yet. The successor took the request
+// that came again for done, and the file showed what it had held when it grew.
+void cut_before_the_storage_hears(bool mapped) {
+    WorldOptions options = crashing();
+    options.guests = 2;
+    options.disk_latency = 5 * ms;
+    World world(options);
+    bool read = !mapped;
+    world.program(0, [&](Client& c) {
+        const auto file = create(c, root_node, Name("file"));
+        write_pages(c, file.handle, 0, {1, 2});
+        ASSERT_EQ(c.fsync(file.handle, false), 0);
+        world.wait_until(0, [&] { return read; });
+        world.storage.drop_caches();
+        bool restarted = false;
+        world.dom0.spawn("killer", [&] {
+            world.dom0.host().clock().sleep(2 * ms);
+            EXPECT_GT(world.disk.busy_until(), world.simulation.now())
+                << "the storage is not at work";
+            world.kill_server();
+            world.restart_server();
+            restarted = true;
+        });
+        set_size(c, file.node, 0);
+        world.wait_until(0, [&] { return restarted; });
+        set_size(c, file.node, 3 * page_size);
+        EXPECT_EQ(read_pages(c, file.handle, 0, 3), (std::vector<Fingerprint>{0, 0, 0}));
+        EXPECT_EQ(c.close(file.handle), 0);
+    });
+    world.program(1, [&](Client& c) {
+        if (!mapped) return;
+        world.wait_until(1, [&] { return c.lookup(root_node, Name("file")).error() == 0; });
+        const auto handle = c.open(lookup(c, root_node, Name("file")), reading());
+        world.wait_until(1, [&] {
+            return read_pages(c, *handle, 0, 2) == std::vector<Fingerprint>{1, 2};
+        });
+        read = true;
+        EXPECT_EQ(c.close(*handle), 0);
+    });
+    world.run();
+}
+TEST(CoreCrashTruncate, TheStorageHasNotHeardOfIt) {
+    cut_before_the_storage_hears(false);
+}
+TEST(CoreCrashTruncate, AnotherGuestHasThePagesMapped) {
+    cut_before_the_storage_hears(true);
 }
 
 // For each of these files the pool kept a record for as long as a guest knew it, until the records
