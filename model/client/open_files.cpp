@@ -61,7 +61,6 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     const NodeUse node(*nodes_.find(*learned));
     const Opening opening(*node);
     opens_.adopt(*node, out, node_outdated);
-    attributes_.set_wall_clock(node->state.attr().mtime);
     made = {*learned, add(*node, flags), true};
     return 0;
 }
@@ -108,13 +107,9 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     }
     const Handle handle = add(node, flags);
     if (flags.truncate && flags.write) {
-        int error = attributes_.need_size(node);
-        if (error == 0 && node.state.size() > 0) {
-            SetAttr change;
-            change.valid = SetAttr::size_;
-            error = attributes_.change(node, change);
-        }
-        if (error != 0) {
+        SetAttr change;  // an empty file's times move too
+        change.valid = SetAttr::size_;
+        if (const int error = attributes_.change(node, change)) {
             close(handle);
             return Errno{error};
         }

@@ -6,18 +6,19 @@
 
 #include "model/host/memory.h"
 #include "model/host/types.h"
+#include "model/host/world_time.h"
 #include "model/host/yield.h"
 
 namespace xenfs::host {
 
 enum class FileType : std::uint8_t { regular, directory, symlink, fifo, socket, block, character };
 
-/// What stat(2) tells, without the device. Times are in ns since the epoch.
+/// What stat(2) tells, without the device.
 struct Attr {
     NodeId node = 0;
     std::uint64_t size = 0;    ///< bytes
     std::uint64_t blocks = 0;  ///< of 512 bytes
-    Nanoseconds atime = 0, mtime = 0, ctime = 0;
+    WorldTime atime, mtime, ctime;
     std::uint32_t mode = 0;  ///< permission bits only (07777)
     std::uint32_t links = 0;
     std::uint32_t uid = 0, gid = 0, rdev = 0;

@@ -5,8 +5,11 @@
 // header. Little-endian, naturally aligned, no compiler padding. SPECIFICATION.md says which
 // messages are served.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+
+#include "model/host/world_time.h"
 
 namespace xenfs::protocol {
 
@@ -88,6 +91,17 @@ struct OutHeader {
     std::uint64_t unique;
 };
 static_assert(sizeof(OutHeader) == 16 && offsetof(OutHeader, unique) == 8);
+
+// A time is 64 bits of seconds, which are signed though FUSE declares them otherwise, and
+// nanoseconds, of which the receiver takes no more than make less than a second.
+constexpr void put_time(WorldTime time, std::uint64_t& seconds, std::uint32_t& nanoseconds) {
+    seconds = static_cast<std::uint64_t>(time.seconds);
+    nanoseconds = time.nanoseconds;
+}
+constexpr WorldTime time_from(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    constexpr std::uint32_t most = 999'999'999;
+    return {static_cast<std::int64_t>(seconds), std::min(nanoseconds, most)};
+}
 
 /// FUSE's stat. Here `mode` also holds the file type (S_IFMT), as in stat(2).
 struct Attr {

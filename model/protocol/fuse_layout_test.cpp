@@ -86,6 +86,21 @@ TEST(FuseLayout, Attributes) {
     EXPECT_EQ(p::fattr_mtime_now, unsigned(FATTR_MTIME_NOW));
 }
 
+/// The kernel's own time64_t goes through FUSE's unsigned seconds in the same way.
+TEST(FuseLayout, TimesBeforeAndFarBehindTheEpochComeThrough) {
+    using xenfs::WorldTime;
+    for (const WorldTime time : {WorldTime{-1, 999'999'999}, WorldTime{-2'147'483'649, 0},
+                                 WorldTime{4'294'967'296, 1}, WorldTime{16'725'225'600, 7}}) {
+        p::Attr attr{};
+        p::put_time(time, attr.mtime, attr.mtimensec);
+        EXPECT_EQ(static_cast<std::int64_t>(attr.mtime), time.seconds);
+        EXPECT_EQ(p::time_from(attr.mtime, attr.mtimensec), time);
+    }
+    EXPECT_EQ(p::time_from(5, 4'000'000'000), (WorldTime{5, 999'999'999}));
+    EXPECT_EQ((WorldTime{-1, 999'999'999}).after(2), (WorldTime{0, 1}));
+    EXPECT_LT((WorldTime{-1, 999'999'999}), (WorldTime{0, 0}));
+}
+
 TEST(FuseLayout, Operations) {
     SAME_SIZE(MknodIn, fuse_mknod_in);
     SAME_FIELD(MknodIn, fuse_mknod_in, rdev);

@@ -38,6 +38,7 @@ class Attributes : public Part {
   private:
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
+    bool has_dirty(const Inode& inode) const;
     void forget_node(Connection& c, NodeId node);
 
     FileIo& io_;

@@ -239,7 +239,11 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                                  const Inodes::Index index = inodes_.find(node);
                                  if (index == Inodes::none) return;
                                  InodeUse inode(inodes_, index);
-                                 inode->attr_valid = inode->attr_valid && inode->size_ahead;
+                                 if (inode->size_ahead) {
+                                     inode->attr.ctime = host_.clock().world();
+                                 } else {
+                                     inode->attr_valid = false;
+                                 }
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
@@ -253,6 +257,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     InodeUse inode(inodes_, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
+    inode->attr.ctime = host_.clock().world();
     coherence_.node_changed(q.acks, *inode, &q.client);
     files_.lost_name(*inode, left);
     return 0;

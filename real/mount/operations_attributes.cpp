@@ -2,34 +2,12 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <ctime>
-
 #include "model/client/convert.h"
+#include "real/common/timespec.h"
 #include "real/mount/operations.h"
 
 namespace xenfs::real::mount {
 namespace {
-
-using client::second;
-
-timespec timespec_of(Nanoseconds time) {
-    timespec result{time / second, time % second};
-    if (result.tv_nsec < 0) {
-        result.tv_nsec += second;
-        --result.tv_sec;
-    }
-    return result;
-}
-
-Nanoseconds time_of(const timespec& time) {
-    return Nanoseconds{time.tv_sec} * second + time.tv_nsec;
-}
-
-Nanoseconds now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time_of(time);
-}
 
 void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
@@ -59,10 +37,11 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         change.value.uid = wanted->st_uid;
         change.value.gid = wanted->st_gid;
         change.value.size = static_cast<std::uint64_t>(wanted->st_size);
+        const WorldTime now = mount.host().clock().world();
         change.value.atime =
-            (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now() : time_of(wanted->st_atim);
+            (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now : world_time_of(wanted->st_atim);
         change.value.mtime =
-            (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now() : time_of(wanted->st_mtim);
+            (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now : world_time_of(wanted->st_mtim);
         const auto attr =
             change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
         if (!attr) return attr.error();

@@ -38,7 +38,8 @@ Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType ty
         const ActingUser as(owner.uid, owner.gid);
         switch (type) {
             case FileType::regular:
-                opened = Descriptor(open_below(in, text.c_str(), O_CREAT | O_EXCL | O_RDWR, mode));
+                opened = Descriptor(
+                    open_below(in, text.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOATIME, mode));
                 if (!opened) failed = errno;
                 break;
             case FileType::directory:

@@ -92,7 +92,7 @@ TEST(TreeStorage, OwnersAndModesAreTheGuests) {
     change.valid = SetAttr::uid_ | SetAttr::mode_ | SetAttr::mtime_;
     change.value.uid = 5;
     change.value.mode = 04711;
-    change.value.mtime = 1'234'567'890'123'456'789;
+    change.value.mtime = {1'234'567'890, 123'456'789};
     const auto changed = tree.storage->setattr(made->node, change);
     ASSERT_TRUE(changed);
     EXPECT_EQ(changed->uid, 5u);

@@ -35,7 +35,7 @@ MemoryFileSystem::Node* MemoryFileSystem::directory(NodeId id, int& error) {
 }
 
 void MemoryFileSystem::touch(Node& node, bool content) {
-    node.attr.ctime = ++now_;
+    node.attr.ctime = now_ = now_.after(1);
     if (content) node.attr.mtime = now_;
 }
 
