@@ -57,6 +57,7 @@ int Attributes::send(Node& node, const SetAttr& change) {
     if ((change.valid & SetAttr::size_) != 0) in.valid |= protocol::fattr_size;
     if ((change.valid & SetAttr::atime_) != 0) in.valid |= protocol::fattr_atime;
     if ((change.valid & SetAttr::mtime_) != 0) in.valid |= protocol::fattr_mtime;
+    if ((change.valid & SetAttr::set_id_) != 0) in.valid |= protocol::fattr_kill_suidgid;
     in.mode = change.value.mode;
     in.uid = change.value.uid;
     in.gid = change.value.gid;
@@ -178,7 +179,7 @@ int Attributes::removexattr(NodeId node, std::string_view name) {
     Call call(connection_, Opcode::removexattr, node);
     call.put_name(name);
     const int error = call.send();
-    forget(node);
+    if (error == 0) forget(node);  // its ctime has changed
     return error;
 }
 

@@ -33,7 +33,10 @@ struct SetAttr {
         gid_ = 4,
         size_ = 8,
         atime_ = 16,
-        mtime_ = 32
+        mtime_ = 32,
+        /// Set-user-ID and set-group-ID of a regular file end, as by a write of somebody who may
+        /// not set them (who lacks CAP_FSETID).
+        set_id_ = 64
     };
     std::uint32_t valid = 0;
     Attr value;

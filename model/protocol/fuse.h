@@ -169,7 +169,8 @@ enum SetattrValid : std::uint32_t {
     fattr_atime_now = 1u << 7,
     fattr_mtime_now = 1u << 8,
     fattr_lockowner = 1u << 9,
-    fattr_ctime = 1u << 10
+    fattr_ctime = 1u << 10,
+    fattr_kill_suidgid = 1u << 11  ///< end set-user-ID and set-group-ID of a regular file
 };
 
 struct MknodIn {

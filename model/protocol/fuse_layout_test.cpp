@@ -76,12 +76,12 @@ TEST(FuseLayout, Attributes) {
     SAME_FIELD(SetattrIn, fuse_setattr_in, mode);
     SAME_FIELD(SetattrIn, fuse_setattr_in, uid);
     SAME_FIELD(SetattrIn, fuse_setattr_in, gid);
-    EXPECT_EQ(
-        p::fattr_mode | p::fattr_uid | p::fattr_gid | p::fattr_size | p::fattr_atime |
-            p::fattr_mtime | p::fattr_fh | p::fattr_atime_now | p::fattr_mtime_now |
-            p::fattr_lockowner | p::fattr_ctime,
-        unsigned(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |
-                 FATTR_FH | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_LOCKOWNER | FATTR_CTIME));
+    EXPECT_EQ(p::fattr_mode | p::fattr_uid | p::fattr_gid | p::fattr_size | p::fattr_atime |
+                  p::fattr_mtime | p::fattr_fh | p::fattr_atime_now | p::fattr_mtime_now |
+                  p::fattr_lockowner | p::fattr_ctime | p::fattr_kill_suidgid,
+              unsigned(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |
+                       FATTR_FH | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_LOCKOWNER |
+                       FATTR_CTIME | FATTR_KILL_SUIDGID));
     EXPECT_EQ(p::fattr_size, unsigned(FATTR_SIZE));
     EXPECT_EQ(p::fattr_mtime_now, unsigned(FATTR_MTIME_NOW));
 }

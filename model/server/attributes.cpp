@@ -63,6 +63,7 @@ int Attributes::setattr(Request& q) {
     if (in.valid & (protocol::fattr_mtime | protocol::fattr_mtime_now)) {
         change.valid |= SetAttr::mtime_;
     }
+    if (in.valid & protocol::fattr_kill_suidgid) change.valid |= SetAttr::set_id_;
     change.value.mode = in.mode & 07777;
     change.value.uid = in.uid;
     change.value.gid = in.gid;

@@ -11,6 +11,7 @@
 
 #include "model/policies/registry.h"
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -179,11 +180,16 @@ void Mount::mount_session() {
         session_ = nullptr;
         throw MountError(fmt::format("cannot mount on {}: {}", place, words));
     }
+    if (const int error = watch_requests(session_)) {
+        fuse_session_unmount(session_);
+        fuse_session_destroy(session_);
+        session_ = nullptr;
+        throw MountError(fmt::format("cannot serve {}: {}", place, std::strerror(error)));
+    }
 }
 
 void Mount::on_init(fuse_conn_info& connection) {
-    // The kernel clears set-user-ID on a write by itself, and sends the requests that it needs for
-    // that.
+    // Its second version, which says for whom set-id bits end, is better: see request_flags.h.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
     // The start of a program follows a dozen symbolic links (lib -> usr/lib, libc.so.6 -> ...).

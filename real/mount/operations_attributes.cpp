@@ -5,9 +5,12 @@
 #include "model/client/convert.h"
 #include "real/common/timespec.h"
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
+
+constexpr std::string_view capabilities_name = "security.capability";
 
 void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
@@ -31,6 +34,9 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         take(FUSE_SET_ATTR_UID, SetAttr::uid_);
         take(FUSE_SET_ATTR_GID, SetAttr::gid_);
         take(FUSE_SET_ATTR_SIZE, SetAttr::size_);
+        if ((which & FUSE_SET_ATTR_SIZE) != 0 && request_ends_set_id()) {
+            change.valid |= SetAttr::set_id_;
+        }
         take(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW, SetAttr::atime_);
         take(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW, SetAttr::mtime_);
         change.value.mode = wanted->st_mode & 07777;
@@ -46,6 +52,7 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
             change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
         if (!attr) return attr.error();
         if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
+        if ((change.valid & SetAttr::mode_) != 0) mount.kernel().forget_plain(node);
         const struct stat stat = stat_of(*attr);
         fuse_reply_attr(request, &stat, 0);  // the kernel never keeps these: see kernel_cache.h
         return answered;
@@ -91,7 +98,9 @@ void getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t
 void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value,
               std::size_t size, int flags) {
     serve(request, [&](Mount& mount) {
-        return mount.client().setxattr(node, name, std::string_view(value, size), flags);
+        const int error = mount.client().setxattr(node, name, std::string_view(value, size), flags);
+        if (capabilities_name == name) mount.kernel().forget_plain(node);
+        return error;
     });
 }
 
@@ -126,6 +135,30 @@ struct stat stat_of(const host::Attr& attr) {
     stat.st_mtim = timespec_of(attr.mtime);
     stat.st_ctim = timespec_of(attr.ctime);
     return stat;
+}
+
+int end_privileges(Mount& mount, NodeId node) {
+    KernelCache& kernel = mount.kernel();
+    if (kernel.plain(node)) return 0;
+    const std::uint32_t version = kernel.version(node);
+    auto attr = mount.client().getattr(node);  // from now on the server tells us of changes
+    if (!attr) return attr.error();
+    const bool told = mount.client().holds_attributes(node);
+    constexpr std::uint32_t set_id = S_ISUID | S_ISGID;
+    bool changed = false;
+    if ((attr->mode & set_id) != 0 && request_ends_set_id()) {
+        files::SetAttr change;
+        change.valid = files::SetAttr::set_id_;
+        attr = mount.client().setattr(node, change);
+        if (!attr) return attr.error();
+        changed = true;
+    }
+    const int error = mount.client().removexattr(node, capabilities_name);
+    if (error != 0 && error != ENODATA && error != EOPNOTSUPP) return error;
+    changed = changed || error == 0;
+    if (told && (attr->mode & set_id) == 0) kernel.learn_plain(node, version);
+    if (changed) kernel.on_own_change(node);
+    return 0;
 }
 
 void add_attribute_operations(fuse_lowlevel_ops& table) {

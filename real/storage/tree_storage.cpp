@@ -135,6 +135,13 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
     }
     struct stat status {};
     const std::string number = std::to_string(file->get());
+    if ((valid & SetAttr::set_id_) != 0) {
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        const bool ends = S_ISREG(status.st_mode) && (status.st_mode & (S_ISUID | S_ISGID)) != 0;
+        if (ends && fchmodat(nodes_.by_number(), number.c_str(), status.st_mode & 01777, 0) != 0) {
+            return Errno{errno};
+        }
+    }
     // the mode follows the owner, since a change of owner clears set-id bits
     if ((valid & SetAttr::mode_) != 0) {
         if (fstat(file->get(), &status) != 0) return Errno{errno};

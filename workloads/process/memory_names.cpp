@@ -65,6 +65,9 @@ Result<Attr> MemoryFileSystem::setattr(NodeId id, const SetAttr& change) {
         resize(*node, value.size);
         touch(*node, true);
     }
+    if (change.valid & SetAttr::set_id_ && node->attr.type == FileType::regular) {
+        node->attr.mode &= 01777;
+    }
     if (change.valid & SetAttr::mode_) node->attr.mode = value.mode & 07777;
     if (change.valid & SetAttr::uid_) node->attr.uid = value.uid;
     if (change.valid & SetAttr::gid_) node->attr.gid = value.gid;
