@@ -45,7 +45,8 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     call.concerns_entry(parent, name.hash);
     call.concerns_any_node();
     call.put(protocol::CreateIn{
-        protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode, 0, 0});
+        protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode,
+        who.umask, 0});
     call.put_name(name.text);
     if (int error = call.send()) return error;
     const auto entry = call.get<protocol::EntryOut>();

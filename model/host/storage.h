@@ -54,8 +54,11 @@ struct StatFs {
     std::uint32_t block_size = page_size, name_max = 255;
 };
 
+/// The owner of a new file, and the mask by which its mode is cut where its directory has no
+/// default ACL.
 struct Owner {
     std::uint32_t uid = 0, gid = 0;
+    std::uint32_t umask = 0;
 };
 
 /// The exported tree, on the server's side. Node ids are the storage's own and stable: a file has

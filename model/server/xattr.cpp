@@ -12,7 +12,7 @@ int Xattrs::setxattr(Request& q) {
         return e;
     }
     InodeUse inode(inodes_, q.header.nodeid);
-    if (!inode->size_ahead) inode->attr_valid = false;
+    inode->attr_valid = false;  // its ctime moved on, and its mode with an ACL
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
@@ -59,7 +59,7 @@ int Xattrs::removexattr(Request& q) {
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
     InodeUse inode(inodes_, q.header.nodeid);
-    if (!inode->size_ahead) inode->attr_valid = false;
+    inode->attr_valid = false;  // its ctime moved on, and its mode with an ACL
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }

@@ -194,6 +194,9 @@ void Mount::on_init(fuse_conn_info& connection) {
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
     // The start of a program follows a dozen symbolic links (lib -> usr/lib, libc.so.6 -> ...).
     connection.want |= connection.capable & FUSE_CAP_CACHE_SYMLINKS;
+    // The kernel enforces the ACLs that we give it. The mask of a process comes with each request,
+    // since a directory's default ACL takes its place.
+    connection.want |= connection.capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
     connection.max_background = 64;
     const bool epochs =
         connection.proto_major == 7 && connection.proto_minor >= first_minor_with_epochs;

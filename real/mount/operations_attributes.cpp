@@ -87,11 +87,29 @@ int answer_text(fuse_req_t request, std::string_view text, std::size_t room) {
     return answered;
 }
 
+/// Returns an ACL, which the kernel keeps as it keeps attributes: a notice makes it forget both. So
+/// the client is one that the server tells of changes before it asks, and asks again where it was
+/// told of one meanwhile.
+Result<std::string> acl(Mount& mount, NodeId node, const char* name) {
+    constexpr int patience = 16;
+    for (int attempt = 0;; ++attempt) {
+        if (const auto attr = mount.client().getattr(node); !attr) return Errno{attr.error()};
+        const std::uint32_t version = mount.kernel().version(node);
+        auto value = mount.client().getxattr(node, name);
+        if (mount.kernel().version(node) == version || attempt == patience) return value;
+    }
+}
+
 void getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t room) {
     serve(request, [&](Mount& mount) -> int {
-        const auto value = mount.client().getxattr(node, name);
-        if (!value) return value.error();
-        return answer_text(request, *value, room);
+        const bool kept = std::string_view(name).starts_with("system.posix_acl_");
+        const auto value = kept ? acl(mount, node, name) : mount.client().getxattr(node, name);
+        int error = value.error();
+        if (error == 0) error = answer_text(request, *value, room);
+        if (!kept || mount.client().holds_attributes(node)) return error;
+        if (error != answered) fuse_reply_err(request, error);
+        mount.kernel().on_own_change(node);  // nobody would tell the kernel of a change
+        return answered;
     });
 }
 

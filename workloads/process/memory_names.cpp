@@ -97,7 +97,7 @@ Result<NodeId> MemoryFileSystem::make(NodeId parent, const Name& name, FileType 
     const NodeId id = next_node_++;
     node->attr.node = id;
     node->attr.type = type;
-    node->attr.mode = mode & 07777;
+    node->attr.mode = (type == FileType::symlink ? mode : mode & ~who.umask) & 07777;
     node->attr.links = type == FileType::directory ? 2 : 1;
     node->attr.uid = who.uid;
     node->attr.gid = who.gid;
