@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "model/host/world_time.h"
 
@@ -268,6 +269,9 @@ struct StatfsOut {
     std::uint32_t bsize, namelen, frsize, padding, spare[6];
 };
 static_assert(sizeof(StatfsOut) == 80);
+
+/// The extended attribute that holds what a program may do more than who runs it.
+inline constexpr std::string_view file_capabilities = "security.capability";
 
 struct SetxattrIn {
     std::uint32_t size, flags, setxattr_flags, padding;

@@ -10,8 +10,6 @@
 namespace xenfs::real::mount {
 namespace {
 
-constexpr std::string_view capabilities_name = "security.capability";
-
 void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
         const auto attr = mount.client().getattr(node);
@@ -117,7 +115,7 @@ void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char*
               std::size_t size, int flags) {
     serve(request, [&](Mount& mount) {
         const int error = mount.client().setxattr(node, name, std::string_view(value, size), flags);
-        if (capabilities_name == name) mount.kernel().forget_plain(node);
+        if (protocol::file_capabilities == name) mount.kernel().forget_plain(node);
         return error;
     });
 }
@@ -171,9 +169,16 @@ int end_privileges(Mount& mount, NodeId node) {
         if (!attr) return attr.error();
         changed = true;
     }
-    const int error = mount.client().removexattr(node, capabilities_name);
-    if (error != 0 && error != ENODATA && error != EOPNOTSUPP) return error;
-    changed = changed || error == 0;
+    const auto capabilities = mount.client().getxattr(node, protocol::file_capabilities);
+    const int none = capabilities.error();
+    if (none != 0 && none != ENODATA && none != EOPNOTSUPP) return none;
+    if (none == 0) {
+        const int error = mount.client().removexattr(node, protocol::file_capabilities);
+        // A daemon that may not do it (without CAP_SETFCAP) leaves it to the tree's kernel, which
+        // does it when the data is written back.
+        if (error != 0 && error != ENODATA && error != EPERM) return error;
+        changed = true;
+    }
     if (told && (attr->mode & set_id) == 0) kernel.learn_plain(node, version);
     if (changed) kernel.on_own_change(node);
     return 0;
