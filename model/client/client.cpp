@@ -86,6 +86,15 @@ int Client::unmount() {
     return error;
 }
 
+int Client::setxattr(NodeId id, std::string_view name, std::string_view value, int flags) {
+    Node* const known = name == protocol::file_capabilities ? nodes_.find(id) : nullptr;
+    if (known != nullptr) {  // a write ends them, also one that is sent later
+        const NodeUse node(*known);
+        if (int error = flusher_.flush(*node)) return error;
+    }
+    return attributes_.setxattr(id, name, value, flags);
+}
+
 int Client::fsync(Handle handle, bool data_only) {
     host_.clock().charge(host_.core_costs().syscall);
     const OpenFile* const file = handles_.find(handle);

@@ -82,9 +82,7 @@ class Client final : public FileSystem {
         return attributes_.getxattr(node, name);
     }
     int setxattr(NodeId node, std::string_view name, std::string_view value,
-                 int flags) MAY_YIELD override {
-        return attributes_.setxattr(node, name, value, flags);
-    }
+                 int flags) MAY_YIELD override;
     Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD override {
         return attributes_.listxattr(node);
     }

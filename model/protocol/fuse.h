@@ -5,8 +5,12 @@
 // header. Little-endian, naturally aligned, no compiler padding. SPECIFICATION.md says which
 // messages are served.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
+
+#include "model/host/world_time.h"
 
 namespace xenfs::protocol {
 
@@ -89,6 +93,17 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16 && offsetof(OutHeader, unique) == 8);
 
+// A time is 64 bits of seconds, which are signed though FUSE declares them otherwise, and
+// nanoseconds, of which the receiver takes no more than make less than a second.
+constexpr void put_time(WorldTime time, std::uint64_t& seconds, std::uint32_t& nanoseconds) {
+    seconds = static_cast<std::uint64_t>(time.seconds);
+    nanoseconds = time.nanoseconds;
+}
+constexpr WorldTime time_from(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    constexpr std::uint32_t most = 999'999'999;
+    return {static_cast<std::int64_t>(seconds), std::min(nanoseconds, most)};
+}
+
 /// FUSE's stat. Here `mode` also holds the file type (S_IFMT), as in stat(2).
 struct Attr {
     std::uint64_t ino, size, blocks;
@@ -155,7 +170,8 @@ enum SetattrValid : std::uint32_t {
     fattr_atime_now = 1u << 7,
     fattr_mtime_now = 1u << 8,
     fattr_lockowner = 1u << 9,
-    fattr_ctime = 1u << 10
+    fattr_ctime = 1u << 10,
+    fattr_kill_suidgid = 1u << 11  ///< end set-user-ID and set-group-ID of a regular file
 };
 
 struct MknodIn {
@@ -253,6 +269,9 @@ struct StatfsOut {
     std::uint32_t bsize, namelen, frsize, padding, spare[6];
 };
 static_assert(sizeof(StatfsOut) == 80);
+
+/// The extended attribute that holds what a program may do more than who runs it.
+inline constexpr std::string_view file_capabilities = "security.capability";
 
 struct SetxattrIn {
     std::uint32_t size, flags, setxattr_flags, padding;

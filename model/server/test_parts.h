@@ -25,9 +25,11 @@ namespace xenfs::server::tests {
 class TestClock final : public host::Clock {
   public:
     Nanoseconds now() const override { return time; }
+    WorldTime world() const override { return epoch.after(time); }
     void charge(Nanoseconds cpu) override { time += cpu; }
     void flush() MAY_YIELD override {}
     void sleep(Nanoseconds duration) MAY_YIELD override { time += duration; }
+    static constexpr WorldTime epoch{1'000'000'000, 0};
     Nanoseconds time = 1;
 };
 
