@@ -33,6 +33,8 @@ std::uint16_t Connection::acquire(Urgency urgency) {
         ++slot_waiters_;
         if (!slot_gate_->wait(config_.event_timeout)) {
             look();
+            // All slots may hold requests whose replies nobody waits for, and their event be lost.
+            if (ring_up_) host_.events().notify(port_);
             check_liveness(since);
         }
         --slot_waiters_;
