@@ -54,7 +54,7 @@ std::string prometheus_text(const nlohmann::ordered_json& status) {
     simple(out, status["pool"], "pool_", "gauge", "", "The pool domain and its grant table.");
     simple(out, status["counters"], "", "counter", "_total", "Since the daemon started.");
     for (const char* key : {"connected", "pinned_pages", "donated_pages", "quota_pages",
-                            "open_files", "held_nodes"}) {
+                            "open_files", "held_nodes", "locks", "lock_waits"}) {
         double number = 0;
         const std::string name = "xenfs_guest_" + metric(key, Json(0), number);
         family(out, name, "gauge", "Of one device of one guest.");
