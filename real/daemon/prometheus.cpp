@@ -69,7 +69,9 @@ std::string prometheus_text(const nlohmann::ordered_json& status) {
            "From taking a request off the ring to its reply; quantiles since the start, at most "
            "25 % too high.");
     for (const auto& [kind, latency] : status["latency"].items()) {
-        const auto seconds = [&](const char* key) { return latency[key].get<double>() / 1e6; };
+        const auto seconds = [&its = latency](const char* key) {
+            return its[key].get<double>() / 1e6;
+        };
         for (const auto& [quantile, key] :
              {std::pair{"0.5", "p50_us"}, {"0.9", "p90_us"}, {"0.99", "p99_us"}}) {
             out += fmt::format("xenfs_request_duration_seconds{{kind=\"{}\",quantile=\"{}\"}} {}\n",
