@@ -27,7 +27,7 @@ Client::Client(host::Host& host, ClientConfig config)
       reader_(shared_, attributes_, fetch_),
       writer_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, locks_),
       loans_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, reader_),
-      notices_(shared_, choice_, exchange_, opens_, names_),
+      notices_(shared_, choice_, exchange_, opens_, names_, locks_),
       resumption_(shared_, exchange_, opens_, names_, locks_),
       exit_gate_(host.tasks().make_gate()) {}
 

@@ -200,43 +200,6 @@ TEST(ReadOrder, TheWindowDoublesWhileReadInOrder) {
     EXPECT_EQ(order.window(8, 0, 100), 0u) << "no read-ahead wanted";
 }
 
-FileLock lock(FileLock::Type type, std::uint64_t start, std::uint64_t length, std::uint64_t owner) {
-    FileLock made;
-    made.type = type;
-    made.start = start;
-    made.length = length;
-    made.owner = owner;
-    return made;
-}
-
-TEST(HeldLocks, AnOwnersWholeRangeReplacesWhatItHadBefore) {
-    HeldLocks locks;
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 1));
-    locks.remember(lock(FileLock::Type::exclusive, 20, 10, 2));
-    locks.remember(lock(FileLock::Type::exclusive, 5, 1, 1));
-    ASSERT_EQ(locks.history().size(), 3u);
-    locks.remember(lock(FileLock::Type::exclusive, 0, 0, 1));
-    ASSERT_EQ(locks.history().size(), 2u);
-    EXPECT_EQ(locks.history()[0].owner, 2u);
-    locks.remember(lock(FileLock::Type::unlock, 0, 0, 2));
-    ASSERT_EQ(locks.history().size(), 1u);
-    EXPECT_EQ(locks.history()[0].owner, 1u);
-}
-
-TEST(HeldLocks, EachOwnerIsGivenOutOnceTheLastFirst) {
-    HeldLocks locks;
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 1));
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 2));
-    locks.remember(lock(FileLock::Type::exclusive, 50, 10, 1));
-    locks.remember(lock(FileLock::Type::unlock, 90, 10, 3));
-    HeldLocks::Owner owner;
-    ASSERT_TRUE(locks.take_owner(owner));
-    EXPECT_EQ(owner.first, 2u);
-    ASSERT_TRUE(locks.take_owner(owner));
-    EXPECT_EQ(owner.first, 1u);
-    EXPECT_FALSE(locks.take_owner(owner)) << "an unlock makes no owner";
-}
-
 TEST(RunsOf, CutsWhereAPageIsMissingOrTheRunIsFull) {
     const std::vector<std::uint32_t> pages{0, 1, 2, 3, 4, 7, 9, 10};
     const auto runs = runs_of(pages, 3);

@@ -295,18 +295,26 @@ inline constexpr std::uint64_t lock_to_end = 0x7fff'ffff'ffff'ffffu;
 struct LkIn {
     std::uint64_t fh, owner;
     FileLock lk;
-    std::uint32_t lk_flags;  ///< lk_flock: flock(2)
-    std::uint32_t padding;
+    std::uint32_t lk_flags;  ///< LkFlags
+    std::uint32_t ticket;    ///< of a SETLKW: how the client names this wait; FUSE's padding
 };
-inline constexpr std::uint32_t lk_flock = 1;
+enum LkFlags : std::uint32_t {
+    lk_flock = 1,      ///< flock(2)
+    lk_ofd = 1u << 30  ///< our own flag: F_OFD_SETLKW, whose waits no deadlock is looked for among
+};
 /// A byte that no file has. A client that appends without the lease locks it, from before it looks
 /// up the end of the file until the data is committed. Programs' locks end at lock_to_end.
 inline constexpr std::uint64_t append_byte = lock_to_end + 1;
 struct LkOut {
     FileLock lk;
 };
+/// The reply to a SETLKW; FUSE's is empty, and comes when the lock is granted.
+struct LkwOut {
+    std::uint32_t queued;  ///< 0: granted; 1: it waits, and a notice lock_granted will come
+    std::uint32_t padding;
+};
 static_assert(sizeof(FileLock) == 24 && sizeof(LkIn) == 48 && sizeof(LkOut) == 24 &&
-              offsetof(LkIn, lk) == 16);
+              sizeof(LkwOut) == 8 && offsetof(LkIn, lk) == 16 && offsetof(LkIn, ticket) == 44);
 
 struct InitIn {
     std::uint32_t major, minor, max_readahead, flags, flags2, unused[11];
@@ -321,7 +329,7 @@ struct InitOut {
 static_assert(sizeof(InitIn) == 64 && sizeof(InitOut) == 64 && offsetof(InitOut, max_pages) == 28);
 
 struct InterruptIn {
-    std::uint64_t unique;
+    std::uint64_t unique;  ///< the ticket of a SETLKW
 };
 static_assert(sizeof(InterruptIn) == 8);
 

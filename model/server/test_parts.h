@@ -331,7 +331,6 @@ struct Bench : Answerer {
     }
     void answer(Request& q, int error, std::size_t) MAY_YIELD override {
         finished.push_back({&q, error});
-        if (on_answer) on_answer();
     }
     void finish(Request& q, int error, std::size_t) MAY_YIELD override {
         finished.push_back({&q, error});
@@ -342,10 +341,9 @@ struct Bench : Answerer {
     TestStorage storage{host.memory()};
     Config config;
     Stats stats;
-    bool stopping = false;
+    bool stopping = false, recovering = false;
     int resumed = 0, lease_ended = 0, ring_full = 0, idle = 0;
     std::vector<std::pair<Request*, int>> finished;
-    std::function<void()> on_answer;  ///< what other tasks do meanwhile
     std::vector<std::unique_ptr<TestClient>> clients;
     Worker worker;
 
@@ -377,7 +375,7 @@ struct Bench : Answerer {
     Sharing sharing{shared, room, nullptr};
     PageFill fill{shared, io, room, sharing};
     OpenFiles files{shared, io, fill, [] { return false; }};
-    LockRequests locks{shared, files, *this};
+    LockRequests locks{shared, files, [this] { return recovering; }};
 };
 
 }  // namespace xenfs::server::tests

@@ -141,7 +141,7 @@ void Mount::connect() {
     int error = ENOTCONN;
     try {
         Monitor::Entry entry(transport_->monitor());
-        locks_ = std::make_unique<LockWaits>(*client_, transport_->host());
+        locks_ = std::make_unique<LockWaits>(*client_, transport_->monitor());
         shares_ = std::make_unique<Shares>(*client_, *transport_);
         error = client_->mount();
     } catch (const DomainEnded&) {
@@ -213,9 +213,9 @@ int Mount::run() {
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(session_);
     shares_->stop();
+    locks_->stop();
     {
         Monitor::Entry entry(transport_->monitor());
-        locks_->stop();
         kernel_.stop();
     }
     fuse_session_unmount(session_);

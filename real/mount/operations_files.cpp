@@ -114,7 +114,6 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
     serve(request, [&](Mount& mount) {
         mount.client().close(info->fh);
-        mount.locks().unlocked();
         return 0;
     });
 }
