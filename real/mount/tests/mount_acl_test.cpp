@@ -76,7 +76,7 @@ std::string rights(const std::string& path) {
     std::string words;
     for (const User& user : people) {
         words += std::to_string(user.uid) + "=";
-        for (const auto [wanted, letter] : {std::pair{R_OK, 'r'}, {W_OK, 'w'}, {X_OK, 'x'}}) {
+        for (const auto& [wanted, letter] : {std::pair{R_OK, 'r'}, {W_OK, 'w'}, {X_OK, 'x'}}) {
             const int error =
                 as_user(user, [&] { return access(path.c_str(), wanted) == 0 ? 0 : errno; });
             words += error == 0 ? letter : error == EACCES ? '-' : '?';
@@ -316,8 +316,8 @@ TEST_P(MountAcl, ChangesAreSeenAtOnceInTheOtherGuest) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, MountAcl, testing::Values("cache=text", "cache=all"),
-                         [](const auto& info) {
-                             return std::string(info.param).substr(sizeof "cache=" - 1);
+                         [](const auto& each) {
+                             return std::string(each.param).substr(sizeof "cache=" - 1);
                          });
 
 }  // namespace

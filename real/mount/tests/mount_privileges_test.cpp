@@ -184,8 +184,8 @@ TEST_P(MountPrivileges, EndWithALaterWriteOfTheSameOpen) {
 
 INSTANTIATE_TEST_SUITE_P(Caches, MountPrivileges,
                          testing::Values("cache=none", "cache=text", "cache=all"),
-                         [](const auto& info) {
-                             return std::string(info.param).substr(sizeof "cache=" - 1);
+                         [](const auto& each) {
+                             return std::string(each.param).substr(sizeof "cache=" - 1);
                          });
 
 }  // namespace

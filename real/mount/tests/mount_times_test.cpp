@@ -286,8 +286,8 @@ TEST_P(MountTimes, OfTheLastAccessStayWhenAFileIsRead) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, MountTimes, testing::Values("cache=text", "cache=all"),
-                         [](const auto& info) {
-                             return std::string(info.param).substr(sizeof "cache=" - 1);
+                         [](const auto& each) {
+                             return std::string(each.param).substr(sizeof "cache=" - 1);
                          });
 
 }  // namespace
