@@ -64,16 +64,16 @@ class LockRequests::Change {
 /// file, F_OFD_SETLKW's or flock's, can be undone by whoever has the file open.
 bool LockRequests::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
     if (wanted.flock || wanted.ofd) return false;
-    struct Wait {
+    struct Waiting {
         const FileLocks* locks;
         const LockRange* range;
     };
-    std::unordered_multimap<LockOwner, Wait, HashOwner> waits;
+    std::unordered_multimap<LockOwner, Waiting, HashOwner> waits;
     for (const InodeTable::Index i : waited_for_) {
         const FileLocks& file = *inodes_[i].locks;
         for (const LockWaiter& waiter : file.waiting) {
             if (waiter.range.flock || waiter.range.ofd) continue;
-            waits.emplace(waiter.range.owner, Wait{&file, &waiter.range});
+            waits.emplace(waiter.range.owner, Waiting{&file, &waiter.range});
         }
     }
     std::unordered_set<LockOwner, HashOwner> seen;

@@ -259,8 +259,11 @@ class Locking {
             const bool inside = found.start <= i && i <= last;
             const bool beside = i + 1 == found.start || i == last + 1;
             const bool same = oracle_.held(wanted.file, found.pid, i) == found.type;
-            if (inside) EXPECT_TRUE(same) << "byte " << i;
-            if (beside) EXPECT_FALSE(same) << "byte " << i << ": neighbours are one lock";
+            if (inside) {
+                EXPECT_TRUE(same) << "byte " << i;
+            } else if (beside) {
+                EXPECT_FALSE(same) << "byte " << i << ": neighbours are one lock";
+            }
         }
     }
 
