@@ -51,29 +51,29 @@ Result<Attr> Attributes::getattr(NodeId id) {
 int Attributes::send(Node& node, const SetAttr& change) {
     Call call(connection_, Opcode::setattr, node.id);
     protocol::SetattrIn in{};
-    const auto copy_time = [](Nanoseconds time, std::uint64_t& seconds, std::uint32_t& rest) {
-        seconds = static_cast<std::uint64_t>(time / second);
-        rest = static_cast<std::uint32_t>(time % second);
-    };
     if ((change.valid & SetAttr::mode_) != 0) in.valid |= protocol::fattr_mode;
     if ((change.valid & SetAttr::uid_) != 0) in.valid |= protocol::fattr_uid;
     if ((change.valid & SetAttr::gid_) != 0) in.valid |= protocol::fattr_gid;
     if ((change.valid & SetAttr::size_) != 0) in.valid |= protocol::fattr_size;
     if ((change.valid & SetAttr::atime_) != 0) in.valid |= protocol::fattr_atime;
     if ((change.valid & SetAttr::mtime_) != 0) in.valid |= protocol::fattr_mtime;
+    if ((change.valid & SetAttr::set_id_) != 0) in.valid |= protocol::fattr_kill_suidgid;
     in.mode = change.value.mode;
     in.uid = change.value.uid;
     in.gid = change.value.gid;
     in.size = change.value.size;
-    copy_time(change.value.atime, in.atime, in.atimensec);
-    copy_time(change.value.mtime, in.mtime, in.mtimensec);
+    protocol::put_time(change.value.atime, in.atime, in.atimensec);
+    protocol::put_time(change.value.mtime, in.mtime, in.mtimensec);
     call.put(in);
     if (int error = call.send()) return error;
     const auto out = call.get<protocol::AttrOut>();
     if (!call.ok() || out.attr.ino != node.id) return EIO;
     const bool outdated = call.node_outdated();
     connection_.outdate_node(node.id);
-    if ((change.valid & SetAttr::mtime_) != 0) node.state.mtime_was_set();
+    if ((change.valid & SetAttr::mtime_) != 0 && node.state.attr().mtime == change.value.mtime) {
+        // The storage may not be able to keep just this time.
+        node.state.set_mtime(protocol::time_from(out.attr.mtime, out.attr.mtimensec));
+    }
     learn(out.attr, outdated);
     return 0;
 }
@@ -107,14 +107,22 @@ void Attributes::drop_behind(Node& node, std::uint64_t size) {
 }
 
 int Attributes::change(Node& node, const SetAttr& what) {
-    if ((what.valid & SetAttr::size_) != 0) {
-        // A late commit would make the file long again.
+    const bool mtime = (what.valid & SetAttr::mtime_) != 0;
+    if ((what.valid & SetAttr::size_) != 0 || mtime) {
+        // A late commit would make the file long again, or set the time of its write.
         while (node.flushing) exchange_.wait_for_page();
-        drop_behind(node, what.value.size);
-        if (node.state.leased()) node.state.truncated(what.value.size, wall_clock());
     }
+    if ((what.valid & SetAttr::size_) != 0) {
+        drop_behind(node, what.value.size);
+        if (node.state.leased()) node.state.truncated(what.value.size, clock_.world());
+    }
+    const WorldTime before = node.state.attr().mtime;
+    if (mtime) node.state.set_mtime(what.value.mtime);
     const int error = send(node, what);
-    if (error != 0) node.state.forget();
+    if (error != 0) {
+        if (mtime && node.state.attr().mtime == what.value.mtime) node.state.set_mtime(before);
+        node.state.forget();
+    }
     return error;
 }
 
@@ -171,7 +179,7 @@ int Attributes::removexattr(NodeId node, std::string_view name) {
     Call call(connection_, Opcode::removexattr, node);
     call.put_name(name);
     const int error = call.send();
-    forget(node);
+    if (error == 0) forget(node);  // its ctime has changed
     return error;
 }
 

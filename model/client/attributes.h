@@ -9,7 +9,6 @@
 
 namespace xenfs::client {
 
-/// Owns the difference between the server's wall clock and ours.
 class Attributes : Part {
   public:
     Attributes(const Shared& shared, PageExchange& exchange, ServerOpens& opens)
@@ -31,17 +30,12 @@ class Attributes : Part {
     /// Changes attributes of a node in use. A new size drops this guest's pages behind it first.
     int change(Node& node, const SetAttr& what) MAY_YIELD;
 
-    /// Learns the server's clock from a file just made, whose times are the server's now.
-    void set_wall_clock(Nanoseconds now) { epoch_offset_ = now - clock_.now(); }
-    Nanoseconds wall_clock() const { return clock_.now() + epoch_offset_; }
-
   private:
     int send(Node& node, const SetAttr& change) MAY_YIELD;
     void drop_behind(Node& node, std::uint64_t size);
     void forget(NodeId node);
     PageExchange& exchange_;
     ServerOpens& opens_;
-    Nanoseconds epoch_offset_ = 0;
 };
 
 }  // namespace xenfs::client

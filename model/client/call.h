@@ -46,6 +46,9 @@ class Call {
     int submit() MAY_YIELD;
     int wait() MAY_YIELD;
     bool answered() const { return state_->done; }
+    /// Returns whether the server that answered has gone, and its successor was not told what the
+    /// answer says.
+    bool outlived() const { return state_->life != connection_.life_; }
     /// Begins another request in the slot of an answered one. A caller that holds several slots
     /// must not wait for one more.
     void begin_next(protocol::Opcode opcode);

@@ -27,7 +27,7 @@ Client::Client(host::Host& host, ClientConfig config)
       reader_(shared_, attributes_, fetch_),
       writer_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, locks_),
       loans_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, reader_),
-      notices_(shared_, choice_, exchange_, opens_, names_),
+      notices_(shared_, choice_, exchange_, opens_, names_, locks_),
       resumption_(shared_, exchange_, opens_, names_, locks_),
       exit_gate_(host.tasks().make_gate()) {}
 
@@ -84,6 +84,15 @@ int Client::unmount() {
     }
     mounted_ = false;
     return error;
+}
+
+int Client::setxattr(NodeId id, std::string_view name, std::string_view value, int flags) {
+    Node* const known = name == protocol::file_capabilities ? nodes_.find(id) : nullptr;
+    if (known != nullptr) {  // a write ends them, also one that is sent later
+        const NodeUse node(*known);
+        if (int error = flusher_.flush(*node)) return error;
+    }
+    return attributes_.setxattr(id, name, value, flags);
 }
 
 int Client::fsync(Handle handle, bool data_only) {

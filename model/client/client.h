@@ -82,9 +82,7 @@ class Client final : public FileSystem {
         return attributes_.getxattr(node, name);
     }
     int setxattr(NodeId node, std::string_view name, std::string_view value,
-                 int flags) MAY_YIELD override {
-        return attributes_.setxattr(node, name, value, flags);
-    }
+                 int flags) MAY_YIELD override;
     Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD override {
         return attributes_.listxattr(node);
     }
@@ -111,6 +109,16 @@ class Client final : public FileSystem {
     int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD override {
         return locks_.set(handle, lock, wait);
     }
+    /// As set_lock() with `wait`, for a caller that cannot block until the lock is granted. Calls
+    /// `settled` once with 0 or an errno, before or after this returns; it must not yield. Returns
+    /// by what cancel_lock() knows the wait.
+    LockTicket set_lock(Handle handle, const FileLock& lock,
+                        std::function<void(int)> settled) MAY_YIELD {
+        return locks_.begin(handle, lock, std::move(settled));
+    }
+    /// Ends the wait with EINTR, unless the lock is granted first: then it is kept, as Linux does
+    /// where a signal comes too late.
+    void cancel_lock(LockTicket ticket) MAY_YIELD { locks_.cancel(ticket, EINTR); }
     Result<FileLock> get_lock(Handle handle, const FileLock& lock) MAY_YIELD override {
         return locks_.get(handle, lock);
     }

@@ -8,10 +8,15 @@
 namespace xenfs::client {
 namespace {
 
-Attr attr_with(std::uint64_t size, Nanoseconds mtime) {
+/// The times of these tests are so many ns after the epoch.
+constexpr WorldTime at(std::uint32_t ns) {
+    return {0, ns};
+}
+
+Attr attr_with(std::uint64_t size, std::uint32_t mtime) {
     Attr attr;
     attr.size = size;
-    attr.mtime = mtime;
+    attr.mtime = at(mtime);
     attr.links = 1;
     return attr;
 }
@@ -31,15 +36,15 @@ TEST(FileState, UnderTheLeaseSizeAndTimeAreOurs) {
     FileState state;
     state.learn(attr_with(10, 1), false);
     state.take_lease();
-    state.wrote(5000, 7);
+    state.wrote(5000, at(7));
     state.learn(attr_with(10, 3), true);  // an old answer, which a notice has overtaken
     EXPECT_EQ(state.size(), 5000u);
-    EXPECT_EQ(state.attr().mtime, 7);
+    EXPECT_EQ(state.attr().mtime, at(7));
     EXPECT_TRUE(state.valid());
     state.forget();
     EXPECT_TRUE(state.size_known());
     EXPECT_FALSE(state.valid());
-    state.truncated(100, 9);
+    state.truncated(100, at(9));
     EXPECT_EQ(state.size(), 100u);
     state.end_lease();
     state.forget();
@@ -57,19 +62,26 @@ TEST(FileState, ASizeThatWasForgottenIsNotWhatIsWrittenUnderTheLease) {
     state.end_lease();
     state.forget();
     state.take_lease();
-    state.wrote(300, 3);  // before the server's answer
+    state.wrote(300, at(3));  // before the server's answer
     state.learn(attr_with(200, 4), false);
     EXPECT_EQ(state.size(), 300u);
     EXPECT_TRUE(state.size_known());
 }
 
-TEST(FileState, TheServersWordCountsAgainAfterItsTimeWasSet) {
+TEST(FileState, ATimeThatWasSetIsThatOfEarlierWrites) {
     FileState state;
     state.take_lease();
-    state.wrote(1, 50);
-    state.mtime_was_set();
-    state.learn(attr_with(1, 20), false);
-    EXPECT_EQ(state.attr().mtime, 20);
+    state.wrote(1, at(50));
+    state.set_mtime(at(20));
+    state.learn(attr_with(1, 60), false);  // what was written has been committed meanwhile
+    EXPECT_EQ(state.attr().mtime, at(20));
+    EXPECT_TRUE(state.changed()) << "a commit must carry it";
+    state.wrote(2, at(70));
+    EXPECT_EQ(state.attr().mtime, at(70));
+    state.end_lease();
+    state.set_mtime(at(10));
+    state.learn(attr_with(2, 30), false);
+    EXPECT_EQ(state.attr().mtime, at(30)) << "without the lease the server's word counts";
 }
 
 TEST(FileState, NothingBecomesDirtyWhileTheLeaseIsRecalled) {
@@ -186,43 +198,6 @@ TEST(ReadOrder, TheWindowDoublesWhileReadInOrder) {
     EXPECT_EQ(order.window(70, 32, 100), 0u) << "a jump";
     EXPECT_EQ(order.window(8, 32, 100), 4u) << "begins anew";
     EXPECT_EQ(order.window(8, 0, 100), 0u) << "no read-ahead wanted";
-}
-
-FileLock lock(FileLock::Type type, std::uint64_t start, std::uint64_t length, std::uint64_t owner) {
-    FileLock made;
-    made.type = type;
-    made.start = start;
-    made.length = length;
-    made.owner = owner;
-    return made;
-}
-
-TEST(HeldLocks, AnOwnersWholeRangeReplacesWhatItHadBefore) {
-    HeldLocks locks;
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 1));
-    locks.remember(lock(FileLock::Type::exclusive, 20, 10, 2));
-    locks.remember(lock(FileLock::Type::exclusive, 5, 1, 1));
-    ASSERT_EQ(locks.history().size(), 3u);
-    locks.remember(lock(FileLock::Type::exclusive, 0, 0, 1));
-    ASSERT_EQ(locks.history().size(), 2u);
-    EXPECT_EQ(locks.history()[0].owner, 2u);
-    locks.remember(lock(FileLock::Type::unlock, 0, 0, 2));
-    ASSERT_EQ(locks.history().size(), 1u);
-    EXPECT_EQ(locks.history()[0].owner, 1u);
-}
-
-TEST(HeldLocks, EachOwnerIsGivenOutOnceTheLastFirst) {
-    HeldLocks locks;
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 1));
-    locks.remember(lock(FileLock::Type::shared, 0, 10, 2));
-    locks.remember(lock(FileLock::Type::exclusive, 50, 10, 1));
-    locks.remember(lock(FileLock::Type::unlock, 90, 10, 3));
-    HeldLocks::Owner owner;
-    ASSERT_TRUE(locks.take_owner(owner));
-    EXPECT_EQ(owner.first, 2u);
-    ASSERT_TRUE(locks.take_owner(owner));
-    EXPECT_EQ(owner.first, 1u);
-    EXPECT_FALSE(locks.take_owner(owner)) << "an unlock makes no owner";
 }
 
 TEST(RunsOf, CutsWhereAPageIsMissingOrTheRunIsFull) {

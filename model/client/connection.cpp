@@ -33,6 +33,8 @@ std::uint16_t Connection::acquire(Urgency urgency) {
         ++slot_waiters_;
         if (!slot_gate_->wait(config_.event_timeout)) {
             look();
+            // All slots may hold requests whose replies nobody waits for, and their event be lost.
+            if (ring_up_) host_.events().notify(port_);
             check_liveness(since);
         }
         --slot_waiters_;
@@ -115,11 +117,16 @@ void Connection::look() {
         }
     } while (ring_.final_check_for_replies());
     bool any = false;
-    while (notice_head_ - notice_tail_ < protocol::notice_count &&
-           ring_.take_notice(notices_[notice_head_ % protocol::notice_count])) {
-        notice_life_[notice_head_ % protocol::notice_count] = life_;
+    while (notice_head_ - notice_tail_ < protocol::notice_count) {
+        const std::uint32_t place = notice_head_ % protocol::notice_count;
+        const protocol::Notice& notice = notices_[place];
+        if (!ring_.take_notice(notices_[place])) break;
+        notice_life_[place] = life_;
         ++notice_head_;
         any = true;
+        if (static_cast<protocol::NoticeKind>(notice.kind) == protocol::NoticeKind::lock_granted) {
+            lock_granted_(static_cast<std::uint32_t>(notice.first));
+        }
     }
     if (!any) return;
     heard();

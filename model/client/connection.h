@@ -3,8 +3,10 @@
 // knows nothing of files or pages; the caller knows what a reply means.
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "model/client/config.h"
@@ -70,12 +72,6 @@ class Connection {
                ring_.free_slots() > reserved_slots_;
     }
 
-    /// How many ordinary requests can be in flight.
-    std::uint32_t ordinary_slots() const {
-        const std::uint32_t own = own_slot_ == protocol::RingFront::no_slot ? 0 : 1;
-        return ring_.slot_count() - own - reserved_slots_;
-    }
-
     /// Whether a successor of the server, should it die, will know this connection.
     bool recoverable() const { return offer_.session != 0; }
 
@@ -106,6 +102,12 @@ class Connection {
     bool next_notice(protocol::Notice& out);
     void finish_notices(std::uint32_t count) MAY_YIELD;
     host::Gate& notice_gate() { return *notice_gate_; }
+    /// Sets what is called with the ticket of each lock_granted as soon as it comes, because
+    /// whoever has got a lock need not wait until the notices before it are carried out. It does
+    /// not yield.
+    void on_lock_granted(std::function<void(std::uint32_t ticket)> granted) {
+        lock_granted_ = std::move(granted);
+    }
 
     /// These mark requests in flight that concern a node (and the names in it), or a name in a
     /// directory.
@@ -159,6 +161,7 @@ class Connection {
     std::array<protocol::Notice, protocol::notice_count> notices_;
     std::array<std::uint32_t, protocol::notice_count> notice_life_{};
     std::uint32_t notice_head_ = 0, notice_tail_ = 0;
+    std::function<void(std::uint32_t)> lock_granted_;
     std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;

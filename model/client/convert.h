@@ -6,8 +6,6 @@
 
 namespace xenfs::client {
 
-inline constexpr Nanoseconds second = 1'000'000'000;
-
 constexpr FileType type_of_mode(std::uint32_t mode) {
     switch (mode >> 12) {
         case 001:
@@ -48,18 +46,14 @@ constexpr std::uint32_t mode_of_type(FileType type) {
     return 0100000;
 }
 
-constexpr Nanoseconds time_of(std::uint64_t seconds, std::uint32_t nanoseconds) {
-    return static_cast<Nanoseconds>(seconds) * second + nanoseconds;
-}
-
 inline Attr attr_of(const protocol::Attr& wire) {
     Attr attr;
     attr.node = wire.ino;
     attr.size = wire.size;
     attr.blocks = wire.blocks;
-    attr.atime = time_of(wire.atime, wire.atimensec);
-    attr.mtime = time_of(wire.mtime, wire.mtimensec);
-    attr.ctime = time_of(wire.ctime, wire.ctimensec);
+    attr.atime = protocol::time_from(wire.atime, wire.atimensec);
+    attr.mtime = protocol::time_from(wire.mtime, wire.mtimensec);
+    attr.ctime = protocol::time_from(wire.ctime, wire.ctimensec);
     attr.mode = wire.mode & 07777;
     attr.type = type_of_mode(wire.mode);
     attr.links = wire.nlink;

@@ -24,7 +24,7 @@ class FileState {
     bool size_known() const { return size_known_; }
     bool leased() const { return leased_; }
     bool recalled() const { return recalled_; }  ///< the lease is being given up
-    bool changed() const { return changed_; }    ///< the time of the last write is our own stamp
+    bool changed() const { return changed_; }    ///< the time of the last write is known here first
     /// Returns whether pages may become dirty here.
     bool may_dirty() const { return leased_ && !recalled_; }
 
@@ -33,7 +33,10 @@ class FileState {
     void learn(Attr attr, bool outdated) {
         if (leased_) {
             attr.size = std::max(attr.size, attr_.size);
-            if (changed_) attr.mtime = attr_.mtime;
+            if (changed_) {
+                attr.mtime = attr_.mtime;
+                attr.ctime = std::max(attr.ctime, attr_.ctime);
+            }
         }
         attr_ = attr;
         valid_ = size_known_ = !outdated || leased_;
@@ -50,13 +53,13 @@ class FileState {
     }
     void lost_last_name() { attr_.links = 0; }
 
-    void wrote(std::uint64_t end, Nanoseconds now) {
+    void wrote(std::uint64_t end, WorldTime now) {
         assert(leased_);
         attr_.size = std::max(attr_.size, end);
         attr_.mtime = attr_.ctime = now;
         changed_ = true;
     }
-    void truncated(std::uint64_t size, Nanoseconds now) {
+    void truncated(std::uint64_t size, WorldTime now) {
         assert(leased_);
         attr_.size = size;
         size_known_ = true;
@@ -70,7 +73,12 @@ class FileState {
         attr_.size = size;
         size_known_ = told;
     }
-    void mtime_was_set() { changed_ = false; }
+    /// This guest sets the time of the last write. Under the lease it is the one of writes that
+    /// were made before and are sent later.
+    void set_mtime(WorldTime mtime) {
+        attr_.mtime = mtime;
+        changed_ = leased_;
+    }
 
     /// Begins the lease. A size that was forgotten must not count as written under it.
     void take_lease() {

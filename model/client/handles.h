@@ -32,31 +32,21 @@ class ReadOrder {
     std::uint32_t window_ = 0;
 };
 
-/// The locks that were taken through one handle and not undone.
-class HeldLocks {
+/// The owners of locks that were taken through one handle, and that end with it.
+class LockOwners {
   public:
     using Owner = std::pair<std::uint64_t, bool>;  ///< its number, and whether it is flock(2)'s
 
-    /// Notes that the server has carried out `lock`, which may be an unlock.
-    void remember(const FileLock& lock) {
+    /// Notes that the server has granted `lock`, or may have.
+    void note(const FileLock& lock) {
         const Owner owner{lock.owner, lock.whole_file};
-        const bool unlocks = lock.type == FileLock::Type::unlock;
-        if (!unlocks && std::find(owners_.begin(), owners_.end(), owner) == owners_.end()) {
+        if (lock.type == FileLock::Type::unlock) return;
+        if (std::find(owners_.begin(), owners_.end(), owner) == owners_.end()) {
             owners_.push_back(owner);
         }
-        if (lock.start == 0 && lock.length == 0) {  // it replaces all that its owner had before
-            std::erase_if(history_, [&](const FileLock& before) {
-                return Owner{before.owner, before.whole_file} == owner;
-            });
-            if (unlocks) return;
-        }
-        history_.push_back(lock);
     }
-    /// Returns what a successor of the server must be told, in order.
-    const std::vector<FileLock>& history() const { return history_; }
-    /// Takes out an owner whose locks end with the handle, the last first. Returns false where none
-    /// is left.
-    bool take_owner(Owner& owner) {
+    /// Takes out an owner, the last first. Returns false where none is left.
+    bool take(Owner& owner) {
         if (owners_.empty()) return false;
         owner = owners_.back();
         owners_.pop_back();
@@ -65,7 +55,6 @@ class HeldLocks {
 
   private:
     std::vector<Owner> owners_;
-    std::vector<FileLock> history_;
 };
 
 struct OpenFile {
@@ -73,7 +62,7 @@ struct OpenFile {
     std::uint32_t generation = 0;
     bool read = false, write = false, append = false, synchronous = false;
     ReadOrder order;
-    HeldLocks locks;
+    LockOwners lock_owners;
 };
 
 /// A handle is an index and a generation, so that one used after its close is EBADF. An open file
@@ -92,7 +81,7 @@ class HandleTable {
         OpenFile& file = files_[i];
         file.node = &node;
         file.order = {};
-        file.locks = {};
+        file.lock_owners = {};
         file.read = flags.read;
         file.write = flags.write;
         file.append = flags.append;

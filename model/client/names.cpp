@@ -81,7 +81,7 @@ Result<NodeId> Names::make(Opcode opcode, NodeId parent, const Name& name, Owner
 
 Result<NodeId> Names::mkdir(NodeId parent, const Name& name, std::uint32_t mode, Owner who) {
     return make(Opcode::mkdir, parent, name, who, [&](Call& call) {
-        call.put(protocol::MkdirIn{mode, 0});
+        call.put(protocol::MkdirIn{mode, who.umask});
         call.put_name(name.text);
     });
 }
@@ -96,7 +96,7 @@ Result<NodeId> Names::symlink(NodeId parent, const Name& name, std::string_view 
 Result<NodeId> Names::mknod(NodeId parent, const Name& name, FileType type, std::uint32_t mode,
                             std::uint32_t rdev, Owner who) {
     return make(Opcode::mknod, parent, name, who, [&](Call& call) {
-        call.put(protocol::MknodIn{mode | mode_of_type(type), rdev, 0, 0});
+        call.put(protocol::MknodIn{mode | mode_of_type(type), rdev, who.umask, 0});
         call.put_name(name.text);
     });
 }

@@ -34,6 +34,7 @@ void NoticeHandler::serve() {
             connection_.finish_notices(1);
         }
     }
+    locks_.end_waits();  // nobody would tell of their grants any more
 }
 
 void NoticeHandler::stop() {
@@ -71,6 +72,8 @@ void NoticeHandler::handle(const Notice& notice) {
             break;
         case NoticeKind::recall_lease:
             opens_.recall(notice.node);
+            break;
+        case NoticeKind::lock_granted:  // Connection has told of it when it came
             break;
         default:  // a later version's kind; it is counted so that the server need not wait
             ++stats_.protocol_errors;

@@ -2,6 +2,7 @@
 // This part handles what the server tells us. One task takes notices in order, and counts each when
 // what it asks for is done.
 
+#include "model/client/locks.h"
 #include "model/client/names.h"
 
 namespace xenfs::client {
@@ -9,8 +10,13 @@ namespace xenfs::client {
 class NoticeHandler : Part {
   public:
     NoticeHandler(const Shared& shared, TransferChoice& choice, PageExchange& exchange,
-                  ServerOpens& opens, Names& names)
-        : Part(shared), choice_(choice), exchange_(exchange), opens_(opens), names_(names) {}
+                  ServerOpens& opens, Names& names, Locks& locks)
+        : Part(shared),
+          choice_(choice),
+          exchange_(exchange),
+          opens_(opens),
+          names_(names),
+          locks_(locks) {}
 
     /// The task runs serve() between start() and stop().
     void start() { stopping_ = false; }
@@ -26,6 +32,7 @@ class NoticeHandler : Part {
     PageExchange& exchange_;
     ServerOpens& opens_;
     Names& names_;
+    Locks& locks_;
     bool stopping_ = false;
 };
 

@@ -45,7 +45,8 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     call.concerns_entry(parent, name.hash);
     call.concerns_any_node();
     call.put(protocol::CreateIn{
-        protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode, 0, 0});
+        protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode,
+        who.umask, 0});
     call.put_name(name.text);
     if (int error = call.send()) return error;
     const auto entry = call.get<protocol::EntryOut>();
@@ -61,7 +62,6 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
     const NodeUse node(*nodes_.find(*learned));
     const Opening opening(*node);
     opens_.adopt(*node, out, node_outdated);
-    attributes_.set_wall_clock(node->state.attr().mtime);
     made = {*learned, add(*node, flags), true};
     return 0;
 }
@@ -108,13 +108,14 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     }
     const Handle handle = add(node, flags);
     if (flags.truncate && flags.write) {
-        int error = attributes_.need_size(node);
-        if (error == 0 && node.state.size() > 0) {
-            SetAttr change;
-            change.valid = SetAttr::size_;
-            error = attributes_.change(node, change);
+        SetAttr change;
+        change.valid = SetAttr::size_;
+        // There is nothing to cut, but an empty file's times move too.
+        if (node.state.leased() && node.state.size_known() && node.state.size() == 0) {
+            change.valid = SetAttr::mtime_;
+            change.value.mtime = clock_.world();
         }
-        if (error != 0) {
+        if (const int error = attributes_.change(node, change)) {
             close(handle);
             return Errno{error};
         }

@@ -166,9 +166,7 @@ int PageExchange::submit_commit(Call& call, const Node& node, const PageCommit& 
     in.flags = what.flags;
     in.ref_count = static_cast<std::uint32_t>(what.refs.size());
     if ((what.flags & protocol::commit_mtime) != 0) {
-        const Nanoseconds mtime = node.state.attr().mtime;
-        in.mtime = static_cast<std::uint64_t>(mtime / second);
-        in.mtimensec = static_cast<std::uint32_t>(mtime % second);
+        protocol::put_time(node.state.attr().mtime, in.mtime, in.mtimensec);
     }
     call.put(in);
     call.put_refs(what.refs);

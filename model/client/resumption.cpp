@@ -1,7 +1,6 @@
 #include "model/client/resumption.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace xenfs::client {
 
@@ -53,7 +52,8 @@ void Resumption::drop_copies(std::uint32_t file) {
 int Resumption::present() {
     forget_server_state();
     if (int error = present_opens()) return error;
-    if (int error = present_locks()) return error;
+    if (int error = locks_.present_locks()) return error;
+    if (int error = locks_.present_waits()) return error;
     return present_items({}, true);
 }
 
@@ -71,20 +71,6 @@ int Resumption::present_opens() {
         const std::size_t count =
             std::min<std::size_t>(protocol::max_resume_per_request, all.size() - at);
         if (int error = present_items(all.subspan(at, count), false)) return error;
-    }
-    return 0;
-}
-
-int Resumption::present_locks() {
-    std::vector<std::pair<NodeUse, FileLock>> locks;
-    handles_.for_each([&](OpenFile& file) {
-        for (const FileLock& lock : file.locks.history()) {
-            locks.emplace_back(NodeUse(*file.node), lock);
-        }
-    });
-    for (const auto& [node, lock] : locks) {
-        const int error = locks_.present(*node, lock);
-        if (error == server_gone || error == EPROTO) return error;
     }
     return 0;
 }

@@ -27,7 +27,6 @@ class Resumption : Part {
   private:
     int present() MAY_YIELD;
     int present_opens() MAY_YIELD;
-    int present_locks() MAY_YIELD;
     int present_items(std::span<const protocol::ResumeItem> items, bool last) MAY_YIELD;
     void restored(const protocol::ResumeItem& item, std::uint32_t flags);
     void forget_server_state() MAY_YIELD;

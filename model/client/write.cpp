@@ -65,7 +65,7 @@ std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer fr
     memory_.store(std::span<const host::Piece>(pieces).first(count), from);
     pages_.drop_range(node.kernel_file(), offset >> page_shift, (offset + bytes - 1) >> page_shift);
     flusher_.will_dirty(node);
-    node.state.wrote(offset + bytes, attributes_.wall_clock());
+    node.state.wrote(offset + bytes, clock_.world());
     for (std::size_t i = 0; i < count; ++i) {
         pages_.mark_dirty(slots[i]);
         pages_.cache().unpin(slots[i]);

@@ -140,7 +140,7 @@ int FileWriter::store_through(Node& node, std::uint64_t offset, Buffer from,
     if (error == ESTALE) return 0;  // another guest cut the file meanwhile: again
     if (error != 0) return error;
     stored = bytes;
-    if (node.state.leased()) node.state.wrote(offset + bytes, attributes_.wall_clock());
+    if (node.state.leased()) node.state.wrote(offset + bytes, clock_.world());
     return 0;
 }
 

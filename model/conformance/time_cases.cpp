@@ -17,6 +17,7 @@ void server(Side& side) {
     host::Clock& clock = side.host.clock();
     const auto gate = side.host.tasks().make_gate();
     Nanoseconds last = clock.now();
+    const WorldTime start = clock.world();
     const auto at_least = [&](Nanoseconds passed) {
         const Nanoseconds now = clock.now();
         EXPECT_GE(now - last, passed);
@@ -36,6 +37,11 @@ void server(Side& side) {
     clock.charge(500);
     clock.flush();
     at_least(0);
+    // The world's clock shows some year of files, and goes on as well.
+    constexpr WorldTime year_2001{1'000'000'000, 0};
+    EXPECT_GE(start, year_2001);
+    for (int i = 0; i < 1000 && clock.world() == start; ++i) clock.sleep(1'000'000);
+    EXPECT_GT(clock.world(), start);
 }
 }  // namespace clock_and_timeouts
 

@@ -70,6 +70,7 @@ struct FileLock {
     std::uint32_t pid = 0;
     Type type = Type::shared;
     bool whole_file = false;  ///< flock(2) rather than fcntl(2)
+    bool ofd = false;         ///< F_OFD_SETLK's: nobody looks for deadlocks among such
 };
 
 enum class MapKind : std::uint8_t {

@@ -6,18 +6,19 @@
 
 #include "model/host/memory.h"
 #include "model/host/types.h"
+#include "model/host/world_time.h"
 #include "model/host/yield.h"
 
 namespace xenfs::host {
 
 enum class FileType : std::uint8_t { regular, directory, symlink, fifo, socket, block, character };
 
-/// What stat(2) tells, without the device. Times are in ns since the epoch.
+/// What stat(2) tells, without the device.
 struct Attr {
     NodeId node = 0;
     std::uint64_t size = 0;    ///< bytes
     std::uint64_t blocks = 0;  ///< of 512 bytes
-    Nanoseconds atime = 0, mtime = 0, ctime = 0;
+    WorldTime atime, mtime, ctime;
     std::uint32_t mode = 0;  ///< permission bits only (07777)
     std::uint32_t links = 0;
     std::uint32_t uid = 0, gid = 0, rdev = 0;
@@ -32,7 +33,10 @@ struct SetAttr {
         gid_ = 4,
         size_ = 8,
         atime_ = 16,
-        mtime_ = 32
+        mtime_ = 32,
+        /// Set-user-ID and set-group-ID of a regular file end, as by a write of somebody who may
+        /// not set them (who lacks CAP_FSETID).
+        set_id_ = 64
     };
     std::uint32_t valid = 0;
     Attr value;
@@ -50,8 +54,11 @@ struct StatFs {
     std::uint32_t block_size = page_size, name_max = 255;
 };
 
+/// The owner of a new file, and the mask by which its mode is cut where its directory has no
+/// default ACL.
 struct Owner {
     std::uint32_t uid = 0, gid = 0;
+    std::uint32_t umask = 0;
 };
 
 /// The exported tree, on the server's side. Node ids are the storage's own and stable: a file has

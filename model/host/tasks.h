@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model/host/types.h"
+#include "model/host/world_time.h"
 #include "model/host/yield.h"
 
 namespace xenfs::host {
@@ -37,12 +38,14 @@ class Tasks {
     virtual std::unique_ptr<Gate> make_gate() = 0;
 };
 
-/// The domain's time.
+/// The domain's time, and the world's as the domain knows it.
 class Clock {
   public:
     virtual ~Clock() = default;
     /// Returns nanoseconds since some start, including the caller's unflushed charges.
     virtual Nanoseconds now() const = 0;
+    /// Returns the time with which files are stamped. Unlike now(), it may be set back.
+    virtual WorldTime world() const = 0;
     /// Charges CPU time that the caller uses. In the simulator it accumulates in the task until the
     /// task yields; on a real host the call does nothing, since the time has passed already. Not a
     /// yield point.

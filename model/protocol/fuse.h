@@ -5,8 +5,12 @@
 // header. Little-endian, naturally aligned, no compiler padding. SPECIFICATION.md says which
 // messages are served.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
+
+#include "model/host/world_time.h"
 
 namespace xenfs::protocol {
 
@@ -89,6 +93,17 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16 && offsetof(OutHeader, unique) == 8);
 
+// A time is 64 bits of seconds, which are signed though FUSE declares them otherwise, and
+// nanoseconds, of which the receiver takes no more than make less than a second.
+constexpr void put_time(WorldTime time, std::uint64_t& seconds, std::uint32_t& nanoseconds) {
+    seconds = static_cast<std::uint64_t>(time.seconds);
+    nanoseconds = time.nanoseconds;
+}
+constexpr WorldTime time_from(std::uint64_t seconds, std::uint32_t nanoseconds) {
+    constexpr std::uint32_t most = 999'999'999;
+    return {static_cast<std::int64_t>(seconds), std::min(nanoseconds, most)};
+}
+
 /// FUSE's stat. Here `mode` also holds the file type (S_IFMT), as in stat(2).
 struct Attr {
     std::uint64_t ino, size, blocks;
@@ -155,7 +170,8 @@ enum SetattrValid : std::uint32_t {
     fattr_atime_now = 1u << 7,
     fattr_mtime_now = 1u << 8,
     fattr_lockowner = 1u << 9,
-    fattr_ctime = 1u << 10
+    fattr_ctime = 1u << 10,
+    fattr_kill_suidgid = 1u << 11  ///< end set-user-ID and set-group-ID of a regular file
 };
 
 struct MknodIn {
@@ -254,6 +270,9 @@ struct StatfsOut {
 };
 static_assert(sizeof(StatfsOut) == 80);
 
+/// The extended attribute that holds what a program may do more than who runs it.
+inline constexpr std::string_view file_capabilities = "security.capability";
+
 struct SetxattrIn {
     std::uint32_t size, flags, setxattr_flags, padding;
 };
@@ -276,18 +295,26 @@ inline constexpr std::uint64_t lock_to_end = 0x7fff'ffff'ffff'ffffu;
 struct LkIn {
     std::uint64_t fh, owner;
     FileLock lk;
-    std::uint32_t lk_flags;  ///< lk_flock: flock(2)
-    std::uint32_t padding;
+    std::uint32_t lk_flags;  ///< LkFlags
+    std::uint32_t ticket;    ///< of a SETLKW: how the client names this wait; FUSE's padding
 };
-inline constexpr std::uint32_t lk_flock = 1;
+enum LkFlags : std::uint32_t {
+    lk_flock = 1,      ///< flock(2)
+    lk_ofd = 1u << 30  ///< our own flag: F_OFD_SETLKW, whose waits no deadlock is looked for among
+};
 /// A byte that no file has. A client that appends without the lease locks it, from before it looks
 /// up the end of the file until the data is committed. Programs' locks end at lock_to_end.
 inline constexpr std::uint64_t append_byte = lock_to_end + 1;
 struct LkOut {
     FileLock lk;
 };
+/// The reply to a SETLKW; FUSE's is empty, and comes when the lock is granted.
+struct LkwOut {
+    std::uint32_t queued;  ///< 0: granted; 1: it waits, and a notice lock_granted will come
+    std::uint32_t padding;
+};
 static_assert(sizeof(FileLock) == 24 && sizeof(LkIn) == 48 && sizeof(LkOut) == 24 &&
-              offsetof(LkIn, lk) == 16);
+              sizeof(LkwOut) == 8 && offsetof(LkIn, lk) == 16 && offsetof(LkIn, ticket) == 44);
 
 struct InitIn {
     std::uint32_t major, minor, max_readahead, flags, flags2, unused[11];
@@ -302,7 +329,7 @@ struct InitOut {
 static_assert(sizeof(InitIn) == 64 && sizeof(InitOut) == 64 && offsetof(InitOut, max_pages) == 28);
 
 struct InterruptIn {
-    std::uint64_t unique;
+    std::uint64_t unique;  ///< the ticket of a SETLKW
 };
 static_assert(sizeof(InterruptIn) == 8);
 

@@ -76,14 +76,29 @@ TEST(FuseLayout, Attributes) {
     SAME_FIELD(SetattrIn, fuse_setattr_in, mode);
     SAME_FIELD(SetattrIn, fuse_setattr_in, uid);
     SAME_FIELD(SetattrIn, fuse_setattr_in, gid);
-    EXPECT_EQ(
-        p::fattr_mode | p::fattr_uid | p::fattr_gid | p::fattr_size | p::fattr_atime |
-            p::fattr_mtime | p::fattr_fh | p::fattr_atime_now | p::fattr_mtime_now |
-            p::fattr_lockowner | p::fattr_ctime,
-        unsigned(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |
-                 FATTR_FH | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_LOCKOWNER | FATTR_CTIME));
+    EXPECT_EQ(p::fattr_mode | p::fattr_uid | p::fattr_gid | p::fattr_size | p::fattr_atime |
+                  p::fattr_mtime | p::fattr_fh | p::fattr_atime_now | p::fattr_mtime_now |
+                  p::fattr_lockowner | p::fattr_ctime | p::fattr_kill_suidgid,
+              unsigned(FATTR_MODE | FATTR_UID | FATTR_GID | FATTR_SIZE | FATTR_ATIME | FATTR_MTIME |
+                       FATTR_FH | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_LOCKOWNER |
+                       FATTR_CTIME | FATTR_KILL_SUIDGID));
     EXPECT_EQ(p::fattr_size, unsigned(FATTR_SIZE));
     EXPECT_EQ(p::fattr_mtime_now, unsigned(FATTR_MTIME_NOW));
+}
+
+/// The kernel's own time64_t goes through FUSE's unsigned seconds in the same way.
+TEST(FuseLayout, TimesBeforeAndFarBehindTheEpochComeThrough) {
+    using xenfs::WorldTime;
+    for (const WorldTime time : {WorldTime{-1, 999'999'999}, WorldTime{-2'147'483'649, 0},
+                                 WorldTime{4'294'967'296, 1}, WorldTime{16'725'225'600, 7}}) {
+        p::Attr attr{};
+        p::put_time(time, attr.mtime, attr.mtimensec);
+        EXPECT_EQ(static_cast<std::int64_t>(attr.mtime), time.seconds);
+        EXPECT_EQ(p::time_from(attr.mtime, attr.mtimensec), time);
+    }
+    EXPECT_EQ(p::time_from(5, 4'000'000'000), (WorldTime{5, 999'999'999}));
+    EXPECT_EQ((WorldTime{-1, 999'999'999}).after(2), (WorldTime{0, 1}));
+    EXPECT_LT((WorldTime{-1, 999'999'999}), (WorldTime{0, 0}));
 }
 
 TEST(FuseLayout, Operations) {

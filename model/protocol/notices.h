@@ -14,7 +14,8 @@ enum class NoticeKind : std::uint32_t {
     inval_node = 2,    ///< node: forget its attributes; of a directory, its names too
     inval_pages = 3,   ///< node, first, count: copies and mappings are stale; forget, release later
     revoke_pages = 4,  ///< node, first, count (node 0: any `count` pages): unmap and release now
-    recall_lease = 5   ///< node: write back what is dirty, then hold no lease
+    recall_lease = 5,  ///< node: write back what is dirty, then hold no lease
+    lock_granted = 6   ///< node, first = the ticket of a SETLKW that waited: it has the lock
 };
 
 struct Notice {
@@ -22,7 +23,7 @@ struct Notice {
     std::uint32_t flags;     ///< 0
     std::uint64_t sequence;  ///< counts up from 1 on each connection; low 32 bits = ring index + 1
     std::uint64_t node;
-    std::uint64_t first;  ///< page
+    std::uint64_t first;  ///< page; in lock_granted a ticket
     std::uint64_t count;  ///< pages; ~0: to the end
     std::uint64_t name_hash;
     std::uint64_t reserved[2];

@@ -52,7 +52,7 @@ int Attributes::setattr(Request& q) {
     if (!q.args.finished()) return EINVAL;
     using host::SetAttr;
     SetAttr change;
-    const Nanoseconds now = host_.clock().now();
+    const WorldTime now = host_.clock().world();
     if (in.valid & protocol::fattr_mode) change.valid |= SetAttr::mode_;
     if (in.valid & protocol::fattr_uid) change.valid |= SetAttr::uid_;
     if (in.valid & protocol::fattr_gid) change.valid |= SetAttr::gid_;
@@ -63,14 +63,15 @@ int Attributes::setattr(Request& q) {
     if (in.valid & (protocol::fattr_mtime | protocol::fattr_mtime_now)) {
         change.valid |= SetAttr::mtime_;
     }
+    if (in.valid & protocol::fattr_kill_suidgid) change.valid |= SetAttr::set_id_;
     change.value.mode = in.mode & 07777;
     change.value.uid = in.uid;
     change.value.gid = in.gid;
     change.value.size = in.size;
     change.value.atime =
-        in.valid & protocol::fattr_atime_now ? now : time_from_wire(in.atime, in.atimensec);
+        in.valid & protocol::fattr_atime_now ? now : protocol::time_from(in.atime, in.atimensec);
     change.value.mtime =
-        in.valid & protocol::fattr_mtime_now ? now : time_from_wire(in.mtime, in.mtimensec);
+        in.valid & protocol::fattr_mtime_now ? now : protocol::time_from(in.mtime, in.mtimensec);
 
     InodeUse inode(inodes_, q.header.nodeid);
     if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
@@ -101,7 +102,11 @@ int Attributes::setattr(Request& q) {
         return changed.error();
     }
     if (resize) changes_.done(q, inode->node);
-    if ((change.valid & SetAttr::mtime_) != 0) inode->attr.mtime = change.value.mtime;
+    if (resize || (change.valid & SetAttr::mtime_) != 0) {
+        inode->attr.mtime = changed->mtime;
+        // Writing dirty pages back would move the storage's time on.
+        inode->size_ahead = inode->size_ahead || has_dirty(*inode);
+    }
     learn(*inode, *changed);
     journal_->keep_size(*inode);
     if (resize) {
@@ -114,6 +119,15 @@ int Attributes::setattr(Request& q) {
     out.attr = to_wire(inode->attr);
     q.reply.put(out);
     return 0;
+}
+
+bool Attributes::has_dirty(const Inode& inode) const {
+    std::vector<cache::Slot> dirty;
+    if (inode.file != no_file) cache_.dirty_of(inode.file, dirty);
+    for (const std::uint32_t file : inode.files) {
+        if (file != no_file) cache_.dirty_of(file, dirty);
+    }
+    return !dirty.empty();
 }
 
 /// Takes the frames that truncate() needs where the last page shares its frame with others: none

@@ -39,6 +39,7 @@ class Attributes : public Part {
                  std::vector<pages::FrameIndex>* frames) MAY_YIELD;
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
+    bool has_dirty(const Inode& inode) const;
     void forget_node(Connection& c, NodeId node);
 
     FileIo& io_;

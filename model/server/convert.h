@@ -6,8 +6,6 @@
 
 namespace xenfs::server {
 
-inline constexpr Nanoseconds second = 1'000'000'000;
-
 /// stat's S_IFMT bits.
 constexpr std::uint32_t type_bits(host::FileType type) {
     switch (type) {
@@ -34,12 +32,9 @@ inline protocol::Attr to_wire(const host::Attr& a) {
     out.ino = a.node;
     out.size = a.size;
     out.blocks = a.blocks;
-    out.atime = static_cast<std::uint64_t>(a.atime / second);
-    out.mtime = static_cast<std::uint64_t>(a.mtime / second);
-    out.ctime = static_cast<std::uint64_t>(a.ctime / second);
-    out.atimensec = static_cast<std::uint32_t>(a.atime % second);
-    out.mtimensec = static_cast<std::uint32_t>(a.mtime % second);
-    out.ctimensec = static_cast<std::uint32_t>(a.ctime % second);
+    protocol::put_time(a.atime, out.atime, out.atimensec);
+    protocol::put_time(a.mtime, out.mtime, out.mtimensec);
+    protocol::put_time(a.ctime, out.ctime, out.ctimensec);
     out.mode = (a.mode & 07777) | type_bits(a.type);
     out.nlink = a.links;
     out.uid = a.uid;
@@ -47,13 +42,6 @@ inline protocol::Attr to_wire(const host::Attr& a) {
     out.rdev = a.rdev;
     out.blksize = page_size;
     return out;
-}
-
-/// Times that no clock shows are cut to what 64 bits of ns hold.
-inline Nanoseconds time_from_wire(std::uint64_t seconds, std::uint32_t ns) {
-    constexpr std::uint64_t most = 9'000'000'000;
-    const std::uint64_t s = seconds < most ? seconds : most;
-    return static_cast<Nanoseconds>(s) * second + (ns < second ? ns : second - 1);
 }
 
 }  // namespace xenfs::server

@@ -7,7 +7,7 @@ namespace xenfs::server {
 namespace {
 
 constexpr std::uint64_t magic = 0x3152'4944'5346'4e58;  // "XNFSDIR1" in memory
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 constexpr unsigned unique_shift = 8;
 
 }  // namespace
@@ -168,13 +168,16 @@ std::uint32_t Directory::keep_node(NodeId id, std::string_view handle) {
     return record;
 }
 
-/// A kill between the two stores costs the file's clean pages, no more.
-void Directory::keep_stored(std::uint32_t record, std::uint64_t size, Nanoseconds mtime) {
-    publish(node(record).stored_size, size);
-    publish(node(record).stored_mtime, mtime);
+/// A kill between the stores costs the file's clean pages, no more.
+void Directory::keep_stored(std::uint32_t record, std::uint64_t size, WorldTime mtime) {
+    NodeRecord& kept = node(record);
+    publish(kept.stored_size, size);
+    publish(kept.stored_seconds, mtime.seconds);
+    publish(kept.stored_nanoseconds, mtime.nanoseconds);
 }
 
-void Directory::keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
+/// A kill between the stores of the time leaves one that is wrong by less than a second.
+void Directory::keep_size(std::uint32_t record, std::uint64_t size, WorldTime mtime,
                           NodeRecord::State state) {
     NodeRecord& kept = node(record);
     // A kill between two stores must not leave the new size without the cut.
@@ -182,7 +185,8 @@ void Directory::keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds 
     if (state == NodeRecord::cutting && has_size) publish(kept.state, std::uint32_t{state});
     if (state != NodeRecord::used) {
         publish(kept.size, size);
-        publish(kept.mtime, mtime);
+        publish(kept.mtime_seconds, mtime.seconds);
+        publish(kept.mtime_nanoseconds, mtime.nanoseconds);
     }
     publish(kept.state, std::uint32_t{state});
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "model/host/memory.h"
+#include "model/host/world_time.h"
 
 namespace xenfs::server {
 
@@ -83,16 +84,20 @@ struct NodeRecord {
     };
     NodeId node;
     std::uint64_t size;  ///< bytes
-    Nanoseconds mtime;
+    std::int64_t mtime_seconds;
     std::uint32_t state;  ///< stored last
     std::uint32_t handle_bytes;
     char handle[96];  ///< host::Storage::handle
     // The storage's file when its clean pages were last known to agree with it. Whoever changes it
     // while there is no server leaves another size or time.
     std::uint64_t stored_size;
-    Nanoseconds stored_mtime;
+    std::int64_t stored_seconds;
+    std::uint32_t mtime_nanoseconds, stored_nanoseconds;
+
+    WorldTime mtime() const { return {mtime_seconds, mtime_nanoseconds}; }
+    WorldTime stored_mtime() const { return {stored_seconds, stored_nanoseconds}; }
 };
-static_assert(sizeof(NodeRecord) == 144);
+static_assert(sizeof(NodeRecord) == 152);
 
 /// Record of a client that was connected; its place is the connection's index.
 struct ClientRecord {
@@ -154,8 +159,8 @@ class Directory {
     std::uint32_t kept_nodes() const {
         return fresh_node_ - static_cast<std::uint32_t>(vacant_nodes_.size());
     }
-    void keep_stored(std::uint32_t record, std::uint64_t size, Nanoseconds mtime);
-    void keep_size(std::uint32_t record, std::uint64_t size, Nanoseconds mtime,
+    void keep_stored(std::uint32_t record, std::uint64_t size, WorldTime mtime);
+    void keep_size(std::uint32_t record, std::uint64_t size, WorldTime mtime,
                    NodeRecord::State state);
     void drop_node(std::uint32_t record);
     NodeRecord& node(std::uint32_t record) const {

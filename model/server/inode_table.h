@@ -90,7 +90,7 @@ struct Inode {
     std::vector<std::uint32_t> files;  ///< dedup "none": by connection instead
     Nanoseconds dirty_since = 0;
     std::uint64_t stored_size = 0;  ///< as the storage said last, while size_ahead too
-    Nanoseconds stored_mtime = 0;
+    WorldTime stored_mtime;
     std::unique_ptr<FileLocks> locks;
 };
 

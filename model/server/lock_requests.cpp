@@ -1,7 +1,8 @@
 #include "model/server/lock_requests.h"
 
-#include <algorithm>
+#include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 namespace xenfs::server {
 namespace {
@@ -11,66 +12,81 @@ LockRange range_of(const protocol::LkIn& in, ConnectionIndex client) {
             in.lk.end,
             in.lk.type == protocol::lock_write,
             (in.lk_flags & protocol::lk_flock) != 0,
+            (in.lk_flags & protocol::lk_ofd) != 0,
             in.lk.pid,
             {client, in.owner}};
 }
 
+struct HashOwner {
+    std::size_t operator()(const LockOwner& owner) const {
+        return std::hash<std::uint64_t>()(owner.owner ^ std::uint64_t{owner.client} << 56);
+    }
+};
+
 }  // namespace
 
-/// While it lives, locks may come and go; the clients' counts are right again when it goes.
-class LockRequests::LockCount {
+/// While it lives, locks and waits of a file may come and go; accounts and waited_for_ are right
+/// again when it goes. It must not live across a yield.
+class LockRequests::Change {
   public:
-    LockCount(LockRequests& requests, const FileLocks& locks) : requests_(requests), locks_(locks) {
+    Change(LockRequests& requests, const Inode& inode)
+        : requests_(requests), locks_(*inode.locks), index_(requests.inodes_.find(inode.node)) {
         count(-1);
     }
-    ~LockCount() { count(1); }
-    LockCount(const LockCount&) = delete;
-    LockCount& operator=(const LockCount&) = delete;
+    ~Change() {
+        count(1);
+        if (locks_.waiting.empty()) {
+            requests_.waited_for_.erase(index_);
+        } else {
+            requests_.waited_for_.insert(index_);
+        }
+    }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
 
   private:
     void count(int sign) {
-        const auto one = [&](const LockOwner& owner) {
-            requests_.counts_[owner.client] += static_cast<std::uint32_t>(sign);
-        };
-        for (const LockRange& held : locks_.held) one(held.owner);
-        for (const LockWaiter& waiter : locks_.waiting) one(waiter.range.owner);
+        const auto step = static_cast<std::uint32_t>(sign);
+        for (const LockRange& held : locks_.held) {
+            requests_.accounts_[held.owner.client].locks += step;
+        }
+        for (const LockWaiter& waiter : locks_.waiting) {
+            requests_.accounts_[waiter.range.owner.client].waits += step;
+        }
     }
     LockRequests& requests_;
     const FileLocks& locks_;
+    const InodeTable::Index index_;
 };
 
 /// Whether one of those who stand in the way waits, directly or through others, for the one who
-/// asks. fcntl's locks only: flock(2) knows no EDEADLK. Each parked request is looked at once.
+/// asks. As in Linux, only waits of fcntl's locks that belong to processes count: a lock of an open
+/// file, F_OFD_SETLKW's or flock's, can be undone by whoever has the file open.
 bool LockRequests::would_deadlock(const FileLocks& locks, const LockRange& wanted) {
-    if (wanted.flock) return false;
+    if (wanted.flock || wanted.ofd) return false;
     struct Waiting {
         const FileLocks* locks;
         const LockRange* range;
     };
-    std::vector<Waiting> waiting;
-    std::unordered_set<const FileLocks*> seen;
-    parking_.for_each(Wait::lock, [&](const Request& q) {
-        const FileLocks* const of = inodes_[q.inode].locks.get();
-        if (of == nullptr || !seen.insert(of).second) return;
-        for (const LockWaiter& waiter : of->waiting) {
-            if (!waiter.range.flock) waiting.push_back({of, &waiter.range});
+    std::unordered_multimap<LockOwner, Waiting, HashOwner> waits;
+    for (const InodeTable::Index i : waited_for_) {
+        const FileLocks& file = *inodes_[i].locks;
+        for (const LockWaiter& waiter : file.waiting) {
+            if (waiter.range.flock || waiter.range.ofd) continue;
+            waits.emplace(waiter.range.owner, Waiting{&file, &waiter.range});
         }
-    });
+    }
+    std::unordered_set<LockOwner, HashOwner> seen;
     std::vector<LockOwner> reached;
     locks.blockers(wanted, reached);
-    for (std::size_t i = 0; i < reached.size(); ++i) {
-        const LockOwner owner = reached[i];
+    while (!reached.empty()) {
+        const LockOwner owner = reached.back();
+        reached.pop_back();
         if (owner == wanted.owner) return true;
-        std::vector<LockOwner> next;
-        std::erase_if(waiting, [&](const Waiting& one) {
-            if (one.range->owner != owner) return false;
-            one.locks->blockers(*one.range, next);
-            return true;
-        });
-        for (const LockOwner& one : next) {
-            if (std::find(reached.begin(), reached.end(), one) == reached.end()) {
-                reached.push_back(one);
-            }
+        if (!seen.insert(owner).second) continue;
+        const auto [first, last] = waits.equal_range(owner);
+        for (auto at = first; at != last; ++at) {
+            at->second.locks->blockers(*at->second.range, reached);
         }
     }
     return false;
@@ -99,6 +115,17 @@ int LockRequests::getlk(Request& q) {
     return 0;
 }
 
+int LockRequests::setlk(Request& q) {
+    return set(q, false);
+}
+
+int LockRequests::setlkw(Request& q) {
+    const int answer = set(q, true);
+    if (answer != 0 && answer != queued) return answer;
+    q.reply.put(protocol::LkwOut{answer == queued ? 1u : 0u, 0});
+    return 0;
+}
+
 int LockRequests::set(Request& q, bool wait) {
     const auto in = q.args.get<protocol::LkIn>();
     if (!q.args.finished() || in.lk.type > protocol::lock_unlock || in.lk.start > in.lk.end) {
@@ -111,59 +138,75 @@ int LockRequests::set(Request& q, bool wait) {
     InodeUse inode(inodes_, file->inode);
     if (in.lk.type == protocol::lock_unlock) {
         if (!inode->locks) return 0;
-        if (counts_[q.client.index] >= config_.max_locks && inode->locks->splits(range))
-            return ENOLCK;
+        if (full(q.client) && inode->locks->splits(range)) return ENOLCK;
         {
-            const LockCount count(*this, *inode->locks);
+            const Change change(*this, *inode);
             inode->locks->clear(range);
         }
         wake(*inode);
         return 0;
     }
+    if (full(q.client)) return ENOLCK;
     if (!inode->locks) inode->locks = std::make_unique<FileLocks>();
-    if (counts_[q.client.index] >= config_.max_locks) return ENOLCK;
-    if (inode->locks->conflict(range) == nullptr) {
-        {
-            const LockCount count(*this, *inode->locks);
-            inode->locks->set(range);
-        }
-        wake(*inode);  // a lock that became weaker lets others in
-        return 0;
+    // What stands in the way of a wait that a client brings back may come back after it.
+    if ((wait && recovering_()) || inode->locks->conflict(range) != nullptr) {
+        return wait ? enqueue(q, *inode, range, in.ticket) : EAGAIN;
     }
-    if (!wait) return EAGAIN;
-    if (would_deadlock(*inode->locks, range)) return EDEADLK;
-    const LockCount count(*this, *inode->locks);
-    inode->locks->waiting.push_back({range, q.slot, q.header.unique, q.client.generation});
-    q.inode = inode.index();
-    q.wait = Wait::lock;
-    return parked;
+    {
+        const Change change(*this, *inode);
+        inode->locks->set(range);
+    }
+    wake(*inode);  // a lock that became weaker lets others in
+    return 0;
+}
+
+int LockRequests::enqueue(Request& q, Inode& inode, const LockRange& range, std::uint32_t ticket) {
+    // Grants that the client does not take note of are charged too, since they wait in its outbox.
+    const std::uint64_t untold = notices_.in_flight(q.client);
+    if (accounts_[q.client.index].waits + untold >= config_.max_locks) return ENOLCK;
+    if (!recovering_() && would_deadlock(*inode.locks, range)) return EDEADLK;
+    const Change change(*this, inode);
+    inode.locks->waiting.push_back({range, ticket, q.client.generation});
+    return queued;
 }
 
 void LockRequests::wake(Inode& inode) {
-    // Answering yields: all are taken out first, of the parked requests too, where an interrupt
-    // would look for them.
+    if (!recovering_()) grant(inode);
+}
+
+/// Grants what is free now, in the order in which the waits came.
+void LockRequests::grant(Inode& inode) {
     std::vector<LockWaiter> granted;
     {
-        const LockCount count(*this, *inode.locks);
+        const Change change(*this, inode);
         granted = inode.locks->grant_waiting();
     }
-    const auto its_connection = [&](const LockWaiter& waiter) -> Connection* {
-        Connection* const c = clients_.at(static_cast<ConnectionIndex>(waiter.range.owner.client));
-        return c != nullptr && c->generation == waiter.generation && c->alive() ? c : nullptr;
-    };
+    std::uint64_t told = 0;
     for (const LockWaiter& waiter : granted) {
-        if (Connection* const c = its_connection(waiter))
-            parking_.remove(*c->requests[waiter.slot]);
+        const auto index = static_cast<ConnectionIndex>(waiter.range.owner.client);
+        Connection* const c = clients_.alive(index, waiter.generation);
+        if (c == nullptr) continue;  // release_client() will drop the lock
+        notices_.queue(
+            *c, make_notice(protocol::NoticeKind::lock_granted, inode.node, waiter.ticket, 0));
+        told |= bit(index);
     }
-    for (const LockWaiter& waiter : granted) {
-        Connection* const c = its_connection(waiter);
-        if (c != nullptr) answerer_.answer(*c->requests[waiter.slot], 0, 0);
+    for (const ConnectionIndex index : Bits(told)) {
+        if (Connection* const c = clients_.alive(index)) notices_.send(*c);
+    }
+}
+
+void LockRequests::all_are_back() {
+    const std::vector<InodeTable::Index> files(waited_for_.begin(), waited_for_.end());
+    for (const InodeTable::Index i : files) {
+        if (!waited_for_.contains(i)) continue;
+        InodeUse inode(inodes_, i);
+        grant(*inode);
     }
 }
 
 void LockRequests::drop_client(Inode& inode, Connection& c) {
     {
-        const LockCount count(*this, *inode.locks);
+        const Change change(*this, inode);
         inode.locks->drop_client(c.index);
     }
     wake(inode);
@@ -172,7 +215,7 @@ void LockRequests::drop_client(Inode& inode, Connection& c) {
 void LockRequests::drop_owner(Inode& inode, const LockOwner& owner) {
     if (!inode.locks) return;
     {
-        const LockCount count(*this, *inode.locks);
+        const Change change(*this, inode);
         inode.locks->drop_owner(owner);
     }
     wake(inode);
@@ -181,24 +224,12 @@ void LockRequests::drop_owner(Inode& inode, const LockOwner& owner) {
 int LockRequests::interrupt(Request& q) {
     const auto in = q.args.get<protocol::InterruptIn>();
     if (!q.args.finished()) return EINVAL;
-    for (const auto& other : q.client.requests) {
-        if (other == nullptr || other->wait != Wait::lock || other->header.unique != in.unique) {
-            continue;
-        }
-        FileLocks& locks = *inodes_[other->inode].locks;
-        const auto found =
-            std::find_if(locks.waiting.begin(), locks.waiting.end(), [&](const LockWaiter& waiter) {
-                return waiter.unique == in.unique && waiter.range.owner.client == q.client.index;
-            });
-        {
-            const LockCount count(*this, locks);
-            locks.waiting.erase(found);
-        }
-        parking_.remove(*other);
-        answerer_.answer(*other, EINTR, 0);
-        break;
+    for (const InodeTable::Index i : waited_for_) {
+        InodeUse inode(inodes_, i);
+        const Change change(*this, *inode);
+        if (inode->locks->cancel(q.client.index, in.unique)) return 0;
     }
-    return 0;
+    return ENOENT;
 }
 
 }  // namespace xenfs::server

@@ -65,6 +65,15 @@ void FileLocks::set(const LockRange& range) {
     held.push_back(merged);
 }
 
+bool FileLocks::cancel(std::uint32_t client, std::uint64_t ticket) {
+    const auto found = std::find_if(waiting.begin(), waiting.end(), [&](const LockWaiter& waiter) {
+        return waiter.range.owner.client == client && waiter.ticket == ticket;
+    });
+    if (found == waiting.end()) return false;
+    waiting.erase(found);
+    return true;
+}
+
 void FileLocks::drop_client(std::uint32_t client) {
     std::erase_if(held, [&](const LockRange& h) { return h.owner.client == client; });
     std::erase_if(waiting, [&](const LockWaiter& w) { return w.range.owner.client == client; });
@@ -83,7 +92,10 @@ std::vector<LockWaiter> FileLocks::grant_waiting() {
         }
         set(waiting[i].range);
         granted.push_back(waiting[i]);
+        // It may have replaced an exclusive lock of its owner, and let those in who came before.
+        const bool weakens = !waiting[i].range.exclusive;
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
+        if (weakens) i = 0;
     }
     return granted;
 }

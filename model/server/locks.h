@@ -18,15 +18,15 @@ struct LockRange {
     std::uint64_t start = 0, end = 0;  ///< inclusive
     bool exclusive = false;
     bool flock = false;
+    bool ofd = false;  ///< a wait of it takes no part in the search for deadlocks
     std::uint32_t pid = 0;
     LockOwner owner;
 };
 
-/// A request that waits; `slot` and `unique` let the caller answer it.
+/// A wait for a lock. Its client has named it by the ticket.
 struct LockWaiter {
     LockRange range;
-    std::uint16_t slot = 0;
-    std::uint64_t unique = 0;
+    std::uint32_t ticket = 0;
     std::uint32_t generation = 0;  ///< of its connection
 };
 
@@ -45,6 +45,8 @@ struct FileLocks {
     void set(const LockRange& range);
     /// Drops what the owner holds in [start, end].
     void clear(const LockRange& range);
+    /// Ends a client's wait. Returns false where there is none of that ticket.
+    bool cancel(std::uint32_t client, std::uint64_t ticket);
     /// Drops all of a client's locks and waits, or of one of its owners (fcntl only).
     void drop_client(std::uint32_t client);
     void drop_owner(const LockOwner& owner);

@@ -14,7 +14,7 @@ namespace {
 
 LockRange range(std::uint64_t start, std::uint64_t end, bool exclusive, std::uint64_t owner,
                 std::uint32_t client = 0, bool flock = false) {
-    return {start, end, exclusive, flock, 1, {client, owner}};
+    return {start, end, exclusive, flock, false, 1, {client, owner}};
 }
 
 TEST(Locks, SplitAndJoin) {
@@ -41,17 +41,17 @@ TEST(Locks, FlockAndFcntlDoNotMeet) {
 TEST(Locks, WaitersInOrderAndAClientsDeathLetsThemIn) {
     FileLocks locks;
     locks.set(range(0, 9, true, 1, 7));
-    locks.waiting.push_back({range(0, 9, true, 2, 8), 3, 33});
-    locks.waiting.push_back({range(0, 9, false, 3, 9), 4, 44});
+    locks.waiting.push_back({range(0, 9, true, 2, 8), 33, 1});
+    locks.waiting.push_back({range(0, 9, false, 3, 9), 44, 1});
     EXPECT_TRUE(locks.grant_waiting().empty());
     locks.drop_client(7);
     auto granted = locks.grant_waiting();
     ASSERT_EQ(granted.size(), 1u);
-    EXPECT_EQ(granted[0].unique, 33u);
+    EXPECT_EQ(granted[0].ticket, 33u);
     locks.drop_client(8);
     granted = locks.grant_waiting();
     ASSERT_EQ(granted.size(), 1u);
-    EXPECT_EQ(granted[0].unique, 44u);
+    EXPECT_EQ(granted[0].ticket, 44u);
 }
 
 TEST(Locks, RandomOperationsAgreeWithAByteMap) {

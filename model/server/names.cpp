@@ -60,15 +60,15 @@ int Names::lookup(Request& q) {
     return 0;
 }
 
-int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t rdev,
-                     std::string_view name, std::string_view target) {
+int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_t umask,
+                     std::uint32_t rdev, std::string_view name, std::string_view target) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     const std::optional<Replay> before = changes_.replay(q);
     if (!before) changes_.intend_new(q, name);
     const auto made = before ? storage_.getattr(before->node)
                              : storage_.create(q.header.nodeid, name, type, mode & 07777,
-                                               {q.header.uid, q.header.gid}, target, rdev);
+                                               {q.header.uid, q.header.gid, umask}, target, rdev);
     if (!made) return made.error();
     changes_.done(q, made->node);
     InodeUse inode(inodes_, made->node);
@@ -88,7 +88,7 @@ int Names::mknod(Request& q) {
     for (const FileType type : {FileType::regular, FileType::fifo, FileType::socket,
                                 FileType::block, FileType::character}) {
         if ((in.mode & 0170000u) == type_bits(type)) {
-            return make_node(q, type, in.mode & ~in.umask, in.rdev, name, {});
+            return make_node(q, type, in.mode, in.umask, in.rdev, name, {});
         }
     }
     return EINVAL;
@@ -97,14 +97,14 @@ int Names::mknod(Request& q) {
 int Names::mkdir(Request& q) {
     const auto in = q.args.get<protocol::MkdirIn>();
     const auto name = q.args.get_string();
-    return make_node(q, FileType::directory, in.mode & ~in.umask, 0, name, {});
+    return make_node(q, FileType::directory, in.mode, in.umask, 0, name, {});
 }
 
 int Names::symlink(Request& q) {
     const auto name = q.args.get_string();
     const auto target = q.args.get_string();
     if (q.args.finished() && target.empty()) return ENOENT;
-    return make_node(q, FileType::symlink, 0777, 0, name, target);
+    return make_node(q, FileType::symlink, 0777, 0, 0, name, target);
 }
 
 int Names::link(Request& q) {
@@ -239,7 +239,11 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                                  const Inodes::Index index = inodes_.find(node);
                                  if (index == Inodes::none) return;
                                  InodeUse inode(inodes_, index);
-                                 inode->attr_valid = inode->attr_valid && inode->size_ahead;
+                                 if (inode->size_ahead) {
+                                     inode->attr.ctime = host_.clock().world();
+                                 } else {
+                                     inode->attr_valid = false;
+                                 }
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
@@ -253,6 +257,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     InodeUse inode(inodes_, index);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
+    inode->attr.ctime = host_.clock().world();
     coherence_.node_changed(q.acks, *inode, &q.client);
     files_.lost_name(*inode, left);
     return 0;
@@ -309,10 +314,10 @@ int Names::create(Request& q) {
     const bool parked_before = q.made != 0;
     const NodeId known = before ? before->node : q.made;
     if (known == 0) changes_.intend_new(q, name);
-    auto made = known != 0 ? storage_.getattr(known)
-                           : storage_.create(q.header.nodeid, name, FileType::regular,
-                                             in.mode & ~in.umask & 07777,
-                                             {q.header.uid, q.header.gid}, {}, 0);
+    auto made = known != 0
+                    ? storage_.getattr(known)
+                    : storage_.create(q.header.nodeid, name, FileType::regular, in.mode & 07777,
+                                      {q.header.uid, q.header.gid, in.umask}, {}, 0);
     if (made) changes_.done(q, made->node);
     const bool existed = !made && made.error() == EEXIST;
     if (existed && (in.flags & protocol::open_exclusive) == 0) {

@@ -27,8 +27,8 @@ class Names : public Part {
     int create(Request& q) MAY_YIELD;
 
   private:
-    int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t rdev,
-                  std::string_view name, std::string_view target) MAY_YIELD;
+    int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t umask,
+                  std::uint32_t rdev, std::string_view name, std::string_view target) MAY_YIELD;
     int rename_to(Request& q, const protocol::Rename2In& in) MAY_YIELD;
     Result<host::Attr> unlinked_before(NodeId node) MAY_YIELD;
     void name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,

@@ -40,7 +40,8 @@ int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, b
         q.took_lease = true;
         q.inode = use.index();
     }
-    if ((flags & protocol::open_truncate) != 0 && write && inode.attr.size != 0) {
+    if ((flags & protocol::open_truncate) != 0 && write &&
+        inode.attr.type == host::FileType::regular) {  // an empty file's times move too
         host::SetAttr change;
         change.valid = host::SetAttr::size_;
         const auto changed = attributes_.resize(q, inode, change, nullptr);

@@ -54,9 +54,10 @@ int PageRequests::commit(Request& q) {
         }
         stats_.committed += refs.size();
         inode->attr.size = std::max(inode->attr.size, in.length == 0 ? 0 : in.offset + in.length);
-        inode->attr.mtime = inode->attr.ctime = (in.flags & protocol::commit_mtime) != 0
-                                                    ? time_from_wire(in.mtime, in.mtimensec)
-                                                    : host_.clock().now();
+        inode->attr.ctime = host_.clock().world();
+        inode->attr.mtime = (in.flags & protocol::commit_mtime) != 0
+                                ? protocol::time_from(in.mtime, in.mtimensec)
+                                : inode->attr.ctime;
         inode->size_ahead = true;
         journal_->keep_size(*inode);
         // From here on it has happened, also if we die: entries end after that.

@@ -65,10 +65,10 @@ TEST_F(ParkingTest, UrgentRequestsAndFinishedRepliesComeFirst) {
 
 TEST_F(ParkingTest, WhatIsRemovedIsNotResumed) {
     Request &a = make(one_), &b = make(one_);
-    parking_.park(a, Wait::lock, 1);
-    parking_.park(b, Wait::lock, 1);
+    parking_.park(a, Wait::files, 1);
+    parking_.park(b, Wait::files, 1);
     parking_.remove(a);
-    parking_.look(Wait::lock, [](const Request&) { return true; });
+    parking_.look(Wait::files, [](const Request&) { return true; });
     EXPECT_EQ(parking_.next(), &b);
     EXPECT_EQ(parking_.next(), nullptr);
 }

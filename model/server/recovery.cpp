@@ -84,6 +84,7 @@ void Recovery::end_if_due() {
     }
     drop_nameless_files();
     tell_changed_while_away();
+    server_.locks_.all_are_back();
     under_way_ = false;
     server_.parking_.look(Wait::recovery, [](const Request&) { return true; });
     server_.work_gate_->wake_all();

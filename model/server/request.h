@@ -62,10 +62,9 @@ enum class Wait : std::uint8_t {
     page,      ///< `page` of cache file `file` is read from the storage, or committed by a client
     files,     ///< the storage has as many files open as it can; tried again at `until`
     room,      ///< frames, grant entries or credit (room.cpp)
-    lock,      ///< the owner of a conflicting lock lets go (lock_requests.cpp)
     acks       ///< the reply is ready; clients acknowledge the notices sent before it
 };
-inline constexpr std::size_t wait_kinds = 8;
+inline constexpr std::size_t wait_kinds = 7;
 
 struct Request {
     Request(Connection& connection, std::uint16_t its_slot) : client(connection), slot(its_slot) {}
@@ -82,7 +81,7 @@ struct Request {
     Nanoseconds came = 0;
     /// When its waits for other clients end: then the lease that it waits for is taken away, the
     /// page too, room is refused, and whoever has had ack_timeout for a notice is unresponsive. The
-    /// storage and the holder of a lock may take longer.
+    /// storage may take longer.
     Nanoseconds deadline = 0;
 
     // These belong to the current attempt to serve it.

@@ -40,7 +40,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       fill_(shared_, io_, room_, sharing_),
       scan_(shared_, sharing_, scanner_.get()),
       files_(shared_, io_, fill_, [this] { return recovery_.under_way(); }),
-      locks_(shared_, files_, *this),
+      locks_(shared_, files_, [this] { return recovery_.under_way(); }),
       changes_(shared_),
       attributes_(shared_, io_, write_back_, room_, sharing_, fill_, changes_),
       opens_(shared_, write_back_, files_, locks_, attributes_),
@@ -48,7 +48,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       balloon_(shared_, ledger_, [this](Connection& c) { begin_close(c); }),
       page_requests_(shared_, {io_, write_back_, room_, sharing_, fill_, changes_, attributes_,
                                opens_, balloon_, [this] { control_gate_->wake_one(); }}),
-      xattrs_(shared_),
+      xattrs_(shared_, write_back_),
       returns_(shared_, files_, attributes_, [this] {
           look_ = true;
           control_gate_->wake_one();
@@ -220,7 +220,9 @@ const Latencies& Server::latencies() const {
 Server::Client Server::client(DomainId guest, std::uint32_t number) const {
     for (const auto& c : state_->clients_.places()) {
         if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c)};
+        const LockRequests::Account& locks = state_->locks_.account(*c);
+        return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c), locks.locks,
+                locks.waits};
     }
     return {};
 }

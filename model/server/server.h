@@ -69,6 +69,7 @@ class Server {
     struct Client {
         bool connected = false;
         std::uint32_t open_files = 0, held_nodes = 0;
+        std::uint32_t locks = 0, lock_waits = 0;  ///< at most Config::max_locks together
     };
     Client client(DomainId guest, std::uint32_t number = 0) const;
     Charges charges(DomainId guest, std::uint32_t number = 0) const;

@@ -19,27 +19,38 @@ struct Sessions : Bench {
         return files.publish(at(i), inode.index(), protocol::open_read_write);
     }
     Inode& inode(NodeId node) { return inodes[inodes.find(node)]; }
-    /// Serves a request about bytes 0 … 9 of a file as serve() would.
-    int lock(std::size_t i, std::uint16_t slot, std::uint64_t fh, std::uint64_t owner,
-             std::uint32_t type, bool wait = true) {
-        in = {fh, owner, {0, 9, type, 1}, 0, 0};
-        Request& q = take(i, slot, &in, sizeof in);
-        const int error = wait ? locks.setlkw(q) : locks.setlk(q);
-        if (error == parked) parking.park(q, q.wait, host.clock().time);
-        return error;
+    /// Serves a request about bytes 0 … 9 of node 5. Returns its errno, or `queued`.
+    int lock(std::size_t i, std::uint64_t fh, std::uint64_t owner, std::uint32_t type,
+             std::uint32_t ticket = 0, std::uint32_t flags = 0) {
+        in = {fh, owner, {0, 9, type, 1}, flags, ticket};
+        Request& q = take(i, &in, sizeof in);
+        if (ticket == 0) return locks.setlk(q);
+        if (const int error = locks.setlkw(q)) return error;
+        return protocol::Reader(reply.data(), reply.size()).get<protocol::LkwOut>().queued != 0
+                   ? queued
+                   : 0;
     }
-    int interrupt(std::size_t i, std::uint64_t unique) {
-        protocol::InterruptIn what{unique};
-        return locks.interrupt(take(i, 9, &what, sizeof what));
+    int interrupt(std::size_t i, std::uint64_t ticket) {
+        protocol::InterruptIn what{ticket};
+        return locks.interrupt(take(i, &what, sizeof what));
     }
-    Request& take(std::size_t i, std::uint16_t slot, void* args, std::size_t size) {
-        Request& q = request(at(i), slot);
+    Request& take(std::size_t i, void* args, std::size_t size) {
+        Request& q = request(at(i), 0);
         q.header.nodeid = 5;
-        q.header.unique = 100 * i + slot;
         q.args = protocol::Reader(static_cast<std::byte*>(args), size);
+        q.reply = protocol::Writer(reply.data(), reply.size());
         return q;
     }
+    /// The ticket of the next grant that the client is told of; 0: none.
+    std::uint64_t granted(std::size_t i) {
+        const protocol::Notice notice = clients[i]->take();
+        EXPECT_TRUE(notice.kind == 0 || static_cast<protocol::NoticeKind>(notice.kind) ==
+                                            protocol::NoticeKind::lock_granted);
+        return notice.first;
+    }
+    static constexpr int queued = -2;
     protocol::LkIn in{};
+    std::array<std::byte, 64> reply{};
 };
 
 TEST(OpenFiles, ANumberNamesOneOpenFileAndNeverAnother) {
@@ -98,48 +109,97 @@ TEST(OpenFiles, TheLastOpenerOfANamelessFileTakesItsPagesAndItsLease) {
     EXPECT_EQ(bench.inodes.find(5), Inodes::none);
 }
 
-TEST(LockRequests, AWaitEndsOnceThoughItIsInterruptedWhileOthersAreAnswered) {
+TEST(LockRequests, AWaitEndsOnce) {
     Sessions bench;
     const std::uint64_t a = bench.open(0, 5), b = bench.open(1, 5);
-    ASSERT_EQ(bench.lock(0, 0, a, 1, protocol::lock_write), 0);
-    ASSERT_EQ(bench.lock(1, 1, b, 2, protocol::lock_read, false), EAGAIN);
-    ASSERT_EQ(bench.lock(1, 1, b, 2, protocol::lock_read), parked);
-    ASSERT_EQ(bench.lock(1, 2, b, 3, protocol::lock_read), parked);
-    bench.on_answer = [&] {
-        if (bench.finished.size() != 1) return;
-        EXPECT_EQ(bench.interrupt(1, 102), 0);
-    };
-    EXPECT_EQ(bench.lock(0, 3, a, 1, protocol::lock_unlock), 0);
-    ASSERT_EQ(bench.finished.size(), 2u);
-    for (const auto& [q, error] : bench.finished) EXPECT_EQ(error, 0);
-    EXPECT_EQ(bench.parking.waiting(Wait::lock), 0u);
-    // One that is not granted yet is interrupted.
-    ASSERT_EQ(bench.lock(0, 3, a, 1, protocol::lock_write), parked);
-    EXPECT_EQ(bench.interrupt(0, 3), 0);
-    ASSERT_EQ(bench.finished.size(), 3u);
-    EXPECT_EQ(bench.finished[2].second, EINTR);
+    ASSERT_EQ(bench.lock(0, a, 1, protocol::lock_write), 0);
+    ASSERT_EQ(bench.lock(1, b, 2, protocol::lock_read), EAGAIN);
+    for (std::uint32_t ticket : {22u, 33u, 44u}) {
+        ASSERT_EQ(bench.lock(1, b, ticket, protocol::lock_read, ticket), bench.queued);
+    }
+    EXPECT_EQ(bench.locks.account(bench.at(1)).waits, 3u);
+    EXPECT_EQ(bench.interrupt(0, 33), ENOENT) << "another client's";
+    EXPECT_EQ(bench.interrupt(1, 33), 0);
+    EXPECT_EQ(bench.interrupt(1, 33), ENOENT) << "it has ended";
+    EXPECT_EQ(bench.granted(1), 0u);
+    EXPECT_EQ(bench.lock(0, a, 1, protocol::lock_unlock), 0);
+    EXPECT_EQ(bench.interrupt(1, 22), ENOENT) << "it is granted, though its client does not know";
+    EXPECT_EQ(bench.granted(1), 22u);
+    EXPECT_EQ(bench.granted(1), 44u);
+    EXPECT_EQ(bench.granted(1), 0u);
+    EXPECT_EQ(bench.locks.account(bench.at(1)).waits, 0u);
+    EXPECT_EQ(bench.locks.account(bench.at(1)).locks, 2u);
 }
 
-TEST(LockRequests, AClientThatIsOverIsNotAnswered) {
+TEST(LockRequests, AClientThatIsOverIsNotTold) {
     Sessions bench;
     const std::uint64_t a = bench.open(0, 5), b = bench.open(1, 5);
-    ASSERT_EQ(bench.lock(0, 0, a, 1, protocol::lock_write), 0);
-    ASSERT_EQ(bench.lock(1, 1, b, 2, protocol::lock_write), parked);
+    ASSERT_EQ(bench.lock(0, a, 1, protocol::lock_write), 0);
+    ASSERT_EQ(bench.lock(1, b, 2, protocol::lock_write, 7), bench.queued);
+    ASSERT_EQ(bench.lock(0, a, 3, protocol::lock_write, 8), bench.queued);
     bench.at(1).state = Connection::State::closing;
-    EXPECT_EQ(bench.lock(0, 2, a, 1, protocol::lock_unlock), 0);
-    EXPECT_TRUE(bench.finished.empty());
-    bench.parking.drop(bench.at(1));
+    EXPECT_EQ(bench.lock(0, a, 1, protocol::lock_unlock), 0);
+    EXPECT_EQ(bench.granted(1), 0u);
+    EXPECT_EQ(bench.granted(0), 0u);
     bench.locks.drop_client(bench.inode(5), bench.at(1));
-    EXPECT_EQ(bench.lock(0, 2, a, 1, protocol::lock_write), 0);
+    EXPECT_EQ(bench.granted(0), 8u) << "what the other had been granted is free again";
 }
 
 TEST(LockRequests, AWaitThatCouldNeverEndIsRefused) {
     Sessions bench;
     const std::uint64_t a = bench.open(0, 5);
-    ASSERT_EQ(bench.lock(0, 0, a, 1, protocol::lock_read), 0);
-    ASSERT_EQ(bench.lock(0, 1, a, 2, protocol::lock_read), 0);
-    ASSERT_EQ(bench.lock(0, 2, a, 1, protocol::lock_write), parked);
-    EXPECT_EQ(bench.lock(0, 3, a, 2, protocol::lock_write), EDEADLK);
+    ASSERT_EQ(bench.lock(0, a, 1, protocol::lock_read), 0);
+    ASSERT_EQ(bench.lock(0, a, 2, protocol::lock_read), 0);
+    ASSERT_EQ(bench.lock(0, a, 1, protocol::lock_write, 3), bench.queued);
+    EXPECT_EQ(bench.lock(0, a, 2, protocol::lock_write, 4, protocol::lk_ofd), bench.queued);
+    EXPECT_EQ(bench.interrupt(0, 4), 0);
+    EXPECT_EQ(bench.lock(0, a, 2, protocol::lock_write, 5), EDEADLK);
+    EXPECT_EQ(bench.interrupt(0, 3), 0);
+    EXPECT_EQ(bench.lock(0, a, 2, protocol::lock_write, 6), bench.queued) << "nobody waits for it";
+}
+
+TEST(LockRequests, GrantsThatAClientDoesNotTakeAreChargedToIt) {
+    Sessions bench;
+    bench.config.max_locks = 40;
+    const std::uint64_t a = bench.open(0, 5), b = bench.open(1, 5);
+    ASSERT_EQ(bench.lock(0, a, 1, protocol::lock_write), 0);
+    std::uint32_t ticket = 0;
+    int error = 0;
+    while (ticket < 100 && error == 0) {
+        error = bench.lock(1, b, 2, protocol::lock_write, ++ticket);
+        if (error != bench.queued) break;
+        error = bench.lock(0, a, 1, protocol::lock_unlock);
+        if (error == 0) error = bench.lock(1, b, 2, protocol::lock_unlock);
+        if (error == 0) error = bench.lock(0, a, 1, protocol::lock_write);
+    }
+    EXPECT_EQ(error, ENOLCK);
+    EXPECT_EQ(ticket, 41u);
+    for (std::uint32_t i = 1; i < ticket; ++i) {
+        EXPECT_EQ(bench.granted(1), i);
+        bench.notices.send(bench.at(1));
+    }
+    EXPECT_EQ(bench.granted(1), 0u);
+    EXPECT_EQ(bench.lock(1, b, 2, protocol::lock_write, 99), bench.queued);
+}
+
+TEST(LockRequests, WhatAClientBringsBackWaitsForTheOthers) {
+    Sessions bench(3);
+    const std::uint64_t a = bench.open(0, 5), b = bench.open(1, 5);
+    bench.recovering = true;
+    // Client 1 waited for a lock of client 0, which comes back after it.
+    EXPECT_EQ(bench.lock(1, b, 2, protocol::lock_write, 7), bench.queued);
+    EXPECT_EQ(bench.lock(1, b, 3, protocol::lock_write, 8), bench.queued);
+    EXPECT_EQ(bench.lock(0, a, 1, protocol::lock_write), 0);
+    // A weaker lock, and a third client that does not come back, let nobody in yet.
+    EXPECT_EQ(bench.lock(0, a, 1, protocol::lock_write), 0);
+    bench.locks.drop_client(bench.inode(5), bench.at(2));
+    EXPECT_EQ(bench.granted(1), 0u);
+    bench.locks.all_are_back();
+    bench.recovering = false;
+    EXPECT_EQ(bench.granted(1), 0u);
+    EXPECT_EQ(bench.lock(0, a, 1, protocol::lock_unlock), 0);
+    EXPECT_EQ(bench.granted(1), 7u);
+    EXPECT_EQ(bench.granted(1), 0u);
 }
 
 }  // namespace

@@ -171,13 +171,14 @@ void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const 
     InodeUse inode(server_.inodes_, kept.node);
     inode->record = record;
     server_.attributes_.learn(*inode, attr);
-    const bool changed = kept.stored_size != attr.size || kept.stored_mtime != attr.mtime;
+    const bool changed = kept.stored_size != attr.size || kept.stored_mtime() != attr.mtime;
     // The directory keeps the old size and time until clients have been told: if this server is
     // killed before that, its successor must see the change too, though the pages are dropped.
     inode->untold = changed;
     if (kept.state != NodeRecord::used) {
         inode->attr.size = kept.size;
-        inode->attr.mtime = inode->attr.ctime = kept.mtime;
+        inode->attr.mtime = kept.mtime();
+        inode->attr.ctime = server_.host_.clock().world();
         inode->size_ahead = true;
     }
     auto page = newest_.lower_bound({kept.node, 0});

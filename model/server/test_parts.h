@@ -25,9 +25,11 @@ namespace xenfs::server::tests {
 class TestClock final : public host::Clock {
   public:
     Nanoseconds now() const override { return time; }
+    WorldTime world() const override { return epoch.after(time); }
     void charge(Nanoseconds cpu) override { time += cpu; }
     void flush() MAY_YIELD override {}
     void sleep(Nanoseconds duration) MAY_YIELD override { time += duration; }
+    static constexpr WorldTime epoch{1'000'000'000, 0};
     Nanoseconds time = 1;
 };
 
@@ -329,7 +331,6 @@ struct Bench : Answerer {
     }
     void answer(Request& q, int error, std::size_t) MAY_YIELD override {
         finished.push_back({&q, error});
-        if (on_answer) on_answer();
     }
     void finish(Request& q, int error, std::size_t) MAY_YIELD override {
         finished.push_back({&q, error});
@@ -340,10 +341,9 @@ struct Bench : Answerer {
     TestStorage storage{host.memory()};
     Config config;
     Stats stats;
-    bool stopping = false;
+    bool stopping = false, recovering = false;
     int resumed = 0, lease_ended = 0, ring_full = 0, idle = 0;
     std::vector<std::pair<Request*, int>> finished;
-    std::function<void()> on_answer;  ///< what other tasks do meanwhile
     std::vector<std::unique_ptr<TestClient>> clients;
     Worker worker;
 
@@ -375,7 +375,7 @@ struct Bench : Answerer {
     Sharing sharing{shared, room, nullptr};
     PageFill fill{shared, io, room, sharing};
     OpenFiles files{shared, io, fill, [] { return false; }};
-    LockRequests locks{shared, files, *this};
+    LockRequests locks{shared, files, [this] { return recovering; }};
 };
 
 }  // namespace xenfs::server::tests

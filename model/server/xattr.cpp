@@ -8,11 +8,16 @@ int Xattrs::setxattr(Request& q) {
     const auto value = q.args.get_bytes(in.size);
     if (!q.args.finished() || name.empty() || in.flags > 2) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
+    InodeUse inode(inodes_, q.header.nodeid);
+    if (name == protocol::file_capabilities) {
+        // The storage ends them when it is written to, so what was written before goes first.
+        if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
+        if (int e = write_back_.write(*inode)) return e;
+    }
     if (int e = storage_.setxattr(q.header.nodeid, name, value, static_cast<int>(in.flags))) {
         return e;
     }
-    InodeUse inode(inodes_, q.header.nodeid);
-    if (!inode->size_ahead) inode->attr_valid = false;
+    inode->attr_valid = false;  // its ctime moved on, and its mode with an ACL
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }
@@ -59,7 +64,7 @@ int Xattrs::removexattr(Request& q) {
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     if (int e = storage_.removexattr(q.header.nodeid, name)) return e;
     InodeUse inode(inodes_, q.header.nodeid);
-    if (!inode->size_ahead) inode->attr_valid = false;
+    inode->attr_valid = false;  // its ctime moved on, and its mode with an ACL
     coherence_.node_changed(q.acks, *inode, &q.client);
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "real/common/monitor.h"
 
+#include "real/common/timespec.h"
+
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -123,6 +125,12 @@ void ThreadGate::wake_one() {
 void ThreadGate::wake_all() {
     for (Monitor::Sleeper* sleeper : waiting_) monitor_.wake(*sleeper);
     waiting_.clear();
+}
+
+WorldTime MonotonicClock::world() const {
+    timespec time{};
+    clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    return world_time_of(time);
 }
 
 void MonotonicClock::sleep(Nanoseconds duration) {

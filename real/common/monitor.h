@@ -131,14 +131,17 @@ class ThreadTasks : public host::Tasks {
     std::vector<std::thread> threads_;
 };
 
-/// Wall-clock time since the host's start. A charge does nothing, since the time has passed
-/// already.
+/// Time since the host's start, and the kernel's wall clock. A charge does nothing, since the time
+/// has passed already.
 class MonotonicClock : public host::Clock {
   public:
     explicit MonotonicClock(Monitor& monitor) : monitor_(monitor) {}
     Nanoseconds now() const override {
         return std::chrono::nanoseconds(std::chrono::steady_clock::now() - start_).count();
     }
+    /// Tells what the kernel stamps files with, so that the order of stamps is the order of
+    /// changes.
+    WorldTime world() const override;
     void charge(Nanoseconds) override {}
     void flush() override {
         monitor_.outside([] { std::this_thread::yield(); });

@@ -54,7 +54,7 @@ std::string prometheus_text(const nlohmann::ordered_json& status) {
     simple(out, status["pool"], "pool_", "gauge", "", "The pool domain and its grant table.");
     simple(out, status["counters"], "", "counter", "_total", "Since the daemon started.");
     for (const char* key : {"connected", "pinned_pages", "donated_pages", "quota_pages",
-                            "open_files", "held_nodes"}) {
+                            "open_files", "held_nodes", "locks", "lock_waits"}) {
         double number = 0;
         const std::string name = "xenfs_guest_" + metric(key, Json(0), number);
         family(out, name, "gauge", "Of one device of one guest.");
@@ -69,7 +69,9 @@ std::string prometheus_text(const nlohmann::ordered_json& status) {
            "From taking a request off the ring to its reply; quantiles since the start, at most "
            "25 % too high.");
     for (const auto& [kind, latency] : status["latency"].items()) {
-        const auto seconds = [&](const char* key) { return latency[key].get<double>() / 1e6; };
+        const auto seconds = [&its = latency](const char* key) {
+            return its[key].get<double>() / 1e6;
+        };
         for (const auto& [quantile, key] :
              {std::pair{"0.5", "p50_us"}, {"0.9", "p90_us"}, {"0.99", "p99_us"}}) {
             out += fmt::format("xenfs_request_duration_seconds{{kind=\"{}\",quantile=\"{}\"}} {}\n",

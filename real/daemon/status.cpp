@@ -105,7 +105,9 @@ nlohmann::ordered_json status_json(StatusSource& source) {
                                     {"donated_pages", charges.donated},
                                     {"quota_pages", charges.quota},
                                     {"open_files", client.open_files},
-                                    {"held_nodes", client.held_nodes}});
+                                    {"held_nodes", client.held_nodes},
+                                    {"locks", client.locks},
+                                    {"lock_waits", client.lock_waits}});
     }
     status["latency"] = Json::object();
     for (std::size_t i = 0; i < server::request_kind_names.size(); ++i) {

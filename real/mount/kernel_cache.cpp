@@ -48,6 +48,23 @@ std::uint32_t KernelCache::version(NodeId node) const {
     return found == inodes_.end() ? 0 : found->second.version;
 }
 
+bool KernelCache::plain(NodeId node) const {
+    const auto found = inodes_.find(node);
+    return found != inodes_.end() && found->second.plain;
+}
+
+void KernelCache::learn_plain(NodeId node, std::uint32_t version) {
+    const auto found = inodes_.find(node);
+    if (found != inodes_.end() && found->second.version == version) found->second.plain = true;
+}
+
+void KernelCache::forget_plain(NodeId node) {
+    const auto found = inodes_.find(node);
+    if (found == inodes_.end()) return;
+    found->second.plain = false;
+    ++found->second.version;
+}
+
 /// The monitor is released here, because a page that must go may be locked by a read that a task of
 /// this process answers.
 void KernelCache::invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length) {
@@ -85,6 +102,7 @@ void KernelCache::on_notice(const protocol::Notice& notice) {
     const auto found = inodes_.find(notice.node);
     if (found == inodes_.end()) return;
     ++found->second.version;
+    found->second.plain = false;
     const bool names = kind == NoticeKind::inval_entry ||
                        (kind == NoticeKind::inval_node && found->second.directory);
     // The recall of a lease changes nothing that the kernel keeps, but it ends the client's
@@ -112,6 +130,7 @@ void KernelCache::forget_all() {
     std::vector<NodeId> nodes;
     for (auto& [node, inode] : inodes_) {
         ++inode.version;
+        inode.plain = false;
         nodes.push_back(node);
     }
     for (const NodeId node : nodes) invalidate(node, true, 0, 0);

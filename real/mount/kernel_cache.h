@@ -53,6 +53,13 @@ class KernelCache {
     /// it.
     double name_timeout(bool holds) const { return epochs_ && holds ? forever_s : stale_names_s_; }
 
+    /// Returns whether the file is known to have nothing that a write ends: set-id bits, file
+    /// capabilities. A notice about it ends the knowledge.
+    bool plain(NodeId node) const;
+    /// `version` is that of before the file was looked at.
+    void learn_plain(NodeId node, std::uint32_t version);
+    void forget_plain(NodeId node);
+
     // These calls count what the kernel knows of an inode, as FUSE counts it.
     void looked_up(NodeId node, bool directory);
     void forgot(NodeId node, std::uint64_t times);
@@ -67,6 +74,8 @@ class KernelCache {
     /// Drops the kernel's copies after this guest has written past them (direct I/O, libxenfs).
     /// Yields.
     void on_own_write(NodeId node, std::uint64_t offset, std::size_t length);
+    /// Drops the kernel's attributes after this mount has changed some on its own account. Yields.
+    void on_own_change(NodeId node) { invalidate(node, false, 0, 0); }
     /// Makes the kernel forget everything, because the server that would have told of changes is
     /// gone. Yields.
     void forget_all();
@@ -79,6 +88,7 @@ class KernelCache {
         std::uint32_t version = 0;
         bool directory = false;
         bool pages = false;  ///< the kernel may have pages of it
+        bool plain = false;
     };
     bool known(NodeId node) const { return inodes_.contains(node); }
     void invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length);

@@ -11,6 +11,7 @@
 
 #include "model/policies/registry.h"
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -140,7 +141,7 @@ void Mount::connect() {
     int error = ENOTCONN;
     try {
         Monitor::Entry entry(transport_->monitor());
-        locks_ = std::make_unique<LockWaits>(*client_, transport_->host());
+        locks_ = std::make_unique<LockWaits>(*client_, transport_->monitor());
         shares_ = std::make_unique<Shares>(*client_, *transport_);
         error = client_->mount();
     } catch (const DomainEnded&) {
@@ -179,15 +180,23 @@ void Mount::mount_session() {
         session_ = nullptr;
         throw MountError(fmt::format("cannot mount on {}: {}", place, words));
     }
+    if (const int error = watch_requests(session_)) {
+        fuse_session_unmount(session_);
+        fuse_session_destroy(session_);
+        session_ = nullptr;
+        throw MountError(fmt::format("cannot serve {}: {}", place, std::strerror(error)));
+    }
 }
 
 void Mount::on_init(fuse_conn_info& connection) {
-    // The kernel clears set-user-ID on a write by itself, and sends the requests that it needs for
-    // that.
+    // Its second version, which says for whom set-id bits end, is better: see request_flags.h.
     connection.want &= ~static_cast<unsigned>(FUSE_CAP_HANDLE_KILLPRIV);
     connection.want |= connection.capable & FUSE_CAP_ASYNC_DIO;
     // The start of a program follows a dozen symbolic links (lib -> usr/lib, libc.so.6 -> ...).
     connection.want |= connection.capable & FUSE_CAP_CACHE_SYMLINKS;
+    // The kernel enforces the ACLs that we give it. The mask of a process comes with each request,
+    // since a directory's default ACL takes its place.
+    connection.want |= connection.capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
     connection.max_background = 64;
     const bool epochs =
         connection.proto_major == 7 && connection.proto_minor >= first_minor_with_epochs;
@@ -204,9 +213,9 @@ int Mount::run() {
     fuse_loop_cfg_destroy(loop);
     fuse_remove_signal_handlers(session_);
     shares_->stop();
+    locks_->stop();
     {
         Monitor::Entry entry(transport_->monitor());
-        locks_->stop();
         kernel_.stop();
     }
     fuse_session_unmount(session_);

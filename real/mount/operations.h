@@ -38,6 +38,9 @@ files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* m
 void add_name_operations(fuse_lowlevel_ops& table);
 // Defined in operations_attributes.cpp:
 struct stat stat_of(const host::Attr& attr);
+/// Ends what does not survive a change of the file's data: file capabilities, and set-id bits where
+/// who asks may not set them. Comes before the change. Returns 0 or an errno. Yields.
+int end_privileges(Mount& mount, NodeId node);
 void add_attribute_operations(fuse_lowlevel_ops& table);
 // Defined in operations_files.cpp:
 void add_file_operations(fuse_lowlevel_ops& table);

@@ -2,34 +2,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#include <ctime>
-
 #include "model/client/convert.h"
+#include "real/common/timespec.h"
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
-
-using client::second;
-
-timespec timespec_of(Nanoseconds time) {
-    timespec result{time / second, time % second};
-    if (result.tv_nsec < 0) {
-        result.tv_nsec += second;
-        --result.tv_sec;
-    }
-    return result;
-}
-
-Nanoseconds time_of(const timespec& time) {
-    return Nanoseconds{time.tv_sec} * second + time.tv_nsec;
-}
-
-Nanoseconds now() {
-    timespec time{};
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time_of(time);
-}
 
 void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
@@ -53,20 +32,25 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         take(FUSE_SET_ATTR_UID, SetAttr::uid_);
         take(FUSE_SET_ATTR_GID, SetAttr::gid_);
         take(FUSE_SET_ATTR_SIZE, SetAttr::size_);
+        if ((which & FUSE_SET_ATTR_SIZE) != 0 && request_ends_set_id()) {
+            change.valid |= SetAttr::set_id_;
+        }
         take(FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW, SetAttr::atime_);
         take(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW, SetAttr::mtime_);
         change.value.mode = wanted->st_mode & 07777;
         change.value.uid = wanted->st_uid;
         change.value.gid = wanted->st_gid;
         change.value.size = static_cast<std::uint64_t>(wanted->st_size);
+        const WorldTime now = mount.host().clock().world();
         change.value.atime =
-            (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now() : time_of(wanted->st_atim);
+            (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now : world_time_of(wanted->st_atim);
         change.value.mtime =
-            (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now() : time_of(wanted->st_mtim);
+            (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now : world_time_of(wanted->st_mtim);
         const auto attr =
             change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
         if (!attr) return attr.error();
         if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
+        if ((change.valid & SetAttr::mode_) != 0) mount.kernel().forget_plain(node);
         const struct stat stat = stat_of(*attr);
         fuse_reply_attr(request, &stat, 0);  // the kernel never keeps these: see kernel_cache.h
         return answered;
@@ -101,18 +85,38 @@ int answer_text(fuse_req_t request, std::string_view text, std::size_t room) {
     return answered;
 }
 
+/// Returns an ACL, which the kernel keeps as it keeps attributes: a notice makes it forget both. So
+/// the client is one that the server tells of changes before it asks, and asks again where it was
+/// told of one meanwhile.
+Result<std::string> acl(Mount& mount, NodeId node, const char* name) {
+    constexpr int patience = 16;
+    for (int attempt = 0;; ++attempt) {
+        if (const auto attr = mount.client().getattr(node); !attr) return Errno{attr.error()};
+        const std::uint32_t version = mount.kernel().version(node);
+        auto value = mount.client().getxattr(node, name);
+        if (mount.kernel().version(node) == version || attempt == patience) return value;
+    }
+}
+
 void getxattr(fuse_req_t request, fuse_ino_t node, const char* name, std::size_t room) {
     serve(request, [&](Mount& mount) -> int {
-        const auto value = mount.client().getxattr(node, name);
-        if (!value) return value.error();
-        return answer_text(request, *value, room);
+        const bool kept = std::string_view(name).starts_with("system.posix_acl_");
+        const auto value = kept ? acl(mount, node, name) : mount.client().getxattr(node, name);
+        int error = value.error();
+        if (error == 0) error = answer_text(request, *value, room);
+        if (!kept || mount.client().holds_attributes(node)) return error;
+        if (error != answered) fuse_reply_err(request, error);
+        mount.kernel().on_own_change(node);  // nobody would tell the kernel of a change
+        return answered;
     });
 }
 
 void setxattr(fuse_req_t request, fuse_ino_t node, const char* name, const char* value,
               std::size_t size, int flags) {
     serve(request, [&](Mount& mount) {
-        return mount.client().setxattr(node, name, std::string_view(value, size), flags);
+        const int error = mount.client().setxattr(node, name, std::string_view(value, size), flags);
+        if (protocol::file_capabilities == name) mount.kernel().forget_plain(node);
+        return error;
     });
 }
 
@@ -147,6 +151,37 @@ struct stat stat_of(const host::Attr& attr) {
     stat.st_mtim = timespec_of(attr.mtime);
     stat.st_ctim = timespec_of(attr.ctime);
     return stat;
+}
+
+int end_privileges(Mount& mount, NodeId node) {
+    KernelCache& kernel = mount.kernel();
+    if (kernel.plain(node)) return 0;
+    const std::uint32_t version = kernel.version(node);
+    auto attr = mount.client().getattr(node);  // from now on the server tells us of changes
+    if (!attr) return attr.error();
+    const bool told = mount.client().holds_attributes(node);
+    constexpr std::uint32_t set_id = S_ISUID | S_ISGID;
+    bool changed = false;
+    if ((attr->mode & set_id) != 0 && request_ends_set_id()) {
+        files::SetAttr change;
+        change.valid = files::SetAttr::set_id_;
+        attr = mount.client().setattr(node, change);
+        if (!attr) return attr.error();
+        changed = true;
+    }
+    const auto capabilities = mount.client().getxattr(node, protocol::file_capabilities);
+    const int none = capabilities.error();
+    if (none != 0 && none != ENODATA && none != EOPNOTSUPP) return none;
+    if (none == 0) {
+        const int error = mount.client().removexattr(node, protocol::file_capabilities);
+        // A daemon that may not do it (without CAP_SETFCAP) leaves it to the tree's kernel, which
+        // does it when the data is written back.
+        if (error != 0 && error != ENODATA && error != EPERM) return error;
+        changed = true;
+    }
+    if (told && (attr->mode & set_id) == 0) kernel.learn_plain(node, version);
+    if (changed) kernel.on_own_change(node);
+    return 0;
 }
 
 void add_attribute_operations(fuse_lowlevel_ops& table) {

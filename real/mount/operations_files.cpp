@@ -57,6 +57,9 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         const files::OpenFlags flags = flags_of(info->flags);
+        if (flags.truncate && flags.write) {
+            if (const int error = end_privileges(mount, node)) return error;
+        }
         const auto handle = mount.client().open(node, flags);
         if (!handle) return handle.error();
         info->fh = *handle;
@@ -75,13 +78,27 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
     serve(request, [&](Mount& mount) -> int {
         const files::Name name(text);
         const files::Owner who = owner_in(request, mount, parent, nullptr);
-        const auto opened =
-            mount.client().create(parent, name, mode & 07777, who, flags_of(info->flags));
+        const files::OpenFlags flags = flags_of(info->flags);
+        const auto opened = mount.client().create(parent, name, mode & 07777, who, flags);
         if (!opened) return opened.error();
-        const auto attr = mount.client().getattr(opened->node);
-        if (!attr) {
+        int error = 0;
+        if (!opened->created && flags.truncate) error = end_privileges(mount, opened->node);
+        // The inode is counted before the answer, since a notice must find it.
+        mount.kernel().looked_up(opened->node, false);
+        const auto undo = [&] {
+            mount.kernel().forgot(opened->node, 1);
             mount.client().close(opened->handle);
-            return attr.error();
+        };
+        const std::uint32_t version = mount.kernel().version(opened->node);
+        const auto attr = mount.client().getattr(opened->node);
+        if (error == 0) error = attr.error();
+        if (error != 0) {
+            undo();
+            return error;
+        }
+        if (opened->created && (attr->mode & (S_ISUID | S_ISGID)) == 0 &&
+            mount.client().holds_attributes(opened->node)) {
+            mount.kernel().learn_plain(opened->node, version);
         }
         info->fh = opened->handle;
         choose_caching(mount, info, opened->node, false);
@@ -89,11 +106,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         entry.ino = opened->node;
         entry.attr = stat_of(*attr);
         entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
-        mount.kernel().looked_up(entry.ino, false);
-        if (fuse_reply_create(request, &entry, info) != 0) {
-            mount.kernel().forgot(entry.ino, 1);
-            mount.client().close(opened->handle);
-        }
+        if (fuse_reply_create(request, &entry, info) != 0) undo();
         return answered;
     });
 }
@@ -101,7 +114,6 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
     serve(request, [&](Mount& mount) {
         mount.client().close(info->fh);
-        mount.locks().unlocked();
         return 0;
     });
 }
@@ -205,6 +217,7 @@ void read(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset,
 void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t size, off_t offset,
            fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
+        if (const int error = end_privileges(mount, node)) return error;
         // The client only reads from this buffer.
         auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
         const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),

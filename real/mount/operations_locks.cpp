@@ -1,8 +1,15 @@
 // These operations serve locks between processes of all guests.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "real/common/descriptor.h"
 #include "real/mount/operations.h"
 
 namespace xenfs::real::mount {
@@ -26,14 +33,35 @@ FileLock lock_of(const struct flock& asked, std::uint64_t owner) {
     return lock;
 }
 
-void set(fuse_req_t request, NodeId node, files::Handle handle, const FileLock& lock, bool wait) {
+/// Returns whether a thread is in F_OFD_SETLKW. FUSE does not say so, but deadlocks are not looked
+/// for among such waits; the owner is the open file then, and looks like a process. Where the
+/// thread cannot be seen (/proc needs the rights of ptrace(2)) it is taken for F_SETLKW.
+bool in_ofd_wait(pid_t thread) {
+    const std::string place = fmt::format("/proc/{}/syscall", thread);
+    for (int attempt = 0; attempt < 100; ++attempt) {
+        const Descriptor file(open(place.c_str(), O_RDONLY | O_CLOEXEC));
+        std::array<char, 256> text{};
+        if (!file || read(file.get(), text.data(), text.size() - 1) <= 0) return false;
+        long number = 0;
+        unsigned long descriptor = 0, command = 0;
+        if (std::sscanf(text.data(), "%ld %lx %lx", &number, &descriptor, &command) == 3) {
+            return command == F_OFD_SETLKW;
+        }
+        // "running": it has sent the request and is about to sleep.
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+    return false;
+}
+
+void set(fuse_req_t request, NodeId node, files::Handle handle, FileLock lock, bool wait) {
     serve(request, [&](Mount& mount) -> int {
         const int error = mount.client().set_lock(handle, lock, false);
-        if (error == 0) {
-            mount.locks().took(node, lock);
-            mount.locks().unlocked();  // the lock may also have been weakened
-        }
+        if (error == 0) mount.locks().took(node, lock);
         if (error != EAGAIN || !wait) return error;
+        if (!lock.whole_file) {
+            const pid_t thread = fuse_req_ctx(request)->pid;
+            lock.ofd = mount.monitor().outside([&] { return in_ofd_wait(thread); });
+        }
         mount.locks().wait(request, node, handle, lock);
         return answered;
     });
@@ -81,9 +109,7 @@ void flush(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
         FileLock all;
         all.owner = info->lock_owner;
         all.type = FileLock::Type::unlock;
-        const int error = mount.client().set_lock(info->fh, all, false);
-        mount.locks().unlocked();
-        return error;
+        return mount.client().set_lock(info->fh, all, false);
     });
 }
 

@@ -204,7 +204,7 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
 /// directory's group.
 files::Owner owner_in(fuse_req_t request, Mount& mount, NodeId parent, mode_t* mode_of_directory) {
     const fuse_ctx* const asker = fuse_req_ctx(request);
-    files::Owner who{asker->uid, asker->gid};
+    files::Owner who{asker->uid, asker->gid, asker->umask};
     const auto directory = mount.client().getattr(parent);
     if (directory && (directory->mode & S_ISGID) != 0) {
         who.gid = directory->gid;

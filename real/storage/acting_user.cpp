@@ -1,8 +1,10 @@
 #include "real/storage/acting_user.h"
 
 #include <linux/securebits.h>
+#include <sched.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace xenfs::real::storage {
@@ -16,6 +18,12 @@ bool keeps_capabilities() {
         return now >= 0 && prctl(PR_SET_SECUREBITS, now | SECBIT_NO_SETUID_FIXUP) == 0;
     }();
     return kept;
+}
+
+/// The mask belongs to what threads of a process share (CLONE_FS), so a thread leaves that once.
+bool has_own_mask() {
+    thread_local const bool own = unshare(CLONE_FS) == 0;
+    return own;
 }
 
 }  // namespace
@@ -32,6 +40,14 @@ ActingUser::~ActingUser() {
     if (!acting_) return;
     setfsuid(user_before_);
     setfsgid(group_before_);
+}
+
+ActingMask::ActingMask(mode_t mask) : mask_(mask & 0777), acting_(has_own_mask()) {
+    if (acting_) umask(mask_);
+}
+
+ActingMask::~ActingMask() {
+    if (acting_) umask(0);
 }
 
 bool ActingUser::possible() {

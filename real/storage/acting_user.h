@@ -23,4 +23,21 @@ class ActingUser {
     bool acting_ = false;
 };
 
+/// While an ActingMask lives, the kernel cuts the modes of files that this thread makes by the
+/// mask, or by the default ACL of their directory, as their file system has it. Where a thread
+/// cannot have a mask of its own, cut() takes the mask's bits away, and a default ACL is narrowed
+/// by it.
+class ActingMask {
+  public:
+    explicit ActingMask(mode_t mask);
+    ~ActingMask();
+    ActingMask(const ActingMask&) = delete;
+    ActingMask& operator=(const ActingMask&) = delete;
+    mode_t cut(mode_t mode) const { return acting_ ? mode : mode & ~mask_; }
+
+  private:
+    const mode_t mask_;
+    const bool acting_;
+};
+
 }  // namespace xenfs::real::storage

@@ -245,12 +245,12 @@ Result<OpenFile> NodeTable::get(NodeId node, OpenMode mode) {
     if (!file || file->mode >= mode) return file;
     struct stat status {};
     if (fstat(file->get(), &status) != 0) return Errno{errno};
-    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOATIME;
     if (S_ISDIR(status.st_mode)) {
         if (mode == OpenMode::write) return Errno{EISDIR};
         flags |= O_RDONLY | O_DIRECTORY;
     } else if (S_ISREG(status.st_mode)) {
-        flags |= mode == OpenMode::write ? O_RDWR : O_RDONLY | O_NOATIME;
+        flags |= mode == OpenMode::write ? O_RDWR : O_RDONLY;
     } else {
         return Errno{EINVAL};  // devices and fifos are never opened here
     }

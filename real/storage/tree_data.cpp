@@ -129,7 +129,8 @@ Result<std::string> TreeStorage::getxattr(NodeId node, std::string_view name) {
         const std::string text(name);
         const ssize_t length =
             ::getxattr(proc_path(*file).c_str(), text.c_str(), value.data(), value.size());
-        if (length < 0) return Errno{errno};
+        // Where the tree's file system has no ACLs, no file has one.
+        if (length < 0) return Errno{errno == EOPNOTSUPP ? ENODATA : errno};
         value.resize(static_cast<std::size_t>(length));
         return value;
     });

@@ -36,28 +36,31 @@ Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType ty
     int failed = 0;
     {
         const ActingUser as(owner.uid, owner.gid);
+        const ActingMask masked(owner.umask);
+        const mode_t cut = masked.cut(mode);
         switch (type) {
             case FileType::regular:
-                opened = Descriptor(open_below(in, text.c_str(), O_CREAT | O_EXCL | O_RDWR, mode));
+                opened = Descriptor(
+                    open_below(in, text.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOATIME, cut));
                 if (!opened) failed = errno;
                 break;
             case FileType::directory:
-                failed = mkdirat(in, text.c_str(), mode) != 0 ? errno : 0;
+                failed = mkdirat(in, text.c_str(), cut) != 0 ? errno : 0;
                 break;
             case FileType::symlink:
                 failed = symlinkat(target.c_str(), in, text.c_str()) != 0 ? errno : 0;
                 break;
             case FileType::fifo:
-                failed = mknodat(in, text.c_str(), S_IFIFO | mode, 0) != 0 ? errno : 0;
+                failed = mknodat(in, text.c_str(), S_IFIFO | cut, 0) != 0 ? errno : 0;
                 break;
             case FileType::socket:
-                failed = mknodat(in, text.c_str(), S_IFSOCK | mode, 0) != 0 ? errno : 0;
+                failed = mknodat(in, text.c_str(), S_IFSOCK | cut, 0) != 0 ? errno : 0;
                 break;
             case FileType::block:
-                failed = mknodat(in, text.c_str(), S_IFBLK | mode, rdev) != 0 ? errno : 0;
+                failed = mknodat(in, text.c_str(), S_IFBLK | cut, rdev) != 0 ? errno : 0;
                 break;
             case FileType::character:
-                failed = mknodat(in, text.c_str(), S_IFCHR | mode, rdev) != 0 ? errno : 0;
+                failed = mknodat(in, text.c_str(), S_IFCHR | cut, rdev) != 0 ? errno : 0;
                 break;
         }
     }

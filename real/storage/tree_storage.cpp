@@ -6,29 +6,14 @@
 #include <cstring>
 
 #include "model/protocol/message.h"
+#include "real/common/timespec.h"
 
 namespace xenfs::real::storage {
-namespace {
-
-constexpr Nanoseconds second_ns = 1'000'000'000;
-
-Nanoseconds time_of(const timespec& time) {
-    return static_cast<Nanoseconds>(time.tv_sec) * second_ns + time.tv_nsec;
-}
-
-timespec timespec_of(Nanoseconds time) {
-    Nanoseconds seconds = time / second_ns, rest = time % second_ns;
-    if (rest < 0) {
-        --seconds;
-        rest += second_ns;
-    }
-    return {static_cast<time_t>(seconds), static_cast<long>(rest)};
-}
-
-}  // namespace
 
 Descriptor open_root(const std::string& directory) {
-    Descriptor root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    constexpr int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    Descriptor root(::open(directory.c_str(), flags | O_NOATIME));
+    if (!root && errno == EPERM) root = Descriptor(::open(directory.c_str(), flags));
     if (!root) {
         const int error = errno;
         throw TreeError("cannot export '" + directory + "': " + std::strerror(error) +
@@ -69,9 +54,9 @@ Attr attributes_of(const struct stat& status, NodeId node) {
     attr.node = node;
     attr.size = static_cast<std::uint64_t>(status.st_size);
     attr.blocks = static_cast<std::uint64_t>(status.st_blocks);
-    attr.atime = time_of(status.st_atim);
-    attr.mtime = time_of(status.st_mtim);
-    attr.ctime = time_of(status.st_ctim);
+    attr.atime = world_time_of(status.st_atim);
+    attr.mtime = world_time_of(status.st_mtim);
+    attr.ctime = world_time_of(status.st_ctim);
     attr.mode = status.st_mode & 07777;
     attr.links = static_cast<std::uint32_t>(status.st_nlink);
     attr.uid = status.st_uid;
@@ -150,6 +135,13 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
     }
     struct stat status {};
     const std::string number = std::to_string(file->get());
+    if ((valid & SetAttr::set_id_) != 0) {
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        const bool ends = S_ISREG(status.st_mode) && (status.st_mode & (S_ISUID | S_ISGID)) != 0;
+        if (ends && fchmodat(nodes_.by_number(), number.c_str(), status.st_mode & 01777, 0) != 0) {
+            return Errno{errno};
+        }
+    }
     // the mode follows the owner, since a change of owner clears set-id bits
     if ((valid & SetAttr::mode_) != 0) {
         if (fstat(file->get(), &status) != 0) return Errno{errno};

@@ -54,7 +54,7 @@ class TreeError : public std::runtime_error {
 /// (nameless.h) until it is closed, so that it outlives a server that is killed.
 ///
 /// Every call releases the monitor while the kernel works. The process's umask is set to 0, since
-/// the client decides the mode.
+/// the mask is the client's.
 class TreeStorage : public host::Storage {
   public:
     /// The memory (of the pages that are filled and written) and the monitor outlive the storage.

@@ -92,7 +92,7 @@ TEST(TreeStorage, OwnersAndModesAreTheGuests) {
     change.valid = SetAttr::uid_ | SetAttr::mode_ | SetAttr::mtime_;
     change.value.uid = 5;
     change.value.mode = 04711;
-    change.value.mtime = 1'234'567'890'123'456'789;
+    change.value.mtime = {1'234'567'890, 123'456'789};
     const auto changed = tree.storage->setattr(made->node, change);
     ASSERT_TRUE(changed);
     EXPECT_EQ(changed->uid, 5u);
@@ -102,6 +102,70 @@ TEST(TreeStorage, OwnersAndModesAreTheGuests) {
     EXPECT_EQ(tree.storage->setattr(link->node, change)->uid, 5u) << "the link, not its target";
     EXPECT_EQ(geteuid(), 0u);
     EXPECT_EQ(tree.file(root_node, "after")->uid, 0u) << "the thread is itself again";
+}
+
+TEST(TreeStorage, TimesAreThoseOfTheTreesFileSystem) {
+    TestTree tree;
+    const InTask task(tree);
+    const auto made = tree.file(root_node, "f");
+    ASSERT_TRUE(made);
+    SetAttr change;
+    change.valid = SetAttr::atime_ | SetAttr::mtime_;
+    for (const WorldTime time :
+         {WorldTime{-1, 999'999'999}, WorldTime{-86'400, 0}, WorldTime{4'000'000'000, 1}}) {
+        change.value.atime = change.value.mtime = time;
+        const auto changed = tree.storage->setattr(made->node, change);
+        ASSERT_TRUE(changed);
+        EXPECT_EQ(changed->mtime, time);
+        EXPECT_EQ(changed->atime, time);
+    }
+    const WorldTime accessed = change.value.atime;
+    ASSERT_EQ(tree.write(made->node, "text"), 0);
+    tree.open({});  // another descriptor, for writing first
+    const NodeId node = tree.storage->lookup(root_node, "f")->node;
+    ASSERT_EQ(tree.write(node, "more"), 0);
+    EXPECT_EQ(tree.content(node), "more");
+    EXPECT_EQ(tree.storage->getattr(node)->atime, accessed) << "reading leaves it alone";
+}
+
+TEST(TreeStorage, SetIdBitsOfAFileEndOnRequest) {
+    TestTree tree;
+    const InTask task(tree);
+    const auto file = tree.file(root_node, "f"), directory = tree.directory(root_node, "d");
+    SetAttr change;
+    change.valid = SetAttr::mode_;
+    change.value.mode = 07775;
+    ASSERT_TRUE(tree.storage->setattr(file->node, change));
+    ASSERT_TRUE(tree.storage->setattr(directory->node, change));
+    change.valid = SetAttr::set_id_;
+    EXPECT_EQ(tree.storage->setattr(file->node, change)->mode, 01775u);
+    EXPECT_EQ(tree.storage->setattr(directory->node, change)->mode, 07775u);
+}
+
+TEST(TreeStorage, ModesAreCutByTheMaskOrByTheDefaultAcl) {
+    TestTree tree;
+    const InTask task(tree);
+    const auto plain = tree.directory(root_node, "plain"), acl = tree.directory(root_node, "acl");
+    ASSERT_TRUE(plain && acl);
+    const auto mode_in = [&](NodeId directory, std::string_view name, std::uint32_t mask) {
+        return tree.storage
+            ->create(directory, name, FileType::regular, 0666, {.umask = mask}, {}, 0)
+            ->mode;
+    };
+    EXPECT_EQ(mode_in(plain->node, "a", 027), 0640u);
+    EXPECT_EQ(mode_in(plain->node, "b", 0), 0666u) << "the thread's mask is 0 again";
+    // Version 2; user::rwx, group::r-x, other::---
+    const std::string_view value(
+        "\2\0\0\0\1\0\7\0\xff\xff\xff\xff"
+        "\4\0\5\0\xff\xff\xff\xff\x20\0\0\0\xff\xff\xff\xff",
+        28);
+    const int error = tree.storage->setxattr(acl->node, "system.posix_acl_default", value, 0);
+    if (error == EOPNOTSUPP) {  // mount_acl_test finds a file system that has them
+        EXPECT_EQ(tree.storage->getxattr(acl->node, "system.posix_acl_default").error(), ENODATA);
+        return;
+    }
+    ASSERT_EQ(error, 0);
+    EXPECT_EQ(mode_in(acl->node, "a", 077), 0640u) << "the default ACL takes the mask's place";
 }
 
 TEST(TreeStorage, RefusesDevicesForeignAttributesAndChangesToWhatIsReadOnly) {

@@ -167,7 +167,7 @@ std::uint64_t BlockFs::size_of(NodeId node) const {
 }
 
 void BlockFs::extend(NodeId node, std::uint64_t end) {
-    volume_.set_now(clock_.now());
+    volume_.set_now(clock_.world());
     volume_.extend(node, end);
 }
 

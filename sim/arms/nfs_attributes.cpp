@@ -82,7 +82,7 @@ void NfsFs::learn_directory(NodeId directory, const NfsReply& reply, bool own_ch
         of.trust = 0;
         return;
     }
-    const Nanoseconds expected = own_change ? reply.directory_before : reply.directory.mtime;
+    const WorldTime expected = own_change ? reply.directory_before : reply.directory.mtime;
     if (of.names_mtime != expected) vfs_->names().forget_directory(directory);
     of.names_mtime = reply.directory.mtime;
     learn(reply.directory, own_change);

@@ -75,9 +75,10 @@ class NfsFs final : public FsDriver {
     struct Info {
         Attr attr;
         Nanoseconds fetched = 0, trust = 0;  ///< attr may be used until fetched + trust
-        Nanoseconds names_mtime = -1;  ///< of a directory: the mtime that cached names belong to
-        std::uint64_t local_end = 0;   ///< data written here reaches to it
-        std::uint32_t writes = 0;      ///< WRITEs under way
+        /// of a directory: the mtime that cached names belong to
+        std::optional<WorldTime> names_mtime;
+        std::uint64_t local_end = 0;  ///< data written here reaches to it
+        std::uint32_t writes = 0;     ///< WRITEs under way
         bool known = false;
         bool access = false;    ///< ACCESS was answered for these attributes
         bool fresh = false;     ///< looked up just now: an open need not ask again

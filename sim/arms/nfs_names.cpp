@@ -136,7 +136,7 @@ int NfsFs::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
         // Its change is our own, but the reply tells of the other directory only.
         vfs_->names().forget_directory(old_parent);
         info(old_parent).trust = 0;
-        info(old_parent).names_mtime = -1;
+        info(old_parent).names_mtime.reset();
     }
     // Times and link counts of the files concerned have changed.
     if (known) info(replaced).trust = 0;

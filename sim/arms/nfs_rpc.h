@@ -42,9 +42,9 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(NfsProcedure::
 struct NfsReply {
     int error = 0;
     bool has_attr = false, has_directory = false;
-    files::Attr attr;                  ///< of the file, after the call
-    files::Attr directory;             ///< of the directory, after the call
-    Nanoseconds directory_before = 0;  ///< its mtime before the call (weak cache consistency)
+    files::Attr attr;            ///< of the file, after the call
+    files::Attr directory;       ///< of the directory, after the call
+    WorldTime directory_before;  ///< its mtime before the call (weak cache consistency)
     std::vector<Fingerprint> pages;
     std::string text;
     std::vector<std::string> names;

@@ -128,12 +128,12 @@ void NfsServer::commit(NodeId node, NfsReply& reply) {
     if (error != 0 || committed != 0) reply.error = error != 0 ? error : committed;
 }
 
-Nanoseconds NfsServer::directory_time(NodeId directory) const {
+WorldTime NfsServer::directory_time(NodeId directory) const {
     const Inode* inode = storage_.volume().find(directory);
-    return inode == nullptr ? 0 : inode->attr.mtime;
+    return inode == nullptr ? WorldTime{} : inode->attr.mtime;
 }
 
-void NfsServer::after_change(NodeId directory, Nanoseconds before, NfsReply& reply) {
+void NfsServer::after_change(NodeId directory, WorldTime before, NfsReply& reply) {
     reply.directory_before = before;
     if (const Inode* inode = storage_.volume().find(directory)) {
         reply.directory = inode->attr;
@@ -145,7 +145,7 @@ void NfsServer::after_change(NodeId directory, Nanoseconds before, NfsReply& rep
 void NfsServer::create(NodeId parent, const std::string& name, FileType type, std::uint32_t mode,
                        Owner who, const std::string& target, std::uint32_t rdev, NfsReply& reply) {
     const Name key{std::string_view(name)};
-    const Nanoseconds before = directory_time(parent);
+    const WorldTime before = directory_time(parent);
     const Result<Attr> made = fs_.create(parent, key, type, mode, who, target, rdev);
     reply.error = made.error();
     if (made) {
@@ -158,7 +158,7 @@ void NfsServer::create(NodeId parent, const std::string& name, FileType type, st
 
 void NfsServer::remove(NodeId parent, const std::string& name, bool directory, NfsReply& reply) {
     const Name key{std::string_view(name)};
-    const Nanoseconds before = directory_time(parent);
+    const WorldTime before = directory_time(parent);
     if (directory) {
         reply.error = fs_.rmdir(parent, key);
     } else {
@@ -176,7 +176,7 @@ void NfsServer::remove(NodeId parent, const std::string& name, bool directory, N
 void NfsServer::rename(NodeId old_parent, const std::string& old_name, NodeId new_parent,
                        const std::string& new_name, std::uint32_t flags, NfsReply& reply) {
     const Name from{std::string_view(old_name)}, to{std::string_view(new_name)};
-    const Nanoseconds before = directory_time(new_parent);
+    const WorldTime before = directory_time(new_parent);
     reply.error = fs_.rename(old_parent, from, new_parent, to, flags);
     names_.forget(old_parent, from);
     names_.forget(new_parent, to);
@@ -185,7 +185,7 @@ void NfsServer::rename(NodeId old_parent, const std::string& old_name, NodeId ne
 
 void NfsServer::link(NodeId node, NodeId parent, const std::string& name, NfsReply& reply) {
     const Name key{std::string_view(name)};
-    const Nanoseconds before = directory_time(parent);
+    const WorldTime before = directory_time(parent);
     const Result<Attr> linked = fs_.link(node, parent, key);
     reply.error = linked.error();
     if (linked) {

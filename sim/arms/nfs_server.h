@@ -60,8 +60,8 @@ class NfsServer {
 
   private:
     void serve();
-    void after_change(NodeId directory, Nanoseconds before, NfsReply& reply);
-    Nanoseconds directory_time(NodeId directory) const;
+    void after_change(NodeId directory, WorldTime before, NfsReply& reply);
+    WorldTime directory_time(NodeId directory) const;
 
     Domain& dom0_;
     VirtualNetwork& network_;

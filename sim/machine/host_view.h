@@ -104,10 +104,14 @@ class SimTasks final : public host::Tasks, private ViewOf {
     std::unique_ptr<host::Gate> make_gate() override;
 };
 
+/// The world's time at which every simulation starts.
+inline constexpr WorldTime simulated_epoch{1'000'000'000, 0};
+
 class SimClock final : public host::Clock, private ViewOf {
   public:
     explicit SimClock(const ViewOf& view) : ViewOf(view) {}
     Nanoseconds now() const override { return machine.scheduler.now_charged(); }
+    WorldTime world() const override { return simulated_epoch.after(now()); }
     void charge(Nanoseconds cpu) override { machine.scheduler.charge(cpu); }
     void flush() override { machine.scheduler.flush(); }
     void sleep(Nanoseconds duration) override { machine.scheduler.sleep(duration); }

@@ -76,7 +76,7 @@ Inode& Volume::make(FileType type, std::uint32_t mode, Owner owner) {
     auto* inode = new Inode;
     inode->attr.node = nodes_.size();
     inode->attr.type = type;
-    inode->attr.mode = mode & 07777;
+    inode->attr.mode = (type == FileType::symlink ? mode : mode & ~owner.umask) & 07777;
     inode->attr.uid = owner.uid;
     inode->attr.gid = owner.gid;
     inode->attr.links = type == FileType::directory ? 2 : 1;

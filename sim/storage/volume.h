@@ -41,7 +41,7 @@ class Volume {
     static std::shared_ptr<const Volume> freeze(Volume&& volume);
 
     /// What later changes write into mtime and ctime.
-    void set_now(Nanoseconds now) { now_ = now; }
+    void set_now(WorldTime now) { now_ = now; }
 
     // Namespace (volume_namespace.cpp)
     Result<Attr> lookup(NodeId parent, std::string_view name) const {
@@ -131,7 +131,7 @@ class Volume {
     std::uint64_t blocks_ = 0;
     std::size_t own_ = 0;
     std::size_t files_ = 0;
-    Nanoseconds now_ = 0;
+    WorldTime now_;
     std::function<void(NodeId)> forget_;
 };
 

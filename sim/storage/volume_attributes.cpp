@@ -24,6 +24,7 @@ Result<Attr> Volume::setattr(NodeId node, const SetAttr& change_to) {
     }
     Inode& inode = change(node);
     Attr& attr = inode.attr;
+    if (valid & SetAttr::set_id_ && attr.type == FileType::regular) attr.mode &= 01777;
     if (valid & SetAttr::mode_) attr.mode = change_to.value.mode & 07777;
     if (valid & SetAttr::uid_) attr.uid = change_to.value.uid;
     if (valid & SetAttr::gid_) attr.gid = change_to.value.gid;

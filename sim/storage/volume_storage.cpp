@@ -84,7 +84,7 @@ void VolumeStorage::touch_name(NodeId directory, std::string_view name) {
 void VolumeStorage::begin_change() {
     ++stats_.changes;
     clock_.charge(options_.change_ns);
-    volume_.set_now(clock_.now());
+    volume_.set_now(clock_.world());
 }
 
 void VolumeStorage::changed(std::uint64_t block) {

@@ -88,7 +88,7 @@ int VolumeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<
 }
 
 void VolumeStorage::write_runs(std::span<Run> runs) {
-    volume_.set_now(clock_.now());
+    volume_.set_now(clock_.world());
     std::vector<BlockRange> ranges;
     for (Run& run : runs) {
         if (run.pages.empty()) continue;

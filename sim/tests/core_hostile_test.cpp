@@ -136,13 +136,9 @@ TEST(CoreHostile, ViolationsEndTheConnectionAndItsClientMayComeAgain) {
         [&] { std::memcpy(evil.slot(0), "\x27\0\0", 4), evil.submit_raw(0); },
         [&] { std::memcpy(evil.slot(0), "\x01\x10\0", 4), evil.submit_raw(0); },
         [&] {
-            // The wait for a lock keeps a slot in service.
-            const OwnFile file = own_file(evil, "evil");
-            protocol::LkIn lock{file.fh, 1, {0, 10, protocol::lock_write, 1}, 0, 0};
-            EXPECT_EQ(evil.ask(Opcode::setlk, file.node, lock).error, 0);
-            lock.owner = 2;
-            const std::uint32_t slot = evil.send(Opcode::setlkw, file.node, lock);
-            evil.pause(1 * ms);
+            // The disk keeps a slot in service.
+            const std::uint32_t slot = evil.send(Opcode::syncfs, 0, std::uint64_t{0});
+            evil.pause(5 * us);
             evil.submit_raw(static_cast<std::uint16_t>(slot));
         }};
     siege.run([&] {
@@ -167,31 +163,61 @@ TEST(CoreHostile, AWaitForALockThatIsGrantedIsNotInterruptedToo) {
         const OwnFile file = own_file(evil, "evil");
         protocol::LkIn lock{file.fh, 1, {0, 10, protocol::lock_write, 1}, 0, 0};
         ASSERT_EQ(evil.ask(Opcode::setlk, file.node, lock).error, 0);
-        std::array<std::uint32_t, 2> waits{};
-        for (std::uint32_t& slot : waits) {
+        lock.lk.type = protocol::lock_read;
+        for (lock.ticket = 7; lock.ticket < 9; ++lock.ticket) {
             ++lock.owner;
-            lock.lk.type = protocol::lock_read;
-            slot = evil.send(Opcode::setlkw, file.node, lock);
+            ASSERT_EQ(evil.ask(Opcode::setlkw, file.node, lock).error, 0);
         }
-        evil.pause(1 * ms);
-        protocol::InHeader second{};
-        std::memcpy(&second, evil.slot(waits[1]), sizeof second);
-        const std::uint32_t before = evil.control().reply_producer;
-        // One worker grants both locks and answers the first wait; another is interrupting the
-        // second one meanwhile.
+        // One worker grants both locks and tells of them; another is interrupting one of the waits
+        // meanwhile.
+        const std::uint32_t before = evil.control().notice_producer;
         lock.owner = 1;
         lock.lk.type = protocol::lock_unlock;
         evil.kicks = false;
         evil.send(Opcode::setlk, file.node, lock);
         evil.kicks = true;
-        evil.send(Opcode::interrupt, 0, protocol::InterruptIn{second.unique});
+        const int error = evil.ask(Opcode::interrupt, 0, protocol::InterruptIn{8}).error;
         evil.pause(1 * ms);
-        EXPECT_EQ(evil.control().reply_producer - before, 4u);
-        for (const std::uint32_t slot : waits) {
-            protocol::OutHeader reply{};
-            std::memcpy(&reply, evil.slot(slot), sizeof reply);
-            EXPECT_EQ(reply.error, 0);
+        EXPECT_EQ(evil.control().notice_producer - before, error == ENOENT ? 2u : 1u);
+        siege.audit();
+        evil.leave();
+    });
+}
+
+TEST(CoreHostile, WaitsForLocksAreBoundedAndTheirTicketsAreTheClientsOwn) {
+    Siege siege;
+    HostileClient& evil = siege.client;
+    siege.run([&] {
+        const auto waits = [&] { return siege.world.server.client(evil.host().self()).lock_waits; };
+        ASSERT_TRUE(evil.connect());
+        const OwnFile file = own_file(evil, "evil");
+        protocol::LkIn lock{file.fh, 1, {0, 10, protocol::lock_write, 1}, 0, 0};
+        ASSERT_EQ(evil.ask(Opcode::setlk, file.node, lock).error, 0);
+        for (const std::uint64_t ticket : {0ull, 1ull, 1ull << 32, ~0ull}) {
+            EXPECT_EQ(evil.ask(Opcode::interrupt, 0, protocol::InterruptIn{ticket}).error, ENOENT);
         }
+        // All by one name; each interrupt ends one of them.
+        lock.ticket = 5;
+        lock.owner = 2;
+        const std::uint32_t most = server::Config{}.max_locks - 1;
+        int error = 0;
+        for (std::uint32_t i = 0; i < most + 50 && error == 0; ++i) {
+            lock.lk_flags = i % 2 == 0 ? 0u : std::uint32_t{protocol::lk_ofd};
+            error = evil.ask(Opcode::setlkw, file.node, lock).error;
+        }
+        EXPECT_EQ(error, ENOLCK);
+        EXPECT_EQ(waits(), most);
+        EXPECT_EQ(evil.ask(Opcode::interrupt, 0, protocol::InterruptIn{5}).error, 0);
+        EXPECT_EQ(evil.ask(Opcode::interrupt, 0, protocol::InterruptIn{5 | 1ull << 32}).error,
+                  ENOENT);
+        EXPECT_EQ(waits(), most - 1);
+        // It lets them all in and takes note of no grant. It cannot be told of more, so it is let
+        // go; nobody else waits for it.
+        lock.lk.type = protocol::lock_unlock;
+        lock.owner = 1;
+        evil.send(Opcode::setlk, file.node, lock);
+        evil.pause(3 * s);
+        EXPECT_EQ(waits(), 0u);
         siege.audit();
         evil.leave();
     });

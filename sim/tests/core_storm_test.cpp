@@ -213,14 +213,15 @@ class Mischief {
             file.fh,
             pick(3),
             {start, start + pick(100), static_cast<std::uint32_t>(pick(4)), 1},
-            static_cast<std::uint32_t>(pick(2)),
-            0};
+            static_cast<std::uint32_t>(pick(2) | pick(2) << 30),
+            static_cast<std::uint32_t>(pick(100))};
         if (pick(3) == 0) {
             evil_.send(Opcode::setlkw, file.node, lock);
         } else {
             evil_.ask(Opcode::setlk, file.node, lock);
         }
-        evil_.ask(Opcode::interrupt, 0, protocol::InterruptIn{pick(100)});
+        evil_.ask(Opcode::interrupt, 0,
+                  protocol::InterruptIn{pick(4) == 0 ? random_() : pick(100)});
     }
     void balloon() {
         if (pick(2) == 0) evil_.host().frames().donate(pick(40));

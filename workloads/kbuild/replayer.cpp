@@ -328,7 +328,7 @@ void Replayer::by_name(ProcessId, const Op& op) {
             // Which attributes is not recorded: the time of a change stands for them.
             host::SetAttr change;
             change.valid = host::SetAttr::mtime_;
-            change.value.mtime = clock_.now();
+            change.value.mtime = clock_.world();
             expect(op, fs_.setattr(*node, change).error());
             break;
         }

@@ -107,7 +107,7 @@ void Replayer::on_file(ProcessId p, const Op& op, Worker& worker) {
         case OpCode::kSetattr: {
             host::SetAttr change;
             change.valid = host::SetAttr::mtime_;
-            change.value.mtime = clock_.now();
+            change.value.mtime = clock_.world();
             expect(op, fs_.setattr(node, change).error());
             break;
         }

@@ -90,7 +90,7 @@ Result<std::size_t> MemoryFileSystem::read(Handle handle, std::uint64_t offset, 
     if (at == handles_.end() || !at->second.flags.read) return Errno{EBADF};
     Node& node = *find(at->second.node);
     if (node.attr.type == FileType::directory) return Errno{EISDIR};
-    node.attr.atime = ++now_;
+    node.attr.atime = now_ = now_.after(1);
     if (offset >= node.attr.size) return std::size_t{0};
     const std::size_t length = std::min<std::uint64_t>(into.length, node.attr.size - offset);
     if (into.pages != nullptr && length != 0) {

@@ -92,7 +92,8 @@ class MemoryFileSystem : public files::FileSystem {
     std::map<files::Handle, OpenFile> handles_;
     NodeId next_node_ = root_node;
     files::Handle next_handle_ = 1;
-    Nanoseconds now_ = 0;
+    /// The time of the last change or access: each is a nanosecond later.
+    WorldTime now_;
     std::uint64_t capacity_ = ~std::uint64_t{0};
     std::size_t mapped_pages_ = 0;
 };

@@ -35,7 +35,7 @@ MemoryFileSystem::Node* MemoryFileSystem::directory(NodeId id, int& error) {
 }
 
 void MemoryFileSystem::touch(Node& node, bool content) {
-    node.attr.ctime = ++now_;
+    node.attr.ctime = now_ = now_.after(1);
     if (content) node.attr.mtime = now_;
 }
 
@@ -64,6 +64,9 @@ Result<Attr> MemoryFileSystem::setattr(NodeId id, const SetAttr& change) {
         if (node->attr.type != FileType::regular) return Errno{EINVAL};
         resize(*node, value.size);
         touch(*node, true);
+    }
+    if (change.valid & SetAttr::set_id_ && node->attr.type == FileType::regular) {
+        node->attr.mode &= 01777;
     }
     if (change.valid & SetAttr::mode_) node->attr.mode = value.mode & 07777;
     if (change.valid & SetAttr::uid_) node->attr.uid = value.uid;
@@ -94,7 +97,7 @@ Result<NodeId> MemoryFileSystem::make(NodeId parent, const Name& name, FileType 
     const NodeId id = next_node_++;
     node->attr.node = id;
     node->attr.type = type;
-    node->attr.mode = mode & 07777;
+    node->attr.mode = (type == FileType::symlink ? mode : mode & ~who.umask) & 07777;
     node->attr.links = type == FileType::directory ? 2 : 1;
     node->attr.uid = who.uid;
     node->attr.gid = who.gid;

@@ -29,6 +29,7 @@ class VirtualTasks : public host::Tasks, public host::Clock {
     std::unique_ptr<host::Gate> make_gate() override;
 
     Nanoseconds now() const override;
+    WorldTime world() const override { return WorldTime{}.after(now()); }
     void charge(Nanoseconds cpu) override;
     void flush() override;
     void sleep(Nanoseconds duration) override;

@@ -169,6 +169,7 @@ class OneDomain final : public host::Host,
     }
     // Clock
     Nanoseconds now() const override { return now_; }
+    WorldTime world() const override { return WorldTime{1'000'000'000, 0}.after(now_); }
     void charge(Nanoseconds) override {}
     void flush() override {}
     void sleep(Nanoseconds duration) override { now_ += duration; }

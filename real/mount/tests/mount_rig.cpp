@@ -182,6 +182,16 @@ server::Server::Charges MountRig::charges(std::size_t guest) {
     return in_server([&] { return server_->charges(domain(guest)); });
 }
 
+std::uint32_t MountRig::lock_waits() {
+    return in_server([&] {
+        std::uint32_t waits = 0;
+        for (std::size_t i = 0; i < guests_.size(); ++i) {
+            waits += server_->client(domain(i)).lock_waits;
+        }
+        return waits;
+    });
+}
+
 std::uint32_t MountRig::connected() {
     return in_server([&] { return server_->connected(); });
 }

@@ -58,6 +58,7 @@ class MountRig {
     server::Stats server_stats();
     server::Server::Charges charges(std::size_t guest);
     std::uint32_t connected();
+    std::uint32_t lock_waits();    ///< Counts the waits for locks of all guests.
     std::uint32_t cached_pages();  ///< Counts the frames of the shared cache that hold data.
 
   private:
