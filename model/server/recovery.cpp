@@ -124,8 +124,8 @@ void Recovery::tell_changed_while_away() {
             make_notice(protocol::NoticeKind::revoke_pages, node, 0, protocol::max_file_pages),
             make_notice(protocol::NoticeKind::inval_node, node)};
         for (const protocol::Notice& each : notices) {
-            for (ConnectionIndex i = 0; i < server_.clients_.places().size(); ++i) {
-                Connection* const c = server_.clients_.alive(i);
+            for (std::size_t i = 0; i < server_.clients_.places().size(); ++i) {
+                Connection* const c = server_.clients_.alive(static_cast<ConnectionIndex>(i));
                 if (c != nullptr) server_.notices_.post(acks, *c, each);
             }
         }

@@ -179,8 +179,8 @@ void Engine::add_actor(const std::string& name, HostIndex host,
         [actor = state_->actors.back().get(), does = std::move(body)] { does(*actor); });
 }
 
-void Engine::run(std::function<void()> on_deadlock) {
-    s4u::Engine::on_deadlock_cb(std::move(on_deadlock));
+void Engine::run(const std::function<void()>& on_deadlock) {
+    s4u::Engine::on_deadlock_cb(on_deadlock);
     state_->simgrid.run();
 }
 

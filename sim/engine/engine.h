@@ -67,7 +67,7 @@ class Engine {
     void add_actor(const std::string& name, HostIndex host, std::function<void(EngineActor&)> body);
     /// Returns when every actor's body has returned. `on_deadlock` is called where all of them wait
     /// without a time and nothing is in flight; run() returns then, too.
-    void run(std::function<void()> on_deadlock);
+    void run(const std::function<void()>& on_deadlock);
 
     /// Returns the clock, rounded to nanoseconds.
     static Nanoseconds now();

@@ -68,6 +68,7 @@ int VolumeStorage::read_content(NodeId node, std::uint64_t first_page, std::span
     volume_.locate(node, first_page, out.size(), ranges);
     if (!ranges.empty()) {
         std::vector<BlockRequest> requests;
+        requests.reserve(ranges.size());
         for (const BlockRange& range : ranges) requests.push_back({range, false});
         stats_.read_requests += requests.size();
         clock_.charge(options_.request_ns * static_cast<Nanoseconds>(requests.size()));
