@@ -224,8 +224,9 @@ class DaemonRig : public testing::Test {
         const std::string path = top / file;
         path.copy(address.sun_path, path.size());
         EXPECT_EQ(connect(to.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-        EXPECT_EQ(send(to.get(), question.data(), question.size(), MSG_NOSIGNAL),
-                  static_cast<ssize_t>(question.size()));
+        // The daemon hangs up on what is no question, maybe before all of it is sent; what it says
+        // to the rest is in the answer.
+        EXPECT_GT(send(to.get(), question.data(), question.size(), MSG_NOSIGNAL), 0);
         std::string answer;
         char part[4096];
         for (ssize_t got; (got = recv(to.get(), part, sizeof part, 0)) > 0;) {
