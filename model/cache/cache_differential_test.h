@@ -258,6 +258,7 @@ class Comparison {
         slots.clear();
         cache_.dirty_of(file, slots);
         ASSERT_EQ(keys_of(slots), dirty);
+        ASSERT_EQ(cache_.has_dirty(file), !dirty.empty());
     }
 
     /// Pages that came due while pinned or loading are held(), longest first.

@@ -101,6 +101,7 @@ class PageCache {
     std::uint32_t file_pages(std::uint32_t file) const { return chains_.pages(file); }
     /// Lists the file's cached pages in page order: O(n log n).
     void pages_of(std::uint32_t file, std::vector<Slot>& slots) const;
+    bool has_dirty(std::uint32_t file) const;
     /// Lists its dirty pages in page order: O(d log d) for d dirty pages, however many are clean.
     void dirty_of(std::uint32_t file, std::vector<Slot>& slots) const;
     /// Drops all pages (unlink) or those in [first, last] (truncate: last = UINT32_MAX), pinned or

@@ -16,6 +16,11 @@ void PageCache::pages_of(std::uint32_t file, std::vector<Slot>& slots) const {
               [this](Slot a, Slot b) { return nodes_[a].key.page < nodes_[b].key.page; });
 }
 
+bool PageCache::has_dirty(std::uint32_t file) const {
+    // A file's ring has its dirty pages first.
+    return chains_.pages(file) > 0 && nodes_[chains_.head(file)].state == PageState::dirty;
+}
+
 void PageCache::dirty_of(std::uint32_t file, std::vector<Slot>& slots) const {
     const std::size_t begin = slots.size();
     Slot slot = chains_.head(file);

@@ -122,12 +122,10 @@ int Attributes::setattr(Request& q) {
 }
 
 bool Attributes::has_dirty(const Inode& inode) const {
-    std::vector<cache::Slot> dirty;
-    if (inode.file != no_file) cache_.dirty_of(inode.file, dirty);
-    for (const std::uint32_t file : inode.files) {
-        if (file != no_file) cache_.dirty_of(file, dirty);
-    }
-    return !dirty.empty();
+    const auto dirty = [&](std::uint32_t file) {
+        return file != no_file && cache_.has_dirty(file);
+    };
+    return dirty(inode.file) || std::any_of(inode.files.begin(), inode.files.end(), dirty);
 }
 
 /// Takes the frames that truncate() needs where the last page shares its frame with others: none
