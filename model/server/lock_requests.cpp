@@ -226,8 +226,11 @@ int LockRequests::interrupt(Request& q) {
     if (!q.args.finished()) return EINVAL;
     for (const InodeTable::Index i : waited_for_) {
         InodeUse inode(inodes_, i);
+        const auto wait = inode->locks->find_waiting(q.client.index, in.unique);
+        if (wait == inode->locks->waiting.end()) continue;
         const Change change(*this, *inode);
-        if (inode->locks->cancel(q.client.index, in.unique)) return 0;
+        inode->locks->waiting.erase(wait);
+        return 0;
     }
     return ENOENT;
 }

@@ -65,13 +65,11 @@ void FileLocks::set(const LockRange& range) {
     held.push_back(merged);
 }
 
-bool FileLocks::cancel(std::uint32_t client, std::uint64_t ticket) {
-    const auto found = std::find_if(waiting.begin(), waiting.end(), [&](const LockWaiter& waiter) {
+std::vector<LockWaiter>::iterator FileLocks::find_waiting(std::uint32_t client,
+                                                          std::uint64_t ticket) {
+    return std::find_if(waiting.begin(), waiting.end(), [&](const LockWaiter& waiter) {
         return waiter.range.owner.client == client && waiter.ticket == ticket;
     });
-    if (found == waiting.end()) return false;
-    waiting.erase(found);
-    return true;
 }
 
 void FileLocks::drop_client(std::uint32_t client) {

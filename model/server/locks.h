@@ -45,8 +45,8 @@ struct FileLocks {
     void set(const LockRange& range);
     /// Drops what the owner holds in [start, end].
     void clear(const LockRange& range);
-    /// Ends a client's wait. Returns false where there is none of that ticket.
-    bool cancel(std::uint32_t client, std::uint64_t ticket);
+    /// A client's wait of that ticket, to be erased where it is cancelled; `waiting.end()`: none.
+    std::vector<LockWaiter>::iterator find_waiting(std::uint32_t client, std::uint64_t ticket);
     /// Drops all of a client's locks and waits, or of one of its owners (fcntl only).
     void drop_client(std::uint32_t client);
     void drop_owner(const LockOwner& owner);
