@@ -33,11 +33,15 @@ class FileIo {
         inode.draining = false;
         gate_->wake_all();
     }
+    /// Waits until nobody cuts the file or writes it back.
+    void wait_for_others(const Inode& inode) MAY_YIELD {
+        while (inode.cutting || inode.writing) gate_->wait();
+    }
     /// Keeps everybody else from the pages of a file until end_cut(), write-back too: while it is
     /// cut here and not yet in the storage, a page read from there would show what was cut off, and
     /// a page written there would be cut off with it.
     void begin_cut(Inode& inode) MAY_YIELD {
-        while (inode.cutting || inode.writing) gate_->wait();
+        wait_for_others(inode);
         inode.cutting = true;
         drain(inode);
     }

@@ -38,7 +38,7 @@ struct WriteBack::Pass {
 };
 
 int WriteBack::write(Inode& inode) {
-    while (inode.writing || inode.cutting) io_.wait();
+    io_.wait_for_others(inode);
     inode.writing = true;
     io_.begin_at_once(inode);
     inode.dirty_listed = false;
