@@ -78,14 +78,17 @@ class Storage {
                                 std::uint32_t mode, Owner owner, std::string_view symlink_target,
                                 std::uint32_t rdev) MAY_YIELD = 0;
     virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// Removes a name. The node lives on, nameless, while it is pinned by open_node().
-    virtual Result<Attr> unlink(
-        NodeId parent,
-        std::string_view name) MAY_YIELD = 0;  ///< attributes of what was unlinked, links after it
-    virtual int rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// `flags` as for renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
-    virtual int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-                       std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
+    // A node that loses its last name lives on, nameless, until the caller ends that by one
+    // close_node(), and while it is pinned by open_node() besides.
+    /// Removes a name. Returns the attributes of what was unlinked; without links left it was the
+    /// last name.
+    virtual Result<Attr> unlink(NodeId parent, std::string_view name) MAY_YIELD = 0;
+    /// Returns the directory, which has lost its only name.
+    virtual Result<NodeId> rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
+    /// `flags` as for renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2). Returns the node
+    /// that lost its last name to the one that was moved; 0: none did.
+    virtual Result<NodeId> rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                                  std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
     virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;
     virtual Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
                                                   std::size_t max_entries) MAY_YIELD = 0;

@@ -80,6 +80,9 @@ struct Inode {
     bool writing = false;          ///< a worker is writing back
     bool draining = false;         ///< somebody waits for io to become 0
     bool cutting = false;          ///< a worker is cutting it: see FileIo::begin_cut()
+    /// It has lost its last name, and is kept until then for those who may know it by node id; 0:
+    /// no such time. See OpenFiles::keep_nameless().
+    Nanoseconds nameless_until = 0;
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
     Believers believers;
     std::uint32_t refs = 0;  ///< tasks that use the record across a yield

@@ -153,20 +153,29 @@ int Names::unlink(Request& q) {
         before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     changes_.done(q, gone->node);
-    name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
+    name_gone(q, name, *gone, !before && gone->links == 0);
     return 0;
 }
 
-/// A file's name was taken away; `gone`: what the file is now.
-void Names::name_gone(Acks& acks, Connection& by, NodeId parent, std::string_view name,
-                      const host::Attr& gone) {
-    entry_changed(acks, by, parent, name);
-    const Inodes::Index index = inodes_.find(gone.node);
-    if (index == Inodes::none) return;
-    InodeUse inode(inodes_, index);
+/// A file's name was taken away from the request's directory. `gone` is what the file is now;
+/// `pinned` says that it was the last name, and that the storage keeps the file.
+void Names::name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned) {
+    entry_changed(q.acks, q.client, q.header.nodeid, name);
+    InodeUse inode(inodes_, gone.node);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers.mask() != 0) coherence_.node_changed(acks, *inode, &by);
-    files_.lost_name(*inode, gone.links);
+    if (gone.links != 0 || inode->openers.mask() != 0) {
+        coherence_.node_changed(q.acks, *inode, &q.client);
+    }
+    lost_name(inode, gone.links, pinned);
+}
+
+void Names::lost_name(InodeUse& inode, std::uint32_t links, bool pinned) {
+    inode->attr.links = links;
+    if (pinned) {
+        files_.keep_nameless(*inode, inode.index());
+    } else {
+        files_.let_go(*inode);
+    }
 }
 
 int Names::rmdir(Request& q) {
@@ -176,20 +185,20 @@ int Names::rmdir(Request& q) {
     const std::optional<Replay> before = changes_.replay(q);
     const auto target =
         before ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
+    if (!target) return target.error();
+    NodeId gone = target->node;
     if (!before) {
-        if (target) changes_.intend(q, {.name = name, .node = target->node});
-        if (int e = storage_.rmdir(q.header.nodeid, name)) return e;
-        if (target) changes_.done(q, target->node);
+        changes_.intend(q, {.name = name, .node = gone});
+        const auto removed = storage_.rmdir(q.header.nodeid, name);
+        if (!removed) return removed.error();
+        gone = *removed;
+        changes_.done(q, gone);
     }
     entry_changed(q.acks, q.client, q.header.nodeid, name);
-    if (target) {
-        if (const auto index = inodes_.find(target->node); index != Inodes::none) {
-            InodeUse inode(inodes_, index);
-            inode->attr_valid = false;
-            coherence_.node_changed(q.acks, *inode, &q.client);
-            files_.lost_name(*inode, 0);
-        }
-    }
+    InodeUse inode(inodes_, gone);
+    inode->attr_valid = false;
+    coherence_.node_changed(q.acks, *inode, &q.client);
+    lost_name(inode, 0, !before);
     return 0;
 }
 
@@ -215,6 +224,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
         before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
     if (!moved) return moved.error();
     auto replaced = storage_.lookup(in.newdir, new_name);
+    NodeId pinned = 0;
     if (!before) {
         changes_.intend(q, {.name = old_name,
                             .new_name = new_name,
@@ -222,9 +232,9 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                             .node = moved->node,
                             .replaced = replaced ? replaced->node : 0,
                             .flags = in.flags});
-        if (int e = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags)) {
-            return e;
-        }
+        const auto gone = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags);
+        if (!gone) return gone.error();
+        pinned = *gone;
         changes_.done(q, moved->node);
     } else if (before->replaced != 0) {
         replaced = unlinked_before(before->replaced);
@@ -247,19 +257,21 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
+    if (pinned != 0 && (!replaced || replaced->node != pinned)) {
+        storage_.close_node(pinned);  // it got the name a moment ago: nobody knows it
+    }
     if (!replaced || replaced->node == moved->node) return 0;
     if ((in.flags & exchange) != 0) {
         touched(replaced->node);
         return 0;
     }
-    const Inodes::Index index = inodes_.find(replaced->node);
-    if (index == Inodes::none) return 0;
-    InodeUse inode(inodes_, index);
+    InodeUse inode(inodes_, replaced->node);
     const bool directory = replaced->type == FileType::directory;
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     inode->attr.ctime = host_.clock().world();
     coherence_.node_changed(q.acks, *inode, &q.client);
-    files_.lost_name(*inode, left);
+    const bool last = pinned == replaced->node;
+    lost_name(inode, last ? 0 : left, last);
     return 0;
 }
 
@@ -350,7 +362,7 @@ int Names::create(Request& q) {
         const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
         if (!existed && there && there->node == inode->node) {
             const auto gone = storage_.unlink(q.header.nodeid, name);
-            if (gone) name_gone(q.acks, q.client, q.header.nodeid, name, *gone);
+            if (gone) name_gone(q, name, *gone, gone->links == 0);
         }
         return e;
     }

@@ -83,29 +83,7 @@ void OpenFiles::remove_opener(Inode& inode, const Connection& c) {
     const bool last = inode.openers.remove(c.index);
     // All was written back.
     if (last && inode.believers.lease() == c.index) coherence_.end_lease(inode);
-    if (inode.openers.mask() != 0) return;
-    if (inode.attr.links == 0) {
-        lost_name(inode, 0);
-    } else {
-        unpin_storage(inode);
-    }
-}
-
-void OpenFiles::lost_name(Inode& inode, std::uint32_t links_left) {
-    inode.attr.links = links_left;
-    if (links_left != 0 || inode.openers.mask() != 0) return;
-    coherence_.end_lease(inode);
-    io_.drain(inode);
-    if (inode.openers.mask() != 0) return;  // found by node id meanwhile
-    const std::uint32_t dirty = cache_.dirty_count();
-    if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
-    fill_.settled();
-    stats_.dropped_unwritten += dirty - cache_.dirty_count();
-    inode.size_ahead = false;
-    journal_->keep_size(inode);
-    unpin_storage(inode);
-    coherence_.unhold_all(inode);
-    inode.attr_valid = false;
+    if (!let_go(inode)) unpin_storage(inode);
 }
 
 int OpenFiles::pin_storage(Request& q, Inode& inode) {
@@ -113,7 +91,11 @@ int OpenFiles::pin_storage(Request& q, Inode& inode) {
     while (inode.storage_opening) io_.wait();
     if (inode.storage_open) return 0;
     inode.storage_opening = true;
-    const int e = storage_.open_node(inode.node);
+    int e = storage_.open_node(inode.node);
+    if (e == ENFILE && !nameless_.empty()) {
+        let_all_go();
+        e = storage_.open_node(inode.node);
+    }
     inode.storage_opening = false;
     inode.storage_open = e == 0;
     io_.wake();
@@ -179,7 +161,7 @@ bool OpenFiles::ask_opens_back(Connection& asker) {
 }
 
 void OpenFiles::unpin_storage(Inode& inode) {
-    if (!inode.storage_open || inode.openers.mask() != 0) return;
+    if (!inode.storage_open || inode.openers.mask() != 0 || inode.nameless_until != 0) return;
     inode.storage_open = false;
     storage_.close_node(inode.node);
 }

@@ -3,7 +3,9 @@
 // storage that has lost its names.
 
 #include <array>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,7 +21,8 @@ struct OpenFile {
 
 /// Invariants: a number (fh) names an open file from publish() to close(), and never again, since
 /// it holds the generation of its place. Each open file counts in its inode's openers, and so does
-/// an open that is under way. The storage keeps a file while it has openers (Inode::storage_open).
+/// an open that is under way. The storage keeps a file while it has openers, and for a while after
+/// its last name is gone (Inode::storage_open).
 ///
 /// A client may use a number as soon as it is published, so everything else about the open file is
 /// done by then. find() gives a copy: after a yield the file is looked up again.
@@ -27,7 +30,11 @@ class OpenFiles : public Part {
   public:
     /// `recovering`: clients of a predecessor are not all back.
     OpenFiles(const Shared& shared, FileIo& io, PageFill& fill, std::function<bool()> recovering)
-        : Part(shared), io_(io), fill_(fill), recovering_(std::move(recovering)) {}
+        : Part(shared),
+          io_(io),
+          fill_(fill),
+          recovering_(std::move(recovering)),
+          gate_(host_.tasks().make_gate()) {}
 
     // --- by number
     /// A new client at this index has no file open.
@@ -49,11 +56,28 @@ class OpenFiles : public Part {
     void remove_opener(Inode& inode, const Connection& c) MAY_YIELD;
     /// Makes the storage keep the file while it is open here. 0, `parked` or an errno.
     int pin_storage(Request& q, Inode& inode) MAY_YIELD;
-    /// A name of the file is gone. Without any left and with nobody at it, its pages are nobody's:
-    /// dirty ones are never written.
-    void lost_name(Inode& inode, std::uint32_t links_left) MAY_YIELD;
+
+    // --- files without a name (nameless.cpp)
+    /// The storage has taken the file's last name and pinned it. A request that was sent while it
+    /// had one names it by node id, and shall not find it gone: it is kept for a while.
+    void keep_nameless(Inode& inode, Inodes::Index index) MAY_YIELD;
+    /// Lets a nameless file go that nobody has open: its pages are nobody's, and dirty ones are
+    /// never written. Returns whether it did.
+    bool let_go(Inode& inode) MAY_YIELD;
+    /// As let_go(), before the time is over: dirty pages are not written for a file that lives for
+    /// a moment.
+    bool let_go_early(Inode& inode) MAY_YIELD;
+    /// Lets all of them go that are kept for requests to come.
+    void let_all_go() MAY_YIELD;
+    /// The task that lets them go when their time is over.
+    void run() MAY_YIELD;
+    void wake() { gate_->wake_all(); }
 
   private:
+    struct Nameless {
+        Inodes::Index inode;
+        Nanoseconds until;  ///< the record's nameless_until, or the entry is out of date
+    };
     struct Table {
         std::vector<OpenFile> files;  ///< by place
         std::vector<std::uint32_t> free;
@@ -63,12 +87,15 @@ class OpenFiles : public Part {
     void close_place(Connection& c, std::uint32_t place) MAY_YIELD;
     bool ask_opens_back(Connection& asker) MAY_YIELD;
     void unpin_storage(Inode& inode) MAY_YIELD;
+    void let_oldest_go() MAY_YIELD;
 
     FileIo& io_;
     PageFill& fill_;
     std::function<bool()> recovering_;
-    std::array<Table, 64> tables_;  ///< by client
-    std::size_t opens_asked_ = 0;   ///< ask_opens_back(): where it continues
+    std::array<Table, 64> tables_;   ///< by client
+    std::size_t opens_asked_ = 0;    ///< ask_opens_back(): where it continues
+    std::deque<Nameless> nameless_;  ///< those of the longest ago first
+    std::unique_ptr<host::Gate> gate_;
 };
 
 }  // namespace xenfs::server

@@ -100,7 +100,7 @@ void Recovery::drop_nameless_files() {
     for (const InodeTable::Index i : all) {
         if (server_.inodes_[i].node == 0) continue;
         InodeUse inode(server_.inodes_, i);
-        server_.files_.lost_name(*inode, 0);
+        server_.files_.let_go(*inode);
     }
     server_.storage_.drop_nameless();
 }

@@ -34,7 +34,8 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
                        room_.note_progress();
                        room_.made();
                    },
-                   [this] { return room_.waits_for(Lack::frames); }}),
+                   [this] { return room_.waits_for(Lack::frames); },
+                   [this](Inode& inode) MAY_YIELD { return files_.let_go_early(inode); }}),
       room_(shared_, ledger_, write_back_, *this),
       sharing_(shared_, room_, scanner_.get()),
       fill_(shared_, io_, room_, sharing_),
@@ -116,6 +117,7 @@ void ServerState::start() {
     host_.tasks().spawn(
         "xenfs-control", [this]() MAY_YIELD { control(); }, true);
     spawn("xenfs-writeback", [this]() MAY_YIELD { write_back_.run(); });
+    spawn("xenfs-nameless", [this]() MAY_YIELD { files_.run(); });
     spawn("xenfs-room", [this]() MAY_YIELD { room_.run(); });
     spawn("xenfs-parking", [this]() MAY_YIELD { parking_task(); });
     if (scanner_ != nullptr && config_.scan_pages != 0) {
@@ -130,6 +132,7 @@ void ServerState::start() {
 }
 
 void ServerState::stop() {
+    files_.let_all_go();
     std::vector<InodeTable::Index> all;
     inodes_.for_each([&](InodeTable::Index i, Inode&) { all.push_back(i); });
     for (const InodeTable::Index i : all) {
@@ -144,6 +147,7 @@ void ServerState::stop() {
         io_.wake();
         control_gate_->wake_all();
         write_back_.wake();
+        files_.wake();
         room_.wake();
         parking_gate_->wake_all();
         scan_.wake();

@@ -109,10 +109,10 @@ class TestStorage final : public host::Storage {
     }
     Result<host::Attr> link(NodeId, NodeId, std::string_view) MAY_YIELD override { return none(); }
     Result<host::Attr> unlink(NodeId, std::string_view) MAY_YIELD override { return none(); }
-    int rmdir(NodeId, std::string_view) MAY_YIELD override { return ENOSYS; }
-    int rename(NodeId, std::string_view, NodeId, std::string_view,
-               std::uint32_t) MAY_YIELD override {
-        return ENOSYS;
+    Result<NodeId> rmdir(NodeId, std::string_view) MAY_YIELD override { return Errno{ENOSYS}; }
+    Result<NodeId> rename(NodeId, std::string_view, NodeId, std::string_view,
+                          std::uint32_t) MAY_YIELD override {
+        return Errno{ENOSYS};
     }
     Result<std::string> readlink(NodeId) MAY_YIELD override { return Errno{ENOSYS}; }
     Result<std::vector<host::DirEntry>> readdir(NodeId, std::uint64_t,
@@ -128,8 +128,14 @@ class TestStorage final : public host::Storage {
     }
     Result<std::vector<std::string>> listxattr(NodeId) MAY_YIELD override { return Errno{ENOSYS}; }
     int removexattr(NodeId, std::string_view) MAY_YIELD override { return ENOSYS; }
-    int open_node(NodeId) MAY_YIELD override { return 0; }
-    void close_node(NodeId) MAY_YIELD override {}
+    int open_node(NodeId node) MAY_YIELD override {
+        if (full > 0) return --full, ENFILE;
+        ++pins[node];
+        return 0;
+    }
+    void close_node(NodeId node) MAY_YIELD override {
+        if (--pins.at(node) == 0) pins.erase(node);
+    }
     int read_pages(NodeId node, std::uint64_t first,
                    std::span<const host::Page> to) MAY_YIELD override {
         if (yield) yield();
@@ -158,6 +164,8 @@ class TestStorage final : public host::Storage {
     };
     std::map<std::pair<NodeId, std::uint64_t>, Fingerprint> pages;
     std::map<NodeId, std::uint64_t> sizes;
+    std::map<NodeId, int> pins;
+    int full = 0;  ///< so many more opens are refused
     std::vector<Write> writes;
     std::function<void()> yield;
     int error = 0;
@@ -370,7 +378,8 @@ struct Bench : Answerer {
                               room.note_progress();
                               room.made();
                           },
-                          [this] { return room.waits_for(Lack::frames); }}};
+                          [this] { return room.waits_for(Lack::frames); },
+                          [this](Inode& inode) MAY_YIELD { return files.let_go_early(inode); }}};
     RoomQueue room{shared, ledger, write_back, *this};
     Sharing sharing{shared, room, nullptr};
     PageFill fill{shared, io, room, sharing};

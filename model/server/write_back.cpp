@@ -133,12 +133,16 @@ int WriteBack::write_size(Inode& inode) {
     return 0;
 }
 
+int WriteBack::write_or_drop(Inode& inode) {
+    return hooks_.let_go(inode) ? 0 : write(inode);
+}
+
 int WriteBack::write_all() {
     const std::vector<Dirty> dirty(queue_.begin(), queue_.end());
     for (const Dirty& entry : dirty) {
         if (inodes_[entry.inode].node == 0) continue;
         InodeUse inode(inodes_, entry.inode);
-        if (int e = write(*inode)) return e;
+        if (int e = write_or_drop(*inode)) return e;
     }
     return 0;
 }
@@ -165,7 +169,7 @@ void WriteBack::run() {
         queue_.pop_front();
         InodeUse inode(inodes_, front.inode);
         const std::uint64_t before = pages_cleaned_;
-        if (write(*inode) != 0) ++stats_.errors;
+        if (write_or_drop(*inode) != 0) ++stats_.errors;
         // What cannot be cleaned now (a disk that fails, a page that is mapped for writing) is not
         // tried again in one breath. What others dirty meanwhile says nothing about that.
         const bool none = pages_cleaned_ == before && inode->dirty_listed;

@@ -18,6 +18,8 @@ class WriteBack : public Part {
     struct Hooks {
         std::function<void()> cleaned;  ///< pages can be evicted that could not before
         std::function<bool()> wanted;   ///< somebody waits for frames
+        /// Lets the file go if nobody can reach it but by chance; true: nothing is left to write.
+        std::function<bool(Inode&)> let_go;
     };
     WriteBack(const Shared& shared, FileIo& io, Hooks hooks)
         : Part(shared), io_(io), hooks_(std::move(hooks)), gate_(host_.tasks().make_gate()) {}
@@ -47,6 +49,7 @@ class WriteBack : public Part {
     };
 
     bool too_dirty() const;
+    int write_or_drop(Inode& inode) MAY_YIELD;
     void write_file(Inode& inode, std::uint32_t file, Pass& pass) MAY_YIELD;
     int write_run(Inode& inode, std::span<const cache::Slot> run, Pass& pass) MAY_YIELD;
     int write_size(Inode& inode) MAY_YIELD;

@@ -337,10 +337,11 @@ void NodeTable::index_tree() {
 
 void NodeTable::moved(NodeId node, NodeId parent, std::string_view name) {
     ++moves_;
-    if (by_handle_) return;
     std::lock_guard hold(mutex_);
     const auto known = records_.find(node);
     if (known == records_.end()) return;
+    if (known->second.opens != 0) known->second.dead = false;  // a nameless file got a name again
+    if (by_handle_) return;
     known->second.parent = parent;
     known->second.name = name;
 }
@@ -352,15 +353,13 @@ void NodeTable::lost_name(NodeId node, const OpenFile& file, std::uint64_t links
     Record& record = known->second;
     if (links != 0) {
         record.nameless = !by_handle_;  // the file has another name, which is not known here
-        if (record.nameless && record.file.descriptor == nullptr) {
-            record.file = file;
-            ++descriptors_;
-        }
-    } else if (record.opens == 0) {
-        mark_dead(node, record);
-        return;
     } else {
         record.dead = true;
+        ++record.opens;
+    }
+    if ((record.dead || record.nameless) && record.file.descriptor == nullptr) {
+        record.file = file;
+        ++descriptors_;
     }
     place(node, record);
 }

@@ -76,6 +76,7 @@ class NodeTable {
 
     void moved(NodeId node, NodeId parent, std::string_view name);
     /// Notes that the node has lost a name; `links` names are left, and `file` is how it was open.
+    /// Without a name the node counts as opened once more.
     void lost_name(NodeId node, const OpenFile& file, std::uint64_t links);
     /// Counts an open; an opened node keeps its descriptor.
     int open(NodeId node);

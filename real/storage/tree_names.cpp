@@ -114,40 +114,41 @@ Result<Attr> TreeStorage::unlink(NodeId parent, std::string_view name) {
             return Errno{error};
         }
         if (fstat(found->file.get(), &found->status) != 0) return Errno{errno};
-        nodes_.lost_name(found->node, found->file, kept ? 0 : found->status.st_nlink);
-        return attributes(found->status, found->node);
+        const Attr left = attributes(found->status, found->node);
+        nodes_.lost_name(found->node, found->file, left.links);
+        return left;
     });
 }
 
-int TreeStorage::rmdir(NodeId parent, std::string_view name) {
-    if (options_.read_only) return EROFS;
-    return outside([&]() -> int {
+Result<NodeId> TreeStorage::rmdir(NodeId parent, std::string_view name) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<NodeId> {
         const auto above = directory(parent, name);
-        if (!above) return above.error();
+        if (!above) return Errno{above.error()};
         const auto found = nodes_.find(parent, above->get(), name);
-        if (!found) return found.error();
+        if (!found) return Errno{found.error()};
         const std::string text(name);
-        if (unlinkat(above->get(), text.c_str(), AT_REMOVEDIR) != 0) return errno;
+        if (unlinkat(above->get(), text.c_str(), AT_REMOVEDIR) != 0) return Errno{errno};
         nodes_.lost_name(found->node, found->file, 0);
-        return 0;
+        return found->node;
     });
 }
 
-int TreeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-                        std::string_view new_name, std::uint32_t flags) {
-    if (options_.read_only) return EROFS;
-    if (flags > RENAME_EXCHANGE) return EINVAL;  // whiteouts are not supported
+Result<NodeId> TreeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                                   std::string_view new_name, std::uint32_t flags) {
+    if (options_.read_only) return Errno{EROFS};
+    if (flags > RENAME_EXCHANGE) return Errno{EINVAL};  // whiteouts are not supported
     return outside([&] { return move(old_parent, old_name, new_parent, new_name, flags); });
 }
 
-int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-                      std::string_view new_name, std::uint32_t flags) {
+Result<NodeId> TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                                 std::string_view new_name, std::uint32_t flags) {
     const auto from = directory(old_parent, old_name);
-    if (!from) return from.error();
+    if (!from) return Errno{from.error()};
     const auto to = directory(new_parent, new_name);
-    if (!to) return to.error();
+    if (!to) return Errno{to.error()};
     const auto moved = nodes_.find(old_parent, from->get(), old_name);
-    if (!moved) return moved.error();
+    if (!moved) return Errno{moved.error()};
     const auto replaced = nodes_.find(new_parent, to->get(), new_name);
     const std::string old_text(old_name), new_text(new_name);
     const bool kept = replaced && flags == 0 && replaced->node != moved->node &&
@@ -155,21 +156,22 @@ int TreeStorage::move(NodeId old_parent, std::string_view old_name, NodeId new_p
     if (renameat2(from->get(), old_text.c_str(), to->get(), new_text.c_str(), flags) != 0) {
         const int error = errno;
         if (kept) nameless_.drop(replaced->node);
-        return error;
+        return Errno{error};
     }
     // both names are one file's, so nothing is to be done
-    if (replaced && replaced->node == moved->node) return 0;
+    if (replaced && replaced->node == moved->node) return NodeId{0};
     nodes_.moved(moved->node, new_parent, new_name);
-    if (!replaced) return 0;
+    if (!replaced) return NodeId{0};
     if (flags == RENAME_EXCHANGE) {
         nodes_.moved(replaced->node, old_parent, old_name);
-        return 0;
+        return NodeId{0};
     }
     struct stat status {};
-    const bool gone =
+    const bool unknown =
         S_ISDIR(replaced->status.st_mode) || fstat(replaced->file.get(), &status) != 0;
-    nodes_.lost_name(replaced->node, replaced->file, gone || kept ? 0 : status.st_nlink);
-    return 0;
+    const std::uint32_t links = unknown ? 0 : attributes(status, replaced->node).links;
+    nodes_.lost_name(replaced->node, replaced->file, links);
+    return links == 0 ? replaced->node : 0;
 }
 
 Result<std::string> TreeStorage::readlink(NodeId node) {

@@ -75,8 +75,8 @@ class MortalTree final : public storage::TreeStorage {
                               std::uint32_t rdev) override {
         return changed(TreeStorage::create(parent, name, type, mode, owner, target, rdev));
     }
-    int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-               std::string_view new_name, std::uint32_t flags) override {
+    Result<NodeId> rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                          std::string_view new_name, std::uint32_t flags) override {
         return changed(TreeStorage::rename(old_parent, old_name, new_parent, new_name, flags));
     }
 

@@ -40,16 +40,24 @@ Result<Attr> BlockFs::link(NodeId node, NodeId parent, const Name& name) {
 }
 
 Result<Attr> BlockFs::unlink(NodeId parent, const Name& name) {
-    return storage_.unlink(parent, name.text);
+    auto gone = storage_.unlink(parent, name.text);
+    if (gone && gone->links == 0) storage_.close_node(gone->node);
+    return gone;
 }
 
 int BlockFs::rmdir(NodeId parent, const Name& name) {
-    return storage_.rmdir(parent, name.text);
+    const auto gone = storage_.rmdir(parent, name.text);
+    if (!gone) return gone.error();
+    storage_.close_node(*gone);
+    return 0;
 }
 
 int BlockFs::rename(NodeId old_parent, const Name& old_name, NodeId new_parent,
                     const Name& new_name, std::uint32_t flags) {
-    return storage_.rename(old_parent, old_name.text, new_parent, new_name.text, flags);
+    const auto gone = storage_.rename(old_parent, old_name.text, new_parent, new_name.text, flags);
+    if (!gone) return gone.error();
+    if (*gone != 0) storage_.close_node(*gone);
+    return 0;
 }
 
 Result<std::vector<DirEntry>> BlockFs::readdir(NodeId directory, std::uint64_t offset,

@@ -157,7 +157,9 @@ Result<Attr> VolumeStorage::unlink(NodeId parent, std::string_view name) {
     const Result<Attr> before = volume_.lookup(parent, name);
     if (before) touch_inode(before->node);
     begin_change();
+    if (before) open_node(before->node);
     Result<Attr> result = volume_.unlink(parent, name);
+    if (before && (!result || result->links != 0)) close_node(before->node);
     if (!result) return result;
     if (result->links == 0 && journal_.ended(result->node)) return result;
     changed_name(parent, name);
@@ -165,30 +167,37 @@ Result<Attr> VolumeStorage::unlink(NodeId parent, std::string_view name) {
     return result;
 }
 
-int VolumeStorage::rmdir(NodeId parent, std::string_view name) {
+Result<NodeId> VolumeStorage::rmdir(NodeId parent, std::string_view name) {
     touch_name(parent, name);
     begin_change();
     const Result<Attr> before = volume_.lookup(parent, name);
-    const int error = volume_.rmdir(parent, name);
-    if (error != 0) return error;
-    if (journal_.ended(before->node)) return 0;
+    if (before) open_node(before->node);
+    if (const int error = volume_.rmdir(parent, name)) {
+        if (before) close_node(before->node);
+        return Errno{error};
+    }
+    if (journal_.ended(before->node)) return before->node;
     changed_name(parent, name);
     changed_inode(before->node);
-    return 0;
+    return before->node;
 }
 
-int VolumeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-                          std::string_view new_name, std::uint32_t flags) {
+Result<NodeId> VolumeStorage::rename(NodeId old_parent, std::string_view old_name,
+                                     NodeId new_parent, std::string_view new_name,
+                                     std::uint32_t flags) {
     touch_name(old_parent, old_name);
     touch_name(new_parent, new_name);
     begin_change();
     const Result<Attr> replaced = volume_.lookup(new_parent, new_name);
+    if (replaced) open_node(replaced->node);
     const int error = volume_.rename(old_parent, old_name, new_parent, new_name, flags);
-    if (error != 0) return error;
+    const bool gone = replaced && volume_.find(replaced->node)->attr.links == 0;
+    if (replaced && !gone) close_node(replaced->node);
+    if (error != 0) return Errno{error};
     changed_name(old_parent, old_name);
     changed_name(new_parent, new_name);
     if (replaced) changed_inode(replaced->node);
-    return 0;
+    return gone ? replaced->node : 0;
 }
 
 Result<std::string> VolumeStorage::readlink(NodeId node) {

@@ -54,9 +54,9 @@ class VolumeStorage final : public host::Storage {
                         Owner owner, std::string_view symlink_target, std::uint32_t rdev) override;
     Result<Attr> link(NodeId node, NodeId parent, std::string_view name) override;
     Result<Attr> unlink(NodeId parent, std::string_view name) override;
-    int rmdir(NodeId parent, std::string_view name) override;
-    int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
-               std::string_view new_name, std::uint32_t flags) override;
+    Result<NodeId> rmdir(NodeId parent, std::string_view name) override;
+    Result<NodeId> rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
+                          std::string_view new_name, std::uint32_t flags) override;
     Result<std::string> readlink(NodeId node) override;
     Result<std::vector<DirEntry>> readdir(NodeId node, std::uint64_t offset,
                                           std::size_t max_entries) override;

@@ -1,0 +1,84 @@
+// Files without a name are kept while somebody has them open, and for a while longer.
+#include "model/server/open_files.h"
+
+namespace xenfs::server {
+namespace {
+
+/// For how long: a request that was sent before the name went has come by then, on a loaded machine
+/// too (the longest operation of 20 processes on two cores took 0.3 s).
+constexpr Nanoseconds kept_for = 1'000'000'000;
+/// How many: each holds a descriptor of the storage.
+constexpr std::size_t most_kept = 256;
+
+}  // namespace
+
+void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
+    while (inode.storage_opening) io_.wait();
+    if (inode.storage_open) {
+        storage_.close_node(inode.node);  // one pin is enough
+    } else {
+        inode.storage_open = true;
+    }
+    inode.attr.links = 0;
+    inode.nameless_until = host_.clock().now() + kept_for;
+    nameless_.push_back({index, inode.nameless_until});
+    if (nameless_.size() == 1) gate_->wake_one();
+    while (nameless_.size() > most_kept) let_oldest_go();
+}
+
+bool OpenFiles::let_go(Inode& inode) {
+    const auto wanted = [&] {
+        return inode.attr.links != 0 || inode.openers.mask() != 0 || inode.nameless_until != 0;
+    };
+    if (wanted()) return false;
+    coherence_.end_lease(inode);
+    io_.drain(inode);
+    if (wanted()) return false;  // found by node id meanwhile
+    const std::uint32_t dirty = cache_.dirty_count();
+    if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
+    fill_.settled();
+    stats_.dropped_unwritten += dirty - cache_.dirty_count();
+    inode.size_ahead = false;
+    journal_->keep_size(inode);
+    unpin_storage(inode);
+    coherence_.unhold_all(inode);
+    inode.attr_valid = false;
+    return true;
+}
+
+bool OpenFiles::let_go_early(Inode& inode) {
+    if (inode.nameless_until == 0 || inode.openers.mask() != 0) return false;
+    inode.nameless_until = 0;
+    return let_go(inode);
+}
+
+void OpenFiles::let_oldest_go() {
+    const Nameless oldest = nameless_.front();
+    nameless_.pop_front();
+    if (inodes_[oldest.inode].nameless_until != oldest.until) return;
+    InodeUse inode(inodes_, oldest.inode);
+    inode->nameless_until = 0;
+    if (!let_go(*inode)) unpin_storage(*inode);
+}
+
+void OpenFiles::let_all_go() {
+    while (!nameless_.empty()) let_oldest_go();
+}
+
+void OpenFiles::run() {
+    while (!stopping_) {
+        if (nameless_.empty()) {
+            gate_->wait();
+            continue;
+        }
+        const Nanoseconds left = nameless_.front().until - host_.clock().now();
+        if (left > 0) {
+            gate_->wait(left);
+        } else {
+            let_oldest_go();
+        }
+    }
+    let_all_go();
+}
+
+}  // namespace xenfs::server
