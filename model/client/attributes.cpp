@@ -44,7 +44,14 @@ Result<Attr> Attributes::getattr(NodeId id) {
         ++stats_.attr_hits;
         return node->state.attr();
     }
-    if (int error = refresh(*node)) return Errno{error};
+    const int error = refresh(*node);
+    if (error == ESTALE && node->state.attr().node == id) {
+        // The file was removed, and a program that has it open may still ask for it.
+        Attr last = node->state.attr();
+        last.links = 0;
+        return last;
+    }
+    if (error != 0) return Errno{error};
     return node->state.attr();
 }
 

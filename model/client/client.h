@@ -178,6 +178,8 @@ class Client final : public FileSystem {
     bool holds_name(NodeId parent, const Name& name) {
         return names_.find(parent, name) != EntryCache::unknown;
     }
+    /// The node of a name that is cached; else what no node has.
+    NodeId known_name(NodeId parent, const Name& name) { return names_.find(parent, name); }
 
     /// Balloons `pages` more out of this guest, as credit at the server. Returns how many it newly
     /// counts.

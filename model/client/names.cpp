@@ -1,5 +1,7 @@
 #include "model/client/names.h"
 
+#include <utility>
+
 #include "model/client/convert.h"
 
 namespace xenfs::client {
@@ -25,8 +27,17 @@ Result<NodeId> Names::lookup(NodeId parent, const Name& name) {
     call.concerns_entry(parent, name.hash);
     call.concerns_any_node();
     call.put_name(name.text);
-    if (int error = call.send()) return Errno{error};
+    if (int error = call.send()) return Errno{absent_in(parent, error)};
     return learn(call, parent, name, call.get<protocol::EntryOut>());
+}
+
+/// A removed directory, which somebody has open or works in, has no names. When the server first
+/// says that it is gone, the guest's kernel is to walk the path again: another directory may have
+/// the name by now.
+int Names::absent_in(NodeId directory, int error) {
+    Node* const node = error == ESTALE ? nodes_.find(directory) : nullptr;
+    if (node == nullptr) return error;
+    return std::exchange(node->gone, true) ? ENOENT : ESTALE;
 }
 
 Result<NodeId> Names::learn(Call& call, NodeId parent, const Name& name,
@@ -70,7 +81,7 @@ Result<NodeId> Names::make(Opcode opcode, NodeId parent, const Name& name, Owner
     call.concerns_entry(parent, name.hash);
     call.concerns_any_node();
     put(call);
-    if (int error = call.send()) return Errno{error};
+    if (int error = call.send()) return Errno{absent_in(parent, error)};
     const auto made = learn(call, parent, name, call.get<protocol::EntryOut>());
     if (!made) return made;
     // An old directory of that number may have left names behind.
@@ -138,7 +149,7 @@ Result<NodeId> Names::remove(Opcode opcode, NodeId parent, const Name& name) {
     Call call(connection_, opcode, parent);
     call.concerns_entry(parent, name.hash);
     call.put_name(name.text);
-    if (int error = call.send()) return Errno{error};
+    if (int error = call.send()) return Errno{absent_in(parent, error)};
     const NodeId known = entries_.find(parent, name);
     const bool told = is_node(known) && !call.entry_outdated();
     changed(parent, name, told ? EntryCache::negative : EntryCache::unknown);
@@ -178,7 +189,7 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
         call.put(protocol::Rename2In{new_parent, flags, 0});
         call.put_name(old_name.text);
         call.put_name(new_name.text);
-        if (int error = call.send()) return error;
+        if (int error = call.send()) return absent_in(old_parent, error);
         const NodeId moved = entries_.find(old_parent, old_name);
         replaced = entries_.find(new_parent, new_name);
         if ((flags & exchange) != 0 || call.entry_outdated() || !is_node(moved) ||
@@ -225,7 +236,9 @@ Result<std::vector<DirEntry>> Names::readdir(NodeId directory, std::uint64_t off
         in.offset = offset;
         in.size = protocol::max_message_bytes - sizeof(protocol::OutHeader);
         call.put(in);
-        if (int error = call.send()) return Errno{error};
+        const int error = call.send();
+        if (error == ESTALE) break;  // the directory was removed, and is empty
+        if (error != 0) return Errno{error};
         if (call.reader().left() == 0) break;
         while (call.reader().left() > 0 && entries.size() < max_entries) {
             const auto head = call.get<protocol::Dirent>();

@@ -42,6 +42,8 @@ class Names : Part {
     /// Notes that this guest changed a name: replies in flight to other tasks may hold the old
     /// answer, and the directory has new times. `now` may be unknown.
     void changed(NodeId parent, const Name& name, NodeId now);
+    /// Translates the error of a request about a name in the directory.
+    int absent_in(NodeId directory, int error);
     void forget(NodeId parent, const Name& name) { entries_.forget(parent, name); }
     /// Forgets the name that a notice gives by its hash. If it was a removed directory's, another
     /// may get that number, so its names are forgotten too.

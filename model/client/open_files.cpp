@@ -48,7 +48,7 @@ int OpenFiles::create_new(NodeId parent, const Name& name, std::uint32_t mode, O
         protocol::open_create | protocol::open_exclusive | protocol::open_read_write, mode,
         who.umask, 0});
     call.put_name(name.text);
-    if (int error = call.send()) return error;
+    if (int error = call.send()) return names_.absent_in(parent, error);
     const auto entry = call.get<protocol::EntryOut>();
     const auto out = call.get<protocol::OpenOut>();
     // The file is new: whatever is known under its number belongs to one that is gone.

@@ -75,7 +75,7 @@ struct Inode {
     bool attr_valid = false;
     bool size_ahead = false;       ///< size and mtime here are newer than the storage's
     bool storage_open = false;     ///< pinned by Storage::open_node
-    bool storage_opening = false;  ///< a worker is about to pin it
+    bool storage_pinning = false;  ///< a task is about to pin it, or to let it go
     bool dirty_listed = false;     ///< in the write-back queue
     bool writing = false;          ///< a worker is writing back
     bool draining = false;         ///< somebody waits for io to become 0

@@ -1,4 +1,6 @@
 // Files without a name are kept while somebody has them open, and for a while longer.
+#include <utility>
+
 #include "model/server/open_files.h"
 
 namespace xenfs::server {
@@ -8,12 +10,12 @@ namespace {
 /// too (the longest operation of 20 processes on two cores took 0.3 s).
 constexpr Nanoseconds kept_for = 1'000'000'000;
 /// How many: each holds a descriptor of the storage.
-constexpr std::size_t most_kept = 256;
+constexpr std::size_t most_kept = 1024;
 
 }  // namespace
 
 void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
-    while (inode.storage_opening) io_.wait();
+    while (inode.storage_pinning) io_.wait();
     if (inode.storage_open) {
         storage_.close_node(inode.node);  // one pin is enough
     } else {
@@ -33,16 +35,19 @@ bool OpenFiles::let_go(Inode& inode) {
     if (wanted()) return false;
     coherence_.end_lease(inode);
     io_.drain(inode);
-    if (wanted()) return false;  // found by node id meanwhile
+    if (wanted()) return false;    // found by node id meanwhile
+    inode.storage_pinning = true;  // an open that comes now waits, and then finds the file gone
     const std::uint32_t dirty = cache_.dirty_count();
     if (inodes_.pages_cached(inode) != 0) fill_.drop_pages(inode, 0);
     fill_.settled();
     stats_.dropped_unwritten += dirty - cache_.dirty_count();
     inode.size_ahead = false;
     journal_->keep_size(inode);
-    unpin_storage(inode);
     coherence_.unhold_all(inode);
     inode.attr_valid = false;
+    if (std::exchange(inode.storage_open, false)) storage_.close_node(inode.node);
+    inode.storage_pinning = false;
+    io_.wake();
     return true;
 }
 

@@ -122,13 +122,31 @@ TEST(NamelessFiles, WriteBackLetsItGoInstead) {
     bench.files.close(bench.client(), fh);
 }
 
+TEST(NamelessFiles, AnOpenThatComesAsItGoesFindsItGone) {
+    Nameless bench;
+    bench.dirty(5);
+    bench.unlinked(5);
+    InodeUse inode(bench.inodes, NodeId{5});
+    bench.storage.closing = [&] {
+        EXPECT_TRUE(inode->storage_pinning);
+        EXPECT_FALSE(inode->storage_open);
+    };
+    bench.files.let_all_go();
+    EXPECT_FALSE(inode->storage_pinning);
+    bench.storage.gone = 5;
+    bench.files.add_opener(*inode, bench.client());
+    EXPECT_EQ(bench.files.pin_storage(bench.request(bench.client(), 1), *inode), ESTALE);
+    bench.files.remove_opener(*inode, bench.client());
+    EXPECT_EQ(bench.storage.pins.count(5), 0u);
+}
+
 TEST(NamelessFiles, TheyAreFewAndAnOpenThatFindsNoPlaceTakesTheirs) {
     Nameless bench;
-    for (NodeId node = 5; node < 305; ++node) bench.unlinked(node);
-    EXPECT_EQ(bench.storage.pins.size(), 256u);
+    for (NodeId node = 5; node < 1105; ++node) bench.unlinked(node);
+    EXPECT_EQ(bench.storage.pins.size(), 1024u);
     EXPECT_EQ(bench.storage.pins.count(5), 0u) << "the oldest go first";
     bench.storage.full = 1;
-    bench.open(1000);
+    bench.open(2000);
     EXPECT_EQ(bench.storage.pins.size(), 1u);
 }
 

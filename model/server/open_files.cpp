@@ -88,15 +88,15 @@ void OpenFiles::remove_opener(Inode& inode, const Connection& c) {
 
 int OpenFiles::pin_storage(Request& q, Inode& inode) {
     constexpr std::uint32_t patience = 64, each = 16;
-    while (inode.storage_opening) io_.wait();
+    while (inode.storage_pinning) io_.wait();
     if (inode.storage_open) return 0;
-    inode.storage_opening = true;
+    inode.storage_pinning = true;
     int e = storage_.open_node(inode.node);
     if (e == ENFILE && !nameless_.empty()) {
         let_all_go();
         e = storage_.open_node(inode.node);
     }
-    inode.storage_opening = false;
+    inode.storage_pinning = false;
     inode.storage_open = e == 0;
     io_.wake();
     const bool late = q.opens_tried == patience || host_.clock().now() >= q.deadline;

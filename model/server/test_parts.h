@@ -130,10 +130,12 @@ class TestStorage final : public host::Storage {
     int removexattr(NodeId, std::string_view) MAY_YIELD override { return ENOSYS; }
     int open_node(NodeId node) MAY_YIELD override {
         if (full > 0) return --full, ENFILE;
+        if (node == gone) return ESTALE;
         ++pins[node];
         return 0;
     }
     void close_node(NodeId node) MAY_YIELD override {
+        if (closing) closing();
         if (--pins.at(node) == 0) pins.erase(node);
     }
     int read_pages(NodeId node, std::uint64_t first,
@@ -166,6 +168,8 @@ class TestStorage final : public host::Storage {
     std::map<NodeId, std::uint64_t> sizes;
     std::map<NodeId, int> pins;
     int full = 0;  ///< so many more opens are refused
+    NodeId gone = 0;
+    std::function<void()> closing;  ///< what is seen while a node is let go
     std::vector<Write> writes;
     std::function<void()> yield;
     int error = 0;

@@ -18,13 +18,23 @@ constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44, whic
 void KernelCache::start(fuse_session* session, bool epochs) {
     session_ = session;
     epochs_ = epochs;
-    looked_up(root_node, true);
+    looked_up(root_node, root_node);
 }
 
-void KernelCache::looked_up(NodeId node, bool directory) {
+void KernelCache::looked_up(NodeId node, NodeId parent) {
     Inode& inode = inodes_[node];
     ++inode.lookups;
-    inode.directory = directory;
+    inode.parent = parent;
+}
+
+NodeId KernelCache::parent_of(NodeId directory) const {
+    const auto found = inodes_.find(directory);
+    return found == inodes_.end() || found->second.parent == 0 ? root_node : found->second.parent;
+}
+
+void KernelCache::moved(NodeId node, NodeId parent) {
+    const auto found = inodes_.find(node);
+    if (found != inodes_.end() && found->second.parent != 0) found->second.parent = parent;
 }
 
 void KernelCache::forgot(NodeId node, std::uint64_t times) {
@@ -104,7 +114,7 @@ void KernelCache::on_notice(const protocol::Notice& notice) {
     ++found->second.version;
     found->second.plain = false;
     const bool names = kind == NoticeKind::inval_entry ||
-                       (kind == NoticeKind::inval_node && found->second.directory);
+                       (kind == NoticeKind::inval_node && found->second.parent != 0);
     // The recall of a lease changes nothing that the kernel keeps, but it ends the client's
     // knowledge.
     const bool pages = found->second.pages && kind != NoticeKind::recall_lease;

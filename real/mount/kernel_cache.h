@@ -61,7 +61,12 @@ class KernelCache {
     void forget_plain(NodeId node);
 
     // These calls count what the kernel knows of an inode, as FUSE counts it.
-    void looked_up(NodeId node, bool directory);
+    /// `parent` is where a directory was found; 0: the node is none.
+    void looked_up(NodeId node, NodeId parent);
+    /// Returns the directory's "..", the root's where it is not known.
+    NodeId parent_of(NodeId directory) const;
+    /// Notes that this guest has moved a node.
+    void moved(NodeId node, NodeId parent);
     void forgot(NodeId node, std::uint64_t times);
     /// Notes a read that fills the guest's page cache rather than a program's buffer.
     void filled(NodeId node, std::size_t bytes);
@@ -86,7 +91,7 @@ class KernelCache {
     struct Inode {
         std::uint64_t lookups = 0;
         std::uint32_t version = 0;
-        bool directory = false;
+        NodeId parent = 0;   ///< 0: no directory
         bool pages = false;  ///< the kernel may have pages of it
         bool plain = false;
     };

@@ -84,7 +84,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         int error = 0;
         if (!opened->created && flags.truncate) error = end_privileges(mount, opened->node);
         // The inode is counted before the answer, since a notice must find it.
-        mount.kernel().looked_up(opened->node, false);
+        mount.kernel().looked_up(opened->node, 0);
         const auto undo = [&] {
             mount.kernel().forgot(opened->node, 1);
             mount.client().close(opened->handle);

@@ -106,7 +106,13 @@ void rmdir(fuse_req_t request, fuse_ino_t parent, const char* name) {
 void rename(fuse_req_t request, fuse_ino_t old_parent, const char* old_name, fuse_ino_t new_parent,
             const char* new_name, unsigned flags) {
     serve(request, [&](Mount& mount) {
-        return mount.client().rename(old_parent, Name(old_name), new_parent, Name(new_name), flags);
+        const Name from(old_name), to(new_name);
+        const int error = mount.client().rename(old_parent, from, new_parent, to, flags);
+        if (error == 0 && old_parent != new_parent) {
+            mount.kernel().moved(mount.client().known_name(new_parent, to), new_parent);
+            mount.kernel().moved(mount.client().known_name(old_parent, from), old_parent);
+        }
+        return error;
     });
 }
 
@@ -161,7 +167,7 @@ void readdir(fuse_req_t request, fuse_ino_t directory, std::size_t size, off_t o
             offset = behind_self;
         }
         if (offset == behind_self && !full) {
-            full = !buffer.add("..", root_node, S_IFDIR, behind_parent);
+            full = !buffer.add("..", mount.kernel().parent_of(directory), S_IFDIR, behind_parent);
             offset = behind_parent;
         }
         if (full) return buffer.answer();
@@ -195,7 +201,7 @@ int answer_entry(fuse_req_t request, Mount& mount, NodeId parent, const Name& na
     entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
     // The inode is counted before the answer, since a notice that follows the answer at once must
     // find it.
-    mount.kernel().looked_up(node, attr->type == files::FileType::directory);
+    mount.kernel().looked_up(node, attr->type == files::FileType::directory ? parent : 0);
     if (fuse_reply_entry(request, &entry) != 0) mount.kernel().forgot(node, 1);
     return answered;
 }

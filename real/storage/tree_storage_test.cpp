@@ -47,6 +47,8 @@ TEST(TreeStorage, IdsOutliveTheServerAndAreNotGivenAgain) {
     for (int i = 0; i < 50; ++i) {  // ext4 gives the inode number again at once
         const NodeId before = tree.storage->lookup(root_node, "f")->node;
         ASSERT_TRUE(tree.storage->unlink(root_node, "f"));
+        EXPECT_EQ(tree.storage->getattr(before)->links, 0u) << "kept until it is closed";
+        tree.storage->close_node(before);
         ASSERT_TRUE(tree.file(root_node, "f"));
         EXPECT_NE(tree.storage->lookup(root_node, "f")->node, before);
         EXPECT_EQ(tree.storage->getattr(before).error(), ESTALE);
@@ -62,7 +64,30 @@ TEST(TreeStorage, AnOpenFileLivesWithoutAName) {
     ASSERT_EQ(tree.write(made->node, "still"), 0);
     EXPECT_EQ(tree.content(made->node), "still");
     tree.storage->close_node(made->node);
+    EXPECT_EQ(tree.content(made->node), "still") << "it was open when its name went";
+    tree.storage->close_node(made->node);
     EXPECT_EQ(tree.storage->getattr(made->node).error(), ESTALE);
+}
+
+TEST(TreeStorage, WhatLosesItsLastNameIsKeptUntilItIsClosed) {
+    TestTree tree;
+    const InTask task(tree);
+    const auto file = tree.file(root_node, "f"), other = tree.file(root_node, "g");
+    const auto directory = tree.directory(root_node, "d");
+    ASSERT_TRUE(tree.storage->link(other->node, root_node, "second"));
+    EXPECT_EQ(*tree.storage->rename(root_node, "second", root_node, "f", 0), file->node);
+    EXPECT_EQ(tree.storage->unlink(root_node, "f")->links, 1u);
+    EXPECT_EQ(*tree.storage->rename(root_node, "g", root_node, "h", 0), 0u) << "nothing replaced";
+    EXPECT_EQ(*tree.storage->rmdir(root_node, "d"), directory->node);
+    for (const NodeId node : {file->node, directory->node}) {
+        EXPECT_TRUE(tree.storage->getattr(node));
+        EXPECT_EQ(tree.storage->open_node(node), 0);
+        tree.storage->close_node(node);
+        EXPECT_TRUE(tree.storage->getattr(node));
+        tree.storage->close_node(node);
+        EXPECT_EQ(tree.storage->getattr(node).error(), ESTALE);
+    }
+    EXPECT_EQ(tree.storage->getattr(other->node)->links, 1u);
 }
 
 TEST(TreeStorage, OwnersAndModesAreTheGuests) {
@@ -193,8 +218,8 @@ TEST(TreeStorage, RefusesDevicesForeignAttributesAndChangesToWhatIsReadOnly) {
     EXPECT_EQ(tree.file(root_node, "g").error(), EROFS);
     EXPECT_EQ(tree.write(node, "x"), EROFS);
     EXPECT_EQ(tree.storage->unlink(root_node, "f").error(), EROFS);
-    EXPECT_EQ(tree.storage->rmdir(root_node, "f"), EROFS);
-    EXPECT_EQ(tree.storage->rename(root_node, "f", root_node, "g", 0), EROFS);
+    EXPECT_EQ(tree.storage->rmdir(root_node, "f").error(), EROFS);
+    EXPECT_EQ(tree.storage->rename(root_node, "f", root_node, "g", 0).error(), EROFS);
     EXPECT_EQ(tree.storage->link(node, root_node, "g").error(), EROFS);
     EXPECT_EQ(tree.storage->setattr(node, {}).error(), EROFS);
     EXPECT_EQ(tree.storage->setxattr(node, "user.a", "1", 0), EROFS);
@@ -210,9 +235,10 @@ TEST(HostileTree, NamesDoNotLeadOutOfTheTree) {
         EXPECT_EQ(tree.storage->lookup(root_node, name).error(), EINVAL) << name;
         EXPECT_EQ(tree.file(root_node, name).error(), EINVAL) << name;
         EXPECT_EQ(tree.storage->unlink(root_node, name).error(), EINVAL) << name;
-        EXPECT_EQ(tree.storage->rmdir(root_node, name), EINVAL) << name;
-        EXPECT_EQ(tree.storage->rename(root_node, "secret", root_node, name, 0), EINVAL) << name;
-        EXPECT_EQ(tree.storage->rename(root_node, name, root_node, "x", 0), EINVAL) << name;
+        EXPECT_EQ(tree.storage->rmdir(root_node, name).error(), EINVAL) << name;
+        EXPECT_EQ(tree.storage->rename(root_node, "secret", root_node, name, 0).error(), EINVAL)
+            << name;
+        EXPECT_EQ(tree.storage->rename(root_node, name, root_node, "x", 0).error(), EINVAL) << name;
     }
     EXPECT_EQ(tree.storage->lookup(root_node, std::string(256, 'x')).error(), ENAMETOOLONG);
     for (const auto name : {"away"sv, "secret"sv, "magic"sv}) {
