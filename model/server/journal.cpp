@@ -55,7 +55,9 @@ void PoolJournal::keep_size(Inode& inode) {
     if (!keep_node(inode)) return;
     keep_stored(inode);
     directory_->keep_size(inode.record, inode.attr.size, inode.attr.mtime,
-                          inode.size_ahead ? NodeRecord::ahead : NodeRecord::used);
+                          inode.nameless_until != 0 ? NodeRecord::nameless
+                          : inode.size_ahead        ? NodeRecord::ahead
+                                                    : NodeRecord::used);
 }
 
 void PoolJournal::keep_cut(const Inode& inode, std::uint64_t size) {

@@ -23,6 +23,7 @@ void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
     }
     inode.attr.links = 0;
     inode.nameless_until = host_.clock().now() + kept_for;
+    journal_->keep_size(inode);
     nameless_.push_back({index, inode.nameless_until});
     if (nameless_.size() == 1) gate_->wake_one();
     while (nameless_.size() > most_kept) let_oldest_go();
@@ -63,7 +64,9 @@ void OpenFiles::let_oldest_go() {
     if (inodes_[oldest.inode].nameless_until != oldest.until) return;
     InodeUse inode(inodes_, oldest.inode);
     inode->nameless_until = 0;
-    if (!let_go(*inode)) unpin_storage(*inode);
+    if (let_go(*inode)) return;
+    journal_->keep_size(*inode);
+    unpin_storage(*inode);
 }
 
 void OpenFiles::let_all_go() {

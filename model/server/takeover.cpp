@@ -143,7 +143,7 @@ void Takeover::recover_files() {
         if (attr) {
             recover_file(kept, record, *attr);
         } else {
-            lose_pages(node, removed.contains(node));
+            lose_pages(node, removed.contains(node) || kept.state == NodeRecord::nameless);
             directory_.drop_node(record);
         }
     }
