@@ -28,9 +28,15 @@ int OpenFiles::open_at_server(Node& node, bool write) {
 }
 
 bool OpenFiles::reopen(Node& node, std::uint64_t fh) {
-    if (!node.open.valid()) return false;
-    if (node.open.fh() != fh) return true;
-    return stats_.reconnects != 0 && open_at_server(node, node.open.writes()) == 0;
+    if (node.open.valid() && node.open.fh() != fh) return true;
+    if (stats_.reconnects == 0) return false;
+    // The successor of a server could not restore the open, or the lease under which pages became
+    // dirty while the file was not open.
+    bool write = node.open.writes() || pages_.dirty_pages(node.file()) > 0;
+    handles_.for_each(
+        [&](const OpenFile& file) { write = write || (file.node == &node && file.write); });
+    const Opening opening(node);
+    return open_at_server(node, write) == 0;
 }
 
 Handle OpenFiles::add(Node& node, OpenFlags flags) {
