@@ -1,5 +1,7 @@
 #include "model/client/attributes.h"
 
+#include <algorithm>
+
 #include "model/client/call.h"
 #include "model/client/convert.h"
 
@@ -119,14 +121,24 @@ int Attributes::change(Node& node, const SetAttr& what) {
         // A late commit would make the file long again, or set the time of its write.
         while (node.flushing) exchange_.wait_for_page();
     }
-    if ((what.valid & SetAttr::size_) != 0) {
+    const bool resizes = (what.valid & SetAttr::size_) != 0;
+    if (resizes && pages_of(what.value.size) > protocol::max_file_pages) return EFBIG;
+    const Attr old = node.state.attr();
+    const bool size_known = node.state.size_known();
+    if (resizes) {
         drop_behind(node, what.value.size);
         if (node.state.leased()) node.state.truncated(what.value.size, clock_.world());
     }
-    const WorldTime before = node.state.attr().mtime;
+    const WorldTime before = old.mtime;
     if (mtime) node.state.set_mtime(what.value.mtime);
     const int error = send(node, what);
     if (error != 0) {
+        if (resizes && node.state.leased() && size_known) {
+            // Others may have written behind the size meanwhile.
+            const std::uint64_t now = node.state.size();
+            node.state.truncated(now == what.value.size ? old.size : std::max(old.size, now),
+                                 old.mtime);
+        }
         if (mtime && node.state.attr().mtime == what.value.mtime) node.state.set_mtime(before);
         node.state.forget();
     }

@@ -290,5 +290,23 @@ INSTANTIATE_TEST_SUITE_P(Caches, MountTimes, testing::Values("cache=text", "cach
                              return std::string(each.param).substr(sizeof "cache=" - 1);
                          });
 
+/// A size that no file can have is refused, and leaves size, content and times as they were.
+TEST_P(MountTimes, ARefusedSizeChangesNothing) {
+    const std::string path = rig_->at(0, "short");
+    const File file(path, O_RDWR | O_CREAT);
+    ASSERT_EQ(write(file.number, "hello", 5), 5);
+    EXPECT_EQ(ftruncate(file.number, off_t{1} << 45), -1);
+    EXPECT_EQ(errno, EFBIG);
+    for (const std::size_t guest : {0, 1}) {
+        struct stat status {};
+        ASSERT_EQ(stat(rig_->at(guest, "short").c_str(), &status), 0);
+        EXPECT_EQ(status.st_size, 5) << guest;
+        char text[10] = {};
+        const File again(rig_->at(guest, "short"), O_RDONLY);
+        EXPECT_EQ(read(again.number, text, sizeof text), 5);
+        EXPECT_STREQ(text, "hello");
+    }
+}
+
 }  // namespace
 }  // namespace xenfs::real::mount
