@@ -27,14 +27,16 @@ int PageRequests::commit(Request& q) {
     const std::uint64_t touched = in.length == 0 ? 0 : end - first;
     if (in.ref_count != (mode == PageMode::map_write ? 0 : touched)) return EINVAL;
 
-    const Inodes::Index index = opens_.file_for_pages(q, in.fh, true);
+    // What a predecessor took may name an open that the client has replaced since.
+    const std::optional<Replay> before = changes_.replay(q);
+    const Inodes::Index index =
+        before ? inodes_.find_or_make(q.header.nodeid) : opens_.file_for_pages(q, in.fh, true);
     if (index == Inodes::none) return EBADF;
     InodeUse inode(inodes_, index);
     if (coherence_.recall(q, *inode, index) != 0) return parked;
     if (const auto attr = attributes_.attributes(*inode); !attr) return attr.error();
 
     journal_->keep_node(*inode);
-    const std::optional<Replay> before = changes_.replay(q);
     io_.begin(*inode);
     int error = 0;
     const auto first_page = static_cast<std::uint32_t>(first);

@@ -10,6 +10,76 @@ TEST(ServerKill, NothingAcknowledgedIsLost) {
     kill_under_load(250, "map");
 }
 
+/// In each guest one task writes to a file that all share, and another opens it for writing and
+/// closes it. A write that a killed server has taken comes again by an open that has been replaced.
+TEST(ServerKill, AWriteStandsThoughTheOpenItNamedIsReplaced) {
+    constexpr int most_kills = 30;
+    const std::uint64_t seed = test_seed();
+    LocalWorld world({.guests = 2});
+    Shared& shared = *world.shared;
+    client::ClientConfig config;
+    config.transfer = "map";
+    config.event_timeout = 20'000'000;
+    config.mount_timeout = 60'000'000'000;
+    for (std::size_t guest = 0; guest < 2; ++guest) {
+        world.start_guest(
+            guest, config, [&, guest](local::LocalHost& host, client::Client& client) {
+                const files::OpenFlags both{.read = true, .write = true};
+                const auto file =
+                    client.create(root_node, std::string_view("common"), 0644, {}, both);
+                ASSERT_TRUE(file) << "errno " << file.error();
+                const auto gate = host.tasks().make_gate();
+                int working = 2;
+                const auto work = [&](const char* name, std::function<void()> step) {
+                    host.tasks().spawn(
+                        name,
+                        [&, step] {
+                            while (shared.go == 0 && !testing::Test::HasFailure()) step();
+                            --working;
+                            gate->wake_all();
+                        },
+                        false);
+                };
+                std::uint64_t count = 0;
+                work("writer", [&] {
+                    ++count;
+                    const auto wrote =
+                        client.write(file->handle, guest * 64,
+                                     {reinterpret_cast<std::byte*>(&count), nullptr, sizeof count});
+                    EXPECT_TRUE(wrote) << "errno " << wrote.error() << " at write " << count;
+                    ++shared.operations;
+                    host.clock().sleep(5'000);
+                });
+                work("opener", [&] {
+                    const auto again = client.open(file->node, both);
+                    EXPECT_TRUE(again) << "errno " << again.error();
+                    if (again) {
+                        EXPECT_EQ(client.close(*again), 0);
+                    }
+                    host.clock().sleep(300'000);
+                });
+                while (working > 0) gate->wait();
+                ++shared.finished;
+            });
+    }
+    std::mt19937_64 random(seed);
+    for (int kill = 0; kill < most_kills && world.guests_live() && shared.finished == 0; ++kill) {
+        usleep(static_cast<useconds_t>(20'000 + random() % 60'000));
+        const std::uint32_t life = shared.life;
+        world.kill_server();
+        world.start_server();
+        ASSERT_TRUE(
+            LocalWorld::eventually([&] { return shared.life > life || !world.server_lives(); }));
+        const std::uint64_t done = shared.operations;
+        LocalWorld::eventually(
+            [&] { return shared.operations >= done + 20 || shared.finished > 0; });
+    }
+    shared.go = 1;
+    world.wait_for_guests();
+    world.stop_server();
+    EXPECT_GT(shared.replayed, 0u) << "no request met a server that had done it";
+}
+
 /// One guest has read and dirtied 40 MiB: the next server has them without a disk read.
 TEST(ServerKill, WhatWasCachedIsWarm) {
     constexpr std::size_t pages = 10'000;
