@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 #include <vector>
 
 #include "model/protocol/fuse.h"
@@ -11,6 +12,7 @@
 namespace xenfs::real::mount {
 namespace {
 
+constexpr Nanoseconds patience = 200'000'000;  ///< with reads that only a server can answer
 constexpr int notify_inc_epoch = 8;  // FUSE_NOTIFY_INC_EPOCH of FUSE 7.44, which older headers lack
 
 }  // namespace
@@ -135,6 +137,11 @@ void KernelCache::on_own_write(NodeId node, std::uint64_t offset, std::size_t le
     invalidate(node, true, offset, static_cast<std::int64_t>(length));
 }
 
+void KernelCache::read_ends(NodeId node) {
+    const auto found = inodes_.find(node);
+    if (found != inodes_.end() && found->second.reads > 0) --found->second.reads;
+}
+
 void KernelCache::forget_all() {
     next_epoch();
     std::vector<NodeId> nodes;
@@ -142,8 +149,34 @@ void KernelCache::forget_all() {
         ++inode.version;
         inode.plain = false;
         nodes.push_back(node);
+        // What is being read goes last, so that it holds up nothing else.
+        if (inode.reads == 0) {
+            to_drop_.push_front(node);
+        } else {
+            to_drop_.push_back(node);
+        }
     }
-    for (const NodeId node : nodes) invalidate(node, true, 0, 0);
+    for (const NodeId node : nodes) invalidate(node, false, 0, 0);
+    if (!std::exchange(dropping_, true)) {
+        tasks_.spawn(
+            "xenfs-drop-pages", [this] { drop_pages(); }, true);
+    }
+    const Nanoseconds until = clock_.now() + patience;
+    while (dropping_ && clock_.now() < until) dropped_->wait(until - clock_.now());
+}
+
+void KernelCache::drop_pages() {
+    while (!to_drop_.empty()) {
+        const NodeId node = to_drop_.front();
+        to_drop_.pop_front();
+        if (session_ != nullptr && known(node)) invalidate(node, true, 0, 0);
+    }
+    dropping_ = false;
+    dropped_->wake_all();
+}
+
+void KernelCache::finish() {
+    while (dropping_) dropped_->wait();
 }
 
 }  // namespace xenfs::real::mount

@@ -22,10 +22,12 @@
 // - Targets of symbolic links, which never change: a compiler's start would ask for 200 of them.
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <unordered_map>
 
 #include "model/files/file_system.h"
-#include "model/host/tasks.h"
+#include "model/host/host.h"
 #include "model/protocol/notices.h"
 #include "real/common/monitor.h"
 
@@ -44,8 +46,12 @@ class KernelCache {
     static constexpr double forever_s = 86400.0 * 365;
 
     /// `stale_names_s`: where the kernel has no epochs, names are kept that long, whatever changes.
-    KernelCache(Monitor& monitor, host::Clock& clock, double stale_names_s)
-        : monitor_(monitor), clock_(clock), stale_names_s_(stale_names_s) {}
+    KernelCache(Monitor& monitor, host::Host& host, double stale_names_s)
+        : monitor_(monitor),
+          clock_(host.clock()),
+          tasks_(host.tasks()),
+          stale_names_s_(stale_names_s),
+          dropped_(tasks_.make_gate()) {}
     /// Called when the session lives; `epochs` says that the kernel knows FUSE_NOTIFY_INC_EPOCH.
     void start(fuse_session* session, bool epochs);
     void stop() { session_ = nullptr; }
@@ -70,6 +76,9 @@ class KernelCache {
     void forgot(NodeId node, std::uint64_t times);
     /// Notes a read that fills the guest's page cache rather than a program's buffer.
     void filled(NodeId node, std::size_t bytes);
+    /// Called around the answer to one: it holds pages locked.
+    void read_begins(NodeId node) { ++inodes_[node].reads; }
+    void read_ends(NodeId node);
     /// Returns a number that every notice about the node increments. An answer that was assembled
     /// while a notice came is assembled again.
     std::uint32_t version(NodeId node) const;
@@ -82,8 +91,12 @@ class KernelCache {
     /// Drops the kernel's attributes after this mount has changed some on its own account. Yields.
     void on_own_change(NodeId node) { invalidate(node, false, 0, 0); }
     /// Makes the kernel forget everything, because the server that would have told of changes is
-    /// gone. Yields.
+    /// gone. A page that the kernel is reading cannot be dropped before the server's successor has
+    /// answered, so whoever brings the successor calls this and waits a moment at most: what is
+    /// left is dropped when those reads are over. Yields.
     void forget_all();
+    /// Waits until nothing is left to drop. The session is over. Yields.
+    void finish();
 
     const KernelCacheStats& stats() const { return stats_; }
 
@@ -91,17 +104,23 @@ class KernelCache {
     struct Inode {
         std::uint64_t lookups = 0;
         std::uint32_t version = 0;
-        NodeId parent = 0;   ///< 0: no directory
-        bool pages = false;  ///< the kernel may have pages of it
+        NodeId parent = 0;        ///< 0: no directory
+        std::uint32_t reads = 0;  ///< of the kernel into its cache, not answered yet
+        bool pages = false;       ///< the kernel may have pages of it
         bool plain = false;
     };
     bool known(NodeId node) const { return inodes_.contains(node); }
     void invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length);
     void next_epoch();
+    void drop_pages();
 
     Monitor& monitor_;
     host::Clock& clock_;
+    host::Tasks& tasks_;
     const double stale_names_s_;
+    std::unique_ptr<host::Gate> dropped_;
+    std::deque<NodeId> to_drop_;  ///< nodes whose pages the kernel is still to forget
+    bool dropping_ = false;       ///< a task does so
     fuse_session* session_ = nullptr;
     bool epochs_ = false;
     std::unordered_map<NodeId, Inode> inodes_;

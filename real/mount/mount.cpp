@@ -113,7 +113,7 @@ class Arguments {
 Mount::Mount(const Options& options)
     : options_(options),
       transport_(open_transport(options)),
-      kernel_(transport_->monitor(), transport_->host().clock(), options.stale_names_s) {
+      kernel_(transport_->monitor(), transport_->host(), options.stale_names_s) {
     connect();
     try {
         mount_session();
@@ -220,6 +220,10 @@ int Mount::run() {
     }
     fuse_session_unmount(session_);
     const int error = disconnect();
+    {
+        Monitor::Entry entry(transport_->monitor());
+        kernel_.finish();
+    }
     fuse_session_destroy(session_);
     session_ = nullptr;
     if (error != 0) {

@@ -175,12 +175,27 @@ int read_for_program(fuse_req_t request, Mount& mount, Handle handle, std::size_
     return answered;
 }
 
+class KernelRead {
+  public:
+    KernelRead(KernelCache& kernel, NodeId node) : kernel_(kernel), node_(node) {
+        kernel_.read_begins(node_);
+    }
+    ~KernelRead() { kernel_.read_ends(node_); }
+    KernelRead(const KernelRead&) = delete;
+    KernelRead& operator=(const KernelRead&) = delete;
+
+  private:
+    KernelCache& kernel_;
+    NodeId node_;
+};
+
 /// Answers a read into the guest's page cache, where the data stays. The data must be what the file
 /// holds when the answer is given, so that any notice about it comes after. The monitor is
 /// therefore held, and the pages are gathered again if a notice came meanwhile.
 int read_for_kernel(fuse_req_t request, Mount& mount, NodeId node, Handle handle, std::size_t size,
                     std::uint64_t offset) {
     constexpr int patience = 16;
+    const KernelRead reading(mount.kernel(), node);
     Loan loan(mount, handle, offset);
     for (int attempt = 0;; ++attempt) {
         // from this call on, the server tells us of changes

@@ -1,0 +1,99 @@
+// A mount outlives its server, also where the guest's kernel waits for a page as the server dies.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+
+#include "real/mount/tests/mount_rig.h"
+
+namespace xenfs::real::mount {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The three programs as an administrator runs them, in a directory of their own.
+class Programs {
+  public:
+    Programs() {
+        std::string name = (fs::temp_directory_path() / "xenfs-restart-XXXXXX").string();
+        top_ = mkdtemp(name.data());
+        for (const char* const one : {"tree", "guest"}) fs::create_directory(top_ / one);
+        std::ofstream(top_ / "xenfsd.toml")
+            << "host = \"local\"\n[local]\nsocket = \"local.sock\"\n[cache]\nsize = \"64 MiB\"\n"
+               "[server]\ncontrol = \"control.sock\"\nmetrics = \"metrics.sock\"\n"
+               "[[export]]\nname = \"root\"\npath = \"tree\"\n[[export.guest]]\nname = \"*\"\n";
+        host_ = start_program({XENFS_LOCALHOST, "--socket", top_ / "local.sock"});
+        EXPECT_TRUE(eventually([&] { return fs::exists(top_ / "local.sock"); }, 30));
+        start_server();
+        mount_ = start_program(
+            {XENFS_MOUNT_PROGRAM, top_ / "local.sock", guest(), "-f", "-o", "guest=one"});
+        EXPECT_TRUE(eventually([&] { return is_mounted(guest()); }, 30));
+    }
+    ~Programs() {
+        if (is_mounted(guest())) umount2(guest().c_str(), MNT_DETACH);
+        for (const pid_t process : {mount_, server_, host_}) {
+            kill(process, process == mount_ ? SIGKILL : SIGTERM);
+            finish_program(process);
+        }
+        fs::remove_all(top_);
+    }
+    fs::path tree() const { return top_ / "tree"; }
+    fs::path guest() const { return top_ / "guest"; }
+    void start_server() { server_ = start_program({XENFSD, "--config", top_ / "xenfsd.toml"}); }
+    void kill_server() {
+        kill(server_, SIGKILL);
+        finish_program(server_);
+    }
+
+  private:
+    fs::path top_;
+    pid_t host_ = -1, server_ = -1, mount_ = -1;
+};
+
+TEST(MountRestart, APageThatIsReadAsTheServerDiesComesFromItsSuccessor) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    Programs programs;
+    std::string content(400000, '\0');
+    for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i / 4096);
+    std::ofstream(programs.tree() / "big") << content;
+    std::ofstream(programs.tree() / "other") << "hello";
+    int ready[2], away[2];
+    ASSERT_EQ(pipe(ready), 0);
+    ASSERT_EQ(pipe(away), 0);
+    const pid_t program = fork();
+    if (program == 0) {
+        const int file = open((programs.guest() / "big").c_str(), O_RDONLY);
+        const auto* const map = static_cast<const volatile char*>(
+            mmap(nullptr, content.size(), PROT_READ, MAP_PRIVATE, file, 0));
+        if (map == MAP_FAILED || map[0] != content[0]) _exit(1);
+        char go = 0;
+        if (write(ready[1], &go, 1) != 1 || read(away[0], &go, 1) != 1) _exit(2);
+        _exit(map[300000] == content[300000] ? 0 : 3);
+    }
+    char word = 0;
+    ASSERT_EQ(read(ready[0], &word, 1), 1);
+    programs.kill_server();
+    ASSERT_EQ(write(away[1], &word, 1), 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // it waits in the page fault
+    EXPECT_EQ(waitpid(program, nullptr, WNOHANG), 0);
+    programs.start_server();
+    int status = -1;
+    const bool ended =
+        eventually([&] { return waitpid(program, &status, WNOHANG) == program; }, 60);
+    EXPECT_TRUE(ended);
+    EXPECT_EQ(status, 0);
+    if (!ended) kill(program, SIGKILL);
+    struct stat other {};
+    EXPECT_EQ(stat((programs.guest() / "other").c_str(), &other), 0) << std::strerror(errno);
+    EXPECT_EQ(other.st_size, 5);
+    for (const int end : {ready[0], ready[1], away[0], away[1]}) close(end);
+}
+
+}  // namespace
+}  // namespace xenfs::real::mount
