@@ -26,6 +26,9 @@ class MountWatch : public testing::TestWithParam<std::tuple<const char*, const c
     void SetUp() override {
         const std::string why = why_no_mounts();
         if (!why.empty()) GTEST_SKIP() << why;
+        if (std::get<0>(GetParam()) == std::string("fanotify") && geteuid() != 0) {
+            GTEST_SKIP() << "fanotify needs CAP_SYS_ADMIN";
+        }
         RigOptions options;
         options.watch = std::get<0>(GetParam());
         options.mount_options = std::get<1>(GetParam());
