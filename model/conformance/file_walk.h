@@ -26,6 +26,13 @@ class FileWalk : public FileContentsWalk {
     void close_all(std::size_t program, FileSystem& fs) {
         while (!programs_[program].open.empty()) close(programs_[program], 0, fs);
     }
+    /// What nobody can reach by name need not be the same in another place, even after sync(2).
+    void close_nameless(std::size_t program, FileSystem& fs) {
+        std::vector<Open>& open = programs_[program].open;
+        for (std::size_t i = open.size(); i-- > 0;) {
+            if (open[i].node->links == 0) close(programs_[program], i, fs);
+        }
+    }
     /// The whole tree as the file system shows it.
     void compare(FileSystem& fs) {
         compare_attributes(fs, tree_.root);

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +62,20 @@ struct Owner {
     std::uint32_t umask = 0;
 };
 
+/// A change of the tree that somebody made past the server: an administrator's editor, the upgrade
+/// of a package.
+struct OutsideChange {
+    enum class What : std::uint8_t {
+        attributes,  ///< of the node: mode, owner, links, extended attributes
+        content,     ///< of the node, and so its size and times
+        name,        ///< what a name of the directory `node` stands for, or whether it is there
+        everything   ///< events were lost: any of these, of any node
+    };
+    What what = What::everything;
+    NodeId node = 0;
+    std::string name;
+};
+
 /// The exported tree, on the server's side. Node ids are the storage's own and stable: a file has
 /// the same id for as long as it exists, also for a restarted server. Names are one component each
 /// and were checked by the server (no '/', no NUL, not "." or ".."); the storage must still never
@@ -98,6 +113,11 @@ class Storage {
                          int flags) MAY_YIELD = 0;
     virtual Result<std::vector<std::string>> listxattr(NodeId node) MAY_YIELD = 0;
     virtual int removexattr(NodeId node, std::string_view name) MAY_YIELD = 0;
+
+    /// Has `tell` called for each outside change from now on, soon after it was made. The call is
+    /// made in the server's domain; `tell` does not yield. What the server changes itself is not
+    /// told. Null ends it. A storage that cannot know of such changes tells of none.
+    virtual void on_outside_change(const std::function<void(const OutsideChange&)>& /*tell*/) {}
 
     // The three calls below serve a server that was killed and started again. A storage whose ids
     // are sufficient need not implement them.

@@ -1,31 +1,58 @@
 #include "model/server/attributes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "model/server/convert.h"
 
 namespace xenfs::server {
 
-void Attributes::learn(Inode& inode, const host::Attr& from_storage) {
+void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64_t asked) {
     const host::Attr before = inode.attr;
-    inode.stored_size = from_storage.size;
-    inode.stored_mtime = from_storage.mtime;
+    // Pages may have been filled by the size that the outside change has left.
+    const bool outdated = asked != outside_changes_ && before.node != 0;
+    if (!outdated) {
+        inode.stored_size = from_storage.size;
+        inode.stored_mtime = from_storage.mtime;
+    }
     inode.attr = from_storage;
     inode.attr.node = inode.node;
-    if (inode.size_ahead) {
+    if (inode.size_ahead || outdated) {
         inode.attr.size = before.size;
         inode.attr.mtime = before.mtime;
         inode.attr.ctime = std::max(before.ctime, from_storage.ctime);
     }
-    inode.attr_valid = true;
+    inode.attr_valid = asked == outside_changes_;
 }
 
 Result<host::Attr> Attributes::attributes(Inode& inode) {
     if (!inode.attr_valid) {
+        const std::uint64_t asked = moment();
         const auto attr = storage_.getattr(inode.node);
         if (!attr) return Errno{attr.error()};
-        learn(inode, *attr);
+        learn(inode, *attr, asked);
     }
+    return inode.attr;
+}
+
+Result<host::Attr> Attributes::reconcile(Inode& inode) {
+    const auto stored = storage_.getattr(inode.node);
+    if (!stored) {
+        inode.attr_valid = false;
+        return stored;
+    }
+    const host::Attr before = inode.attr;
+    // Pages may be dirty though the storage has the size: they were written to while it was told.
+    const std::uint64_t end = dirty_end(inode, before.size);
+    const bool ahead = std::exchange(inode.size_ahead, false) || end != 0;
+    // A change that was heard of since the call is still to be looked at.
+    learn(inode, *stored, moment());
+    if (ahead) {
+        inode.size_ahead = true;
+        inode.attr.size = std::max(stored->size, end);
+        inode.attr.mtime = std::max(stored->mtime, before.mtime);
+    }
+    journal_->keep_size(inode);
     return inode.attr;
 }
 
@@ -89,6 +116,7 @@ int Attributes::setattr(Request& q) {
     }
     const std::optional<Replay> before = changes_.replay(q);
     std::vector<pages::FrameIndex> frames;
+    const std::uint64_t asked = moment();
     if (resize && !before) {
         if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
         changes_.intend(q, {.node = inode->node, .size = in.size});
@@ -105,9 +133,9 @@ int Attributes::setattr(Request& q) {
     if (resize || (change.valid & SetAttr::mtime_) != 0) {
         inode->attr.mtime = changed->mtime;
         // Writing dirty pages back would move the storage's time on.
-        inode->size_ahead = inode->size_ahead || has_dirty(*inode);
+        inode->size_ahead = inode->size_ahead || dirty_end(*inode, ~std::uint64_t{0}) != 0;
     }
-    learn(*inode, *changed);
+    learn(*inode, *changed, asked);
     journal_->keep_size(*inode);
     if (resize) {
         coherence_.all_changed(q.acks, *inode, &q.client);
@@ -126,6 +154,19 @@ bool Attributes::has_dirty(const Inode& inode) const {
         return file != no_file && cache_.has_dirty(file);
     };
     return dirty(inode.file) || std::any_of(inode.files.begin(), inode.files.end(), dirty);
+}
+
+std::uint64_t Attributes::dirty_end(const Inode& inode, std::uint64_t size) const {
+    std::vector<cache::Slot> dirty;
+    if (inode.file != no_file) cache_.dirty_of(inode.file, dirty);
+    for (const std::uint32_t file : inode.files) {
+        if (file != no_file) cache_.dirty_of(file, dirty);
+    }
+    std::uint64_t end = 0;
+    for (const cache::Slot slot : dirty) {
+        end = std::max(end, (std::uint64_t{cache_.key(slot).page} + 1) << page_shift);
+    }
+    return std::min(end, size);
 }
 
 /// Takes the frames that truncate() needs where the last page shares its frame with others: none

@@ -28,8 +28,16 @@ class Attributes : public Part {
     int batch_forget(Request& q);
 
     Result<host::Attr> attributes(Inode& inode) MAY_YIELD;
+    /// What the storage says is true of the moment at which it was asked; an outside change may
+    /// have been heard of since. Whoever asks takes the moment before, and gives it to learn().
+    std::uint64_t moment() const { return outside_changes_; }
+    void heard_of_change() { ++outside_changes_; }
     /// Takes over what the storage says, except for what we know better.
-    void learn(Inode& inode, const host::Attr& from_storage);
+    void learn(Inode& inode, const host::Attr& from_storage, std::uint64_t asked);
+    /// Somebody outside has changed the file, of which nobody holds slots or a lease: takes over
+    /// what the storage says now. Dirty pages here stay: they are written later, as by somebody who
+    /// has the file open, so it reaches at least to their end.
+    Result<host::Attr> reconcile(Inode& inode) MAY_YIELD;
     /// Makes a change that has a new size, here and in the storage. `frames`: see reserve_tails().
     Result<host::Attr> resize(Request& q, Inode& inode, const host::SetAttr& change,
                               std::vector<pages::FrameIndex>* frames) MAY_YIELD;
@@ -39,7 +47,8 @@ class Attributes : public Part {
                  std::vector<pages::FrameIndex>* frames) MAY_YIELD;
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
-    bool has_dirty(const Inode& inode) const;
+    /// Where the last dirty page ends, but not beyond `size`; 0: there is none.
+    std::uint64_t dirty_end(const Inode& inode, std::uint64_t size) const;
     void forget_node(Connection& c, NodeId node);
 
     FileIo& io_;
@@ -48,6 +57,7 @@ class Attributes : public Part {
     Sharing& sharing_;
     PageFill& fill_;
     Changes& changes_;
+    std::uint64_t outside_changes_ = 0;  ///< heard of
 };
 
 }  // namespace xenfs::server

@@ -1,5 +1,7 @@
 #include "model/server/coherence.h"
 
+#include <cassert>
+
 #include "model/protocol/message.h"
 
 namespace xenfs::server {
@@ -54,9 +56,9 @@ void Coherence::node_changed(Acks& acks, Inode& inode, const Connection* by) {
     }
 }
 
-void Coherence::entry_changed(Acks& acks, Inode& directory, const Connection& by,
+void Coherence::entry_changed(Acks& acks, Inode& directory, const Connection* by,
                               std::string_view name) {
-    const std::uint64_t others = all_but(directory.believers.holders_, &by);
+    const std::uint64_t others = all_but(directory.believers.holders_, by);
     if (others == 0) return;
     const auto what =
         make_notice(NoticeKind::inval_entry, directory.node, 0, 0, protocol::name_hash(name));
@@ -91,6 +93,26 @@ void Coherence::all_changed(Acks& acks, Inode& inode, const Connection* by) {
         parts_.notices.post(acks, *c, make_notice(NoticeKind::inval_pages, inode.node));
         if (!c->alive()) continue;
         parts_.notices.post(acks, *c, make_notice(NoticeKind::inval_node, inode.node));
+    }
+}
+
+void Coherence::changed_outside(Acks& acks, Inode& inode, bool content) {
+    Believers& all = inode.believers;
+    assert(all.lease_ == no_connection);
+    const std::uint64_t told =
+        content ? all.holders_ | all.copiers_ | inode.openers.mask() : all.holders_;
+    for (const ConnectionIndex i : Bits(told)) {
+        Connection* const c = parts_.clients.alive(i);
+        if (c == nullptr) continue;
+        unhold(inode, *c);
+        if (content) {
+            all.copiers_ &= ~bit(i);
+            parts_.notices.announce(acks, *c, make_notice(NoticeKind::inval_pages, inode.node));
+        }
+        parts_.notices.announce(acks, *c, make_notice(NoticeKind::inval_node, inode.node));
+    }
+    for (const ConnectionIndex i : Bits(told)) {
+        if (Connection* const c = parts_.clients.alive(i)) parts_.notices.send(*c);
     }
 }
 
@@ -155,6 +177,8 @@ bool Coherence::try_lease(Acks& acks, Inode& inode, Connection& c) {
     Believers& all = inode.believers;
     if (all.recall_.sequence != 0) return false;
     if (all.lease_ == c.index) return true;
+    // A notice of an outside change that is on its way would have it drop what it writes.
+    if (inode.telling != 0) return false;
     if (!restore_lease(inode, c)) return false;
     ++parts_.stats.leases;
     all_changed(acks, inode, &c);

@@ -49,13 +49,17 @@ class Coherence {
 
     // --- changes: these post notices to all who must know but `by`
     void node_changed(Acks& acks, Inode& inode, const Connection* by) MAY_YIELD;
-    void entry_changed(Acks& acks, Inode& directory, const Connection& by,
+    void entry_changed(Acks& acks, Inode& directory, const Connection* by,
                        std::string_view name) MAY_YIELD;
     /// Mapped pages show a change by themselves; only copies must be told.
     void pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
                        const Connection* by) MAY_YIELD;
     /// All holders, copiers and openers: pages are stale, attributes too.
     void all_changed(Acks& acks, Inode& inode, const Connection* by) MAY_YIELD;
+    /// Somebody outside changed the node, which nobody has a lease on: tells as node_changed(),
+    /// with `content` as all_changed(). The notices of all clients are queued before any is sent,
+    /// since a client with a newer lease would lose what it has written.
+    void changed_outside(Acks& acks, Inode& inode, bool content) MAY_YIELD;
     /// These clients' mappings of the pages are stale.
     void mappings_changed(Acks& acks, std::uint64_t clients, NodeId node, std::uint64_t first,
                           std::uint64_t count) MAY_YIELD;

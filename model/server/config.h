@@ -83,7 +83,10 @@ struct Stats {
     std::uint64_t dedup_false = 0;               ///< equal fingerprint, other content
     std::uint64_t cow_breaks = 0;
     std::uint64_t dropped_unwritten = 0;  ///< dirty pages of files that died before write-back
-    std::uint64_t detached = 0;  ///< pages taken away from a client that held them too long
+    std::uint64_t detached = 0;         ///< pages taken away from a client that held them too long
+    std::uint64_t outside_events = 0;   ///< changes made past the server, as the storage told
+    std::uint64_t outside_changes = 0;  ///< of them, such as concerned what is known here
+    std::uint64_t outside_overflows = 0;  ///< events lost: all that is known was forgotten
     std::uint64_t clients_closed = 0, clients_died = 0;
     // what was taken over from a predecessor
     std::uint64_t recovered_pages = 0, recovered_dirty = 0, recovered_entries = 0;

@@ -85,8 +85,9 @@ struct Inode {
     Nanoseconds nameless_until = 0;
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
     Believers believers;
-    std::uint32_t refs = 0;  ///< tasks that use the record across a yield
-    std::uint32_t io = 0;    ///< tasks that hold cache slots of this file across a yield
+    std::uint32_t telling = 0;  ///< outside changes that not all clients have been told of
+    std::uint32_t refs = 0;     ///< tasks that use the record across a yield
+    std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
     Openers openers;
     std::uint32_t record = ~0u;        ///< in the directory for a successor; ~0: none
     std::uint32_t file = no_file;      ///< the file's number in the cache

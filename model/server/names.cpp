@@ -14,7 +14,7 @@ void Names::entry_changed(Acks& acks, Connection& by, NodeId parent, std::string
     if (index == Inodes::none) return;
     InodeUse directory(inodes_, index);
     directory->attr_valid = false;
-    coherence_.entry_changed(acks, *directory, by, name);
+    coherence_.entry_changed(acks, *directory, &by, name);
 }
 
 void Names::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
@@ -33,6 +33,7 @@ int Names::lookup(Request& q) {
     InodeUse parent(inodes_, q.header.nodeid);
     const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
     const bool cacheable = coherence_.hold(*parent, q.client);
+    const std::uint64_t asked = attributes_.moment();
     const auto found = storage_.lookup(parent->node, name);
     if (!found) {
         // It stays a holder if it was one: it may have been told of other names.
@@ -46,7 +47,7 @@ int Names::lookup(Request& q) {
         return 0;
     }
     InodeUse child(inodes_, found->node);
-    if (!child->attr_valid) attributes_.learn(*child, *found);
+    if (!child->attr_valid) attributes_.learn(*child, *found, asked);
     if (coherence_.recall(q, *child, child.index()) != 0) return parked;
     const bool child_cacheable = coherence_.hold(*child, q.client);
     const auto attr = attributes_.attributes(*child);
@@ -66,13 +67,14 @@ int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_
     if (int e = check_name(name)) return e;
     const std::optional<Replay> before = changes_.replay(q);
     if (!before) changes_.intend_new(q, name);
+    const std::uint64_t asked = attributes_.moment();
     const auto made = before ? storage_.getattr(before->node)
                              : storage_.create(q.header.nodeid, name, type, mode & 07777,
                                                {q.header.uid, q.header.gid, umask}, target, rdev);
     if (!made) return made.error();
     changes_.done(q, made->node);
     InodeUse inode(inodes_, made->node);
-    attributes_.learn(*inode, *made);
+    attributes_.learn(*inode, *made, asked);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -116,11 +118,12 @@ int Names::link(Request& q) {
     if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
     const std::optional<Replay> before = changes_.replay(q);
     if (!before) changes_.intend_new(q, name, in.oldnodeid);
+    const std::uint64_t asked = attributes_.moment();
     const auto linked = before ? storage_.getattr(in.oldnodeid)
                                : storage_.link(in.oldnodeid, q.header.nodeid, name);
     if (!linked) return linked.error();
     changes_.done(q, in.oldnodeid);
-    attributes_.learn(*inode, *linked);
+    attributes_.learn(*inode, *linked, asked);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -326,6 +329,7 @@ int Names::create(Request& q) {
     const bool parked_before = q.made != 0;
     const NodeId known = before ? before->node : q.made;
     if (known == 0) changes_.intend_new(q, name);
+    const std::uint64_t asked = attributes_.moment();
     auto made = known != 0
                     ? storage_.getattr(known)
                     : storage_.create(q.header.nodeid, name, FileType::regular, in.mode & 07777,
@@ -341,7 +345,7 @@ int Names::create(Request& q) {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
     }
-    if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made);
+    if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made, asked);
     if (!existed) q.made = made->node;
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};

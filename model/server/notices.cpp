@@ -52,11 +52,15 @@ void Notices::send(Connection& c) {
     if (c.alive() && waiting(c)) parts_.full();
 }
 
-void Notices::post(Acks& acks, Connection& c, Notice what) {
+void Notices::announce(Acks& acks, Connection& c, Notice what) {
     acks.sequence[c.index] = queue(c, what);
     acks.clients |= bit(c.index);
     acks.generation[c.index] = c.generation;
     acks.since = parts_.clock.now();
+}
+
+void Notices::post(Acks& acks, Connection& c, Notice what) {
+    announce(acks, c, what);
     send(c);
 }
 

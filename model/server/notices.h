@@ -40,6 +40,9 @@ class Notices {
     /// Queues a notice and sends what the ring has places for. The client has carried it out when
     /// `acks` is acknowledged().
     void post(Acks& acks, Connection& c, protocol::Notice what) MAY_YIELD;
+    /// As post(), but does not send it yet, so that several clients' notices are one step for the
+    /// other tasks.
+    void announce(Acks& acks, Connection& c, protocol::Notice what);
     /// Only queues it; returns its sequence.
     std::uint64_t queue(Connection& c, protocol::Notice what);
     void send(Connection& c) MAY_YIELD;

@@ -44,9 +44,10 @@ int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, b
         inode.attr.type == host::FileType::regular) {  // an empty file's times move too
         host::SetAttr change;
         change.valid = host::SetAttr::size_;
+        const std::uint64_t asked = attributes_.moment();
         const auto changed = attributes_.resize(q, inode, change, nullptr);
         if (!changed) return changed.error();
-        attributes_.learn(inode, *changed);
+        attributes_.learn(inode, *changed, asked);
         journal_->keep_size(inode);
         coherence_.all_changed(q.acks, inode, &c);
     }

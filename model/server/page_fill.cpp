@@ -20,17 +20,27 @@ std::uint32_t PageFill::file_number(Inode& inode, Inodes::Index index, const Con
     return file;
 }
 
-void PageFill::drop_pages(Inode& inode, std::uint64_t first_page) {
+template <class Which>
+void PageFill::drop_if(Inode& inode, Which which) {
     const auto drop = [&](std::uint32_t file) {
         if (file == no_file) return;
         std::vector<Slot> slots;
         cache_.pages_of(file, slots);
         for (const Slot slot : slots) {
-            if (cache_.key(slot).page >= first_page) residency_.drop(slot);
+            if (which(slot)) residency_.drop(slot);
         }
     };
     drop(inode.file);
     for (const std::uint32_t file : inode.files) drop(file);
+}
+
+void PageFill::drop_pages(Inode& inode, std::uint64_t first_page) {
+    drop_if(inode, [&](Slot slot) { return cache_.key(slot).page >= first_page; });
+}
+
+void PageFill::drop_clean(Inode& inode) {
+    drop_if(inode, [&](Slot slot) { return cache_.state(slot) == PageState::clean; });
+    settled();
 }
 
 /// Reads pages that were inserted as loading, pinned by us and adjacent. On failure they are gone.

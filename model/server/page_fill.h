@@ -32,6 +32,9 @@ class PageFill : public Part {
     /// The file's number in the cache: one for all, or one for each client (dedup "none").
     std::uint32_t file_number(Inode& inode, Inodes::Index index, const Connection& c);
     void drop_pages(Inode& inode, std::uint64_t first_page);
+    /// Drops the pages that agreed with the storage's file before somebody else changed it. What
+    /// clients have written or are about to write stays.
+    void drop_clean(Inode& inode);
     /// A page that was pinned for a request and is not handed out after all.
     void release_unused(cache::Slot slot);
 
@@ -44,6 +47,8 @@ class PageFill : public Part {
     Nanoseconds age_unit() const { return std::max<Nanoseconds>(config_.ack_timeout / 4, 1); }
 
   private:
+    template <class Which>
+    void drop_if(Inode& inode, Which which);
     cache::Slot insert_page(Worker& w, Inode& inode, cache::PageKey key, bool overwrite,
                             bool& to_read);
     bool copy_variant(Inode& inode, cache::PageKey key, cache::Slot slot);

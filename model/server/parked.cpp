@@ -20,6 +20,7 @@ void ServerState::park(Request& q, Wait wait) {
 }
 
 void ServerState::leases_settled() {
+    outside_.others_moved_on();
     if (parking_.waiting(Wait::lease) == 0) return;
     parking_.look(Wait::lease, [this](const Request& q) {
         return coherence_.may_resume(inodes_[q.inode], q.client, q.deadline);

@@ -44,6 +44,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       locks_(shared_, files_, [this] { return recovery_.under_way(); }),
       changes_(shared_),
       attributes_(shared_, io_, write_back_, room_, sharing_, fill_, changes_),
+      outside_(shared_, io_, files_, fill_, attributes_, [this] { return recovery_.under_way(); }),
       opens_(shared_, write_back_, files_, locks_, attributes_),
       names_(shared_, files_, changes_, attributes_, opens_),
       balloon_(shared_, ledger_, [this](Connection& c) { begin_close(c); }),
@@ -119,6 +120,7 @@ void ServerState::start() {
     spawn("xenfs-writeback", [this]() MAY_YIELD { write_back_.run(); });
     spawn("xenfs-nameless", [this]() MAY_YIELD { files_.run(); });
     spawn("xenfs-room", [this]() MAY_YIELD { room_.run(); });
+    spawn("xenfs-outside", [this]() MAY_YIELD { outside_.run(); });
     spawn("xenfs-parking", [this]() MAY_YIELD { parking_task(); });
     if (scanner_ != nullptr && config_.scan_pages != 0) {
         spawn("xenfs-scan", [this]() MAY_YIELD { scan_.run(); });
@@ -151,6 +153,7 @@ void ServerState::stop() {
         room_.wake();
         parking_gate_->wake_all();
         scan_.wake();
+        outside_.wake();
         stop_gate_->wait();
     }
     for (auto& c : clients_.places()) {
@@ -197,6 +200,9 @@ std::uint32_t Server::dirty_pages() const {
 Server::Pool Server::pool() const {
     const pages::FramePool& pool = state_->pool_;
     return {pool.owned(), pool.free(), pool.most_owned()};
+}
+bool Server::outside_changes_settled() const {
+    return state_->outside_.settled();
 }
 FrameAccount Server::frames() const {
     return state_->residency_.frames();

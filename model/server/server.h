@@ -50,6 +50,8 @@ class Server {
     };
     Pool pool() const;
     FrameAccount frames() const;
+    /// All outside changes that the storage has told of are known to the clients.
+    bool outside_changes_settled() const;
     std::uint32_t connected() const;
     /// A client's account as the ledger has it; zeros where the client is not connected.
     struct Charges {

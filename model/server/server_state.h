@@ -13,6 +13,7 @@
 #include "model/policies/charging/policy.h"
 #include "model/server/latency.h"
 #include "model/server/operations.h"
+#include "model/server/outside_changes.h"
 #include "model/server/recovery.h"
 #include "model/server/scan.h"
 #include "model/server/server.h"
@@ -112,6 +113,7 @@ class ServerState final : private Answerer {
 
     Changes changes_;
     Attributes attributes_;
+    OutsideChanges outside_;
     OpenRequests opens_;
     Names names_;
     Balloon balloon_;

@@ -170,7 +170,7 @@ void Takeover::lose_pages(NodeId node, bool meant) {
 void Takeover::recover_file(const NodeRecord& kept, std::uint32_t record, const host::Attr& attr) {
     InodeUse inode(server_.inodes_, kept.node);
     inode->record = record;
-    server_.attributes_.learn(*inode, attr);
+    server_.attributes_.learn(*inode, attr, server_.attributes_.moment());
     const bool changed = kept.stored_size != attr.size || kept.stored_mtime() != attr.mtime;
     // The directory keeps the old size and time until clients have been told: if this server is
     // killed before that, its successor must see the change too, though the pages are dropped.

@@ -99,6 +99,7 @@ int WriteBack::write_run(Inode& inode, std::span<const Slot> run, Pass& pass) {
         error = storage_.write_pages(inode.node, first, pass.pages, length);
         --storing_;
         pass.wrote = true;
+        if (error == 0) inode.stored_size = std::max(inode.stored_size, start + length);
         if (error == ENOENT || error == ESTALE) error = 0;
     }
     bool cleaned = false;
@@ -119,7 +120,13 @@ int WriteBack::write_run(Inode& inode, std::span<const Slot> run, Pass& pass) {
 
 int WriteBack::write_size(Inode& inode) {
     host::SetAttr change;
-    change.valid = host::SetAttr::size_ | host::SetAttr::mtime_;
+    change.valid = host::SetAttr::mtime_;
+    // The size is ahead only by what the file has grown. Where the storage's is greater, somebody
+    // outside has made it longer, and we have not been told yet.
+    if (inode.stored_size < inode.attr.size) {
+        const auto stored = storage_.getattr(inode.node);
+        if (!stored || stored->size < inode.attr.size) change.valid |= host::SetAttr::size_;
+    }
     change.value = inode.attr;
     const auto told = storage_.setattr(inode.node, change);
     if (!told) return told.error() == ENOENT || told.error() == ESTALE ? 0 : told.error();

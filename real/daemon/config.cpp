@@ -66,6 +66,10 @@ const Table<ExportConfig>& export_settings() {
         choice("page_cache", &E::page_cache, {"drop", "keep"},
                "Whether what was read into the shared cache is dropped from dom0's own page "
                "cache, or kept there too."),
+        choice("watch", &E::watch, {"auto", "fanotify", "inotify", "off"},
+               "How the daemon hears of what is changed in the tree past it, in dom0: fanotify "
+               "needs CAP_SYS_ADMIN, inotify a watch for each directory that guests have looked "
+               "into. auto: fanotify where it can be had, else inotify."),
     };
     return table;
 }

@@ -25,6 +25,7 @@ struct ExportConfig {
     bool read_only = false;
     bool devices = false;
     std::string page_cache = "drop";
+    std::string watch = "auto";
     std::vector<GuestConfig> guests;
     std::string where;
 };

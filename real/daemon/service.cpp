@@ -26,7 +26,46 @@ std::size_t open_files() {
 
 }  // namespace
 
-Service::Service(const DaemonConfig& config)
+namespace {
+
+DaemonError fanotify_refused(const ExportConfig& exported) {
+    return DaemonError(exported.where + ": watch: fanotify is refused for '" + exported.path +
+                       "'; it needs CAP_SYS_ADMIN and a file system with file handles; say watch "
+                       "= \"inotify\" or \"auto\"");
+}
+
+}  // namespace
+
+Descriptor Service::open_watch(const ExportConfig& exported) {
+    if (exported.watch != "auto" && exported.watch != "fanotify") return {};
+    auto queue = storage::open_fanotify(exported.path);
+    if (queue) return std::move(*queue);
+    // Whoever opens the directory says best why it cannot be opened.
+    const bool absent = queue.error() == ENOENT || queue.error() == ENOTDIR;
+    if (exported.watch == "fanotify" && !absent) throw fanotify_refused(exported);
+    return {};
+}
+
+/// Says in the log once what is not seen, where that is more than the man page says.
+void Service::watch_tree(Descriptor fanotify) {
+    const ExportConfig& one = config_.exports.front();
+    if (one.watch == "off") return;
+    if (fanotify && storage_->watch_by_fanotify(std::move(fanotify))) return;
+    if (one.watch == "fanotify") throw fanotify_refused(one);
+    if (!storage_->watch_by_inotify()) {
+        log_warn(
+            "guests do not see what is changed in the tree past this daemon: the kernel refuses "
+            "both fanotify and inotify",
+            {{"path", one.path}});
+    } else if (one.watch == "auto") {
+        log_info(
+            "the tree is watched by inotify, since fanotify needs CAP_SYS_ADMIN and a file system "
+            "with file handles",
+            {{"path", one.path}});
+    }
+}
+
+Service::Service(const DaemonConfig& config, Descriptor fanotify)
     : config_(config), gone_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     // Whatever can be refused comes first and the pool last, so that nothing is left half made.
     const ExportConfig& one = config_.exports.front();
@@ -51,6 +90,7 @@ Service::Service(const DaemonConfig& config)
     options.open_files = open_files();
     storage_ = std::make_unique<storage::TreeStorage>(
         backing_->host().memory(), backing_->monitor(), std::move(root), options);
+    watch_tree(std::move(fanotify));
     server_ = std::make_unique<server::Server>(backing_->host(), *storage_, config_.server);
 }
 
@@ -97,6 +137,13 @@ std::string Service::answer(const std::string& question) {
 }
 
 void Service::look_at_export() {
+    if (!unseen_ && storage_->watch() != nullptr && storage_->watch()->unseen() != 0) {
+        unseen_ = true;
+        log_warn(
+            "guests do not see what is changed in some directories: raise the sysctl "
+            "fs.inotify.max_user_watches and restart",
+            {{"path", config_.exports.front().path}});
+    }
     if (vanished_ || !storage_->vanished()) return;
     vanished_ = true;
     log_error("the exported directory was removed; guests see it empty: make it again and restart",

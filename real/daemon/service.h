@@ -19,8 +19,12 @@ namespace xenfs::real::daemon {
 
 class Service {
   public:
-    /// Makes the host and the server. Nothing is offered yet. Throws DaemonError.
-    explicit Service(const DaemonConfig& config);
+    /// Makes the host and the server. Nothing is offered yet. `fanotify` is what open_watch()
+    /// returned. Throws DaemonError.
+    Service(const DaemonConfig& config, Descriptor fanotify);
+    /// Opens the queue of the tree's events while the process has the privilege for it. Nothing
+    /// where another means is wanted or must do. Throws DaemonError.
+    static Descriptor open_watch(const ExportConfig& exported);
     ~Service();
 
     void start();
@@ -29,7 +33,8 @@ class Service {
     /// Returns a descriptor that is readable when the host is gone (its broker ended) and nothing
     /// can be served any more.
     int gone() const { return gone_.get(); }
-    /// Logs once where the exported directory was removed under the daemon.
+    /// Logs once where the exported directory was removed under the daemon, and once where there
+    /// are more directories than can be watched.
     void look_at_export();
 
   private:
@@ -57,7 +62,9 @@ class Service {
     std::unique_ptr<server::Server> server_;
     std::unique_ptr<host::Gate> domains_gate_;
     std::uint64_t watch_ = 0;
-    bool domains_changed_ = true, stopping_ = false, vanished_ = false;
+    void watch_tree(Descriptor fanotify);
+
+    bool domains_changed_ = true, stopping_ = false, vanished_ = false, unseen_ = false;
     std::map<DomainId, Domain> domains_;  ///< the domains that are served
 };
 

@@ -49,6 +49,9 @@ Json counters_json(const server::Stats& s) {
             {"cow_breaks", s.cow_breaks},
             {"dropped_unwritten_pages", s.dropped_unwritten},
             {"detached_pages", s.detached},
+            {"outside_events", s.outside_events},
+            {"outside_changes", s.outside_changes},
+            {"outside_overflows", s.outside_overflows},
             {"clients_closed", s.clients_closed},
             {"clients_died", s.clients_died},
             {"recovered_pages", s.recovered_pages},
@@ -84,10 +87,12 @@ nlohmann::ordered_json status_json(StatusSource& source) {
                       {"detached_frames", frames.detached},
                       {"frames_in_hand", frames.in_hand}};
     status["exports"] = Json::array();
+    const storage::TreeWatch* const watch = source.storage.watch();
     for (const ExportConfig& one : source.config.exports) {
         status["exports"].push_back({{"name", one.name},
                                      {"path", one.path},
                                      {"read_only", one.read_only},
+                                     {"watch", watch == nullptr ? "off" : watch->means()},
                                      {"nodes", source.storage.nodes().nodes()},
                                      {"descriptors", source.storage.nodes().descriptors()}});
     }

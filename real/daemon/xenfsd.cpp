@@ -37,9 +37,11 @@ void raise_descriptor_limit() {
 /// Waits until a signal asks for the end. SIGHUP changes nothing, since the configuration is read
 /// once.
 void serve(const DaemonConfig& config, const Descriptor& signals) {
-    // Privileges are dropped first, so that no thread has what it does not need.
+    // Watching the tree takes a privilege that nothing later needs. Privileges are dropped before
+    // anything else, so that no thread has what it does not need.
+    Descriptor watch = Service::open_watch(config.exports.front());
     const std::string kept = drop_privileges(config.host == "xen", config.exports.front().devices);
-    Service service(config);
+    Service service(config, std::move(watch));
     service.start();
     if (!storage::ActingUser::possible()) {
         log_warn(

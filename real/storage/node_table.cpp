@@ -126,6 +126,7 @@ Descriptor NodeTable::with_room(Open open) {
 
 Result<FoundFile> NodeTable::find(NodeId parent, int parent_descriptor, std::string_view name) {
     const std::string text(name);
+    look_at_names(parent, parent_descriptor);
     Descriptor descriptor = with_room([&] {
         int opened = -1;
         for (int tries = 0; tries < 8; ++tries) {
@@ -152,7 +153,7 @@ Result<FoundFile> NodeTable::adopt(NodeId parent, std::string_view name, Descrip
     std::lock_guard hold(mutex_);
     found.node = id_for(*identity, found.status.st_ino);
     Record& record = records_[found.node];
-    if (record.identity.empty()) record.identity = *identity;
+    give_identity(found.node, record, *identity);
     if (!by_handle_ && found.node != root_node) {
         record.parent = parent;
         record.name = name;
@@ -282,18 +283,12 @@ Result<OpenFile> NodeTable::kept(NodeId node, OpenFile file) {
     return now;
 }
 
-std::string NodeTable::identity(NodeId node) const {
-    std::lock_guard hold(mutex_);
-    const auto known = records_.find(node);
-    return known == records_.end() ? std::string() : known->second.identity;
-}
-
 int NodeTable::restore(NodeId node, std::string_view identity) {
     {
         std::lock_guard hold(mutex_);
         if (records_.contains(node)) return 0;
         if (by_handle_ && !identity.empty()) {
-            records_[node].identity = identity;
+            give_identity(node, records_[node], identity);
             return 0;
         }
     }
@@ -436,7 +431,12 @@ void NodeTable::mark_dead(NodeId node, Record& record) {
     record.dead = true;
     dead_.push_back(node);
     if (dead_.size() > dead_remembered) {
-        records_.erase(dead_.front());
+        const auto forgotten = records_.find(dead_.front());
+        const auto indexed = by_identity_.find(forgotten->second.identity);
+        if (indexed != by_identity_.end() && indexed->second == dead_.front()) {
+            by_identity_.erase(indexed);
+        }
+        records_.erase(forgotten);
         dead_.pop_front();
     }
 }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -83,6 +84,23 @@ class NodeTable {
     void close(NodeId node);
     bool opened(NodeId node) const;
 
+    // Whoever watches the tree asks these.
+    /// From now on node_of() finds nodes; called before any but the root is known.
+    void index_identities();
+    /// Returns the node of that identity(), or 0 where the table does not know it.
+    NodeId node_of(std::string_view identity) const;
+    /// Somebody else may have removed the node's last name: then its descriptor, which keeps the
+    /// file's blocks from being freed, is closed as soon as no client has it open.
+    void look_for_end(NodeId node);
+    bool knows(NodeId node) const;
+    /// `look` is called before a name of a directory is looked at, with the directory's descriptor.
+    void before_names(std::function<void(NodeId, int)> look) { before_names_ = std::move(look); }
+    /// To be called by whoever looks at names without find().
+    void look_at_names(NodeId directory, int descriptor) const {
+        if (before_names_) before_names_(directory, descriptor);
+    }
+    bool keeps_handles() const { return has_handles_; }
+
     /// Returns the handle by which a later server finds the node again.
     std::string identity(NodeId node) const;
     /// Makes a node known that an earlier server knew. Where its handle cannot be opened, the node
@@ -120,6 +138,7 @@ class NodeTable {
     void index_tree();
 
     // The members below are used with mutex_ held.
+    void give_identity(NodeId node, Record& record, std::string_view identity);
     NodeId id_for(const std::string& identity, std::uint64_t inode) const;
     void place(NodeId node, Record& record);
     void trim(std::size_t most);
@@ -135,9 +154,13 @@ class NodeTable {
     bool indexed_ = false;     ///< used with search_mutex_ held
     int looks_ = 0;
     std::atomic<std::uint64_t> moves_{0};
+    std::function<void(NodeId, int)> before_names_;  ///< set before the table is used
 
     mutable std::mutex mutex_;
     std::unordered_map<NodeId, Record> records_;
+    bool index_ = false;
+    /// By identity, which lies in the record; only with index_.
+    std::unordered_map<std::string_view, NodeId> by_identity_;
     /// nodes whose descriptor may be closed; the most recently used one is last
     std::list<NodeId> recent_;
     std::size_t descriptors_ = 0;

@@ -97,6 +97,7 @@ int TreeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<co
     return outside([&]() -> int {
         const auto file = nodes_.get(node, OpenMode::write);
         if (!file) return file.error();
+        const OwnChange own(watch_.get(), node);
         std::size_t first = 0;
         const ssize_t done = transfer(parts, first, static_cast<off_t>(first_page << page_shift),
                                       [&](iovec* from, int count, off_t at) {
@@ -142,6 +143,7 @@ int TreeStorage::setxattr(NodeId node, std::string_view name, std::string_view v
     return outside([&]() -> int {
         const auto file = nodes_.get(node);
         if (!file) return file.error();
+        const OwnChange own(watch_.get(), node);
         const std::string text(name);
         return ::setxattr(proc_path(*file).c_str(), text.c_str(), value.data(), value.size(),
                           flags) != 0
@@ -173,6 +175,7 @@ int TreeStorage::removexattr(NodeId node, std::string_view name) {
     return outside([&]() -> int {
         const auto file = nodes_.get(node);
         if (!file) return file.error();
+        const OwnChange own(watch_.get(), node);
         const std::string text(name);
         return ::removexattr(proc_path(*file).c_str(), text.c_str()) != 0 ? errno : 0;
     });

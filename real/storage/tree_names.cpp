@@ -31,6 +31,8 @@ Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType ty
     const auto above = directory(parent, name);
     if (!above) return Errno{above.error()};
     const int in = above->get();
+    nodes_.look_at_names(parent, in);
+    const OwnChange own(watch_.get(), parent, name);
     const std::string text(name);
     Descriptor opened;
     int failed = 0;
@@ -68,6 +70,7 @@ Result<Attr> TreeStorage::make(NodeId parent, std::string_view name, FileType ty
     const auto found = opened ? nodes_.adopt(parent, name, std::move(opened), OpenMode::write)
                               : nodes_.find(parent, in, name);
     if (!found) return Errno{found.error()};
+    const OwnChange its_own(watch_.get(), found->node);
     return attributes(found->status, found->node);
 }
 
@@ -81,6 +84,7 @@ Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name
         struct stat status {};
         if (fstat(file->get(), &status) != 0) return Errno{errno};
         if (S_ISDIR(status.st_mode)) return Errno{EPERM};
+        const OwnChange own(watch_.get(), parent, name), its_own(watch_.get(), node);
         const std::string number = std::to_string(file->get()), text(name);
         if (linkat(nodes_.by_number(), number.c_str(), above->get(), text.c_str(),
                    AT_SYMLINK_FOLLOW) != 0) {
@@ -106,6 +110,7 @@ Result<Attr> TreeStorage::unlink(NodeId parent, std::string_view name) {
         auto found = nodes_.find(parent, above->get(), name);
         if (!found) return Errno{found.error()};
         if (S_ISDIR(found->status.st_mode)) return Errno{EISDIR};
+        const OwnChange own(watch_.get(), parent, name), its_own(watch_.get(), found->node);
         const std::string text(name);
         const bool kept = keep_nameless(above->get(), name, *found);
         if (unlinkat(above->get(), text.c_str(), 0) != 0) {
@@ -127,6 +132,7 @@ Result<NodeId> TreeStorage::rmdir(NodeId parent, std::string_view name) {
         if (!above) return Errno{above.error()};
         const auto found = nodes_.find(parent, above->get(), name);
         if (!found) return Errno{found.error()};
+        const OwnChange own(watch_.get(), parent, name);
         const std::string text(name);
         if (unlinkat(above->get(), text.c_str(), AT_REMOVEDIR) != 0) return Errno{errno};
         nodes_.lost_name(found->node, found->file, 0);
@@ -150,6 +156,8 @@ Result<NodeId> TreeStorage::move(NodeId old_parent, std::string_view old_name, N
     const auto moved = nodes_.find(old_parent, from->get(), old_name);
     if (!moved) return Errno{moved.error()};
     const auto replaced = nodes_.find(new_parent, to->get(), new_name);
+    const OwnChange own_old(watch_.get(), old_parent, old_name),
+        own_new(watch_.get(), new_parent, new_name), own_moved(watch_.get(), moved->node);
     const std::string old_text(old_name), new_text(new_name);
     const bool kept = replaced && flags == 0 && replaced->node != moved->node &&
                       keep_nameless(to->get(), new_name, *replaced);
@@ -193,6 +201,7 @@ Result<std::vector<DirEntry>> TreeStorage::readdir(NodeId node, std::uint64_t of
         const auto known = nodes_.get(node);
         if (!known) return Errno{known.error()};
         // Each call opens the directory anew, since the position belongs to the open file.
+        nodes_.look_at_names(node, known->get());
         const Descriptor directory(openat(known->get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!directory) return Errno{errno};
         if (offset != 0 && lseek(directory.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {

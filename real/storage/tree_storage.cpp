@@ -78,6 +78,21 @@ TreeStorage::TreeStorage(host::Memory& memory, Monitor& monitor, Descriptor root
     umask(0);
 }
 
+bool TreeStorage::watch_by_fanotify(Descriptor fanotify) {
+    if (!nodes_.keeps_handles()) return false;
+    watch_ = storage::watch_by_fanotify(monitor_, nodes_, std::move(fanotify));
+    return true;
+}
+
+bool TreeStorage::watch_by_inotify() {
+    watch_ = storage::watch_by_inotify(monitor_, nodes_);
+    return watch_ != nullptr;
+}
+
+void TreeStorage::on_outside_change(const std::function<void(const host::OutsideChange&)>& tell) {
+    if (watch_ != nullptr) watch_->tell(tell);
+}
+
 bool TreeStorage::vanished() const {
     struct stat status {};
     return fstat(nodes_.root(), &status) != 0 || status.st_nlink == 0;
@@ -127,6 +142,7 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
     const bool size = (valid & SetAttr::size_) != 0;
     const auto file = size ? nodes_.get(node, OpenMode::write) : nodes_.get(node);
     if (!file) return Errno{file.error()};
+    const OwnChange own(watch_.get(), node);
     if (size && ftruncate(file->get(), static_cast<off_t>(value.size)) != 0) return Errno{errno};
     if ((valid & (SetAttr::uid_ | SetAttr::gid_)) != 0) {
         const uid_t uid = (valid & SetAttr::uid_) != 0 ? value.uid : static_cast<uid_t>(-1);

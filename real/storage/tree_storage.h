@@ -10,6 +10,7 @@
 #include "real/common/monitor.h"
 #include "real/storage/nameless.h"
 #include "real/storage/node_table.h"
+#include "real/storage/tree_watch.h"
 
 namespace xenfs::real::storage {
 
@@ -81,6 +82,7 @@ class TreeStorage : public host::Storage {
     int removexattr(NodeId node, std::string_view name) override;
     int open_node(NodeId node) override;
     void close_node(NodeId node) override;
+    void on_outside_change(const std::function<void(const host::OutsideChange&)>& tell) override;
     std::string handle(NodeId node) override { return nodes_.identity(node); }
     int restore(NodeId node, std::string_view handle) override;
     void drop_nameless() override;
@@ -89,6 +91,14 @@ class TreeStorage : public host::Storage {
                     std::uint64_t length) override;
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
+
+    /// Watches for outside changes from now on; called before anything else. `fanotify` comes from
+    /// open_fanotify() of the same directory. False: the kernel refuses inotify (errno), or the
+    /// tree's file system has no file handles to go with fanotify's.
+    bool watch_by_fanotify(Descriptor fanotify);
+    bool watch_by_inotify();
+    /// Null: nobody watches.
+    const TreeWatch* watch() const { return watch_.get(); }
 
     /// The exported directory itself was removed, so nothing can be made in it any more.
     bool vanished() const;
@@ -114,6 +124,7 @@ class TreeStorage : public host::Storage {
     TreeOptions options_;
     NodeTable nodes_;
     Nameless nameless_;
+    std::unique_ptr<TreeWatch> watch_;
 };
 
 /// Opens the directory that is to be exported. Throws TreeError.

@@ -3,6 +3,7 @@
 // host::Storage it is what the XenFS server exports; the NFS server and a guest with a block device
 // of its own mount their volumes with it too.
 
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -68,6 +69,9 @@ class VolumeStorage final : public host::Storage {
     int open_node(NodeId node) override;
     void close_node(NodeId node) override;
     void drop_nameless() override;
+    void on_outside_change(const std::function<void(const host::OutsideChange&)>& tell) override {
+        tell_ = tell;
+    }
     int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
     int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                     std::uint64_t length) override;
@@ -86,6 +90,15 @@ class VolumeStorage final : public host::Storage {
     /// runs are one batch for the device, in block order.
     int read_content(NodeId node, std::uint64_t first_page, std::span<Fingerprint> out);
     void write_runs(std::span<Run> runs);
+
+    /// A program of this domain has changed the volume past the server. The kernel queues an event,
+    /// which is told `delay` later; where `most` of them wait, the rest is lost, and that is told.
+    void changed_outside(host::OutsideChange change);
+    struct EventQueue {
+        Nanoseconds delay = 50'000;
+        std::size_t most = 16384;
+    } event_queue;
+    bool events_told() const { return events_.empty(); }
 
     /// Another mounter of the same volume may change this node: its cached metadata go.
     void invalidate(NodeId node);
@@ -106,6 +119,7 @@ class VolumeStorage final : public host::Storage {
     void changed_inode(NodeId node);
     void changed_name(NodeId directory, std::string_view name);
     void keep_committing();
+    void tell_events();
 
     Domain& domain_;
     host::Clock& clock_;
@@ -116,6 +130,13 @@ class VolumeStorage final : public host::Storage {
     Journal journal_;
     std::unordered_map<NodeId, std::uint32_t> opens_, opens_before_;  ///< by a dead server
     std::unique_ptr<host::Gate> dirty_;  ///< woken when the journal is no longer empty
+    std::function<void(const host::OutsideChange&)> tell_;
+    struct Event {
+        Nanoseconds due = 0;
+        host::OutsideChange change;
+    };
+    std::deque<Event> events_;
+    std::unique_ptr<host::Gate> events_gate_;  ///< null until there was an event
     VolumeStats stats_;
 };
 

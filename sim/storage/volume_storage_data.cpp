@@ -138,6 +138,34 @@ void VolumeStorage::invalidate(NodeId node) {
     }
 }
 
+void VolumeStorage::changed_outside(host::OutsideChange change) {
+    if (events_.size() >= event_queue.most) {
+        const bool said = !events_.empty() &&
+                          events_.back().change.what == host::OutsideChange::What::everything;
+        if (said) return;
+        change = {};
+    }
+    events_.push_back({clock_.now() + event_queue.delay, std::move(change)});
+    if (events_gate_ == nullptr) {
+        events_gate_ = domain_.host().tasks().make_gate();
+        domain_.spawn(
+            "events", [this] { tell_events(); }, true);
+    }
+    events_gate_->wake_all();
+}
+
+void VolumeStorage::tell_events() {
+    for (;;) {
+        while (events_.empty()) events_gate_->wait();
+        if (const Nanoseconds left = events_.front().due - clock_.now(); left > 0) {
+            clock_.sleep(left);
+        }
+        const host::OutsideChange change = std::move(events_.front().change);
+        events_.pop_front();
+        if (tell_) tell_(change);
+    }
+}
+
 void VolumeStorage::drop_caches() {
     journal_.commit();
     cache_.clear();

@@ -232,8 +232,8 @@ class Script {
     void on(std::size_t guest, std::function<void(Client&)> step) {
         steps_.push_back({guest, std::move(step)});
     }
-    /// Plays all steps and ends the world.
-    void play() {
+    /// Plays all steps and ends the world; see World::run().
+    void play(bool orderly = true) {
         for (std::size_t i = 0; i < world_.guests.size(); ++i) {
             world_.program(i, [this, i](Client& client) {
                 for (std::size_t k = 0; k < steps_.size(); ++k) {
@@ -244,7 +244,7 @@ class Script {
                 }
             });
         }
-        world_.run();
+        world_.run(orderly);
     }
 
   private:

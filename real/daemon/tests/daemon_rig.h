@@ -53,6 +53,7 @@ class Program {
         pid_ = -1;
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     }
+    void signal(int number) const { kill(pid_, number); }
     bool running() const { return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0; }
     std::string said() const {
         std::ifstream in(output_);

@@ -82,6 +82,14 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
     storage_ = std::make_unique<storage::TreeStorage>(
         host_->memory(), host_->monitor(), storage::open_root(tree_.string()),
         storage::TreeOptions{.open_files = options_.open_files});
+    if (options_.watch == "fanotify") {
+        auto queue = storage::open_fanotify(tree_.string());
+        if (!queue || !storage_->watch_by_fanotify(std::move(*queue))) {
+            throw std::runtime_error("fanotify is refused");
+        }
+    } else if (options_.watch == "inotify" && !storage_->watch_by_inotify()) {
+        throw std::runtime_error("inotify is refused");
+    }
     server_ = std::make_unique<server::Server>(*host_, *storage_, options_.server);
     in_server([&] {
         for (std::size_t i = 0; i < options_.guests; ++i) {

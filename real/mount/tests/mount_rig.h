@@ -29,6 +29,8 @@ struct RigOptions {
     server::Config server;
     std::filesystem::path tree;      ///< what is exported; a new directory where empty
     std::size_t open_files = 16384;  ///< how many files guests may have open
+    /// "fanotify" or "inotify": the server hears of what other processes change in the tree
+    std::string watch;
     int patience_s = 480;  ///< after this the mounts are aborted, so that what hangs fails
 };
 
