@@ -133,7 +133,7 @@ int Attributes::setattr(Request& q) {
     if (resize || (change.valid & SetAttr::mtime_) != 0) {
         inode->attr.mtime = changed->mtime;
         // Writing dirty pages back would move the storage's time on.
-        inode->size_ahead = inode->size_ahead || dirty_end(*inode, ~std::uint64_t{0}) != 0;
+        inode->size_ahead = inode->size_ahead || has_dirty(*inode);
     }
     learn(*inode, *changed, asked);
     journal_->keep_size(*inode);

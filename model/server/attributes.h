@@ -47,6 +47,7 @@ class Attributes : public Part {
                  std::vector<pages::FrameIndex>* frames) MAY_YIELD;
     int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
                       std::vector<pages::FrameIndex>& frames);
+    bool has_dirty(const Inode& inode) const;
     /// Where the last dirty page ends, but not beyond `size`; 0: there is none.
     std::uint64_t dirty_end(const Inode& inode, std::uint64_t size) const;
     void forget_node(Connection& c, NodeId node);
