@@ -116,6 +116,24 @@ TEST(Coherence, ALeaseIsRecalledFromItsHolderAndOnlyOnce) {
     EXPECT_TRUE(bench.coherence.recalled(bench.inode, bench.at(1), host::forever));
 }
 
+TEST(Coherence, NoLeaseBeginsBeforeTheNoticesOfAnOutsideChangeAreDone) {
+    Told bench;
+    Acks acks;
+    EXPECT_TRUE(bench.coherence.hold(bench.inode, bench.at(0)));
+    bench.inode.openers.add(1);
+    ++bench.inode.telling;
+    bench.coherence.changed_outside(acks, bench.inode, true);
+    for (const ConnectionIndex client : {0, 1}) {  // who has it open may have mapped its pages
+        EXPECT_EQ(bench.next(client), NoticeKind::inval_pages);
+        EXPECT_EQ(bench.next(client), NoticeKind::inval_node);
+    }
+    EXPECT_EQ(bench.coherence.held(bench.at(0)), 0u);
+    EXPECT_FALSE(bench.coherence.try_lease(acks, bench.inode, bench.at(1)))
+        << "it would drop what it writes";
+    --bench.inode.telling;
+    EXPECT_TRUE(bench.coherence.try_lease(acks, bench.inode, bench.at(1)));
+}
+
 TEST(Coherence, AHolderThatWorksOnHasTimeUntilTheAskersDeadline) {
     Told bench;
     Acks acks;

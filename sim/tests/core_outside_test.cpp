@@ -236,6 +236,28 @@ TEST_P(CoreOutsideLeases, PagesThatAGuestHasWrittenStayAndAreWrittenLater) {
 
 INSTANTIATE_TEST_SUITE_P(Leases, CoreOutsideLeases, testing::Bool());
 
+TEST(CoreOutside, AWriteBackDoesNotCutOffWhatWasAppendedJustNow) {
+    WorldOptions options;
+    options.server.leases = false;
+    Turns turns(options);
+    NodeId node = 0;
+    turns.guest(1, [&](Client& c) {
+        const auto file = create(c, root_node, "log"sv);
+        node = file.node;
+        write_pages(c, file.handle, 0, {1});
+        // The server does not hear of it before it writes the guest's page and the file's size.
+        turns.world.storage.event_queue.delay = 1 * s;
+        turns.write(node, 1, {2, 3});
+        EXPECT_EQ(c.fsync(file.handle, false), 0);
+        EXPECT_EQ(c.close(file.handle), 0);
+        EXPECT_EQ(turns.world.volume.getattr(node)->size, 3 * page_size);
+        EXPECT_EQ(turns.stored(node, 2), 3u);
+    });
+    turns.guest(0, [&](Client&) { turns.settle(); });
+    turns.guest(1, [&](Client& c) { EXPECT_EQ(size_of(c, node), 3 * page_size); });
+    turns.play();
+}
+
 TEST(CoreOutside, WhereEventsWereLostEverythingIsForgotten) {
     Turns turns;
     NodeId dir = 0, file = 0;
