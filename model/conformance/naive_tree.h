@@ -2,6 +2,7 @@
 // A file system as simple as can be, with which others are compared: it has maps of strings and
 // nodes, no layout, no sharing. Its rules are written anew, not taken from volume_namespace.cpp.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <map>
@@ -136,6 +137,24 @@ class NaiveTree {
         const std::uint64_t pages = (size + page_size - 1) / page_size;
         node->pages.erase(node->pages.lower_bound(pages), node->pages.end());
         node->size = size;
+    }
+    /// fallocate(2). A page that was zeroed in part holds `part` then, if it held anything.
+    static void allocate(const Ref& node, std::uint32_t mode, std::uint64_t offset,
+                         std::uint64_t length, Fingerprint part) {
+        const std::uint64_t end = offset + length;
+        if (host::allocation_zeroes(mode)) {
+            for (std::uint64_t at = offset / page_size; at * page_size < end; ++at) {
+                const bool whole = at * page_size >= offset && (at + 1) * page_size <= end;
+                const auto held = node->pages.find(at);
+                if (held == node->pages.end() || held->second == zero_fingerprint) continue;
+                if (whole) {
+                    node->pages.erase(held);
+                } else {
+                    held->second = part;
+                }
+            }
+        }
+        if ((mode & host::allocate_keep_size) == 0) node->size = std::max(node->size, end);
     }
     static Fingerprint page(const Ref& node, std::uint64_t page) {
         const auto at = node->pages.find(page);

@@ -21,6 +21,7 @@ struct WalkOptions {
     // How often each operation comes, in relation to the others.
     unsigned create_file = 2, create_directory = 1, create_symlink = 1, unlink = 1, rmdir = 1;
     unsigned rename = 2, link = 1, truncate = 1, read = 1, write = 4;
+    unsigned allocate = 0;
     /// The rules are written by us, and every errno is compared. Otherwise a kernel decides, which
     /// of several reasons it names is its choice, and symbolic links and directories are left out
     /// where a call does not expect them.
@@ -79,7 +80,8 @@ class TreeWalk {
             {options_.link, &TreeWalk::link},
             {options_.truncate, &TreeWalk::truncate},
             {options_.read, &TreeWalk::read},
-            {options_.write, &TreeWalk::write}};
+            {options_.write, &TreeWalk::write},
+            {options_.allocate, &TreeWalk::allocate}};
         unsigned all = 0;
         for (const auto& [weight, operation] : table) all += weight;
         auto drawn = static_cast<unsigned>(pick(all));
@@ -181,6 +183,24 @@ class TreeWalk {
         ASSERT_EQ(result.error(), 0);
         ASSERT_EQ(result->size, change.value.size);
         NaiveTree::truncate(target.naive, change.value.size);
+    }
+    /// Whole pages, as truncate().
+    void allocate() {
+        if (files_.empty()) return;
+        using namespace host;
+        constexpr std::uint32_t modes[] = {0, allocate_keep_size,
+                                           allocate_punch_hole | allocate_keep_size, allocate_zero,
+                                           allocate_zero | allocate_keep_size};
+        const Pair target = file();
+        if (target.naive->type != FileType::regular) return;
+        const std::uint32_t mode = modes[pick(std::size(modes))];
+        const std::uint64_t offset = pick(20) * page_size, length = (1 + pick(8)) * page_size;
+        const auto result = tested_.allocate(target.node, mode, offset, length);
+        if (gone(target, result.error())) return;
+        if (result.error() == EOPNOTSUPP && !options_.exact_errors) return;
+        ASSERT_EQ(result.error(), 0);
+        NaiveTree::allocate(target.naive, mode, offset, length, zero_fingerprint);
+        ASSERT_EQ(result->size, target.naive->size);
     }
     void write() {
         if (files_.empty()) return;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cerrno>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,38 @@ struct StatFs {
     std::uint64_t blocks = 0, blocks_free = 0, blocks_available = 0, files = 0, files_free = 0;
     std::uint32_t block_size = page_size, name_max = 255;
 };
+
+/// Bits of fallocate(2)'s mode, as Linux numbers them.
+enum AllocateMode : std::uint32_t {
+    allocate_keep_size = 1,
+    allocate_punch_hole = 2,
+    allocate_collapse = 8,
+    allocate_zero = 16,
+    allocate_insert = 32
+};
+/// Whether the range holds zeros afterwards.
+constexpr bool allocation_zeroes(std::uint32_t mode) {
+    return (mode & (allocate_punch_hole | allocate_zero)) != 0;
+}
+/// Returns what fallocate(2) answers whatever the file and its state are, as ext4 with blocks of a
+/// page, or 0. Ranges are neither collapsed nor inserted here.
+constexpr int check_allocation(std::uint32_t mode, std::uint64_t offset, std::uint64_t length) {
+    constexpr std::uint64_t most = ~std::uint64_t{0} >> 1;
+    if (length == 0 || offset > most || length > most) return EINVAL;
+    switch (mode) {
+        case 0:
+        case allocate_keep_size:
+        case allocate_punch_hole | allocate_keep_size:
+        case allocate_zero:
+        case allocate_zero | allocate_keep_size:
+            return length > most - offset ? EFBIG : 0;
+        case allocate_collapse:
+        case allocate_insert:
+            return (offset | length) % page_size != 0 ? EINVAL : EOPNOTSUPP;
+        default:
+            return EOPNOTSUPP;
+    }
+}
 
 /// The owner of a new file, and the mask by which its mode is cut where its directory has no
 /// default ACL.
@@ -120,6 +153,13 @@ class Storage {
     /// partial.
     virtual int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                             std::uint64_t length) MAY_YIELD = 0;
+    /// Allocates or frees what the range takes on the disk, as fallocate(2) in that mode, which
+    /// check_allocation() lets pass. Parts of pages are zeroed too. The attributes afterwards;
+    /// EOPNOTSUPP: the file system cannot, and nothing has changed.
+    virtual Result<Attr> allocate(NodeId /*node*/, std::uint32_t /*mode*/, std::uint64_t /*offset*/,
+                                  std::uint64_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     virtual int sync(NodeId node, bool data_only) MAY_YIELD = 0;
     virtual int sync_all() MAY_YIELD = 0;
 };

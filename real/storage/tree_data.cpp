@@ -107,6 +107,26 @@ int TreeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<co
     });
 }
 
+Result<Attr> TreeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                                   std::uint64_t length) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<Attr> {
+        const auto file = nodes_.get(node, OpenMode::write);
+        if (!file) return Errno{file.error()};
+        int error = 0;
+        do {
+            error = fallocate(file->get(), static_cast<int>(mode), static_cast<off_t>(offset),
+                              static_cast<off_t>(length)) != 0
+                        ? errno
+                        : 0;
+        } while (error == EINTR);
+        if (error != 0) return Errno{error};
+        struct stat status {};
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        return attributes(status, node);
+    });
+}
+
 int TreeStorage::sync(NodeId node, bool data_only) {
     return outside([&]() -> int {
         auto file = nodes_.get(node, OpenMode::read);

@@ -71,6 +71,8 @@ class VolumeStorage final : public host::Storage {
     int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
     int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                     std::uint64_t length) override;
+    Result<Attr> allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                          std::uint64_t length) override;
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 

@@ -115,6 +115,15 @@ void VolumeStorage::write_runs(std::span<Run> runs) {
     device_.transfer(requests);
 }
 
+Result<Attr> VolumeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                                     std::uint64_t length) {
+    touch_inode(node);
+    begin_change();
+    Result<Attr> result = volume_.allocate(node, mode, offset, length);
+    if (result) changed_inode(node);
+    return result;
+}
+
 int VolumeStorage::sync(NodeId node, bool data_only) {
     if (volume_.find(node) == nullptr) return ESTALE;
     if (!data_only || journal_.changed(volume_.inode_block(node))) journal_.commit();
