@@ -184,6 +184,20 @@ TEST_F(Flush, WhatIsCommittedAndNotDurableIsAnErrorOfFsyncAlone) {
     EXPECT_EQ(client().fsync(handle, false), 0);
 }
 
+TEST_F(Flush, AServerWithoutAnOperationLosesNothing) {
+    mount();
+    write_runs(3);
+    server.fail = [](const ScriptedServer::Seen& request) {
+        return request.opcode == Opcode::fallocate ? ENOSYS : 0;
+    };
+    EXPECT_EQ(client().allocate(handle, host::allocate_keep_size, 0, 1 << 20), EOPNOTSUPP);
+    EXPECT_EQ(client().allocate(handle, host::allocate_zero, 0, 1 << 20), EOPNOTSUPP);
+    EXPECT_EQ(client().getattr(2)->size, 5 * page_size);
+    EXPECT_EQ(client().fsync(handle, false), 0);
+    expect_runs(3);
+    EXPECT_EQ(client().stats().lost_pages, 0u);
+}
+
 TEST_F(Flush, SyncOfAllFilesNeedsNoSyncOfEach) {
     mount();
     write_runs(3);

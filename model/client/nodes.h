@@ -28,6 +28,7 @@ struct Node {
     bool referenced = false;    ///< CLOCK's bit
     bool appending = false;     ///< a task appends; other appenders wait
     bool append_lease = false;  ///< it appends under the lease; a recall waits for it
+    bool changing = false;      ///< a task has the server change its pages or size: no others write
     bool unlinked = false;      ///< its last name is gone, so that dirty pages need not be kept
 
     FileUse uses;  ///< the use of its pages

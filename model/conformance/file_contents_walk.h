@@ -33,6 +33,8 @@ struct FileWalkOptions {
     /// open may keep a name like ".nfs…", as an NFS client's does.
     bool kernel = false;
     std::function<void(Nanoseconds)> sleep = nullptr;
+    /// The file system has what works on ranges (FileSystem::allocate).
+    bool ranges = false;
 };
 
 class FileContentsWalk {
@@ -164,6 +166,22 @@ class FileContentsWalk {
         const bool cut = size < open.node->size && size % page_size != 0;
         NaiveTree::truncate(open.node, size);
         if (cut) open.node->pages[size / page_size] = to_be_seen;
+    }
+
+    void allocate(const Open& open, FileSystem& fs) {
+        using namespace host;
+        constexpr std::uint32_t modes[] = {0, allocate_keep_size,
+                                           allocate_punch_hole | allocate_keep_size, allocate_zero,
+                                           allocate_zero | allocate_keep_size};
+        const std::uint32_t mode = modes[below(std::size(modes))];
+        const bool whole_pages = !options_.mix || below(2) == 0;
+        const std::uint64_t offset = whole_pages ? below(40) * page_size : below(160'000);
+        const std::uint64_t length = whole_pages ? (1 + below(12)) * page_size : 1 + below(30'000);
+        what_ = "allocate " + std::to_string(id(open.node)) + " mode " + std::to_string(mode) +
+                " at " + std::to_string(offset) + " +" + std::to_string(length) + " size " +
+                std::to_string(open.node->size);
+        ASSERT_EQ(fs.allocate(open.handle, mode, offset, length), 0);
+        NaiveTree::allocate(open.node, mode, offset, length, to_be_seen);
     }
 
     void map(const Open& open, FileSystem& fs) {

@@ -51,6 +51,9 @@ class FileWalk : public FileContentsWalk {
 
     void step(Program& program, FileSystem& fs) {
         if (options_.kernel && below(16) == 0) return sleep_or_reopen(program, fs);
+        if (options_.ranges && !program.open.empty() && below(12) == 0) {
+            return allocate(program.open[below(program.open.size())], fs);
+        }
         const std::uint64_t choice = below(100);
         if (choice < 20) return names(fs);
         if (choice < 28) return look(fs);

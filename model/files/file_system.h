@@ -115,6 +115,12 @@ class FileSystem {
     virtual Result<std::size_t> write(Handle handle, std::uint64_t offset,
                                       Buffer from) MAY_YIELD = 0;
     virtual int fsync(Handle handle, bool data_only) MAY_YIELD = 0;
+    /// fallocate(2); `mode` is a set of host::AllocateMode. A file system that is only compared
+    /// need not have it.
+    virtual int allocate(Handle /*handle*/, std::uint32_t /*mode*/, std::uint64_t /*offset*/,
+                         std::uint64_t /*length*/) MAY_YIELD {
+        return EOPNOTSUPP;
+    }
     virtual Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
                                                   std::size_t max_entries) MAY_YIELD = 0;
 

@@ -51,6 +51,7 @@ enum class Opcode : std::uint32_t {
     interrupt = 36,
     destroy = 38,
     batch_forget = 42,
+    fallocate = 43,
     rename2 = 45,
     syncfs = 50,
     // our own opcodes, in pages.h
@@ -263,6 +264,13 @@ static_assert(sizeof(Dirent) == 24);
 constexpr std::size_t dirent_size(std::size_t name_length) {
     return (sizeof(Dirent) + name_length + 7) & ~std::size_t{7};
 }
+
+struct FallocateIn {
+    std::uint64_t fh, offset, length;  ///< bytes
+    std::uint32_t mode;                ///< fallocate(2)'s (host::AllocateMode)
+    std::uint32_t padding;
+};
+static_assert(sizeof(FallocateIn) == 32 && offsetof(FallocateIn, mode) == 24);
 
 struct StatfsOut {
     std::uint64_t blocks, bfree, bavail, files, ffree;

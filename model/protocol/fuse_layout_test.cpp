@@ -154,6 +154,10 @@ TEST(FuseLayout, Operations) {
     SAME_SIZE(ForgetOne, fuse_forget_one);
     SAME_SIZE(BatchForgetIn, fuse_batch_forget_in);
     SAME_SIZE(InterruptIn, fuse_interrupt_in);
+    SAME_SIZE(FallocateIn, fuse_fallocate_in);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, offset);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, length);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, mode);
     EXPECT_EQ(int(p::lock_read), F_RDLCK);
     EXPECT_EQ(int(p::lock_write), F_WRLCK);
     EXPECT_EQ(int(p::lock_unlock), F_UNLCK);
@@ -210,6 +214,7 @@ TEST(FuseLayout, Opcodes) {
     EXPECT_EQ(number(p::Opcode::interrupt), FUSE_INTERRUPT);
     EXPECT_EQ(number(p::Opcode::destroy), FUSE_DESTROY);
     EXPECT_EQ(number(p::Opcode::batch_forget), FUSE_BATCH_FORGET);
+    EXPECT_EQ(number(p::Opcode::fallocate), FUSE_FALLOCATE);
     EXPECT_EQ(number(p::Opcode::rename2), FUSE_RENAME2);
     EXPECT_EQ(number(p::Opcode::syncfs), FUSE_SYNCFS);
 }

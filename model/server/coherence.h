@@ -56,6 +56,9 @@ class Coherence {
                        const Connection* by) MAY_YIELD;
     /// All holders, copiers and openers: pages are stale, attributes too.
     void all_changed(Acks& acks, Inode& inode, const Connection* by) MAY_YIELD;
+    /// All holders, copiers and openers: these pages are stale, attributes too.
+    void range_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
+                       const Connection* by) MAY_YIELD;
     /// These clients' mappings of the pages are stale.
     void mappings_changed(Acks& acks, std::uint64_t clients, NodeId node, std::uint64_t first,
                           std::uint64_t count) MAY_YIELD;

@@ -20,13 +20,14 @@ std::uint32_t PageFill::file_number(Inode& inode, Inodes::Index index, const Con
     return file;
 }
 
-void PageFill::drop_pages(Inode& inode, std::uint64_t first_page) {
+void PageFill::drop_pages(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) {
     const auto drop = [&](std::uint32_t file) {
         if (file == no_file) return;
         std::vector<Slot> slots;
         cache_.pages_of(file, slots);
         for (const Slot slot : slots) {
-            if (cache_.key(slot).page >= first_page) residency_.drop(slot);
+            const std::uint64_t page = cache_.key(slot).page;
+            if (page >= first_page && page < end_page) residency_.drop(slot);
         }
     };
     drop(inode.file);

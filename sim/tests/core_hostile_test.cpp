@@ -71,6 +71,23 @@ TEST(CoreHostile, NonsenseIsAnsweredWithAnErrno) {
         EXPECT_EQ(get([](In& in) { in.fh += 1; }), EBADF);
         EXPECT_EQ(get([](In& in) { in.fh = ~std::uint64_t{0}; }), EBADF);
         EXPECT_EQ(get([](In& in) { in.fh += std::uint64_t{1} << 32; }), EBADF);
+        const auto allocate = [&](std::uint64_t fh, std::uint64_t offset, std::uint64_t length,
+                                  std::uint32_t mode) {
+            const protocol::FallocateIn in{fh, offset, length, mode, 0};
+            return evil.ask(Opcode::fallocate, file.node, in).error;
+        };
+        constexpr std::uint64_t edge = std::uint64_t{1} << 63;
+        EXPECT_EQ(allocate(file.fh, 0, 0, 0), EINVAL);
+        EXPECT_EQ(allocate(file.fh, edge, 1, 0), EINVAL);
+        EXPECT_EQ(allocate(file.fh, 0, ~std::uint64_t{0}, 3), EINVAL);
+        EXPECT_EQ(allocate(file.fh, edge - 1, edge - 1, 3), EFBIG);
+        EXPECT_EQ(allocate(file.fh, edge - 1, 1, 0), EFBIG);
+        EXPECT_EQ(allocate(file.fh, 0, 1, 2), EOPNOTSUPP) << "a hole that keeps no size";
+        EXPECT_EQ(allocate(file.fh, 0, 1, ~0u), EOPNOTSUPP);
+        EXPECT_EQ(allocate(file.fh, 1, page_size, 8), EINVAL);
+        EXPECT_EQ(allocate(file.fh, 0, page_size, 8), EOPNOTSUPP);
+        EXPECT_EQ(allocate(file.fh + 1, 0, 1, 0), EBADF);
+        EXPECT_EQ(evil.ask(Opcode::fallocate, file.node, file.fh).error, EINVAL);
         siege.audit();
     });
     EXPECT_EQ(siege.world.server.stats().protocol_violations, 0u);

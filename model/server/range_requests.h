@@ -1,0 +1,46 @@
+#pragma once
+// Requests for a range of a file that move no data to or from the client.
+
+#include "model/server/open_requests.h"
+
+namespace xenfs::server {
+
+/// Keeps no state of its own.
+class RangeRequests : public Part {
+  public:
+    struct Parts {
+        FileIo& io;
+        PageFill& fill;
+        Changes& changes;
+        Attributes& attributes;
+        OpenRequests& opens;
+    };
+    RangeRequests(const Shared& shared, Parts parts)
+        : Part(shared),
+          io_(parts.io),
+          fill_(parts.fill),
+          changes_(parts.changes),
+          attributes_(parts.attributes),
+          opens_(parts.opens) {}
+
+    int fallocate(Request& q) MAY_YIELD;
+
+  private:
+    using PagePart = Attributes::PagePart;
+    /// Bytes of a file by page: a part of the first and of the last, and [first, end) between.
+    struct Cut {
+        PagePart head, tail;
+        std::uint64_t first = 0, end = 0;
+    };
+    static Cut cut(std::uint64_t offset, std::uint64_t end);
+    Result<host::Attr> allocate(Request& q, Inode& inode, const protocol::FallocateIn& in,
+                                const Cut& range, std::vector<pages::FrameIndex>& frames) MAY_YIELD;
+
+    FileIo& io_;
+    PageFill& fill_;
+    Changes& changes_;
+    Attributes& attributes_;
+    OpenRequests& opens_;
+};
+
+}  // namespace xenfs::server
