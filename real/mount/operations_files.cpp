@@ -241,6 +241,20 @@ void fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* i
     });
 }
 
+void fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
+               fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        if (const int error = end_privileges(mount, node)) return error;
+        const auto at = static_cast<std::uint64_t>(offset),
+                   bytes = static_cast<std::uint64_t>(length);
+        const auto kind = static_cast<std::uint32_t>(mode);
+        if (const int error = mount.client().allocate(info->fh, kind, at, bytes)) return error;
+        mount.shares().on_own_change(node, false);
+        if (host::allocation_zeroes(kind)) mount.kernel().on_own_write(node, at, bytes);
+        return 0;
+    });
+}
+
 void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
     serve(request, [&](Mount& mount) { return mount.client().sync(); });
 }
@@ -255,6 +269,7 @@ void add_file_operations(fuse_lowlevel_ops& table) {
     table.write = write;
     table.fsync = fsync;
     table.fsyncdir = fsyncdir;
+    table.fallocate = fallocate;
 }
 
 }  // namespace xenfs::real::mount
