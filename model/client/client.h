@@ -109,6 +109,10 @@ class Client final : public FileSystem {
                  std::uint64_t length) MAY_YIELD override {
         return ranges_.allocate(handle, mode, offset, length);
     }
+    Result<std::uint64_t> seek(Handle handle, std::uint64_t offset,
+                               host::Seek what) MAY_YIELD override {
+        return ranges_.seek(handle, offset, what);
+    }
     int sync() MAY_YIELD override;
     void drop_caches() MAY_YIELD override;
     int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD override {

@@ -58,4 +58,29 @@ int FileRanges::send_allocate(Node& node, const protocol::FallocateIn& what) {
     });
 }
 
+Result<std::uint64_t> FileRanges::seek(Handle handle, std::uint64_t offset, host::Seek what) {
+    clock_.charge(costs_.syscall);
+    const OpenFile* const file = handles_.find(handle);
+    if (file == nullptr) return Errno{EBADF};
+    const NodeUse use(*file->node);
+    Node& node = *use;
+    if (const int error = flusher_.flush(node)) return Errno{error};
+    protocol::LseekOut out{};
+    int error = with_open(node, [&](std::uint64_t fh) MAY_YIELD {
+        Call call(connection_, Opcode::lseek, node.id);
+        call.put(protocol::LseekIn{
+            fh, offset, what == host::Seek::data ? protocol::seek_data : protocol::seek_hole, 0});
+        if (const int failed = call.send()) return failed;
+        out = call.get<protocol::LseekOut>();
+        return call.ok() ? 0 : EIO;
+    });
+    if (error == 0) return out.offset;
+    if (error != ENOSYS) return Errno{error};
+    // All is data then, which is right for any file.
+    error = attributes_.need_size(node);
+    if (error == 0 && offset >= node.state.size()) error = ENXIO;
+    if (error != 0) return Errno{error};
+    return what == host::Seek::data ? offset : node.state.size();
+}
+
 }  // namespace xenfs::client

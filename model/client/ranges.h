@@ -1,5 +1,6 @@
 #pragma once
-// This part has the server do what needs no data to pass: allocate, free and zero ranges of files.
+// This part has the server do what needs no data to pass: allocate, free and zero ranges of files,
+// and find data and holes.
 
 #include "model/client/attributes.h"
 
@@ -15,6 +16,8 @@ class FileRanges : Part {
     /// As FileSystem::allocate.
     int allocate(Handle handle, std::uint32_t mode, std::uint64_t offset,
                  std::uint64_t length) MAY_YIELD;
+    /// As FileSystem::seek.
+    Result<std::uint64_t> seek(Handle handle, std::uint64_t offset, host::Seek what) MAY_YIELD;
 
   private:
     int send_allocate(Node& node, const protocol::FallocateIn& what) MAY_YIELD;

@@ -33,7 +33,7 @@ struct FileWalkOptions {
     /// open may keep a name like ".nfs…", as an NFS client's does.
     bool kernel = false;
     std::function<void(Nanoseconds)> sleep = nullptr;
-    /// The file system has what works on ranges (FileSystem::allocate).
+    /// The file system has what works on ranges (FileSystem::allocate, seek).
     bool ranges = false;
 };
 
@@ -182,6 +182,15 @@ class FileContentsWalk {
                 std::to_string(open.node->size);
         ASSERT_EQ(fs.allocate(open.handle, mode, offset, length), 0);
         NaiveTree::allocate(open.node, mode, offset, length, to_be_seen);
+    }
+
+    void seek(const Open& open, FileSystem& fs) {
+        const std::uint64_t offset = below(3) == 0 ? below(40) * page_size : below(170'000);
+        const auto kind = below(2) == 0 ? host::Seek::data : host::Seek::hole;
+        what_ = "seek " + std::to_string(id(open.node)) + " from " + std::to_string(offset);
+        const auto found = fs.seek(open.handle, offset, kind);
+        NaiveTree::check_seek(open.node, offset, kind, found.error(), found ? *found : 0,
+                              to_be_seen);
     }
 
     void map(const Open& open, FileSystem& fs) {

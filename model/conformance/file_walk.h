@@ -52,7 +52,8 @@ class FileWalk : public FileContentsWalk {
     void step(Program& program, FileSystem& fs) {
         if (options_.kernel && below(16) == 0) return sleep_or_reopen(program, fs);
         if (options_.ranges && !program.open.empty() && below(12) == 0) {
-            return allocate(program.open[below(program.open.size())], fs);
+            const Open& open = program.open[below(program.open.size())];
+            return below(2) == 0 ? allocate(open, fs) : seek(open, fs);
         }
         const std::uint64_t choice = below(100);
         if (choice < 20) return names(fs);

@@ -2,6 +2,8 @@
 // A file system as simple as can be, with which others are compared: it has maps of strings and
 // nodes, no layout, no sharing. Its rules are written anew, not taken from volume_namespace.cpp.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -155,6 +157,36 @@ class NaiveTree {
             }
         }
         if ((mode & host::allocate_keep_size) == 0) node->size = std::max(node->size, end);
+    }
+    /// Holds an answer of lseek(2) (`error` 0 or an errno, and `found`) against the file: what it
+    /// passes over holds zeros, and so does a page in which a hole begins. Data may be zeros, since
+    /// which pages are allocated is the storage's business.
+    /// A page that holds `unknown` may be zeros.
+    static void check_seek(const Ref& node, std::uint64_t offset, host::Seek what, int error,
+                           std::uint64_t found, Fingerprint unknown = zero_fingerprint) {
+        const auto zeros = [&](std::uint64_t from, std::uint64_t to) {
+            for (std::uint64_t at = from / page_size; at * page_size < to; ++at) {
+                if (page(node, at) == unknown) continue;
+                EXPECT_EQ(page(node, at), zero_fingerprint) << "page " << at << " from " << offset;
+            }
+        };
+        if (offset >= node->size) {
+            EXPECT_EQ(error, ENXIO) << offset << " of " << node->size;
+        } else if (what == host::Seek::data) {
+            if (error != 0) {
+                EXPECT_EQ(error, ENXIO);
+                zeros(offset, node->size);
+                return;
+            }
+            EXPECT_GE(found, offset);
+            EXPECT_LT(found, node->size);
+            if (found > offset) zeros(offset, found);
+        } else {
+            ASSERT_EQ(error, 0);
+            EXPECT_GE(found, offset);
+            EXPECT_LE(found, node->size);
+            if (found < node->size) zeros(found, found + 1);
+        }
     }
     static Fingerprint page(const Ref& node, std::uint64_t page) {
         const auto at = node->pages.find(page);

@@ -21,7 +21,7 @@ struct WalkOptions {
     // How often each operation comes, in relation to the others.
     unsigned create_file = 2, create_directory = 1, create_symlink = 1, unlink = 1, rmdir = 1;
     unsigned rename = 2, link = 1, truncate = 1, read = 1, write = 4;
-    unsigned allocate = 0;
+    unsigned allocate = 0, seek = 0;
     /// The rules are written by us, and every errno is compared. Otherwise a kernel decides, which
     /// of several reasons it names is its choice, and symbolic links and directories are left out
     /// where a call does not expect them.
@@ -81,7 +81,8 @@ class TreeWalk {
             {options_.truncate, &TreeWalk::truncate},
             {options_.read, &TreeWalk::read},
             {options_.write, &TreeWalk::write},
-            {options_.allocate, &TreeWalk::allocate}};
+            {options_.allocate, &TreeWalk::allocate},
+            {options_.seek, &TreeWalk::seek}};
         unsigned all = 0;
         for (const auto& [weight, operation] : table) all += weight;
         auto drawn = static_cast<unsigned>(pick(all));
@@ -201,6 +202,16 @@ class TreeWalk {
         ASSERT_EQ(result.error(), 0);
         NaiveTree::allocate(target.naive, mode, offset, length, zero_fingerprint);
         ASSERT_EQ(result->size, target.naive->size);
+    }
+    void seek() {
+        if (files_.empty()) return;
+        const Pair target = file();
+        if (target.naive->type != host::FileType::regular) return;
+        const std::uint64_t offset = pick(most_pages * page_size);
+        const auto what = pick(2) == 0 ? host::Seek::data : host::Seek::hole;
+        const auto found = tested_.seek(target.node, offset, what);
+        if (gone(target, found.error())) return;
+        NaiveTree::check_seek(target.naive, offset, what, found.error(), found ? *found : 0);
     }
     void write() {
         if (files_.empty()) return;

@@ -121,6 +121,12 @@ class FileSystem {
                          std::uint64_t /*length*/) MAY_YIELD {
         return EOPNOTSUPP;
     }
+    /// lseek(2) with SEEK_DATA or SEEK_HOLE, as host::Storage::seek: what was written counts as
+    /// data before it is on the disk.
+    virtual Result<std::uint64_t> seek(Handle /*handle*/, std::uint64_t /*offset*/,
+                                       host::Seek /*what*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     virtual Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
                                                   std::size_t max_entries) MAY_YIELD = 0;
 

@@ -55,6 +55,9 @@ struct StatFs {
     std::uint32_t block_size = page_size, name_max = 255;
 };
 
+/// What lseek(2) looks for: SEEK_DATA, SEEK_HOLE.
+enum class Seek : std::uint8_t { data, hole };
+
 /// Bits of fallocate(2)'s mode, as Linux numbers them.
 enum AllocateMode : std::uint32_t {
     allocate_keep_size = 1,
@@ -159,6 +162,14 @@ class Storage {
     virtual Result<Attr> allocate(NodeId /*node*/, std::uint32_t /*mode*/, std::uint64_t /*offset*/,
                                   std::uint64_t /*length*/) MAY_YIELD {
         return Errno{EOPNOTSUPP};
+    }
+    /// Where the next data or the next hole begins, at `offset` or behind it; behind the end there
+    /// is a hole. ENXIO: there is none before the end, or `offset` is not before it.
+    virtual Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, Seek what) MAY_YIELD {
+        const auto attr = getattr(node);
+        if (!attr) return Errno{attr.error()};
+        if (offset >= attr->size) return Errno{ENXIO};
+        return what == Seek::data ? offset : attr->size;
     }
     virtual int sync(NodeId node, bool data_only) MAY_YIELD = 0;
     virtual int sync_all() MAY_YIELD = 0;

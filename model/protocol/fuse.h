@@ -53,6 +53,7 @@ enum class Opcode : std::uint32_t {
     batch_forget = 42,
     fallocate = 43,
     rename2 = 45,
+    lseek = 46,
     syncfs = 50,
     // our own opcodes, in pages.h
     pages_get = 8192,
@@ -271,6 +272,17 @@ struct FallocateIn {
     std::uint32_t padding;
 };
 static_assert(sizeof(FallocateIn) == 32 && offsetof(FallocateIn, mode) == 24);
+
+struct LseekIn {
+    std::uint64_t fh, offset;
+    std::uint32_t whence;  ///< SeekWhence
+    std::uint32_t padding;
+};
+enum SeekWhence : std::uint32_t { seek_data = 3, seek_hole = 4 };
+struct LseekOut {
+    std::uint64_t offset;
+};
+static_assert(sizeof(LseekIn) == 24 && offsetof(LseekIn, whence) == 16 && sizeof(LseekOut) == 8);
 
 struct StatfsOut {
     std::uint64_t blocks, bfree, bavail, files, ffree;

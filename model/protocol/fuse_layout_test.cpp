@@ -154,6 +154,11 @@ TEST(FuseLayout, Operations) {
     SAME_SIZE(ForgetOne, fuse_forget_one);
     SAME_SIZE(BatchForgetIn, fuse_batch_forget_in);
     SAME_SIZE(InterruptIn, fuse_interrupt_in);
+    SAME_SIZE(LseekIn, fuse_lseek_in);
+    SAME_FIELD(LseekIn, fuse_lseek_in, whence);
+    SAME_SIZE(LseekOut, fuse_lseek_out);
+    EXPECT_EQ(int(p::seek_data), SEEK_DATA);
+    EXPECT_EQ(int(p::seek_hole), SEEK_HOLE);
     SAME_SIZE(FallocateIn, fuse_fallocate_in);
     SAME_FIELD(FallocateIn, fuse_fallocate_in, offset);
     SAME_FIELD(FallocateIn, fuse_fallocate_in, length);
@@ -216,6 +221,7 @@ TEST(FuseLayout, Opcodes) {
     EXPECT_EQ(number(p::Opcode::batch_forget), FUSE_BATCH_FORGET);
     EXPECT_EQ(number(p::Opcode::fallocate), FUSE_FALLOCATE);
     EXPECT_EQ(number(p::Opcode::rename2), FUSE_RENAME2);
+    EXPECT_EQ(number(p::Opcode::lseek), FUSE_LSEEK);
     EXPECT_EQ(number(p::Opcode::syncfs), FUSE_SYNCFS);
 }
 

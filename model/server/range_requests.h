@@ -24,6 +24,7 @@ class RangeRequests : public Part {
           opens_(parts.opens) {}
 
     int fallocate(Request& q) MAY_YIELD;
+    int lseek(Request& q) MAY_YIELD;
 
   private:
     using PagePart = Attributes::PagePart;
@@ -35,6 +36,12 @@ class RangeRequests : public Part {
     static Cut cut(std::uint64_t offset, std::uint64_t end);
     Result<host::Attr> allocate(Request& q, Inode& inode, const protocol::FallocateIn& in,
                                 const Cut& range, std::vector<pages::FrameIndex>& frames) MAY_YIELD;
+
+    std::vector<std::uint32_t> dirty_pages(const Inode& inode) const;
+    Result<std::uint64_t> stored(const Inode& inode, std::uint64_t offset,
+                                 host::Seek what) MAY_YIELD;
+    Result<std::uint64_t> next_data(const Inode& inode, std::uint64_t offset) MAY_YIELD;
+    Result<std::uint64_t> next_hole(const Inode& inode, std::uint64_t offset) MAY_YIELD;
 
     FileIo& io_;
     PageFill& fill_;

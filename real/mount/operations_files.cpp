@@ -255,6 +255,19 @@ void fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_
     });
 }
 
+/// The kernel asks for data and holes alone; it knows the other places.
+void lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        if (whence != SEEK_DATA && whence != SEEK_HOLE) return EINVAL;
+        const auto found =
+            mount.client().seek(info->fh, static_cast<std::uint64_t>(offset),
+                                whence == SEEK_DATA ? host::Seek::data : host::Seek::hole);
+        if (!found) return found.error();
+        fuse_reply_lseek(request, static_cast<off_t>(*found));
+        return answered;
+    });
+}
+
 void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
     serve(request, [&](Mount& mount) { return mount.client().sync(); });
 }
@@ -270,6 +283,7 @@ void add_file_operations(fuse_lowlevel_ops& table) {
     table.fsync = fsync;
     table.fsyncdir = fsyncdir;
     table.fallocate = fallocate;
+    table.lseek = lseek;
 }
 
 }  // namespace xenfs::real::mount

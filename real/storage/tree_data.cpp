@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -124,6 +125,18 @@ Result<Attr> TreeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_
         struct stat status {};
         if (fstat(file->get(), &status) != 0) return Errno{errno};
         return attributes(status, node);
+    });
+}
+
+/// The descriptor's position is nobody's: contents are read and written by offset.
+Result<std::uint64_t> TreeStorage::seek(NodeId node, std::uint64_t offset, host::Seek what) {
+    return outside([&]() -> Result<std::uint64_t> {
+        const auto file = nodes_.get(node, OpenMode::read);
+        if (!file) return Errno{file.error()};
+        const off_t found = lseek(file->get(), static_cast<off_t>(offset),
+                                  what == host::Seek::data ? SEEK_DATA : SEEK_HOLE);
+        if (found < 0) return Errno{errno};
+        return static_cast<std::uint64_t>(found);
     });
 }
 

@@ -83,6 +83,8 @@ class Volume {
     /// As host::Storage::allocate. ENOSPC leaves what was done.
     Result<Attr> allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
                           std::uint64_t length);
+    /// As host::Storage::seek. Allocated pages are data.
+    Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, host::Seek what) const;
     /// The file is at least so long; nothing is written (a kernel's in-memory inode).
     void extend(NodeId node, std::uint64_t size);
     /// Where pages lie: ranges in file order, holes left out. Appends.

@@ -70,6 +70,28 @@ Result<Attr> Volume::allocate(NodeId node, std::uint32_t mode, std::uint64_t off
     return inode.attr;
 }
 
+Result<std::uint64_t> Volume::seek(NodeId node, std::uint64_t offset, host::Seek what) const {
+    const Inode* inode = find(node);
+    if (inode == nullptr) return Errno{ESTALE};
+    const std::uint64_t size = inode->attr.size;
+    if (offset >= size) return Errno{ENXIO};
+    std::uint64_t hole = offset;  // as far as extents without a gap reach
+    for (const FileExtent& extent : inode->extents) {
+        const std::uint64_t begin = extent.page * page_size;
+        const std::uint64_t end = (extent.page + extent.count) * page_size;
+        if (end <= hole) continue;
+        if (what == host::Seek::data) {
+            const std::uint64_t data = std::max(offset, begin);
+            if (data >= size) break;
+            return data;
+        }
+        if (begin > hole) break;
+        hole = end;
+    }
+    if (what == host::Seek::data) return Errno{ENXIO};
+    return std::min(hole, size);
+}
+
 void Volume::extend(NodeId node, std::uint64_t size) {
     const Inode* inode = find(node);
     if (inode == nullptr) return;

@@ -73,6 +73,7 @@ class VolumeStorage final : public host::Storage {
                     std::uint64_t length) override;
     Result<Attr> allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
                           std::uint64_t length) override;
+    Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, host::Seek what) override;
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 

@@ -124,6 +124,11 @@ Result<Attr> VolumeStorage::allocate(NodeId node, std::uint32_t mode, std::uint6
     return result;
 }
 
+Result<std::uint64_t> VolumeStorage::seek(NodeId node, std::uint64_t offset, host::Seek what) {
+    touch_inode(node);
+    return volume_.seek(node, offset, what);
+}
+
 int VolumeStorage::sync(NodeId node, bool data_only) {
     if (volume_.find(node) == nullptr) return ESTALE;
     if (!data_only || journal_.changed(volume_.inode_block(node))) journal_.commit();

@@ -88,6 +88,15 @@ TEST(CoreHostile, NonsenseIsAnsweredWithAnErrno) {
         EXPECT_EQ(allocate(file.fh, 0, page_size, 8), EOPNOTSUPP);
         EXPECT_EQ(allocate(file.fh + 1, 0, 1, 0), EBADF);
         EXPECT_EQ(evil.ask(Opcode::fallocate, file.node, file.fh).error, EINVAL);
+        const auto seek = [&](std::uint64_t fh, std::uint64_t offset, std::uint32_t whence) {
+            const protocol::LseekIn in{fh, offset, whence, 0};
+            return evil.ask(Opcode::lseek, file.node, in).error;
+        };
+        EXPECT_EQ(seek(file.fh, 0, 0), EINVAL);
+        EXPECT_EQ(seek(file.fh, 0, ~0u), EINVAL);
+        EXPECT_EQ(seek(file.fh, 0, protocol::seek_data), ENXIO);
+        EXPECT_EQ(seek(file.fh, ~std::uint64_t{0}, protocol::seek_hole), ENXIO);
+        EXPECT_EQ(seek(file.fh + 1, 0, protocol::seek_data), EBADF);
         siege.audit();
     });
     EXPECT_EQ(siege.world.server.stats().protocol_violations, 0u);

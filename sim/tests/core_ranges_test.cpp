@@ -126,6 +126,59 @@ TEST(CoreRanges, AFullDiskRefusesAndNothingIsLost) {
     world.run();
 }
 
+TEST(CoreRanges, WhatIsDirtyIsDataAndHolesAreTheStorages) {
+    World world(guests(2));
+    Script script(world);
+    NodeId node = 0;
+    Handle mine = 0;
+    const auto data = [&](Client& c, Handle handle, std::uint64_t page) {
+        const auto found = c.seek(handle, page * page_size + 1, host::Seek::data);
+        return found ? *found : ~std::uint64_t{0};
+    };
+    const auto hole = [&](Client& c, Handle handle, std::uint64_t page) {
+        const auto found = c.seek(handle, page * page_size + 1, host::Seek::hole);
+        return found ? *found : ~std::uint64_t{0};
+    };
+    const auto look = [&](Client& c, Handle handle) {
+        EXPECT_EQ(data(c, handle, 0), 1u);
+        EXPECT_EQ(hole(c, handle, 0), 4 * page_size);
+        EXPECT_EQ(hole(c, handle, 4), 4 * page_size + 1);
+        EXPECT_EQ(data(c, handle, 4), 10 * page_size);
+        EXPECT_EQ(hole(c, handle, 10), 12 * page_size);
+        EXPECT_EQ(c.seek(handle, 12 * page_size, host::Seek::data).error(), ENXIO);
+        EXPECT_EQ(c.seek(handle, 20 * page_size, host::Seek::hole).error(), ENXIO);
+    };
+    script.on(0, [&](Client& c) {
+        const auto file = create(c, root_node, Name("file"));
+        node = file.node;
+        mine = file.handle;
+        write_pages(c, mine, 0, numbered(100, 2));
+        EXPECT_EQ(c.fsync(mine, false), 0);
+        write_pages(c, mine, 2, numbered(102, 1));
+        write_pages(c, mine, 3, numbered(103, 1));  // the storage's data ends before
+        write_pages(c, mine, 10, numbered(110, 2));
+        SetAttr change;
+        change.valid = SetAttr::size_;
+        change.value.size = 20 * page_size;
+        EXPECT_TRUE(c.setattr(node, change));
+        look(c, mine);
+    });
+    script.on(1, [&](Client& c) {
+        lookup(c, root_node, Name("file"));
+        const auto handle = c.open(node, {});
+        look(c, *handle);
+        EXPECT_EQ(c.close(*handle), 0);
+    });
+    script.on(0, [&](Client& c) {
+        EXPECT_EQ(c.fsync(mine, false), 0);
+        look(c, mine);
+        EXPECT_EQ(c.allocate(mine, punch, 0, 3 * page_size), 0);
+        EXPECT_EQ(data(c, mine, 0), 3 * page_size);
+        EXPECT_EQ(c.close(mine), 0);
+    });
+    script.play();
+}
+
 /// A hole and a truncation at the same time, by two tasks, `delay` apart. All agree afterwards.
 TEST(CoreRanges, AHoleAndATruncationAtTheSameTime) {
     World world(guests(2));

@@ -95,6 +95,7 @@ class Mischief {
                 break;
             case 13:
                 allocate();
+                seek();
                 break;
             default:
                 if (pick(6) == 0) violate();
@@ -167,6 +168,15 @@ class Mischief {
                   protocol::FallocateIn{
                       pick(8) == 0 ? random_() : file.fh, pick(8) == 0 ? random_() : pick(200'000),
                       pick(8) == 0 ? random_() : pick(100'000), modes[pick(std::size(modes))], 0});
+    }
+    void seek() {
+        const auto& from = pick(2) == 0 ? files_ : theirs_;
+        if (from.empty()) return;
+        const OwnFile file = from[pick(from.size())];
+        const auto whence = pick(8) == 0 ? wild() : 3 + static_cast<std::uint32_t>(pick(2));
+        evil_.ask(Opcode::lseek, file.node,
+                  protocol::LseekIn{pick(8) == 0 ? random_() : file.fh,
+                                    pick(8) == 0 ? random_() : pick(200'000), whence, 0});
     }
     void map_some() {  // and never unmaps
         const auto refs = some_refs(1 + pick(8));

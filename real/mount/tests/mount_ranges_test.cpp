@@ -170,6 +170,46 @@ TEST_P(MountRanges, EachAllocationIsThatOfTheFileSystem) {
     }
 }
 
+/// All places where data or a hole begins, as far as lseek() leads.
+std::string map_of(const fs::path& path) {
+    const File file(path, O_RDONLY);
+    std::string found;
+    off_t at = 0;
+    for (int whence = SEEK_DATA;; whence = SEEK_DATA + SEEK_HOLE - whence) {
+        at = lseek(file, at, whence);
+        found += " " + std::to_string(at);
+        if (at < 0) return found + " " + std::strerror(errno);
+    }
+}
+
+TEST_P(MountRanges, DataAndHolesAreWhereTheFileSystemHasThem) {
+    const auto make = [](const fs::path& path) {
+        const File file(path, O_RDWR | O_CREAT);
+        const std::string bytes = pattern(3 * page);
+        for (const off_t first : {2, 9, 30}) {
+            EXPECT_EQ(pwrite(file, bytes.data(), bytes.size(), first * page),
+                      ssize_t(bytes.size()));
+        }
+        EXPECT_EQ(pwrite(file, "x", 1, 50 * page + 5), 1);
+        EXPECT_EQ(ftruncate(file, 60 * page + 1), 0);
+        EXPECT_EQ(fallocate(file, punch | keep, 31 * page, page), 0);
+    };
+    make(local("file"));
+    make(at(0, "file"));
+    const std::string expected = map_of(local("file"));
+    for (const std::size_t guest : {0, 1, 0}) {  // what is dirty moves from the guest to the server
+        EXPECT_EQ(map_of(at(guest, "file")), expected) << "guest " << guest;
+    }
+    const File file(at(0, "file"), O_RDWR);
+    EXPECT_EQ(fsync(file), 0);
+    EXPECT_EQ(map_of(at(0, "file")), expected) << "on the disk";
+    EXPECT_EQ(map_of(tree("file")), expected);
+    EXPECT_EQ(lseek(file, 60 * page + 1, SEEK_HOLE), -1);
+    EXPECT_EQ(errno, ENXIO);
+    EXPECT_EQ(lseek(file, -5, SEEK_HOLE), -1);
+    EXPECT_EQ(errno, ENXIO);
+}
+
 TEST_P(MountRanges, CollapsingAndInsertingIsNotThere) {
     const File file(at(0, "file"), O_RDWR | O_CREAT);
     EXPECT_EQ(ftruncate(file, 4 * page), 0);
