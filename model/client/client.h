@@ -109,6 +109,10 @@ class Client final : public FileSystem {
                  std::uint64_t length) MAY_YIELD override {
         return ranges_.allocate(handle, mode, offset, length);
     }
+    Result<std::size_t> copy(Handle from, std::uint64_t from_offset, Handle to,
+                             std::uint64_t to_offset, std::size_t length) MAY_YIELD override {
+        return ranges_.copy({from, from_offset}, {to, to_offset}, length);
+    }
     Result<std::uint64_t> seek(Handle handle, std::uint64_t offset,
                                host::Seek what) MAY_YIELD override {
         return ranges_.seek(handle, offset, what);

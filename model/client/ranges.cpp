@@ -48,14 +48,18 @@ int FileRanges::send_allocate(Node& node, const protocol::FallocateIn& what) {
         if (const int error = call.send()) return error;
         const auto out = call.get<protocol::AttrOut>();
         if (!call.ok() || out.attr.ino != node.id) return EIO;
-        const bool outdated = call.node_outdated();
-        connection_.outdate_node(node.id);
-        if (node.state.changed()) {  // what we say of the file's time with later commits
-            node.state.set_mtime(protocol::time_from(out.attr.mtime, out.attr.mtimensec));
-        }
-        attributes_.learn(out.attr, outdated);
+        learn(node, out.attr, call.node_outdated());
         return 0;
     });
+}
+
+/// The server has changed the file for us, and its time.
+void FileRanges::learn(Node& node, const protocol::Attr& attr, bool outdated) {
+    connection_.outdate_node(node.id);
+    if (node.state.changed()) {  // what we say of the file's time with later commits
+        node.state.set_mtime(protocol::time_from(attr.mtime, attr.mtimensec));
+    }
+    attributes_.learn(attr, outdated);
 }
 
 Result<std::uint64_t> FileRanges::seek(Handle handle, std::uint64_t offset, host::Seek what) {

@@ -33,7 +33,7 @@ struct FileWalkOptions {
     /// open may keep a name like ".nfs…", as an NFS client's does.
     bool kernel = false;
     std::function<void(Nanoseconds)> sleep = nullptr;
-    /// The file system has what works on ranges (FileSystem::allocate, seek).
+    /// The file system has what works on ranges (FileSystem::allocate, copy, seek).
     bool ranges = false;
 };
 
@@ -182,6 +182,26 @@ class FileContentsWalk {
                 std::to_string(open.node->size);
         ASSERT_EQ(fs.allocate(open.handle, mode, offset, length), 0);
         NaiveTree::allocate(open.node, mode, offset, length, to_be_seen);
+    }
+
+    void copy(const Open& from, const Open& to, FileSystem& fs) {
+        const std::uint64_t first = below(40), into = below(40);
+        const std::size_t length = (1 + below(12)) * page_size - (below(3) == 0 ? below(5000) : 0);
+        what_ = "copy " + std::to_string(id(from.node)) + " page " + std::to_string(first) + " +" +
+                std::to_string(length) + " to " + std::to_string(id(to.node)) + " page " +
+                std::to_string(into) + " sizes " + std::to_string(from.node->size) + " " +
+                std::to_string(to.node->size);
+        const auto got =
+            fs.copy(from.handle, first * page_size, to.handle, into * page_size, length);
+        const std::uint64_t begin = first * page_size, there = into * page_size;
+        const std::uint64_t left = from.node->size > begin ? from.node->size - begin : 0;
+        const std::uint64_t bytes = std::min<std::uint64_t>(length, left);
+        if (from.node == to.node && begin < there + bytes && there < begin + bytes) {
+            EXPECT_EQ(got.error(), EINVAL);
+            return;
+        }
+        ASSERT_TRUE(got) << "errno " << got.error();
+        EXPECT_EQ(*got, NaiveTree::copy(from.node, first, to.node, into, length, to_be_seen));
     }
 
     void seek(const Open& open, FileSystem& fs) {

@@ -53,7 +53,10 @@ class FileWalk : public FileContentsWalk {
         if (options_.kernel && below(16) == 0) return sleep_or_reopen(program, fs);
         if (options_.ranges && !program.open.empty() && below(12) == 0) {
             const Open& open = program.open[below(program.open.size())];
-            return below(2) == 0 ? allocate(open, fs) : seek(open, fs);
+            const std::uint64_t kind = below(3);
+            if (kind == 0) return allocate(open, fs);
+            if (kind == 1) return seek(open, fs);
+            return copy(open, program.open[below(program.open.size())], fs);
         }
         const std::uint64_t choice = below(100);
         if (choice < 20) return names(fs);

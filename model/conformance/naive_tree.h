@@ -158,6 +158,19 @@ class NaiveTree {
         }
         if ((mode & host::allocate_keep_size) == 0) node->size = std::max(node->size, end);
     }
+    /// copy_file_range(2) of pages; `length` reaches into the last one. What that holds then is
+    /// `part`, where it is not overwritten as a whole. Returns the bytes copied.
+    static std::uint64_t copy(const Ref& from, std::uint64_t from_page, const Ref& to,
+                              std::uint64_t to_page, std::uint64_t length, Fingerprint part) {
+        const std::uint64_t begin = from_page * page_size;
+        length = begin >= from->size ? 0 : std::min(length, from->size - begin);
+        for (std::uint64_t i = 0; i * page_size < length; ++i) {
+            const bool whole = (i + 1) * page_size <= length;
+            to->pages[to_page + i] = whole ? page(from, from_page + i) : part;
+        }
+        if (length != 0) to->size = std::max(to->size, to_page * page_size + length);
+        return length;
+    }
     /// Holds an answer of lseek(2) (`error` 0 or an errno, and `found`) against the file: what it
     /// passes over holds zeros, and so does a page in which a hole begins. Data may be zeros, since
     /// which pages are allocated is the storage's business.

@@ -121,6 +121,13 @@ class FileSystem {
                          std::uint64_t /*length*/) MAY_YIELD {
         return EOPNOTSUPP;
     }
+    /// copy_file_range(2): returns the bytes copied, which may be fewer than asked for; 0 at the
+    /// end of `from`. EINVAL: the ranges are of one file and overlap.
+    virtual Result<std::size_t> copy(Handle /*from*/, std::uint64_t /*from_offset*/, Handle /*to*/,
+                                     std::uint64_t /*to_offset*/,
+                                     std::size_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     /// lseek(2) with SEEK_DATA or SEEK_HOLE, as host::Storage::seek: what was written counts as
     /// data before it is on the disk.
     virtual Result<std::uint64_t> seek(Handle /*handle*/, std::uint64_t /*offset*/,

@@ -163,6 +163,13 @@ class Storage {
                                   std::uint64_t /*length*/) MAY_YIELD {
         return Errno{EOPNOTSUPP};
     }
+    /// Copies up to `length` bytes to whole pages of `to`, as copy_file_range(2): so blocks may be
+    /// shared. Returns the bytes copied; fewer at the end of `from`, or where it fails on the way.
+    virtual Result<std::uint64_t> copy_range(NodeId /*from*/, std::uint64_t /*from_offset*/,
+                                             NodeId /*to*/, std::uint64_t /*to_offset*/,
+                                             std::uint64_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     /// Where the next data or the next hole begins, at `offset` or behind it; behind the end there
     /// is a hole. ENXIO: there is none before the end, or `offset` is not before it.
     virtual Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, Seek what) MAY_YIELD {

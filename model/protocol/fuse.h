@@ -54,6 +54,7 @@ enum class Opcode : std::uint32_t {
     fallocate = 43,
     rename2 = 45,
     lseek = 46,
+    copy_file_range = 47,
     syncfs = 50,
     // our own opcodes, in pages.h
     pages_get = 8192,
@@ -283,6 +284,22 @@ struct LseekOut {
     std::uint64_t offset;
 };
 static_assert(sizeof(LseekIn) == 24 && offsetof(LseekIn, whence) == 16 && sizeof(LseekOut) == 8);
+
+/// The header names the file that is read. Whole pages of the other are written.
+struct CopyFileRangeIn {
+    std::uint64_t fh_in, off_in;
+    std::uint64_t nodeid_out, fh_out, off_out;
+    std::uint64_t len, flags;
+};
+/// FUSE's has no attributes, which are those of the file that was written.
+struct CopyFileRangeOut {
+    std::uint32_t size, padding;  ///< bytes copied
+    AttrOut out;
+};
+/// The most bytes of one request: a server's worker is busy for no longer than these take.
+inline constexpr std::uint64_t max_copy_bytes = std::uint64_t{16} << 20;
+static_assert(sizeof(CopyFileRangeIn) == 56 && offsetof(CopyFileRangeIn, nodeid_out) == 16 &&
+              sizeof(CopyFileRangeOut) == 112 && offsetof(CopyFileRangeOut, out) == 8);
 
 struct StatfsOut {
     std::uint64_t blocks, bfree, bavail, files, ffree;

@@ -77,6 +77,7 @@ constexpr std::array table{
     Operation{Opcode::fallocate,    "fallocate",    call<&RangeRequests::fallocate>,    K::write,      Right::write, O::recorded},
     Operation{Opcode::rename2,      "rename2",      call<&Names::rename2>,      K::names,      Right::write, O::moves},
     Operation{Opcode::lseek,        "lseek",        call<&RangeRequests::lseek>,        K::attributes, Right::read,  O::repeatable},
+    Operation{Opcode::copy_file_range, "copy_file_range", call<&RangeRequests::copy_file_range>, K::write,    Right::write, O::recorded},
     Operation{Opcode::syncfs,       "syncfs",       call<&OpenRequests::syncfs>,       K::sync,       Right::read,  O::repeatable},
     Operation{Opcode::pages_get,    "pages_get",    call<&PageRequests::get>,    K::read,       Right::by_request, O::repeatable,
               waits, may_be_urgent, takes_frames, get_writes},

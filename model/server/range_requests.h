@@ -10,6 +10,7 @@ class RangeRequests : public Part {
   public:
     struct Parts {
         FileIo& io;
+        WriteBack& write_back;
         PageFill& fill;
         Changes& changes;
         Attributes& attributes;
@@ -18,6 +19,7 @@ class RangeRequests : public Part {
     RangeRequests(const Shared& shared, Parts parts)
         : Part(shared),
           io_(parts.io),
+          write_back_(parts.write_back),
           fill_(parts.fill),
           changes_(parts.changes),
           attributes_(parts.attributes),
@@ -25,6 +27,7 @@ class RangeRequests : public Part {
 
     int fallocate(Request& q) MAY_YIELD;
     int lseek(Request& q) MAY_YIELD;
+    int copy_file_range(Request& q) MAY_YIELD;
 
   private:
     using PagePart = Attributes::PagePart;
@@ -43,7 +46,13 @@ class RangeRequests : public Part {
     Result<std::uint64_t> next_data(const Inode& inode, std::uint64_t offset) MAY_YIELD;
     Result<std::uint64_t> next_hole(const Inode& inode, std::uint64_t offset) MAY_YIELD;
 
+    int give_to_storage(Inode& inode, std::uint64_t offset, std::uint64_t length) MAY_YIELD;
+    Result<std::uint64_t> copy(Request& q, NodeId from, Inode& to,
+                               const protocol::CopyFileRangeIn& in, std::uint64_t length) MAY_YIELD;
+    void drop_clean(const Inode& inode, std::uint64_t page);
+
     FileIo& io_;
+    WriteBack& write_back_;
     PageFill& fill_;
     Changes& changes_;
     Attributes& attributes_;

@@ -255,6 +255,21 @@ void fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_
     });
 }
 
+void copy_file_range(fuse_req_t request, fuse_ino_t, off_t from, fuse_file_info* source,
+                     fuse_ino_t node, off_t to, fuse_file_info* target, std::size_t length, int) {
+    serve(request, [&](Mount& mount) -> int {
+        if (const int error = end_privileges(mount, node)) return error;
+        const auto into = static_cast<std::uint64_t>(to);
+        const auto copied = mount.client().copy(source->fh, static_cast<std::uint64_t>(from),
+                                                target->fh, into, length);
+        if (!copied) return copied.error();
+        mount.shares().on_own_change(node, false);
+        mount.kernel().on_own_write(node, into, *copied);
+        fuse_reply_write(request, *copied);
+        return answered;
+    });
+}
+
 /// The kernel asks for data and holes alone; it knows the other places.
 void lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
@@ -284,6 +299,7 @@ void add_file_operations(fuse_lowlevel_ops& table) {
     table.fsyncdir = fsyncdir;
     table.fallocate = fallocate;
     table.lseek = lseek;
+    table.copy_file_range = copy_file_range;
 }
 
 }  // namespace xenfs::real::mount

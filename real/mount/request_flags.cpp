@@ -41,6 +41,7 @@ bool ends(const fuse_in_header& header, const char* request, std::size_t length)
         case FUSE_CREATE:
             return !kernel_says || (arguments_of<fuse_create_in>(request, length).open_flags &
                                     FUSE_OPEN_KILL_SUIDGID) != 0;
+        case FUSE_COPY_FILE_RANGE:
         case FUSE_FALLOCATE:  // nobody says, so root counts as who may set them
             return header.uid != 0;
         default:

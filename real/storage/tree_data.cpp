@@ -128,6 +128,34 @@ Result<Attr> TreeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_
     });
 }
 
+/// The kernel shares blocks where the file system can, and copies through its pages elsewhere: it
+/// can do so between any two files of one file system.
+Result<std::uint64_t> TreeStorage::copy_range(NodeId from, std::uint64_t from_offset, NodeId to,
+                                              std::uint64_t to_offset, std::uint64_t length) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<std::uint64_t> {
+        const auto source = nodes_.get(from, OpenMode::read);
+        if (!source) return Errno{source.error()};
+        const auto target = nodes_.get(to, OpenMode::write);
+        if (!target) return Errno{target.error()};
+        auto read_at = static_cast<off_t>(from_offset), write_at = static_cast<off_t>(to_offset);
+        std::uint64_t done = 0;
+        while (done < length) {
+            const ssize_t now = copy_file_range(source->get(), &read_at, target->get(), &write_at,
+                                                length - done, 0);
+            if (now < 0 && errno == EINTR) continue;
+            if (now < 0 && done == 0) return Errno{errno};
+            if (now <= 0) break;
+            done += static_cast<std::uint64_t>(now);
+        }
+        if (options_.drop_page_cache) {
+            posix_fadvise(source->get(), static_cast<off_t>(from_offset), static_cast<off_t>(done),
+                          POSIX_FADV_DONTNEED);
+        }
+        return done;
+    });
+}
+
 /// The descriptor's position is nobody's: contents are read and written by offset.
 Result<std::uint64_t> TreeStorage::seek(NodeId node, std::uint64_t offset, host::Seek what) {
     return outside([&]() -> Result<std::uint64_t> {

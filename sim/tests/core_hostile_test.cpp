@@ -71,32 +71,6 @@ TEST(CoreHostile, NonsenseIsAnsweredWithAnErrno) {
         EXPECT_EQ(get([](In& in) { in.fh += 1; }), EBADF);
         EXPECT_EQ(get([](In& in) { in.fh = ~std::uint64_t{0}; }), EBADF);
         EXPECT_EQ(get([](In& in) { in.fh += std::uint64_t{1} << 32; }), EBADF);
-        const auto allocate = [&](std::uint64_t fh, std::uint64_t offset, std::uint64_t length,
-                                  std::uint32_t mode) {
-            const protocol::FallocateIn in{fh, offset, length, mode, 0};
-            return evil.ask(Opcode::fallocate, file.node, in).error;
-        };
-        constexpr std::uint64_t edge = std::uint64_t{1} << 63;
-        EXPECT_EQ(allocate(file.fh, 0, 0, 0), EINVAL);
-        EXPECT_EQ(allocate(file.fh, edge, 1, 0), EINVAL);
-        EXPECT_EQ(allocate(file.fh, 0, ~std::uint64_t{0}, 3), EINVAL);
-        EXPECT_EQ(allocate(file.fh, edge - 1, edge - 1, 3), EFBIG);
-        EXPECT_EQ(allocate(file.fh, edge - 1, 1, 0), EFBIG);
-        EXPECT_EQ(allocate(file.fh, 0, 1, 2), EOPNOTSUPP) << "a hole that keeps no size";
-        EXPECT_EQ(allocate(file.fh, 0, 1, ~0u), EOPNOTSUPP);
-        EXPECT_EQ(allocate(file.fh, 1, page_size, 8), EINVAL);
-        EXPECT_EQ(allocate(file.fh, 0, page_size, 8), EOPNOTSUPP);
-        EXPECT_EQ(allocate(file.fh + 1, 0, 1, 0), EBADF);
-        EXPECT_EQ(evil.ask(Opcode::fallocate, file.node, file.fh).error, EINVAL);
-        const auto seek = [&](std::uint64_t fh, std::uint64_t offset, std::uint32_t whence) {
-            const protocol::LseekIn in{fh, offset, whence, 0};
-            return evil.ask(Opcode::lseek, file.node, in).error;
-        };
-        EXPECT_EQ(seek(file.fh, 0, 0), EINVAL);
-        EXPECT_EQ(seek(file.fh, 0, ~0u), EINVAL);
-        EXPECT_EQ(seek(file.fh, 0, protocol::seek_data), ENXIO);
-        EXPECT_EQ(seek(file.fh, ~std::uint64_t{0}, protocol::seek_hole), ENXIO);
-        EXPECT_EQ(seek(file.fh + 1, 0, protocol::seek_data), EBADF);
         siege.audit();
     });
     EXPECT_EQ(siege.world.server.stats().protocol_violations, 0u);

@@ -179,6 +179,81 @@ TEST(CoreRanges, WhatIsDirtyIsDataAndHolesAreTheStorages) {
     script.play();
 }
 
+TEST(CoreRanges, ACopyTakesWhatIsDirtyAnywhereAndOthersSeeIt) {
+    World world(guests(3));
+    Script script(world);
+    files::Opened from, to;
+    Handle theirs = 0, mine = 0;
+    script.on(0, [&](Client& c) {
+        from = create(c, root_node, Name("from"));
+        write_pages(c, from.handle, 0, numbered(100, 6));  // dirty under the lease
+        write_pages(c, from.handle, 8, numbered(108, 1));
+    });
+    script.on(1, [&](Client& c) {
+        to = create(c, root_node, Name("to"));
+        write_pages(c, to.handle, 0, numbered(200, 4));
+    });
+    script.on(2, [&](Client& c) {
+        lookup(c, root_node, Name("to"));
+        theirs = *c.open(to.node, {});
+        EXPECT_EQ(read_pages(c, theirs, 0, 10), numbered(200, 4));
+    });
+    script.on(1, [&](Client& c) {
+        write_pages(c, to.handle, 3, {303});  // dirty, and overwritten by the copy
+        lookup(c, root_node, Name("from"));
+        mine = *c.open(from.node, {});
+        const std::uint64_t before = c.stats().requests;
+        const auto got = c.copy(mine, page_size, to.handle, 2 * page_size, 100 * page_size);
+        EXPECT_EQ(*got, 8 * page_size);
+        EXPECT_LE(c.stats().requests, before + 6);
+        EXPECT_EQ(c.copy(mine, 9 * page_size, to.handle, 0, page_size).error(), 0);
+        EXPECT_EQ(*c.copy(mine, 9 * page_size, to.handle, 0, page_size), 0u) << "at the end";
+    });
+    const std::vector<Fingerprint> expected{200, 201, 101, 102, 103, 104, 105, 0, 0, 108};
+    for (const std::size_t guest : {2, 1}) {
+        script.on(guest, [&, guest](Client& c) {
+            EXPECT_EQ(size_of(c, to.node), 10 * page_size);
+            EXPECT_EQ(read_pages(c, guest == 1 ? to.handle : theirs, 0, 10), expected);
+        });
+    }
+    script.on(1, [&](Client& c) {
+        EXPECT_EQ(c.copy(to.handle, 0, to.handle, page_size, 2 * page_size).error(), EINVAL);
+        EXPECT_EQ(c.copy(to.handle, 0, mine, 0, page_size).error(), EBADF) << "for reading";
+        EXPECT_EQ(*c.copy(to.handle, 0, to.handle, 10 * page_size, 2 * page_size), 2 * page_size);
+        EXPECT_EQ(read_pages(c, to.handle, 10, 2), numbered(200, 2));
+        EXPECT_EQ(c.fsync(to.handle, false), 0);
+        std::vector<Fingerprint> all = expected;
+        all.insert(all.end(), {200, 201});
+        EXPECT_EQ(stored(world, to.node, 12), all);
+        EXPECT_EQ(c.close(to.handle), 0);
+        EXPECT_EQ(c.close(mine), 0);
+    });
+    script.on(2, [&](Client& c) { EXPECT_EQ(c.close(theirs), 0); });
+    script.on(0, [&](Client& c) { EXPECT_EQ(c.close(from.handle), 0); });
+    script.play();
+}
+
+/// A long copy is cut in parts: no request keeps a worker for more than one of these.
+TEST(CoreRanges, ALongCopyIsCutInParts) {
+    WorldOptions options = guests(1);
+    options.server.cache_pages = 4096;
+    World world(options);
+    world.program(0, [&](Client& c) {
+        const auto from = create(c, root_node, Name("from")), to = create(c, root_node, Name("to"));
+        constexpr std::uint64_t most = protocol::max_copy_bytes;
+        EXPECT_EQ(c.allocate(from.handle, 0, 0, 2 * most + 5000), 0);
+        write_pages(c, from.handle, most / page_size, numbered(100, 3));
+        EXPECT_EQ(*c.copy(from.handle, 0, to.handle, 0, 4 * most), most);
+        EXPECT_EQ(*c.copy(from.handle, most, to.handle, most, 4 * most), most);
+        EXPECT_EQ(*c.copy(from.handle, 2 * most, to.handle, 2 * most, 4 * most), 5000u);
+        EXPECT_EQ(size_of(c, to.node), 2 * most + 5000);
+        EXPECT_EQ(read_pages(c, to.handle, most / page_size, 3), numbered(100, 3));
+        EXPECT_EQ(c.close(from.handle), 0);
+        EXPECT_EQ(c.close(to.handle), 0);
+    });
+    world.run();
+}
+
 /// A hole and a truncation at the same time, by two tasks, `delay` apart. All agree afterwards.
 TEST(CoreRanges, AHoleAndATruncationAtTheSameTime) {
     World world(guests(2));

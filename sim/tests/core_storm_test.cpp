@@ -96,6 +96,7 @@ class Mischief {
             case 13:
                 allocate();
                 seek();
+                copy();
                 break;
             default:
                 if (pick(6) == 0) violate();
@@ -177,6 +178,19 @@ class Mischief {
         evil_.ask(Opcode::lseek, file.node,
                   protocol::LseekIn{pick(8) == 0 ? random_() : file.fh,
                                     pick(8) == 0 ? random_() : pick(200'000), whence, 0});
+    }
+    void copy() {  // to files of its own
+        if (files_.empty()) return;
+        const auto& from = pick(2) == 0 || theirs_.empty() ? files_ : theirs_;
+        const OwnFile source = from[pick(from.size())], target = files_[pick(files_.size())];
+        protocol::CopyFileRangeIn in{};
+        in.fh_in = pick(8) == 0 ? random_() : source.fh;
+        in.off_in = pick(8) == 0 ? random_() : pick(200'000);
+        in.nodeid_out = target.node;
+        in.fh_out = pick(8) == 0 ? random_() : target.fh;
+        in.off_out = pick(8) == 0 ? random_() : pick(50) * page_size;
+        in.len = pick(8) == 0 ? random_() : pick(20) * page_size;
+        evil_.ask(Opcode::copy_file_range, source.node, in);
     }
     void map_some() {  // and never unmaps
         const auto refs = some_refs(1 + pick(8));

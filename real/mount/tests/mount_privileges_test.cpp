@@ -62,6 +62,13 @@ constexpr Change changes[] = {
          if (file < 0 || fallocate(file, mode, 0, 1) != 0) return errno;
          return close(file) == 0 ? 0 : errno;
      }},
+    {"copy",
+     [](const char* path) {
+         const int file = open(path, O_RDWR);
+         off_t from = 0, to = 100;
+         if (file < 0 || copy_file_range(file, &from, file, &to, 1, 0) != 1) return errno;
+         return close(file) == 0 ? 0 : errno;
+     }},
     {"chown", [](const char* path) { return chown(path, 1, 2) == 0 ? 0 : errno; }},
     {"chgrp", [](const char* path) { return chown(path, -1, 65534) == 0 ? 0 : errno; }},
     {"read",

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -13,7 +15,9 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
+#include <tuple>
 
 #include "real/mount/tests/mount_rig.h"
 
@@ -208,6 +212,86 @@ TEST_P(MountRanges, DataAndHolesAreWhereTheFileSystemHasThem) {
     EXPECT_EQ(errno, ENXIO);
     EXPECT_EQ(lseek(file, -5, SEEK_HOLE), -1);
     EXPECT_EQ(errno, ENXIO);
+}
+
+struct Copy {
+    off_t from, to;
+    std::size_t length;
+    bool same = false;  ///< within one file
+};
+
+constexpr Copy copies[] = {
+    {0, 0, 20 * page},
+    {0, 0, 100},
+    {0, 0, 1000 * page},
+    {3 * page, 5 * page, 4 * page},
+    {100, 200, 9 * page},
+    {2 * page + 1, 0, 7 * page + 5},
+    {0, 30 * page + 7, 9000},
+    {19 * page, 0, 2 * page},
+    {40 * page, 0, page},
+    {0, 0, 0},
+    {0, 8 * page, 8 * page, true},
+    {0, page, 2 * page, true},
+    {10, 5, 100, true},
+    {15 * page, 19 * page, 40 * page, true},
+};
+
+TEST_P(MountRanges, EachCopyIsThatOfTheFileSystem) {
+    int number = 0;
+    for (const Copy& each : copies) {
+        SCOPED_TRACE("from " + std::to_string(each.from) + " to " + std::to_string(each.to) + " +" +
+                     std::to_string(each.length));
+        const std::string source = "from" + std::to_string(number);
+        const std::string target = each.same ? source : "to" + std::to_string(number);
+        ++number;
+        const auto copy = [&](const std::function<fs::path(const std::string&)>& place) {
+            const File from(place(source), O_RDWR | O_CREAT), to(place(target), O_RDWR | O_CREAT);
+            const std::string bytes = pattern(20 * page - 10);
+            EXPECT_EQ(write(from, bytes.data(), bytes.size()), ssize_t(bytes.size()));
+            if (!each.same) {
+                const std::string old(11 * page + 3, '.');
+                EXPECT_EQ(write(to, old.data(), old.size()), ssize_t(old.size()));
+            }
+            off_t in = each.from, out = each.to;
+            errno = 0;
+            const ssize_t got = copy_file_range(from, &in, to, &out, each.length, 0);
+            return std::tuple(got, got < 0 ? errno : 0, in, out);
+        };
+        const auto expected = copy([&](const std::string& name) { return local(name); });
+        EXPECT_EQ(copy([&](const std::string& name) { return at(0, name); }), expected);
+        const std::string bytes = content(local(target));
+        for (const std::size_t guest : {1, 0}) {
+            EXPECT_EQ(status_of(at(guest, target)).st_size, off_t(bytes.size()));
+            EXPECT_TRUE(content(at(guest, target)) == bytes) << "guest " << guest;
+        }
+    }
+}
+
+/// Clones of whole files (FICLONE) are an ioctl that FUSE does not pass on.
+TEST_P(MountRanges, ALongCopyIsMadeByTheServer) {
+    const std::string bytes = pattern(40 << 20);
+    {
+        const File file(at(0, "from"), O_RDWR | O_CREAT);
+        ASSERT_EQ(write(file, bytes.data(), bytes.size()), ssize_t(bytes.size()));
+    }
+    const File from(at(1, "from"), O_RDONLY), to(at(1, "to"), O_RDWR | O_CREAT);
+    const File watcher(at(0, "to"), O_RDONLY);
+    const auto before = rig_->server_stats();
+    std::size_t done = 0, calls = 0;
+    for (ssize_t got = 1; got > 0; done += got, ++calls) {
+        got = copy_file_range(from, nullptr, to, nullptr, 1 << 30, 0);
+        ASSERT_GE(got, 0) << std::strerror(errno);
+    }
+    EXPECT_EQ(done, bytes.size());
+    EXPECT_EQ(calls, 4u) << "parts of 16 MiB, and the end";
+    const auto after = rig_->server_stats();
+    EXPECT_EQ(after.disk_read_pages, before.disk_read_pages) << "no page was read for it";
+    EXPECT_EQ(ioctl(to, FICLONE, static_cast<int>(from)), -1);
+    EXPECT_EQ(errno, EOPNOTSUPP);
+    std::string seen(bytes.size(), 0);
+    EXPECT_EQ(pread(watcher, seen.data(), seen.size(), 0), ssize_t(seen.size()));
+    EXPECT_TRUE(seen == bytes);
 }
 
 TEST_P(MountRanges, CollapsingAndInsertingIsNotThere) {

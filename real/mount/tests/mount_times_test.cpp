@@ -143,6 +143,14 @@ std::vector<Operation> operations() {
              EXPECT_EQ(fallocate(file.number, 0, 0, 5000), 0);
              file.set(restored);
          }},
+        {"copy",
+         [](const std::string& p) {
+             const File from(p + ".from", O_RDWR | O_CREAT), to(p, O_WRONLY);
+             EXPECT_EQ(ftruncate(from.number, 10'000), 0);
+             to.write();
+             off_t start = 0;
+             EXPECT_EQ(copy_file_range(from.number, &start, to.number, nullptr, 10'000, 0), 10'000);
+         }},
         {"set-punch",
          [](const std::string& p) {
              const File file(p, O_WRONLY);
