@@ -33,7 +33,7 @@ struct FileWalkOptions {
     /// open may keep a name like ".nfs…", as an NFS client's does.
     bool kernel = false;
     std::function<void(Nanoseconds)> sleep = nullptr;
-    /// The file system has what works on ranges (FileSystem::allocate, copy, seek).
+    /// The file system has what works on ranges (FileSystem::allocate, copy, seek), and whiteouts.
     bool ranges = false;
 };
 

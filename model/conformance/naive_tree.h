@@ -94,12 +94,13 @@ class NaiveTree {
 
     int rename(const Ref& from, const std::string& old_name, const Ref& to,
                const std::string& new_name, unsigned flags) {
-        if (flags > 2) return EINVAL;
+        constexpr unsigned noreplace = 1, exchange = 2, whiteout = 4;
+        if (flags > 7 || ((flags & exchange) != 0 && flags != exchange)) return EINVAL;
         if (!from->is_directory() || !to->is_directory()) return ENOTDIR;
         const Ref node = find(from, old_name);
         if (!node || to->links == 0) return ENOENT;
         const Ref target = find(to, new_name);
-        if (flags == 1 && target) return EEXIST;
+        if ((flags & noreplace) != 0 && target) return EEXIST;
         if (flags == 2 && !target) return ENOENT;
         if (node->is_directory() && contains(node, to)) return EINVAL;
         if (target && target->is_directory() && contains(target, from)) {
@@ -128,6 +129,12 @@ class NaiveTree {
         }
         from->entries.erase(old_name);
         to->entries[new_name] = node;
+        if ((flags & whiteout) != 0) {
+            const auto left = std::make_shared<Node>();
+            left->type = host::FileType::character;
+            left->links = 1;
+            from->entries[old_name] = left;
+        }
         if (node->is_directory()) {
             --from->links;
             ++to->links;

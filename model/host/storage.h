@@ -119,7 +119,8 @@ class Storage {
         NodeId parent,
         std::string_view name) MAY_YIELD = 0;  ///< attributes of what was unlinked, links after it
     virtual int rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// `flags` as for renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2).
+    /// `flags` as for renameat2(2): RENAME_NOREPLACE (1) | RENAME_WHITEOUT (4), RENAME_EXCHANGE
+    /// (2).
     virtual int rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                        std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
     virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;

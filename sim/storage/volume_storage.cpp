@@ -188,6 +188,7 @@ int VolumeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId n
     changed_name(old_parent, old_name);
     changed_name(new_parent, new_name);
     if (replaced) changed_inode(replaced->node);
+    if (const Result<Attr> left = volume_.lookup(old_parent, old_name)) changed_inode(left->node);
     return 0;
 }
 
