@@ -1,6 +1,7 @@
 #include "model/client/attributes.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "model/client/call.h"
 #include "model/client/convert.h"
@@ -116,6 +117,8 @@ void Attributes::drop_behind(Node& node, std::uint64_t size) {
 }
 
 int Attributes::change(Node& node, const SetAttr& what) {
+    std::optional<PageExchange::Change> alone;
+    if ((what.valid & SetAttr::size_) != 0) alone.emplace(exchange_, node);
     const bool mtime = (what.valid & SetAttr::mtime_) != 0;
     if ((what.valid & SetAttr::size_) != 0 || mtime) {
         // A late commit would make the file long again, or set the time of its write.

@@ -26,6 +26,7 @@ Client::Client(host::Host& host, ClientConfig config)
       open_files_(shared_, names_, attributes_, opens_, locks_),
       reader_(shared_, attributes_, fetch_),
       writer_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, locks_),
+      ranges_(shared_, exchange_, flusher_, attributes_, reader_, writer_),
       loans_(shared_, choice_, exchange_, flusher_, fetch_, attributes_, reader_),
       notices_(shared_, choice_, exchange_, opens_, names_, locks_),
       resumption_(shared_, exchange_, opens_, names_, locks_),

@@ -19,6 +19,7 @@
 #include "model/client/loans.h"
 #include "model/client/notices.h"
 #include "model/client/open_files.h"
+#include "model/client/ranges.h"
 #include "model/client/resumption.h"
 #include "model/client/write.h"
 
@@ -104,6 +105,18 @@ class Client final : public FileSystem {
         return writer_.write(handle, offset, from);
     }
     int fsync(Handle handle, bool data_only) MAY_YIELD override;
+    int allocate(Handle handle, std::uint32_t mode, std::uint64_t offset,
+                 std::uint64_t length) MAY_YIELD override {
+        return ranges_.allocate(handle, mode, offset, length);
+    }
+    Result<std::size_t> copy(Handle from, std::uint64_t from_offset, Handle to,
+                             std::uint64_t to_offset, std::size_t length) MAY_YIELD override {
+        return ranges_.copy({from, from_offset}, {to, to_offset}, length);
+    }
+    Result<std::uint64_t> seek(Handle handle, std::uint64_t offset,
+                               host::Seek what) MAY_YIELD override {
+        return ranges_.seek(handle, offset, what);
+    }
     int sync() MAY_YIELD override;
     void drop_caches() MAY_YIELD override;
     int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD override {
@@ -216,6 +229,7 @@ class Client final : public FileSystem {
     OpenFiles open_files_;
     FileReader reader_;
     FileWriter writer_;
+    FileRanges ranges_;
     Loans loans_;
     NoticeHandler notices_;
     Resumption resumption_;

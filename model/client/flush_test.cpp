@@ -184,6 +184,27 @@ TEST_F(Flush, WhatIsCommittedAndNotDurableIsAnErrorOfFsyncAlone) {
     EXPECT_EQ(client().fsync(handle, false), 0);
 }
 
+TEST_F(Flush, AServerWithoutAnOperationLosesNothing) {
+    mount();
+    write_runs(3);
+    server.fail = [](const ScriptedServer::Seen& request) {
+        return request.opcode == Opcode::fallocate || request.opcode == Opcode::lseek ||
+                       request.opcode == Opcode::copy_file_range
+                   ? ENOSYS
+                   : 0;
+    };
+    EXPECT_EQ(*client().seek(handle, 10, host::Seek::data), 10u);
+    EXPECT_EQ(*client().seek(handle, 10, host::Seek::hole), 5 * page_size);
+    EXPECT_EQ(client().seek(handle, 5 * page_size, host::Seek::hole).error(), ENXIO);
+    EXPECT_EQ(client().copy(handle, 0, handle, 8 * page_size, 4 * page_size).error(), EOPNOTSUPP);
+    EXPECT_EQ(client().allocate(handle, host::allocate_keep_size, 0, 1 << 20), EOPNOTSUPP);
+    EXPECT_EQ(client().allocate(handle, host::allocate_zero, 0, 1 << 20), EOPNOTSUPP);
+    EXPECT_EQ(client().getattr(2)->size, 5 * page_size);
+    EXPECT_EQ(client().fsync(handle, false), 0);
+    expect_runs(3);
+    EXPECT_EQ(client().stats().lost_pages, 0u);
+}
+
 TEST_F(Flush, SyncOfAllFilesNeedsNoSyncOfEach) {
     mount();
     write_runs(3);

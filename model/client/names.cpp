@@ -177,7 +177,7 @@ int Names::rmdir(NodeId parent, const Name& name) {
 
 int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, const Name& new_name,
                   std::uint32_t flags) {
-    constexpr std::uint32_t exchange = 2;
+    constexpr std::uint32_t exchange = 2, whiteout = 4;  // then both names are there afterwards
     clock_.charge(costs_.syscall + 2 * costs_.lookup);
     if (int error = need(old_parent, old_name)) return error;
     if (int error = need(new_parent, new_name); error != 0 && error != ENOENT) return error;
@@ -192,7 +192,7 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
         if (int error = call.send()) return absent_in(old_parent, error);
         const NodeId moved = entries_.find(old_parent, old_name);
         replaced = entries_.find(new_parent, new_name);
-        if ((flags & exchange) != 0 || call.entry_outdated() || !is_node(moved) ||
+        if ((flags & (exchange | whiteout)) != 0 || call.entry_outdated() || !is_node(moved) ||
             moved == replaced) {
             changed(old_parent, old_name, EntryCache::unknown);
             changed(new_parent, new_name, EntryCache::unknown);

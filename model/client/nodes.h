@@ -29,6 +29,7 @@ struct Node {
     bool appending = false;     ///< a task appends; other appenders wait
     bool append_lease = false;  ///< it appends under the lease; a recall waits for it
     bool gone = false;          ///< a directory of which the server said that it is no more
+    bool changing = false;      ///< a task has the server change its pages or size: no others write
     bool unlinked = false;      ///< its last name is gone, so that dirty pages need not be kept
 
     FileUse uses;  ///< the use of its pages

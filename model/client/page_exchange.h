@@ -91,6 +91,26 @@ class PageExchange : Part {
         std::uint32_t& count_;
     };
 
+    /// Makes a task the only one that has the server change the file's pages or size. Meanwhile no
+    /// page of it becomes dirty here, so what was flushed stays so.
+    class Change {
+      public:
+        Change(PageExchange& exchange, Node& node) MAY_YIELD : exchange_(exchange), node_(node) {
+            while (node.changing) exchange.wait_for_page();
+            node.changing = true;
+        }
+        ~Change() {
+            node_.changing = false;
+            exchange_.page_changed();
+        }
+        Change(const Change&) = delete;
+        Change& operator=(const Change&) = delete;
+
+      private:
+        PageExchange& exchange_;
+        Node& node_;
+    };
+
     /// Asks until some pages came or there is no hope. Where the server has no room it parks the
     /// request, or asks us to give up entries. The caller counts as EntriesOut until it has dealt
     /// with what came. Returning 0 with nothing granted means that the file ends before these

@@ -133,7 +133,7 @@ Result<std::size_t> FileWriter::write_at(Node& node, std::uint64_t offset, Buffe
     int error = 0;
     while (done < from.length && error == 0) {
         bool through = !node.state.leased();
-        if (node.state.recalled()) {
+        if (node.state.recalled() || node.changing) {
             exchange_.wait_for_page();
             continue;
         }

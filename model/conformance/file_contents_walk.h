@@ -33,6 +33,8 @@ struct FileWalkOptions {
     /// open may keep a name like ".nfs…", as an NFS client's does.
     bool kernel = false;
     std::function<void(Nanoseconds)> sleep = nullptr;
+    /// The file system has what works on ranges (FileSystem::allocate, copy, seek), and whiteouts.
+    bool ranges = false;
 };
 
 class FileContentsWalk {
@@ -164,6 +166,51 @@ class FileContentsWalk {
         const bool cut = size < open.node->size && size % page_size != 0;
         NaiveTree::truncate(open.node, size);
         if (cut) open.node->pages[size / page_size] = to_be_seen;
+    }
+
+    void allocate(const Open& open, FileSystem& fs) {
+        using namespace host;
+        constexpr std::uint32_t modes[] = {0, allocate_keep_size,
+                                           allocate_punch_hole | allocate_keep_size, allocate_zero,
+                                           allocate_zero | allocate_keep_size};
+        const std::uint32_t mode = modes[below(std::size(modes))];
+        const bool whole_pages = !options_.mix || below(2) == 0;
+        const std::uint64_t offset = whole_pages ? below(40) * page_size : below(160'000);
+        const std::uint64_t length = whole_pages ? (1 + below(12)) * page_size : 1 + below(30'000);
+        what_ = "allocate " + std::to_string(id(open.node)) + " mode " + std::to_string(mode) +
+                " at " + std::to_string(offset) + " +" + std::to_string(length) + " size " +
+                std::to_string(open.node->size);
+        ASSERT_EQ(fs.allocate(open.handle, mode, offset, length), 0);
+        NaiveTree::allocate(open.node, mode, offset, length, to_be_seen);
+    }
+
+    void copy(const Open& from, const Open& to, FileSystem& fs) {
+        const std::uint64_t first = below(40), into = below(40);
+        const std::size_t length = (1 + below(12)) * page_size - (below(3) == 0 ? below(5000) : 0);
+        what_ = "copy " + std::to_string(id(from.node)) + " page " + std::to_string(first) + " +" +
+                std::to_string(length) + " to " + std::to_string(id(to.node)) + " page " +
+                std::to_string(into) + " sizes " + std::to_string(from.node->size) + " " +
+                std::to_string(to.node->size);
+        const auto got =
+            fs.copy(from.handle, first * page_size, to.handle, into * page_size, length);
+        const std::uint64_t begin = first * page_size, there = into * page_size;
+        const std::uint64_t left = from.node->size > begin ? from.node->size - begin : 0;
+        const std::uint64_t bytes = std::min<std::uint64_t>(length, left);
+        if (from.node == to.node && begin < there + bytes && there < begin + bytes) {
+            EXPECT_EQ(got.error(), EINVAL);
+            return;
+        }
+        ASSERT_TRUE(got) << "errno " << got.error();
+        EXPECT_EQ(*got, NaiveTree::copy(from.node, first, to.node, into, length, to_be_seen));
+    }
+
+    void seek(const Open& open, FileSystem& fs) {
+        const std::uint64_t offset = below(3) == 0 ? below(40) * page_size : below(170'000);
+        const auto kind = below(2) == 0 ? host::Seek::data : host::Seek::hole;
+        what_ = "seek " + std::to_string(id(open.node)) + " from " + std::to_string(offset);
+        const auto found = fs.seek(open.handle, offset, kind);
+        NaiveTree::check_seek(open.node, offset, kind, found.error(), found ? *found : 0,
+                              to_be_seen);
     }
 
     void map(const Open& open, FileSystem& fs) {

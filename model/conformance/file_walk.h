@@ -58,6 +58,13 @@ class FileWalk : public FileContentsWalk {
 
     void step(Program& program, FileSystem& fs) {
         if (options_.kernel && below(16) == 0) return sleep_or_reopen(program, fs);
+        if (options_.ranges && !program.open.empty() && below(12) == 0) {
+            const Open& open = program.open[below(program.open.size())];
+            const std::uint64_t kind = below(3);
+            if (kind == 0) return allocate(open, fs);
+            if (kind == 1) return seek(open, fs);
+            return copy(open, program.open[below(program.open.size())], fs);
+        }
         const std::uint64_t choice = below(100);
         if (choice < 20) return names(fs);
         if (choice < 28) return look(fs);
@@ -123,7 +130,8 @@ class FileWalk : public FileContentsWalk {
                 break;
             }
             default: {
-                const auto flags = static_cast<std::uint32_t>(below(8) < 6 ? 0 : 1 + below(2));
+                auto flags = static_cast<std::uint32_t>(below(8) < 6 ? 0 : 1 + below(2));
+                if (options_.ranges && flags == 0 && below(3) == 0) flags = 4;  // a whiteout stays
                 what_ = "rename " + name + " " + second + " " + std::to_string(flags);
                 if (has_hidden_names(fs, NaiveTree::find(other, second))) break;
                 // A kernel has looked the target up before it asks the file system.
@@ -137,6 +145,11 @@ class FileWalk : public FileContentsWalk {
                     break;
                 }
                 EXPECT_EQ(got, expected);
+                const Ref left = NaiveTree::find(dir, name);
+                if (got != 0 || flags != 4 || !left || ids_.contains(left.get())) return;
+                const auto whiteout = fs.lookup(id(dir), std::string_view(name));
+                ASSERT_TRUE(whiteout) << "errno " << whiteout.error();
+                made(dir, name, *whiteout);
             }
         }
     }
@@ -203,6 +216,7 @@ class FileWalk : public FileContentsWalk {
             EXPECT_EQ(attr->size, std::string_view("there").size());
             return;
         }
+        if (node->type == host::FileType::character) return;
         EXPECT_EQ(attr->mode & 0777, node->is_directory() ? 0755u : 0644u);
         if (!node->is_directory()) {
             EXPECT_EQ(attr->size, node->size);

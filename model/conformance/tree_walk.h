@@ -23,6 +23,7 @@ struct WalkOptions {
     // How often each operation comes, in relation to the others.
     unsigned create_file = 2, create_directory = 1, create_symlink = 1, unlink = 1, rmdir = 1;
     unsigned rename = 2, link = 1, truncate = 1, read = 1, write = 4;
+    unsigned allocate = 0, seek = 0;
     /// The rules are written by us, and every errno is compared. Otherwise a kernel decides, which
     /// of several reasons it names is its choice, and symbolic links and directories are left out
     /// where a call does not expect them.
@@ -91,7 +92,9 @@ class TreeWalk {
             {options_.link, &TreeWalk::link},
             {options_.truncate, &TreeWalk::truncate},
             {options_.read, &TreeWalk::read},
-            {options_.write, &TreeWalk::write}};
+            {options_.write, &TreeWalk::write},
+            {options_.allocate, &TreeWalk::allocate},
+            {options_.seek, &TreeWalk::seek}};
         unsigned all = 0;
         for (const auto& [weight, operation] : table) all += weight;
         auto drawn = static_cast<unsigned>(pick(all));
@@ -160,9 +163,10 @@ class TreeWalk {
         const Pair from = directory(), to = directory();
         const std::string a = name(), b = name();
         const auto flags = static_cast<std::uint32_t>(
-            pick(8) < 5 ? 0 : pick(options_.exact_errors ? 4 : 3));  // 3 is no valid combination
+            pick(8) < 5 ? 0 : pick(options_.exact_errors ? 8 : 3));  // 3, 6 and 7 are not valid
         const int error = error_of(tested_.rename(from.node, a, to.node, b, flags));
-        if (flags <= 2 && (gone(from, error) || gone(to, error))) return;
+        const bool valid = flags <= 2 || flags == 4 || flags == 5;
+        if (valid && (gone(from, error) || gone(to, error))) return;
         const int expected = naive_.rename(from.naive, a, to.naive, b, flags);
         if (options_.exact_errors) {
             ASSERT_EQ(error, expected) << a << " " << b;
@@ -194,6 +198,34 @@ class TreeWalk {
         ASSERT_EQ(result.error(), 0);
         ASSERT_EQ(result->size, change.value.size);
         NaiveTree::truncate(target.naive, change.value.size);
+    }
+    /// Whole pages, as truncate().
+    void allocate() {
+        if (files_.empty()) return;
+        using namespace host;
+        constexpr std::uint32_t modes[] = {0, allocate_keep_size,
+                                           allocate_punch_hole | allocate_keep_size, allocate_zero,
+                                           allocate_zero | allocate_keep_size};
+        const Pair target = file();
+        if (target.naive->type != FileType::regular) return;
+        const std::uint32_t mode = modes[pick(std::size(modes))];
+        const std::uint64_t offset = pick(20) * page_size, length = (1 + pick(8)) * page_size;
+        const auto result = tested_.allocate(target.node, mode, offset, length);
+        if (gone(target, result.error())) return;
+        if (result.error() == EOPNOTSUPP && !options_.exact_errors) return;
+        ASSERT_EQ(result.error(), 0);
+        NaiveTree::allocate(target.naive, mode, offset, length, zero_fingerprint);
+        ASSERT_EQ(result->size, target.naive->size);
+    }
+    void seek() {
+        if (files_.empty()) return;
+        const Pair target = file();
+        if (target.naive->type != host::FileType::regular) return;
+        const std::uint64_t offset = pick(most_pages * page_size);
+        const auto what = pick(2) == 0 ? host::Seek::data : host::Seek::hole;
+        const auto found = tested_.seek(target.node, offset, what);
+        if (gone(target, found.error())) return;
+        NaiveTree::check_seek(target.naive, offset, what, found.error(), found ? *found : 0);
     }
     void write() {
         if (files_.empty()) return;

@@ -115,6 +115,25 @@ class FileSystem {
     virtual Result<std::size_t> write(Handle handle, std::uint64_t offset,
                                       Buffer from) MAY_YIELD = 0;
     virtual int fsync(Handle handle, bool data_only) MAY_YIELD = 0;
+    /// fallocate(2); `mode` is a set of host::AllocateMode. A file system that is only compared
+    /// need not have it.
+    virtual int allocate(Handle /*handle*/, std::uint32_t /*mode*/, std::uint64_t /*offset*/,
+                         std::uint64_t /*length*/) MAY_YIELD {
+        return EOPNOTSUPP;
+    }
+    /// copy_file_range(2): returns the bytes copied, which may be fewer than asked for; 0 at the
+    /// end of `from`. EINVAL: the ranges are of one file and overlap.
+    virtual Result<std::size_t> copy(Handle /*from*/, std::uint64_t /*from_offset*/, Handle /*to*/,
+                                     std::uint64_t /*to_offset*/,
+                                     std::size_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
+    /// lseek(2) with SEEK_DATA or SEEK_HOLE, as host::Storage::seek: what was written counts as
+    /// data before it is on the disk.
+    virtual Result<std::uint64_t> seek(Handle /*handle*/, std::uint64_t /*offset*/,
+                                       host::Seek /*what*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     virtual Result<std::vector<DirEntry>> readdir(NodeId directory, std::uint64_t offset,
                                                   std::size_t max_entries) MAY_YIELD = 0;
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <cerrno>
 #include <functional>
 #include <span>
 #include <string>
@@ -55,6 +56,41 @@ struct StatFs {
     std::uint32_t block_size = page_size, name_max = 255;
 };
 
+/// What lseek(2) looks for: SEEK_DATA, SEEK_HOLE.
+enum class Seek : std::uint8_t { data, hole };
+
+/// Bits of fallocate(2)'s mode, as Linux numbers them.
+enum AllocateMode : std::uint32_t {
+    allocate_keep_size = 1,
+    allocate_punch_hole = 2,
+    allocate_collapse = 8,
+    allocate_zero = 16,
+    allocate_insert = 32
+};
+/// Whether the range holds zeros afterwards.
+constexpr bool allocation_zeroes(std::uint32_t mode) {
+    return (mode & (allocate_punch_hole | allocate_zero)) != 0;
+}
+/// Returns what fallocate(2) answers whatever the file and its state are, as ext4 with blocks of a
+/// page, or 0. Ranges are neither collapsed nor inserted here.
+constexpr int check_allocation(std::uint32_t mode, std::uint64_t offset, std::uint64_t length) {
+    constexpr std::uint64_t most = ~std::uint64_t{0} >> 1;
+    if (length == 0 || offset > most || length > most) return EINVAL;
+    switch (mode) {
+        case 0:
+        case allocate_keep_size:
+        case allocate_punch_hole | allocate_keep_size:
+        case allocate_zero:
+        case allocate_zero | allocate_keep_size:
+            return length > most - offset ? EFBIG : 0;
+        case allocate_collapse:
+        case allocate_insert:
+            return (offset | length) % page_size != 0 ? EINVAL : EOPNOTSUPP;
+        default:
+            return EOPNOTSUPP;
+    }
+}
+
 /// The owner of a new file, and the mask by which its mode is cut where its directory has no
 /// default ACL.
 struct Owner {
@@ -100,8 +136,8 @@ class Storage {
     virtual Result<Attr> unlink(NodeId parent, std::string_view name) MAY_YIELD = 0;
     /// Returns the directory, which has lost its only name.
     virtual Result<NodeId> rmdir(NodeId parent, std::string_view name) MAY_YIELD = 0;
-    /// `flags` as for renameat2(2): 0, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2). Returns the node
-    /// that lost its last name to the one that was moved; 0: none did.
+    /// `flags` as for renameat2(2): RENAME_NOREPLACE (1) | RENAME_WHITEOUT (4), RENAME_EXCHANGE
+    /// (2). Returns the node that lost its last name to the one that was moved; 0: none did.
     virtual Result<NodeId> rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                                   std::string_view new_name, std::uint32_t flags) MAY_YIELD = 0;
     virtual Result<std::string> readlink(NodeId node) MAY_YIELD = 0;
@@ -143,6 +179,28 @@ class Storage {
     /// partial.
     virtual int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                             std::uint64_t length) MAY_YIELD = 0;
+    /// Allocates or frees what the range takes on the disk, as fallocate(2) in that mode, which
+    /// check_allocation() lets pass. Parts of pages are zeroed too. The attributes afterwards;
+    /// EOPNOTSUPP: the file system cannot, and nothing has changed.
+    virtual Result<Attr> allocate(NodeId /*node*/, std::uint32_t /*mode*/, std::uint64_t /*offset*/,
+                                  std::uint64_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
+    /// Copies up to `length` bytes to whole pages of `to`, as copy_file_range(2): so blocks may be
+    /// shared. Returns the bytes copied; fewer at the end of `from`, or where it fails on the way.
+    virtual Result<std::uint64_t> copy_range(NodeId /*from*/, std::uint64_t /*from_offset*/,
+                                             NodeId /*to*/, std::uint64_t /*to_offset*/,
+                                             std::uint64_t /*length*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
+    /// Where the next data or the next hole begins, at `offset` or behind it; behind the end there
+    /// is a hole. ENXIO: there is none before the end, or `offset` is not before it.
+    virtual Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, Seek what) MAY_YIELD {
+        const auto attr = getattr(node);
+        if (!attr) return Errno{attr.error()};
+        if (offset >= attr->size) return Errno{ENXIO};
+        return what == Seek::data ? offset : attr->size;
+    }
     virtual int sync(NodeId node, bool data_only) MAY_YIELD = 0;
     virtual int sync_all() MAY_YIELD = 0;
 };

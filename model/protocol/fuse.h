@@ -51,7 +51,10 @@ enum class Opcode : std::uint32_t {
     interrupt = 36,
     destroy = 38,
     batch_forget = 42,
+    fallocate = 43,
     rename2 = 45,
+    lseek = 46,
+    copy_file_range = 47,
     syncfs = 50,
     // our own opcodes, in pages.h
     pages_get = 8192,
@@ -263,6 +266,40 @@ static_assert(sizeof(Dirent) == 24);
 constexpr std::size_t dirent_size(std::size_t name_length) {
     return (sizeof(Dirent) + name_length + 7) & ~std::size_t{7};
 }
+
+struct FallocateIn {
+    std::uint64_t fh, offset, length;  ///< bytes
+    std::uint32_t mode;                ///< fallocate(2)'s (host::AllocateMode)
+    std::uint32_t padding;
+};
+static_assert(sizeof(FallocateIn) == 32 && offsetof(FallocateIn, mode) == 24);
+
+struct LseekIn {
+    std::uint64_t fh, offset;
+    std::uint32_t whence;  ///< SeekWhence
+    std::uint32_t padding;
+};
+enum SeekWhence : std::uint32_t { seek_data = 3, seek_hole = 4 };
+struct LseekOut {
+    std::uint64_t offset;
+};
+static_assert(sizeof(LseekIn) == 24 && offsetof(LseekIn, whence) == 16 && sizeof(LseekOut) == 8);
+
+/// The header names the file that is read. Whole pages of the other are written.
+struct CopyFileRangeIn {
+    std::uint64_t fh_in, off_in;
+    std::uint64_t nodeid_out, fh_out, off_out;
+    std::uint64_t len, flags;
+};
+/// FUSE's has no attributes, which are those of the file that was written.
+struct CopyFileRangeOut {
+    std::uint32_t size, padding;  ///< bytes copied
+    AttrOut out;
+};
+/// The most bytes of one request: a server's worker is busy for no longer than these take.
+inline constexpr std::uint64_t max_copy_bytes = std::uint64_t{16} << 20;
+static_assert(sizeof(CopyFileRangeIn) == 56 && offsetof(CopyFileRangeIn, nodeid_out) == 16 &&
+              sizeof(CopyFileRangeOut) == 112 && offsetof(CopyFileRangeOut, out) == 8);
 
 struct StatfsOut {
     std::uint64_t blocks, bfree, bavail, files, ffree;

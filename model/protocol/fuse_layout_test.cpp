@@ -154,6 +154,21 @@ TEST(FuseLayout, Operations) {
     SAME_SIZE(ForgetOne, fuse_forget_one);
     SAME_SIZE(BatchForgetIn, fuse_batch_forget_in);
     SAME_SIZE(InterruptIn, fuse_interrupt_in);
+    SAME_SIZE(CopyFileRangeIn, fuse_copy_file_range_in);
+    SAME_FIELD(CopyFileRangeIn, fuse_copy_file_range_in, off_in);
+    SAME_FIELD(CopyFileRangeIn, fuse_copy_file_range_in, nodeid_out);
+    SAME_FIELD(CopyFileRangeIn, fuse_copy_file_range_in, off_out);
+    SAME_FIELD(CopyFileRangeIn, fuse_copy_file_range_in, flags);
+    SAME_FIELD(CopyFileRangeOut, fuse_write_out, size);
+    SAME_SIZE(LseekIn, fuse_lseek_in);
+    SAME_FIELD(LseekIn, fuse_lseek_in, whence);
+    SAME_SIZE(LseekOut, fuse_lseek_out);
+    EXPECT_EQ(int(p::seek_data), SEEK_DATA);
+    EXPECT_EQ(int(p::seek_hole), SEEK_HOLE);
+    SAME_SIZE(FallocateIn, fuse_fallocate_in);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, offset);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, length);
+    SAME_FIELD(FallocateIn, fuse_fallocate_in, mode);
     EXPECT_EQ(int(p::lock_read), F_RDLCK);
     EXPECT_EQ(int(p::lock_write), F_WRLCK);
     EXPECT_EQ(int(p::lock_unlock), F_UNLCK);
@@ -210,7 +225,10 @@ TEST(FuseLayout, Opcodes) {
     EXPECT_EQ(number(p::Opcode::interrupt), FUSE_INTERRUPT);
     EXPECT_EQ(number(p::Opcode::destroy), FUSE_DESTROY);
     EXPECT_EQ(number(p::Opcode::batch_forget), FUSE_BATCH_FORGET);
+    EXPECT_EQ(number(p::Opcode::fallocate), FUSE_FALLOCATE);
     EXPECT_EQ(number(p::Opcode::rename2), FUSE_RENAME2);
+    EXPECT_EQ(number(p::Opcode::lseek), FUSE_LSEEK);
+    EXPECT_EQ(number(p::Opcode::copy_file_range), FUSE_COPY_FILE_RANGE);
     EXPECT_EQ(number(p::Opcode::syncfs), FUSE_SYNCFS);
 }
 

@@ -118,7 +118,10 @@ int Attributes::setattr(Request& q) {
     std::vector<pages::FrameIndex> frames;
     const std::uint64_t asked = moment();
     if (resize && !before) {
-        if (int e = reserve_tails(q, *inode, in.size, frames)) return e;
+        if (in.size < inode->attr.size) {
+            const PagePart cut = tail_of(in.size);
+            if (int e = reserve_parts(q, *inode, {&cut, 1}, frames)) return e;
+        }
         changes_.intend(q, {.node = inode->node, .size = in.size});
     }
     const auto changed = before   ? storage_.getattr(inode->node)
@@ -130,11 +133,7 @@ int Attributes::setattr(Request& q) {
         return changed.error();
     }
     if (resize) changes_.done(q, inode->node);
-    if (resize || (change.valid & SetAttr::mtime_) != 0) {
-        inode->attr.mtime = changed->mtime;
-        // Writing dirty pages back would move the storage's time on.
-        inode->size_ahead = inode->size_ahead || has_dirty(*inode);
-    }
+    if (resize || (change.valid & SetAttr::mtime_) != 0) keep_mtime(*inode, changed->mtime);
     learn(*inode, *changed, asked);
     journal_->keep_size(*inode);
     if (resize) {
@@ -147,6 +146,12 @@ int Attributes::setattr(Request& q) {
     out.attr = to_wire(inode->attr);
     q.reply.put(out);
     return 0;
+}
+
+void Attributes::keep_mtime(Inode& inode, WorldTime mtime) {
+    inode.attr.mtime = mtime;
+    // Writing dirty pages back would move the storage's time on.
+    inode.size_ahead = inode.size_ahead || has_dirty(inode);
 }
 
 bool Attributes::has_dirty(const Inode& inode) const {
@@ -169,19 +174,18 @@ std::uint64_t Attributes::dirty_end(const Inode& inode, std::uint64_t size) cons
     return std::min(end, size);
 }
 
-/// Takes the frames that truncate() needs where the last page shares its frame with others: none
-/// can be waited for when the file has been cut. 0, or `parked` until there are some.
-int Attributes::reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
+int Attributes::reserve_parts(Request& q, const Inode& inode, std::span<const PagePart> parts,
                               std::vector<pages::FrameIndex>& frames) {
-    if (size >= inode.attr.size || size % page_size == 0) return 0;
-    const auto last = static_cast<std::uint32_t>(size >> page_shift);
     std::uint32_t shared = 0;
-    const auto look = [&](std::uint32_t file) {
-        const cache::Slot slot = file == no_file ? cache::kNoSlot : cache_.find({file, last});
+    const auto look = [&](std::uint32_t file, const PagePart& part) {
+        if (file == no_file || part.length == 0) return;
+        const cache::Slot slot = cache_.find({file, part.page});
         if (slot != cache::kNoSlot && pool_[cache_.frame(slot)].users > 1) ++shared;
     };
-    look(inode.file);
-    for (const std::uint32_t file : inode.files) look(file);
+    for (const PagePart& part : parts) {
+        look(inode.file, part);
+        for (const std::uint32_t file : inode.files) look(file, part);
+    }
     while (frames.size() < shared) {
         const pages::FrameIndex frame = room_.take_frame(*q.worker);
         if (frame == pages::no_index) {
@@ -216,13 +220,16 @@ int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
     journal_->keep_cut(inode, size);
     fill_.drop_pages(inode, (size + page_size - 1) >> page_shift);
     fill_.settled();
-    const auto in_page = static_cast<std::uint16_t>(size % page_size);
-    if (in_page == 0) return 0;
-    const auto last = static_cast<std::uint32_t>(size >> page_shift);
-    const auto zero_tail = [&](std::uint32_t file) MAY_YIELD {
+    return zero(q, inode, tail_of(size), frames);
+}
+
+int Attributes::zero(Request& q, Inode& inode, const PagePart& part,
+                     std::vector<pages::FrameIndex>* frames) {
+    if (part.length == 0) return 0;
+    const auto zero_in = [&](std::uint32_t file) MAY_YIELD {
         if (file == no_file) return 0;
         io_.begin_at_once(inode);
-        const cache::Slot slot = cache_.find({file, last});
+        const cache::Slot slot = cache_.find({file, part.page});
         if (slot == cache::kNoSlot || cache_.state(slot) == cache::PageState::loading) {
             io_.end(inode);
             return 0;
@@ -232,8 +239,7 @@ int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
         const bool done = sharing_.make_private(q, nullptr, inode, slot, moved, frames);
         if (done) {
             residency_.forget_content(cache_.frame(slot));
-            host_.memory().zero(residency_.page_of(slot), in_page,
-                                static_cast<std::uint16_t>(page_size - in_page));
+            host_.memory().zero(residency_.page_of(slot), part.offset, part.length);
             // A write-back that was under way may have stored the old tail and the new size: then
             // the storage's own truncate finds nothing to cut.
             write_back_.dirtied(inode, inodes_.find(inode.node), slot);
@@ -242,9 +248,9 @@ int Attributes::truncate(Request& q, Inode& inode, std::uint64_t size,
         io_.end(inode);
         return done ? 0 : ENOMEM;
     };
-    if (int e = zero_tail(inode.file)) return e;
+    if (int e = zero_in(inode.file)) return e;
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
-        if (int e = zero_tail(inode.files[i])) return e;
+        if (int e = zero_in(inode.files[i])) return e;
     }
     return 0;
 }

@@ -38,15 +38,34 @@ class Attributes : public Part {
     /// what the storage says now. Dirty pages here stay: they are written later, as by somebody who
     /// has the file open, so it reaches at least to their end.
     Result<host::Attr> reconcile(Inode& inode) MAY_YIELD;
-    /// Makes a change that has a new size, here and in the storage. `frames`: see reserve_tails().
+    /// The storage's file has this time, which holds although pages are dirty. Before learn().
+    void keep_mtime(Inode& inode, WorldTime mtime);
+    /// Makes a change that has a new size, here and in the storage. `frames`: see reserve_parts().
     Result<host::Attr> resize(Request& q, Inode& inode, const host::SetAttr& change,
                               std::vector<pages::FrameIndex>* frames) MAY_YIELD;
+
+    /// Bytes of one page; none where `length` is 0.
+    struct PagePart {
+        std::uint32_t page = 0;
+        std::uint16_t offset = 0, length = 0;
+    };
+    /// What lies behind the end in the last page of a file of that size.
+    static PagePart tail_of(std::uint64_t size) {
+        const auto kept = static_cast<std::uint16_t>(size % page_size);
+        return {static_cast<std::uint32_t>(size >> page_shift), kept,
+                static_cast<std::uint16_t>(kept == 0 ? 0 : page_size - kept)};
+    }
+    /// Takes the frames that zero() needs for parts of pages that share their frame with others:
+    /// none can be waited for when the file has been changed. 0, or `parked` until there are some.
+    int reserve_parts(Request& q, const Inode& inode, std::span<const PagePart> parts,
+                      std::vector<pages::FrameIndex>& frames);
+    /// Zeroes a part of a cached page, which becomes dirty. Between begin_cut() and end_cut().
+    int zero(Request& q, Inode& inode, const PagePart& part,
+             std::vector<pages::FrameIndex>* frames) MAY_YIELD;
 
   private:
     int truncate(Request& q, Inode& inode, std::uint64_t size,
                  std::vector<pages::FrameIndex>* frames) MAY_YIELD;
-    int reserve_tails(Request& q, const Inode& inode, std::uint64_t size,
-                      std::vector<pages::FrameIndex>& frames);
     bool has_dirty(const Inode& inode) const;
     /// Where the last dirty page ends, but not beyond `size`; 0: there is none.
     std::uint64_t dirty_end(const Inode& inode, std::uint64_t size) const;

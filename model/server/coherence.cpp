@@ -116,6 +116,14 @@ void Coherence::changed_outside(Acks& acks, Inode& inode, bool content) {
     }
 }
 
+void Coherence::range_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
+                              const Connection* by) {
+    const Believers& all = inode.believers;
+    const std::uint64_t told = all_but(all.holders_ | all.copiers_ | inode.openers.mask(), by);
+    mappings_changed(acks, told, inode.node, first, count);
+    node_changed(acks, inode, by);
+}
+
 bool Coherence::recalled(Inode& inode, const Connection& asker, Nanoseconds deadline) {
     if (!inode.believers.leased_to_other(asker.index)) return true;
     begin_recall(inode);

@@ -60,6 +60,9 @@ class Coherence {
     /// with `content` as all_changed(). The notices of all clients are queued before any is sent,
     /// since a client with a newer lease would lose what it has written.
     void changed_outside(Acks& acks, Inode& inode, bool content) MAY_YIELD;
+    /// All holders, copiers and openers: these pages are stale, attributes too.
+    void range_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
+                       const Connection* by) MAY_YIELD;
     /// These clients' mappings of the pages are stale.
     void mappings_changed(Acks& acks, std::uint64_t clients, NodeId node, std::uint64_t first,
                           std::uint64_t count) MAY_YIELD;

@@ -5,13 +5,14 @@
 
 #include "model/server/names.h"
 #include "model/server/page_requests.h"
+#include "model/server/range_requests.h"
 #include "model/server/returns.h"
 #include "model/server/xattr.h"
 
 namespace xenfs::server {
 
-using Handlers = std::tuple<Names&, Attributes&, OpenRequests&, PageRequests&, Xattrs&, Balloon&,
-                            LockRequests&, Returns&>;
+using Handlers = std::tuple<Names&, Attributes&, OpenRequests&, PageRequests&, RangeRequests&,
+                            Xattrs&, Balloon&, LockRequests&, Returns&>;
 
 template <class Family>
 Family& family_of(int (Family::*)(Request&));

@@ -205,6 +205,17 @@ int Names::rmdir(Request& q) {
     return 0;
 }
 
+namespace {
+
+constexpr std::uint32_t rename_exchange = 2, rename_flags = 7;
+
+/// Nothing else goes with an exchange.
+bool valid_rename(std::uint32_t flags) {
+    return (flags & rename_exchange) != 0 ? flags == rename_exchange : flags <= rename_flags;
+}
+
+}  // namespace
+
 int Names::rename(Request& q) {
     protocol::Rename2In in{};
     in.newdir = q.args.get<protocol::RenameIn>().newdir;
@@ -218,10 +229,9 @@ int Names::rename2(Request& q) {
 int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     const auto old_name = q.args.get_string();
     const auto new_name = q.args.get_string();
-    if (!q.args.finished() || in.flags > 2) return EINVAL;
+    if (!q.args.finished() || !valid_rename(in.flags)) return EINVAL;
     if (int e = check_name(old_name)) return e;
     if (int e = check_name(new_name)) return e;
-    constexpr std::uint32_t exchange = 2;
     const std::optional<Replay> before = changes_.replay(q);
     const auto moved =
         before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
@@ -264,7 +274,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
         storage_.close_node(pinned);  // it got the name a moment ago: nobody knows it
     }
     if (!replaced || replaced->node == moved->node) return 0;
-    if ((in.flags & exchange) != 0) {
+    if ((in.flags & rename_exchange) != 0) {
         touched(replaced->node);
         return 0;
     }

@@ -155,10 +155,10 @@ int OpenRequests::init(Request& q) {
     return 0;
 }
 
-Inodes::Index OpenRequests::file_for_pages(Request& q, std::uint64_t fh, bool write) {
+Inodes::Index OpenRequests::file_for_pages(Request& q, NodeId node, std::uint64_t fh, bool write) {
     Inodes::Index index;
     if (fh == 0) {
-        index = inodes_.find(q.header.nodeid);
+        index = inodes_.find(node);
         if (index == Inodes::none || inodes_[index].believers.lease() != q.client.index) {
             return Inodes::none;
         }
@@ -167,7 +167,7 @@ Inodes::Index OpenRequests::file_for_pages(Request& q, std::uint64_t fh, bool wr
         // A file opened write-only is read too: to complete a partly written page.
         if (!file || (write && !file->write)) return Inodes::none;
         index = file->inode;
-        if (inodes_[index].node != q.header.nodeid) return Inodes::none;
+        if (inodes_[index].node != node) return Inodes::none;
     }
     return inodes_[index].attr.type == host::FileType::regular ? index : Inodes::none;
 }

@@ -32,7 +32,10 @@ class OpenRequests : public Part {
     int open_inode(Request& q, InodeUse& inode, std::uint32_t flags, bool created,
                    protocol::OpenOut& out) MAY_YIELD;
     /// The regular file of a page request: by fh, or by node for the lease's holder. None: EBADF.
-    Inodes::Index file_for_pages(Request& q, std::uint64_t fh, bool write);
+    Inodes::Index file_for_pages(Request& q, std::uint64_t fh, bool write) {
+        return file_for_pages(q, q.header.nodeid, fh, write);
+    }
+    Inodes::Index file_for_pages(Request& q, NodeId node, std::uint64_t fh, bool write);
 
   private:
     int open_existing(Request& q, InodeUse& inode, std::uint32_t flags) MAY_YIELD;

@@ -34,8 +34,11 @@ void PageFill::drop_if(Inode& inode, Which which) {
     for (const std::uint32_t file : inode.files) drop(file);
 }
 
-void PageFill::drop_pages(Inode& inode, std::uint64_t first_page) {
-    drop_if(inode, [&](Slot slot) { return cache_.key(slot).page >= first_page; });
+void PageFill::drop_pages(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) {
+    drop_if(inode, [&](Slot slot) {
+        const std::uint64_t page = cache_.key(slot).page;
+        return page >= first_page && page < end_page;
+    });
 }
 
 void PageFill::drop_clean(Inode& inode) {

@@ -31,7 +31,9 @@ class PageFill : public Part {
                        std::uint32_t first, std::uint32_t count) MAY_YIELD;
     /// The file's number in the cache: one for all, or one for each client (dedup "none").
     std::uint32_t file_number(Inode& inode, Inodes::Index index, const Connection& c);
-    void drop_pages(Inode& inode, std::uint64_t first_page);
+    /// The file's cached pages in [first_page, end_page) go, whoever has entries on them.
+    void drop_pages(Inode& inode, std::uint64_t first_page,
+                    std::uint64_t end_page = ~std::uint64_t{0});
     /// Drops the pages that agreed with the storage's file before somebody else changed it. What
     /// clients have written or are about to write stays.
     void drop_clean(Inode& inode);

@@ -50,6 +50,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       balloon_(shared_, ledger_, [this](Connection& c) { begin_close(c); }),
       page_requests_(shared_, {io_, write_back_, room_, sharing_, fill_, changes_, attributes_,
                                opens_, balloon_, [this] { control_gate_->wake_one(); }}),
+      ranges_(shared_, {io_, write_back_, fill_, changes_, attributes_, opens_}),
       xattrs_(shared_, write_back_),
       returns_(shared_, files_, attributes_, [this] {
           look_ = true;

@@ -118,9 +118,10 @@ class ServerState final : private Answerer {
     Names names_;
     Balloon balloon_;
     PageRequests page_requests_;
+    RangeRequests ranges_;
     Xattrs xattrs_;
     Returns returns_;
-    Handlers handlers_{names_,  attributes_, opens_, page_requests_,
+    Handlers handlers_{names_,  attributes_, opens_, page_requests_, ranges_,
                        xattrs_, balloon_,    locks_, returns_};
 
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests

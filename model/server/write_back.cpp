@@ -33,21 +33,40 @@ struct WriteBack::Pass {
     int error = 0;
     bool again = false;  ///< pages are dirty still
     bool wrote = false;
+    std::uint64_t first_page = 0, end_page = ~std::uint64_t{0};
     std::vector<Slot> dirty;
     std::vector<host::Page> pages;
 };
 
 int WriteBack::write(Inode& inode) {
+    Pass pass;
+    write_dirty(inode, pass);
+    if ((pass.again || pass.error != 0) && inode.attr.links != 0) {
+        const Inodes::Index index = inodes_.find(inode.node);
+        if (index != Inodes::none) list(inode, index);
+    }
+    return pass.error;
+}
+
+int WriteBack::write_range(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) {
+    Pass pass;
+    pass.first_page = first_page;
+    pass.end_page = end_page;
+    write_dirty(inode, pass);
+    return pass.error;
+}
+
+void WriteBack::write_dirty(Inode& inode, Pass& pass) {
     io_.wait_for_others(inode);
     inode.writing = true;
     io_.begin_at_once(inode);
-    inode.dirty_listed = false;
-    Pass pass;
+    const bool whole = pass.first_page == 0 && pass.end_page == ~std::uint64_t{0};
+    if (whole) inode.dirty_listed = false;
     if (inode.file != no_file) write_file(inode, inode.file, pass);
     for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (inode.files[i] != no_file) write_file(inode, inode.files[i], pass);
     }
-    if (pass.error == 0 && inode.size_ahead) pass.error = write_size(inode);
+    if (whole && pass.error == 0 && inode.size_ahead) pass.error = write_size(inode);
     if (pass.wrote && journal_->outlives()) {
         // The file's time is that of these writes now.
         if (const auto stored = storage_.getattr(inode.node)) {
@@ -59,16 +78,15 @@ int WriteBack::write(Inode& inode) {
     inode.writing = false;
     io_.end(inode);
     io_.wake();
-    if ((pass.again || pass.error != 0) && inode.attr.links != 0) {
-        const Inodes::Index index = inodes_.find(inode.node);
-        if (index != Inodes::none) list(inode, index);
-    }
-    return pass.error;
 }
 
 void WriteBack::write_file(Inode& inode, std::uint32_t file, Pass& pass) {
     pass.dirty.clear();
     cache_.dirty_of(file, pass.dirty);
+    std::erase_if(pass.dirty, [&](Slot slot) {
+        const std::uint64_t page = cache_.key(slot).page;
+        return page < pass.first_page || page >= pass.end_page;
+    });
     for (const Slot slot : pass.dirty) residency_.begin_write_back(slot);
     for (std::size_t at = 0; at < pass.dirty.size();) {
         std::size_t end = at + 1;

@@ -31,6 +31,8 @@ class WriteBack : public Part {
     /// Writes the file's dirty pages, then size and times. Pages that a guest can write to at any
     /// time, or that were written to meanwhile, stay dirty. A file that died meanwhile is no error.
     int write(Inode& inode) MAY_YIELD;
+    /// Writes its dirty pages of [first_page, end_page) alone.
+    int write_range(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) MAY_YIELD;
     int write_all() MAY_YIELD;
     /// The task.
     void run() MAY_YIELD;
@@ -50,6 +52,7 @@ class WriteBack : public Part {
 
     bool too_dirty() const;
     int write_or_drop(Inode& inode) MAY_YIELD;
+    void write_dirty(Inode& inode, Pass& pass) MAY_YIELD;
     void write_file(Inode& inode, std::uint32_t file, Pass& pass) MAY_YIELD;
     int write_run(Inode& inode, std::span<const cache::Slot> run, Pass& pass) MAY_YIELD;
     int write_size(Inode& inode) MAY_YIELD;

@@ -256,6 +256,48 @@ void fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* i
     });
 }
 
+void fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t length,
+               fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        if (const int error = end_privileges(mount, node)) return error;
+        const auto at = static_cast<std::uint64_t>(offset),
+                   bytes = static_cast<std::uint64_t>(length);
+        const auto kind = static_cast<std::uint32_t>(mode);
+        if (const int error = mount.client().allocate(info->fh, kind, at, bytes)) return error;
+        mount.shares().on_own_change(node, false);
+        if (host::allocation_zeroes(kind)) mount.kernel().on_own_write(node, at, bytes);
+        return 0;
+    });
+}
+
+void copy_file_range(fuse_req_t request, fuse_ino_t, off_t from, fuse_file_info* source,
+                     fuse_ino_t node, off_t to, fuse_file_info* target, std::size_t length, int) {
+    serve(request, [&](Mount& mount) -> int {
+        if (const int error = end_privileges(mount, node)) return error;
+        const auto into = static_cast<std::uint64_t>(to);
+        const auto copied = mount.client().copy(source->fh, static_cast<std::uint64_t>(from),
+                                                target->fh, into, length);
+        if (!copied) return copied.error();
+        mount.shares().on_own_change(node, false);
+        mount.kernel().on_own_write(node, into, *copied);
+        fuse_reply_write(request, *copied);
+        return answered;
+    });
+}
+
+/// The kernel asks for data and holes alone; it knows the other places.
+void lseek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+    serve(request, [&](Mount& mount) -> int {
+        if (whence != SEEK_DATA && whence != SEEK_HOLE) return EINVAL;
+        const auto found =
+            mount.client().seek(info->fh, static_cast<std::uint64_t>(offset),
+                                whence == SEEK_DATA ? host::Seek::data : host::Seek::hole);
+        if (!found) return found.error();
+        fuse_reply_lseek(request, static_cast<off_t>(*found));
+        return answered;
+    });
+}
+
 void fsyncdir(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) {
     serve(request, [&](Mount& mount) { return mount.client().sync(); });
 }
@@ -270,6 +312,9 @@ void add_file_operations(fuse_lowlevel_ops& table) {
     table.write = write;
     table.fsync = fsync;
     table.fsyncdir = fsyncdir;
+    table.fallocate = fallocate;
+    table.lseek = lseek;
+    table.copy_file_range = copy_file_range;
 }
 
 }  // namespace xenfs::real::mount

@@ -28,8 +28,8 @@ Arguments arguments_of(const char* request, std::size_t length) {
     return arguments;
 }
 
-bool ends(std::uint32_t opcode, const char* request, std::size_t length) {
-    switch (opcode) {
+bool ends(const fuse_in_header& header, const char* request, std::size_t length) {
+    switch (header.opcode) {
         case FUSE_WRITE:
             return (arguments_of<fuse_write_in>(request, length).write_flags &
                     FUSE_WRITE_KILL_SUIDGID) != 0;
@@ -41,6 +41,9 @@ bool ends(std::uint32_t opcode, const char* request, std::size_t length) {
         case FUSE_CREATE:
             return !kernel_says || (arguments_of<fuse_create_in>(request, length).open_flags &
                                     FUSE_OPEN_KILL_SUIDGID) != 0;
+        case FUSE_COPY_FILE_RANGE:
+        case FUSE_FALLOCATE:  // nobody says, so root counts as who may set them
+            return header.uid != 0;
         default:
             return false;
     }
@@ -53,7 +56,7 @@ ssize_t read_request(int device, void* buffer, std::size_t room, void*) {
     fuse_in_header header{};
     std::memcpy(&header, bytes, sizeof header);
     const auto size = static_cast<std::size_t>(length);
-    ends_set_id = ends(header.opcode, bytes, size);
+    ends_set_id = ends(header, bytes, size);
     if (header.opcode == FUSE_INIT) {
         kernel_says =
             (arguments_of<fuse_init_in>(bytes, size).flags & FUSE_HANDLE_KILLPRIV_V2) != 0;

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -105,6 +106,68 @@ int TreeStorage::write_pages(NodeId node, std::uint64_t first_page, std::span<co
                                       });
         if (done < 0) return errno;
         return first == parts.size() ? 0 : EIO;
+    });
+}
+
+Result<Attr> TreeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                                   std::uint64_t length) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<Attr> {
+        const auto file = nodes_.get(node, OpenMode::write);
+        if (!file) return Errno{file.error()};
+        const OwnChange own(watch_.get(), node);
+        int error = 0;
+        do {
+            error = fallocate(file->get(), static_cast<int>(mode), static_cast<off_t>(offset),
+                              static_cast<off_t>(length)) != 0
+                        ? errno
+                        : 0;
+        } while (error == EINTR);
+        if (error != 0) return Errno{error};
+        struct stat status {};
+        if (fstat(file->get(), &status) != 0) return Errno{errno};
+        return attributes(status, node);
+    });
+}
+
+/// The kernel shares blocks where the file system can, and copies through its pages elsewhere: it
+/// can do so between any two files of one file system.
+Result<std::uint64_t> TreeStorage::copy_range(NodeId from, std::uint64_t from_offset, NodeId to,
+                                              std::uint64_t to_offset, std::uint64_t length) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<std::uint64_t> {
+        const auto source = nodes_.get(from, OpenMode::read);
+        if (!source) return Errno{source.error()};
+        const auto target = nodes_.get(to, OpenMode::write);
+        if (!target) return Errno{target.error()};
+        const OwnChange own(watch_.get(), to);
+        auto read_at = static_cast<off_t>(from_offset), write_at = static_cast<off_t>(to_offset);
+        std::uint64_t done = 0;
+        while (done < length) {
+            const ssize_t now = copy_file_range(source->get(), &read_at, target->get(), &write_at,
+                                                length - done, 0);
+            if (now < 0 && errno == EINTR) continue;
+            if (now < 0 && done == 0) return Errno{errno};
+            if (now <= 0) break;
+            done += static_cast<std::uint64_t>(now);
+        }
+        if (options_.drop_page_cache) {
+            posix_fadvise(source->get(), static_cast<off_t>(from_offset), static_cast<off_t>(done),
+                          POSIX_FADV_DONTNEED);
+        }
+        return done;
+    });
+}
+
+/// The descriptor's position is nobody's: contents are read and written by offset.
+Result<std::uint64_t> TreeStorage::seek(NodeId node, std::uint64_t offset, host::Seek what) {
+    return outside([&]() -> Result<std::uint64_t> {
+        const auto file = nodes_.get(node, OpenMode::read);
+        if (!file) return Errno{file.error()};
+        const off_t found = lseek(file->get(), static_cast<off_t>(offset),
+                                  what == host::Seek::data ? SEEK_DATA : SEEK_HOLE);
+        if (found < 0) return Errno{errno};
+        return static_cast<std::uint64_t>(found);
     });
 }
 

@@ -70,7 +70,7 @@ TEST_P(TreeDifferential, RandomOperationsAgreeWithTheNaiveTree) {
         conformance::NaiveTree naive;
         conformance::TreeWalk<TreeStorage, Contents> twins(
             *tree.storage, {tree, std::mt19937_64(seed)}, naive, seed + round,
-            {.exact_errors = false, .partial_pages = false});
+            {.allocate = 2, .seek = 2, .exact_errors = false, .partial_pages = false});
         twins.steps(1000);
         if (HasFatalFailure()) return;
         twins.compare();

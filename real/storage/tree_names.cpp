@@ -17,7 +17,9 @@ Result<Attr> TreeStorage::create(NodeId parent, std::string_view name, FileType 
                                  std::uint32_t mode, Owner owner, std::string_view symlink_target,
                                  std::uint32_t rdev) {
     if (options_.read_only) return Errno{EROFS};
-    const bool device = type == FileType::block || type == FileType::character;
+    // An overlay's whiteout opens nothing.
+    const bool whiteout = type == FileType::character && rdev == 0;
+    const bool device = (type == FileType::block || type == FileType::character) && !whiteout;
     if (device && !options_.devices) return Errno{EPERM};
     if (symlink_target.find('\0') != std::string_view::npos) return Errno{EINVAL};
     return outside([&] {
@@ -143,7 +145,8 @@ Result<NodeId> TreeStorage::rmdir(NodeId parent, std::string_view name) {
 Result<NodeId> TreeStorage::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                                    std::string_view new_name, std::uint32_t flags) {
     if (options_.read_only) return Errno{EROFS};
-    if (flags > RENAME_EXCHANGE) return Errno{EINVAL};  // whiteouts are not supported
+    constexpr std::uint32_t all = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
+    if ((flags & ~all) != 0) return Errno{EINVAL};
     return outside([&] { return move(old_parent, old_name, new_parent, new_name, flags); });
 }
 
@@ -159,7 +162,8 @@ Result<NodeId> TreeStorage::move(NodeId old_parent, std::string_view old_name, N
     const OwnChange own_old(watch_.get(), old_parent, old_name),
         own_new(watch_.get(), new_parent, new_name), own_moved(watch_.get(), moved->node);
     const std::string old_text(old_name), new_text(new_name);
-    const bool kept = replaced && flags == 0 && replaced->node != moved->node &&
+    const bool replaces = (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == 0;
+    const bool kept = replaced && replaces && replaced->node != moved->node &&
                       keep_nameless(to->get(), new_name, *replaced);
     if (renameat2(from->get(), old_text.c_str(), to->get(), new_text.c_str(), flags) != 0) {
         const int error = errno;

@@ -143,13 +143,20 @@ Result<Attr> TreeStorage::change(NodeId node, const SetAttr& wanted) {
     const auto file = size ? nodes_.get(node, OpenMode::write) : nodes_.get(node);
     if (!file) return Errno{file.error()};
     const OwnChange own(watch_.get(), node);
-    if (size && ftruncate(file->get(), static_cast<off_t>(value.size)) != 0) return Errno{errno};
+    struct stat status {};
+    // A file that is cut to the size that it has loses what is allocated behind its end. Cutting it
+    // would also move its times, so this is left out only where one is given.
+    const bool as_it_is = size && (valid & SetAttr::mtime_) != 0 &&
+                          fstat(file->get(), &status) == 0 &&
+                          static_cast<std::uint64_t>(status.st_size) == value.size;
+    if (size && !as_it_is && ftruncate(file->get(), static_cast<off_t>(value.size)) != 0) {
+        return Errno{errno};
+    }
     if ((valid & (SetAttr::uid_ | SetAttr::gid_)) != 0) {
         const uid_t uid = (valid & SetAttr::uid_) != 0 ? value.uid : static_cast<uid_t>(-1);
         const gid_t gid = (valid & SetAttr::gid_) != 0 ? value.gid : static_cast<gid_t>(-1);
         if (fchownat(file->get(), "", uid, gid, AT_EMPTY_PATH) != 0) return Errno{errno};
     }
-    struct stat status {};
     const std::string number = std::to_string(file->get());
     if ((valid & SetAttr::set_id_) != 0) {
         if (fstat(file->get(), &status) != 0) return Errno{errno};

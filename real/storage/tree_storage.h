@@ -89,6 +89,11 @@ class TreeStorage : public host::Storage {
     int read_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages) override;
     int write_pages(NodeId node, std::uint64_t first_page, std::span<const Page> pages,
                     std::uint64_t length) override;
+    Result<Attr> allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                          std::uint64_t length) override;
+    Result<std::uint64_t> copy_range(NodeId from, std::uint64_t from_offset, NodeId to,
+                                     std::uint64_t to_offset, std::uint64_t length) override;
+    Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, host::Seek what) override;
     int sync(NodeId node, bool data_only) override;
     int sync_all() override;
 

@@ -39,6 +39,7 @@ class Load {
         if (choice < 82) return list();
         if (choice < 86) return directory_and_link();
         if (choice < 90) return nameless();
+        if (choice < 94) return below(2) == 0 ? punch() : copy();
         common();
     }
 
@@ -185,6 +186,38 @@ class Load {
         ASSERT_TRUE(done) << "truncate: errno " << done.error();
         file->second.resize(change.value.size, '\0');
         EXPECT_EQ(done->size, file->second.size());
+    }
+    void punch() {
+        const auto file = some_file();
+        if (file == files_.end()) return;
+        std::string& content = file->second;
+        const std::size_t from = below(50'000), length = 1 + below(20'000);
+        const files::Handle handle = open(file->first);
+        EXPECT_EQ(client_.allocate(handle, host::allocate_punch_hole | host::allocate_keep_size,
+                                   from, length),
+                  0);
+        EXPECT_EQ(client_.close(handle), 0);
+        if (from < content.size()) {
+            std::fill_n(content.begin() + static_cast<long>(from),
+                        std::min(length, content.size() - from), '\0');
+        }
+    }
+    void copy() {
+        const auto from = some_file(), to = some_file();
+        if (from == files_.end() || from == to) return;
+        const std::size_t first = below(20'000), into = below(20'000), length = 1 + below(40'000);
+        const files::Handle in = open(from->first), out = open(to->first);
+        const auto copied = client_.copy(in, first, out, into, length);
+        ASSERT_TRUE(copied) << "copy: errno " << copied.error();
+        const std::string piece =
+            first < from->second.size() ? from->second.substr(first, length) : "";
+        EXPECT_EQ(*copied, piece.size());
+        if (!piece.empty()) {
+            to->second.resize(std::max(to->second.size(), into + piece.size()), '\0');
+            to->second.replace(into, piece.size(), piece);
+        }
+        EXPECT_EQ(client_.close(in), 0);
+        EXPECT_EQ(client_.close(out), 0);
     }
     void fsync() {
         const auto file = some_file();

@@ -129,7 +129,9 @@ std::uint64_t Volume::inode_block(NodeId node) const {
 
 std::uint64_t Volume::directory_block(NodeId node, std::uint64_t name_hash) const {
     const Inode* inode = find(node);
-    if (inode == nullptr || inode->extents.empty()) return inode_block(node);
+    if (inode == nullptr || inode->directory == nullptr || inode->extents.empty()) {
+        return inode_block(node);
+    }
     std::uint64_t index = (name_hash >> 40) % (inode->attr.size / page_size);
     for (const FileExtent& extent : inode->extents) {
         if (index < extent.count) return extent.block + index;

@@ -80,6 +80,11 @@ class Volume {
     /// if that is more. ENOSPC leaves what was done.
     int write_content(NodeId node, std::uint64_t first_page, std::span<const Fingerprint> pages,
                       std::uint64_t length);
+    /// As host::Storage::allocate. ENOSPC leaves what was done.
+    Result<Attr> allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                          std::uint64_t length);
+    /// As host::Storage::seek. Allocated pages are data.
+    Result<std::uint64_t> seek(NodeId node, std::uint64_t offset, host::Seek what) const;
     /// The file is at least so long; nothing is written (a kernel's in-memory inode).
     void extend(NodeId node, std::uint64_t size);
     /// Where pages lie: ranges in file order, holes left out. Appends.
@@ -121,7 +126,8 @@ class Volume {
                  std::string_view new_name);
     void truncate(Inode& inode, std::uint64_t size);
     bool allocate_pages(Inode& inode, std::uint64_t first_page, std::uint64_t count);
-    void release_pages(Inode& inode, std::uint64_t first_page);
+    void release_pages(Inode& inode, std::uint64_t first_page,
+                       std::uint64_t end_page = ~std::uint64_t{0});
 
     std::shared_ptr<const Volume> image_;  ///< keeps shared inodes alive
     std::vector<Slot> nodes_;              ///< by node id

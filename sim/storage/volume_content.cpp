@@ -39,6 +39,59 @@ int Volume::write_content(NodeId node, std::uint64_t first_page, std::span<const
     return 0;
 }
 
+Result<Attr> Volume::allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                              std::uint64_t length) {
+    const Inode* found = find(node);
+    if (found == nullptr) return Errno{ESTALE};
+    if (found->attr.type != FileType::regular) return Errno{ENODEV};
+    if (const int error = host::check_allocation(mode, offset, length)) return Errno{error};
+    const std::uint64_t end = offset + length;
+    const std::uint64_t first_page = offset / page_size;
+    const std::uint64_t end_page = (end + page_size - 1) / page_size;
+    if (end_page > max_file_pages) return Errno{EFBIG};
+    Inode& inode = change(node);
+    const bool punch = (mode & host::allocate_punch_hole) != 0;
+    if (!punch && !allocate_pages(inode, first_page, end_page - first_page)) return Errno{ENOSPC};
+    if (host::allocation_zeroes(mode)) {
+        const std::uint64_t known = std::min<std::uint64_t>(end_page, inode.pages.size());
+        for (std::uint64_t page = first_page; page < known; ++page) {
+            const std::uint64_t from = std::max(offset, page * page_size);
+            const std::uint64_t to = std::min(end, (page + 1) * page_size);
+            inode.pages[page] = mix(inode.pages[page], zero_fingerprint,
+                                    static_cast<std::uint32_t>(from % page_size),
+                                    static_cast<std::uint32_t>(to - from));
+        }
+        if (punch) {
+            release_pages(inode, (offset + page_size - 1) / page_size, end / page_size);
+        }
+    }
+    if ((mode & host::allocate_keep_size) == 0) inode.attr.size = std::max(inode.attr.size, end);
+    touch(inode);
+    return inode.attr;
+}
+
+Result<std::uint64_t> Volume::seek(NodeId node, std::uint64_t offset, host::Seek what) const {
+    const Inode* inode = find(node);
+    if (inode == nullptr) return Errno{ESTALE};
+    const std::uint64_t size = inode->attr.size;
+    if (offset >= size) return Errno{ENXIO};
+    std::uint64_t hole = offset;  // as far as extents without a gap reach
+    for (const FileExtent& extent : inode->extents) {
+        const std::uint64_t begin = extent.page * page_size;
+        const std::uint64_t end = (extent.page + extent.count) * page_size;
+        if (end <= hole) continue;
+        if (what == host::Seek::data) {
+            const std::uint64_t data = std::max(offset, begin);
+            if (data >= size) break;
+            return data;
+        }
+        if (begin > hole) break;
+        hole = end;
+    }
+    if (what == host::Seek::data) return Errno{ENXIO};
+    return std::min(hole, size);
+}
+
 void Volume::extend(NodeId node, std::uint64_t size) {
     const Inode* inode = find(node);
     if (inode == nullptr) return;
@@ -96,17 +149,25 @@ bool Volume::allocate_pages(Inode& inode, std::uint64_t first_page, std::uint64_
     return true;
 }
 
-/// Frees the blocks of all pages from first_page on.
-void Volume::release_pages(Inode& inode, std::uint64_t first_page) {
-    while (!inode.extents.empty()) {
-        FileExtent& last = inode.extents.back();
-        if (last.page + last.count <= first_page) return;
-        const std::uint64_t kept = last.page >= first_page ? 0 : first_page - last.page;
-        allocator_.release({last.block + kept, last.count - kept});
-        inode.attr.blocks -= (last.count - kept) * (page_size / 512);
-        last.count = kept;
-        if (kept == 0) inode.extents.pop_back();
+/// Frees the blocks of the pages of [first_page, end_page).
+void Volume::release_pages(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) {
+    std::vector<FileExtent> kept;
+    for (const FileExtent& extent : inode.extents) {
+        const std::uint64_t extent_end = extent.page + extent.count;
+        const std::uint64_t from = std::clamp(first_page, extent.page, extent_end);
+        const std::uint64_t to = std::clamp(end_page, from, extent_end);
+        if (from == to) {
+            kept.push_back(extent);
+            continue;
+        }
+        allocator_.release({extent.block + (from - extent.page), to - from});
+        inode.attr.blocks -= (to - from) * (page_size / 512);
+        if (from > extent.page) kept.push_back({extent.page, extent.block, from - extent.page});
+        if (to < extent_end) {
+            kept.push_back({to, extent.block + (to - extent.page), extent_end - to});
+        }
     }
+    inode.extents = std::move(kept);
 }
 
 void Volume::locate(NodeId node, std::uint64_t first_page, std::uint64_t count,

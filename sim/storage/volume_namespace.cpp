@@ -6,8 +6,9 @@
 namespace xenfs::sim {
 namespace {
 
-constexpr std::uint64_t entries_per_block = 64;                     // about 64 B an entry [M]
-constexpr std::uint32_t rename_noreplace = 1, rename_exchange = 2;  // renameat2(2)
+constexpr std::uint64_t entries_per_block = 64;  // about 64 B an entry [M]
+constexpr std::uint32_t rename_noreplace = 1, rename_exchange = 2,
+                        rename_whiteout = 4;  // renameat2(2)
 
 bool is_dot(std::string_view name) {
     return name == "." || name == "..";
@@ -140,7 +141,7 @@ void Volume::move_parent(NodeId node, NodeId from, NodeId to) {
 int Volume::rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,
                    std::string_view new_name, std::uint32_t flags) {
     int error;
-    if (flags > rename_exchange) return EINVAL;
+    if (flags > 7 || ((flags & rename_exchange) != 0 && flags != rename_exchange)) return EINVAL;
     const Inode* from = directory(old_parent, error);
     if (from == nullptr) return error;
     const Inode* to = directory(new_parent, error);
@@ -150,7 +151,7 @@ int Volume::rename(NodeId old_parent, std::string_view old_name, NodeId new_pare
     const Directory::Entry* source = from->directory->find(old_name);
     if (source == nullptr || to->attr.links == 0) return ENOENT;
     const Directory::Entry* target = to->directory->find(new_name);
-    if (flags == rename_noreplace && target != nullptr) return EEXIST;
+    if ((flags & rename_noreplace) != 0 && target != nullptr) return EEXIST;
     if (flags == rename_exchange && target == nullptr) return ENOENT;
 
     const NodeId node = source->node;
@@ -188,7 +189,11 @@ int Volume::rename(NodeId old_parent, std::string_view old_name, NodeId new_pare
     touch(destination);
     Inode& origin = change(old_parent);
     origin.directory->remove(old_name);
-    touch(origin);
+    if ((flags & rename_whiteout) != 0) {
+        const NodeId whiteout = make(FileType::character, 0, {}).attr.node;
+        change(old_parent).directory->add(old_name, whiteout, FileType::character);
+    }
+    touch(change(old_parent));
     change(node).attr.ctime = now_;
     if (is_directory) move_parent(node, old_parent, new_parent);
     if (replaced != 0) release_if_unused(replaced);

@@ -197,6 +197,7 @@ Result<NodeId> VolumeStorage::rename(NodeId old_parent, std::string_view old_nam
     changed_name(old_parent, old_name);
     changed_name(new_parent, new_name);
     if (replaced) changed_inode(replaced->node);
+    if (const Result<Attr> left = volume_.lookup(old_parent, old_name)) changed_inode(left->node);
     return gone ? replaced->node : 0;
 }
 

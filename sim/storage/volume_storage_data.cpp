@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/machine/content.h"
 #include "sim/storage/volume_storage.h"
 
 namespace xenfs::sim {
@@ -115,6 +116,41 @@ void VolumeStorage::write_runs(std::span<Run> runs) {
     device_.transfer(requests);
 }
 
+Result<Attr> VolumeStorage::allocate(NodeId node, std::uint32_t mode, std::uint64_t offset,
+                                     std::uint64_t length) {
+    touch_inode(node);
+    begin_change();
+    Result<Attr> result = volume_.allocate(node, mode, offset, length);
+    if (result) changed_inode(node);
+    return result;
+}
+
+/// Contents are by page, so those of a range that begins within one are made of two each.
+Result<std::uint64_t> VolumeStorage::copy_range(NodeId from, std::uint64_t from_offset, NodeId to,
+                                                std::uint64_t to_offset, std::uint64_t length) {
+    const Inode* const source = volume_.find(from);
+    if (source == nullptr) return Errno{ESTALE};
+    const std::uint64_t size = source->attr.size;
+    length = from_offset >= size ? 0 : std::min(length, size - from_offset);
+    if (length == 0) return length;
+    std::vector<Fingerprint> content((length + page_size - 1) / page_size + 1);
+    if (const int error = read_content(from, from_offset / page_size, content)) return Errno{error};
+    const auto shift = static_cast<std::uint32_t>(from_offset % page_size);
+    for (std::size_t i = 0; shift != 0 && i + 1 < content.size(); ++i) {
+        content[i] = mix(content[i], content[i + 1], page_size - shift, shift);
+    }
+    content.pop_back();
+    Run run{to, to_offset / page_size, content, length};
+    write_runs({&run, 1});
+    if (run.error != 0) return Errno{run.error};
+    return length;
+}
+
+Result<std::uint64_t> VolumeStorage::seek(NodeId node, std::uint64_t offset, host::Seek what) {
+    touch_inode(node);
+    return volume_.seek(node, offset, what);
+}
+
 int VolumeStorage::sync(NodeId node, bool data_only) {
     if (volume_.find(node) == nullptr) return ESTALE;
     if (!data_only || journal_.changed(volume_.inode_block(node))) journal_.commit();
@@ -140,8 +176,8 @@ void VolumeStorage::invalidate(NodeId node) {
 
 void VolumeStorage::changed_outside(host::OutsideChange change) {
     if (events_.size() >= event_queue.most) {
-        const bool said = !events_.empty() &&
-                          events_.back().change.what == host::OutsideChange::What::everything;
+        const bool said =
+            !events_.empty() && events_.back().change.what == host::OutsideChange::What::everything;
         if (said) return;
         change = {};
     }

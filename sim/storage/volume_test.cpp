@@ -31,7 +31,8 @@ struct Contents {
 class Twins : public conformance::TreeWalk<Volume, Contents> {
   public:
     Twins(Volume& volume, NaiveTree& tree, std::uint64_t seed)
-        : TreeWalk(volume, {volume}, tree, seed, {.read = 0, .names = 12, .owner = {1, 2}}) {
+        : TreeWalk(volume, {volume}, tree, seed,
+                   {.read = 0, .allocate = 2, .seek = 2, .names = 12, .owner = {1, 2}}) {
         on_node([this, &volume](NodeId node) {
             for (const FileExtent& extent : volume.find(node)->extents) {
                 for (std::uint64_t i = 0; i < extent.count; ++i) {

@@ -12,14 +12,16 @@ using host::FileType;
 
 class Checker {
   public:
-    Checker(World& world, std::uint64_t seed, int steps)
-        : world_(world), seed_(seed), steps_(steps) {}
+    /// `ranges`: see FileWalkOptions. Seeds that were kept were drawn without.
+    Checker(World& world, std::uint64_t seed, int steps, bool ranges = false)
+        : world_(world), seed_(seed), steps_(steps), ranges_(ranges) {}
 
     void start(std::size_t tasks_per_guest) {
         tasks_ = world_.guests.size() * tasks_per_guest;
         walk_ = std::make_unique<conformance::FileWalk>(
             seed_, tasks_,
-            conformance::FileWalkOptions{.mix = [](auto... part) { return mix(part...); }});
+            conformance::FileWalkOptions{.mix = [](auto... part) { return mix(part...); },
+                                         .ranges = ranges_});
         for (std::size_t task = 0; task < tasks_; ++task) {
             const std::size_t guest = task % world_.guests.size();
             world_.program(guest,
@@ -75,6 +77,7 @@ class Checker {
     World& world_;
     std::uint64_t seed_;
     int steps_;
+    const bool ranges_;
     int done_ = 0;
     std::size_t next_ = 0, tasks_ = 0;
     std::unique_ptr<conformance::FileWalk> walk_;

@@ -48,7 +48,7 @@ class Mischief {
     }
 
     void step() {
-        switch (pick(14)) {
+        switch (pick(15)) {
             case 0:
                 files_.push_back(own_file_of("evil" + std::to_string(pick(8))));
                 break;
@@ -92,6 +92,11 @@ class Mischief {
                 break;
             case 12:
                 balloon();
+                break;
+            case 13:
+                allocate();
+                seek();
+                copy();
                 break;
             default:
                 if (pick(6) == 0) violate();
@@ -155,6 +160,37 @@ class Mischief {
         in.flags = static_cast<std::uint16_t>(pick(8));
         in.ref_count = pick(8) == 0 ? wild() : static_cast<std::uint32_t>(refs.size());
         evil_.ask(Opcode::pages_commit, file.node, in, refs);
+    }
+    void allocate() {
+        if (files_.empty()) return;
+        const OwnFile file = files_[pick(files_.size())];
+        const std::uint32_t modes[] = {0, 1, 3, 16, 17, wild()};
+        evil_.ask(Opcode::fallocate, file.node,
+                  protocol::FallocateIn{
+                      pick(8) == 0 ? random_() : file.fh, pick(8) == 0 ? random_() : pick(200'000),
+                      pick(8) == 0 ? random_() : pick(100'000), modes[pick(std::size(modes))], 0});
+    }
+    void seek() {
+        const auto& from = pick(2) == 0 ? files_ : theirs_;
+        if (from.empty()) return;
+        const OwnFile file = from[pick(from.size())];
+        const auto whence = pick(8) == 0 ? wild() : 3 + static_cast<std::uint32_t>(pick(2));
+        evil_.ask(Opcode::lseek, file.node,
+                  protocol::LseekIn{pick(8) == 0 ? random_() : file.fh,
+                                    pick(8) == 0 ? random_() : pick(200'000), whence, 0});
+    }
+    void copy() {  // to files of its own
+        if (files_.empty()) return;
+        const auto& from = pick(2) == 0 || theirs_.empty() ? files_ : theirs_;
+        const OwnFile source = from[pick(from.size())], target = files_[pick(files_.size())];
+        protocol::CopyFileRangeIn in{};
+        in.fh_in = pick(8) == 0 ? random_() : source.fh;
+        in.off_in = pick(8) == 0 ? random_() : pick(200'000);
+        in.nodeid_out = target.node;
+        in.fh_out = pick(8) == 0 ? random_() : target.fh;
+        in.off_out = pick(8) == 0 ? random_() : pick(50) * page_size;
+        in.len = pick(8) == 0 ? random_() : pick(20) * page_size;
+        evil_.ask(Opcode::copy_file_range, source.node, in);
     }
     void map_some() {  // and never unmaps
         const auto refs = some_refs(1 + pick(8));

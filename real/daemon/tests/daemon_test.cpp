@@ -89,6 +89,10 @@ TEST_F(DaemonTest, ReadOnlyGuestsChangeNothing) {
         const auto node = reader.find("file");
         ASSERT_TRUE(node);
         EXPECT_EQ(fs.open(*node, {.read = true, .write = true}).error(), EROFS);
+        const auto handle = fs.open(*node, {});
+        EXPECT_TRUE(handle);
+        EXPECT_EQ(fs.allocate(*handle, 0, 0, 1), EBADF);
+        EXPECT_EQ(fs.close(*handle), 0);
         EXPECT_EQ(fs.mkdir(root_node, "d"sv, 0755, {}).error(), EROFS);
         EXPECT_EQ(fs.unlink(root_node, "file"sv), EROFS);
         EXPECT_EQ(fs.rename(root_node, "file"sv, root_node, "g"sv, 0), EROFS);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <linux/falloc.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -46,6 +47,26 @@ constexpr Change changes[] = {
      [](const char* path) {
          const int file = open(path, O_WRONLY);
          if (file < 0 || ftruncate(file, 5000) != 0) return errno;
+         return close(file) == 0 ? 0 : errno;
+     }},
+    {"fallocate",
+     [](const char* path) {
+         const int file = open(path, O_WRONLY);
+         if (file < 0 || fallocate(file, 0, 0, 5000) != 0) return errno;
+         return close(file) == 0 ? 0 : errno;
+     }},
+    {"punch",
+     [](const char* path) {
+         const int file = open(path, O_WRONLY);
+         constexpr int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+         if (file < 0 || fallocate(file, mode, 0, 1) != 0) return errno;
+         return close(file) == 0 ? 0 : errno;
+     }},
+    {"copy",
+     [](const char* path) {
+         const int file = open(path, O_RDWR);
+         off_t from = 0, to = 100;
+         if (file < 0 || copy_file_range(file, &from, file, &to, 1, 0) != 1) return errno;
          return close(file) == 0 ? 0 : errno;
      }},
     {"chown", [](const char* path) { return chown(path, 1, 2) == 0 ? 0 : errno; }},

@@ -121,6 +121,44 @@ std::vector<Operation> operations() {
         {"truncate", [](const std::string& p) { File(p, O_WRONLY | O_TRUNC); }},
         {"cut", [](const std::string& p) { EXPECT_EQ(truncate(p.c_str(), 10), 0); }},
         {"grow", [](const std::string& p) { EXPECT_EQ(truncate(p.c_str(), 10'000), 0); }},
+        {"allocate",
+         [](const std::string& p) {
+             EXPECT_EQ(fallocate(File(p, O_WRONLY).number, 0, 50, 10'000), 0);
+         }},
+        {"allocate-beyond",
+         [](const std::string& p) {
+             EXPECT_EQ(fallocate(File(p, O_WRONLY).number, FALLOC_FL_KEEP_SIZE, 0, 10'000), 0);
+         }},
+        {"write-punch",
+         [](const std::string& p) {
+             const File file(p, O_WRONLY);
+             file.write();
+             EXPECT_EQ(fallocate(file.number, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5, 20),
+                       0);
+         }},
+        {"write-allocate-set",
+         [](const std::string& p) {
+             const File file(p, O_WRONLY);
+             file.write();
+             EXPECT_EQ(fallocate(file.number, 0, 0, 5000), 0);
+             file.set(restored);
+         }},
+        {"copy",
+         [](const std::string& p) {
+             const File from(p + ".from", O_RDWR | O_CREAT), to(p, O_WRONLY);
+             EXPECT_EQ(ftruncate(from.number, 10'000), 0);
+             to.write();
+             off_t start = 0;
+             EXPECT_EQ(copy_file_range(from.number, &start, to.number, nullptr, 10'000, 0), 10'000);
+         }},
+        {"set-punch",
+         [](const std::string& p) {
+             const File file(p, O_WRONLY);
+             file.set(restored);
+             EXPECT_EQ(fallocate(file.number, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 99),
+                       0);
+         },
+         9000},
         {"chmod", [](const std::string& p) { EXPECT_EQ(chmod(p.c_str(), 0600), 0); }},
         {"chown", [](const std::string& p) { EXPECT_EQ(chown(p.c_str(), 7, 8), 0); }},
         {"rename",
