@@ -17,10 +17,11 @@ void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64
     }
     inode.attr = from_storage;
     inode.attr.node = inode.node;
+    // Our stamps and the storage's differ by a tick of its clock.
+    inode.attr.ctime = std::max(before.ctime, from_storage.ctime);
     if (inode.size_ahead || outdated) {
         inode.attr.size = before.size;
         inode.attr.mtime = before.mtime;
-        inode.attr.ctime = std::max(before.ctime, from_storage.ctime);
     }
     inode.attr_valid = asked == outside_changes_;
 }

@@ -5,10 +5,12 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <cstdio>
 
 namespace xenfs::real {
 namespace {
@@ -127,9 +129,22 @@ void ThreadGate::wake_all() {
     waiting_.clear();
 }
 
+/// Whether this kernel stamps files to the nanosecond where somebody has looked at their last stamp
+/// (Linux 6.13 on; older ones stamp with the time of the last tick). Files of guests are stamped as
+/// those of the machine, so that times of both kinds are in order.
+static bool stamps_finely() {
+    static const bool finely = [] {
+        utsname kernel{};
+        int major = 0, minor = 0;
+        return uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+               (major > 6 || (major == 6 && minor >= 13));
+    }();
+    return finely;
+}
+
 WorldTime MonotonicClock::world() const {
     timespec time{};
-    clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    clock_gettime(stamps_finely() ? CLOCK_REALTIME : CLOCK_REALTIME_COARSE, &time);
     return world_time_of(time);
 }
 

@@ -121,15 +121,15 @@ TEST_P(TreeWatchTest, WhatTheStorageDoesItselfIsNotTold) {
             change.value.mtime = {1000 + round, 5};
             EXPECT_TRUE(storage.setattr(file, change));
             EXPECT_TRUE(storage.link(file, root_node, "second"));
-            EXPECT_EQ(storage.rename(dir, "file", dir, "renamed", 0), 0);
-            EXPECT_EQ(storage.rename(root_node, "second", dir, "renamed", 0), 0);
+            EXPECT_EQ(storage.rename(dir, "file", dir, "renamed", 0).error(), 0);
+            EXPECT_EQ(storage.rename(root_node, "second", dir, "renamed", 0).error(), 0);
             EXPECT_TRUE(storage.create(root_node, "link", FileType::symlink, 0777, {}, "x", 0));
             EXPECT_TRUE(storage.unlink(root_node, "link"));
-            EXPECT_EQ(storage.rename(root_node, "dir", root_node, "moved", 0), 0);
+            EXPECT_EQ(storage.rename(root_node, "dir", root_node, "moved", 0).error(), 0);
             (void)storage.unlink(dir, "renamed");
             (void)storage.unlink(root_node, "second");
             storage.close_node(file);
-            EXPECT_EQ(storage.rmdir(root_node, "moved"), 0);
+            EXPECT_EQ(storage.rmdir(root_node, "moved").error(), 0);
         });
     }
     task([&](auto&) { EXPECT_TRUE(heard.empty()); });

@@ -453,8 +453,8 @@ TEST(CoreNames, DeletedFilesHaveNoHolders) {
             EXPECT_EQ(c.rename(root_node, Name("over" + number), root_node, Name(kept), 0), 0);
             EXPECT_EQ(c.rmdir(root_node, Name("directory" + number)), 0);
         }
-        // The closes that follow are on their way.
-        world.guests[0]->host().clock().sleep(10 * ms);
+        // The closes that follow are on their way, and what has no name is kept for a second.
+        world.guests[0]->host().clock().sleep(1100 * ms);
         EXPECT_LE(held(0), before);
         EXPECT_LE(held(1), 2u);
         EXPECT_EQ(size_of(c, lookup(c, root_node, "kept3"sv)), page_size);
