@@ -79,7 +79,7 @@ struct NodeRecord {
     enum State : std::uint32_t {
         vacant = 0,
         used = 1,
-        ahead = 2,   ///< size and mtime are newer than the storage's
+        ahead = 2,    ///< size and mtime are newer than the storage's
         cutting = 3,  ///< so, and what lies behind the size may not be gone yet, there or here
         nameless = 4  ///< as `ahead`; without its last name it may be gone, and nothing is lost
     };
