@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <new>
 
 #include "model/settings/units.h"
 #include "sim/cli/commands.h"
@@ -67,6 +68,11 @@ int run_cli(int argc, const char* const* argv) {
     } catch (const workloads::CaptureError& error) {
         std::fprintf(stderr, "xenfs-sim: %s\n", error.what());
         return 2;
+    } catch (const std::bad_alloc&) {
+        std::fprintf(stderr,
+                     "xenfs-sim: the simulated host does not fit into this machine's memory; lower "
+                     "host.memory, the caches or the number of guests\n");
+        return 1;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "xenfs-sim: the run failed: %s\n", error.what());
         return 1;
