@@ -239,9 +239,10 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
                                                   {bytes, nullptr, size});
         if (!written) return written.error();
         mount.shares().on_own_change(node, false);
-        // Drops the guest's page cache of the range. A write through that cache (cache=all) lies in
-        // the kernel's own pages, which the kernel holds locked until we answer.
-        if (mount.options().kernel_pages != KernelPages::all) {
+        // Drops the guest's page cache of the range. A write through that cache (cache=all, or from
+        // a page that is mapped MAP_SHARED) lies in the kernel's own pages, which the kernel holds
+        // locked until we answer.
+        if (mount.options().kernel_pages != KernelPages::all && info->writepage == 0) {
             mount.kernel().on_own_write(node, static_cast<std::uint64_t>(offset), *written);
         }
         fuse_reply_write(request, *written);

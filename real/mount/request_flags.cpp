@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -13,17 +14,22 @@
 namespace xenfs::real::mount {
 namespace {
 
+/// FUSE_DIRECT_IO_ALLOW_MMAP of FUSE 7.39, which older headers lack, as a bit of `flags2`.
+constexpr std::uint32_t direct_io_allow_mmap = 1u << (36 - 32);
+
 /// A session serves a request in the thread that has read it.
 thread_local bool ends_set_id = false;
 std::atomic<std::uint64_t> init_request{0};  ///< its number, while it waits for the answer
 std::atomic<bool> kernel_says{false};        ///< FUSE_HANDLE_KILLPRIV_V2 holds
+std::atomic<bool> kernel_maps{false};        ///< it knows FUSE_DIRECT_IO_ALLOW_MMAP
 
-/// Returns the arguments behind the header; zeros where the request is shorter.
+/// Returns the arguments behind the header; zeros behind the end of a shorter request.
 template <class Arguments>
 Arguments arguments_of(const char* request, std::size_t length) {
     Arguments arguments{};
-    if (length >= sizeof(fuse_in_header) + sizeof arguments) {
-        std::memcpy(&arguments, request + sizeof(fuse_in_header), sizeof arguments);
+    if (length > sizeof(fuse_in_header)) {
+        std::memcpy(&arguments, request + sizeof(fuse_in_header),
+                    std::min(sizeof arguments, length - sizeof(fuse_in_header)));
     }
     return arguments;
 }
@@ -58,11 +64,29 @@ ssize_t read_request(int device, void* buffer, std::size_t room, void*) {
     const auto size = static_cast<std::size_t>(length);
     ends_set_id = ends(header, bytes, size);
     if (header.opcode == FUSE_INIT) {
-        kernel_says =
-            (arguments_of<fuse_init_in>(bytes, size).flags & FUSE_HANDLE_KILLPRIV_V2) != 0;
-        if (kernel_says) init_request = header.unique;
+        const auto init = arguments_of<fuse_init_in>(bytes, size);
+        kernel_says = (init.flags & FUSE_HANDLE_KILLPRIV_V2) != 0;
+        kernel_maps =
+            (init.flags & FUSE_INIT_EXT) != 0 && (init.flags2 & direct_io_allow_mmap) != 0;
+        if (kernel_says || kernel_maps) init_request = header.unique;
     }
     return length;
+}
+
+/// Answers FUSE_INIT as libfuse does, whose answer may be of an older version and shorter, and adds
+/// what the kernel may be told besides.
+ssize_t write_init(int device, fuse_out_header header, const iovec& answer) {
+    fuse_init_out out{};
+    std::memcpy(&out, answer.iov_base, std::min(answer.iov_len, sizeof out));
+    if (kernel_says) out.flags |= FUSE_HANDLE_KILLPRIV_V2;
+    if (kernel_maps) {
+        out.flags |= FUSE_INIT_EXT;
+        out.flags2 |= direct_io_allow_mmap;
+    }
+    header.len = sizeof header + sizeof out;
+    const iovec parts[] = {{&header, sizeof header}, {&out, sizeof out}};
+    const ssize_t written = ::writev(device, parts, 2);
+    return written < 0 ? written : static_cast<ssize_t>(sizeof header + answer.iov_len);
 }
 
 ssize_t write_reply(int device, iovec* parts, int count, void*) {
@@ -72,8 +96,8 @@ ssize_t write_reply(int device, iovec* parts, int count, void*) {
         std::memcpy(&header, parts[0].iov_base, sizeof header);
         if (header.unique == init && header.error == 0 &&
             parts[1].iov_len >= offsetof(fuse_init_out, flags) + sizeof(std::uint32_t)) {
-            static_cast<fuse_init_out*>(parts[1].iov_base)->flags |= FUSE_HANDLE_KILLPRIV_V2;
             init_request = 0;
+            return write_init(device, header, parts[1]);
         }
     }
     return ::writev(device, parts, count);

@@ -2,7 +2,8 @@
 // What the kernel says in a request, or may be told in the answer to FUSE_INIT, and libfuse's
 // interface does not pass on: FUSE_HANDLE_KILLPRIV_V2, with which the kernel leaves it to the file
 // system to end set-user-ID, set-group-ID and file capabilities when data changes, and says in
-// which requests the set-id bits end.
+// which requests the set-id bits end; and FUSE_DIRECT_IO_ALLOW_MMAP (Linux 6.6), with which it lets
+// programs map files MAP_SHARED that are read directly.
 
 struct fuse_session;
 
