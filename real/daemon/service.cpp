@@ -18,10 +18,11 @@ namespace {
 /// Returns how many files this process may open, less those that it needs besides the guests'
 /// files.
 std::size_t open_files() {
-    constexpr rlim_t others = 1024;
+    constexpr rlim_t fewest_others = 96, most_others = 1024, most = 1u << 20;
     rlimit files{};
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur < 2 * others) return others / 2;
-    return std::min<rlim_t>(files.rlim_cur - others, 1u << 20);
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) files.rlim_cur = 1024;
+    const rlim_t others = std::clamp(files.rlim_cur / 8, fewest_others, most_others);
+    return std::min(files.rlim_cur - std::min(others, files.rlim_cur / 2), most);
 }
 
 }  // namespace
@@ -86,8 +87,8 @@ Service::Service(const DaemonConfig& config, Descriptor fanotify)
     options.read_only = one.read_only;
     options.devices = one.devices;
     options.drop_page_cache = one.page_cache == "drop";
-    options.descriptors = config_.descriptors;
     options.open_files = open_files();
+    options.descriptors = std::min<std::size_t>(config_.descriptors, options.open_files);
     storage_ = std::make_unique<storage::TreeStorage>(
         backing_->host().memory(), backing_->monitor(), std::move(root), options);
     watch_tree(std::move(fanotify));

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "real/mount/mount.h"
+#include "real/mount/remount.h"
 
 namespace {
 
@@ -85,6 +86,14 @@ int main(int argc, char** argv) {
         }
     } catch (const MountError& error) {
         return fail(error.what(), 2);
+    }
+    if (options.remount) {
+        try {
+            remount(options);
+            return 0;
+        } catch (const MountError& error) {
+            return fail(error.what(), 1);
+        }
     }
     // This is systemd's convention for a program of the initrd on which the root file system
     // depends: it is not killed with the others at the end.

@@ -9,6 +9,7 @@
 
 #include "model/client/settings.h"
 #include "model/settings/units.h"
+#include "real/mount/remount.h"
 
 namespace xenfs::real::mount {
 
@@ -83,7 +84,10 @@ bool fstab_word(std::string_view word) {
         "iversion",   "noiversion",  "silent",        "loud"};
     return std::find(words.begin(), words.end(), word) != words.end() || word.starts_with("x-") ||
            word.starts_with("X-") || word.starts_with("comment=") || word.starts_with("uhelper=") ||
-           word.starts_with("helper=");
+           word.starts_with("helper=") ||
+           // mount(8) reads these from the mount that it remounts
+           word.starts_with("user_id=") || word.starts_with("group_id=") ||
+           word == "default_permissions";
 }
 
 bool fuse_word(std::string_view word) {
@@ -97,8 +101,13 @@ bool fuse_word(std::string_view word) {
 }
 
 void take_option(Options& options, std::string_view word) {
+    if (flag_of(word).flag != 0) options.flags.emplace_back(word);
+    if (word == "remount") {
+        options.remount = true;
+        return;
+    }
+    if (word == "rw") std::erase(options.fuse, "ro");  // the last of both counts
     if (word.empty() || fstab_word(word)) return;
-    if (word == "ro") options.read_only = true;
     if (fuse_word(word)) {
         options.fuse.emplace_back(word);
         return;

@@ -39,7 +39,10 @@ struct Options {
     client::ClientConfig client;
 
     std::vector<std::string> fuse;  ///< words for libfuse and the kernel
-    bool read_only = false;
+    /// A mount that stands is to have other flags (mount -o remount,...); its program goes on.
+    bool remount = false;
+    /// Words that set or clear flags of the kernel's mount, in order.
+    std::vector<std::string> flags;
 };
 
 /// Parses the arguments behind the program's name; MountError for what makes no sense. `help` and
