@@ -155,6 +155,18 @@ class PageExchange : Part {
     /// Does so at once with those of a commit that was refused.
     void give_back(const PageCommit& refused, Call* call = nullptr) MAY_YIELD;
 
+    /// Sends a request that carries the file's open, `ask(fh)`, and repeats it where the server
+    /// does not know that open, or another task has replaced it.
+    template <class Ask>
+    int with_open(Node& node, Ask&& ask) MAY_YIELD {
+        constexpr int most = 3;
+        for (int attempt = 0;; ++attempt) {
+            const std::uint64_t fh = node.open.fh();
+            const int error = ask(fh);
+            if (error != EBADF || attempt == most || !reopener_.reopen(node, fh)) return error;
+        }
+    }
+
     /// Waits for a page that another task has under way: until one came, a flush ended, a loan was
     /// returned, or some time has passed. The caller looks again.
     void wait_for_page() MAY_YIELD;

@@ -71,8 +71,8 @@ Result<std::size_t> FileRanges::copy_pages(Node& from, std::uint64_t from_offset
     const std::uint64_t last = (to_offset + length - 1) >> page_shift;
     drop(to, first, last);
     std::size_t copied = 0;
-    const int error = with_open(from, [&](std::uint64_t in) MAY_YIELD {
-        return with_open(to, [&](std::uint64_t out) MAY_YIELD {
+    const int error = exchange_.with_open(from, [&](std::uint64_t in) MAY_YIELD {
+        return exchange_.with_open(to, [&](std::uint64_t out) MAY_YIELD {
             Call call(connection_, Opcode::copy_file_range, from.id);
             call.concerns_any_node();  // the reply is about the other one
             call.put(protocol::CopyFileRangeIn{in, from_offset, to.id, out, to_offset, length, 0});

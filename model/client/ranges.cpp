@@ -1,5 +1,7 @@
 #include "model/client/ranges.h"
 
+#include <algorithm>
+
 #include "model/client/call.h"
 #include "model/client/convert.h"
 
@@ -34,13 +36,18 @@ int FileRanges::allocate(Handle handle, std::uint32_t mode, std::uint64_t offset
         if (const int error = flusher_.flush(node)) return error;
         drop(node, first, last);
     }
-    const int error = send_allocate(node, {0, offset, length, mode, 0});
+    int error = 0;
+    for (std::uint64_t done = 0; done < length && error == 0;) {
+        const std::uint64_t part = std::min(length - done, protocol::max_allocate_bytes);
+        error = send_allocate(node, {0, offset + done, part, mode, 0});
+        done += part;
+    }
     if (zeroes) drop(node, first, last);
     return error == ENOSYS ? EOPNOTSUPP : error;
 }
 
 int FileRanges::send_allocate(Node& node, const protocol::FallocateIn& what) {
-    return with_open(node, [&](std::uint64_t fh) MAY_YIELD {
+    return exchange_.with_open(node, [&](std::uint64_t fh) MAY_YIELD {
         Call call(connection_, Opcode::fallocate, node.id);
         protocol::FallocateIn in = what;
         in.fh = fh;
@@ -70,7 +77,7 @@ Result<std::uint64_t> FileRanges::seek(Handle handle, std::uint64_t offset, host
     Node& node = *use;
     if (const int error = flusher_.flush(node)) return Errno{error};
     protocol::LseekOut out{};
-    int error = with_open(node, [&](std::uint64_t fh) MAY_YIELD {
+    int error = exchange_.with_open(node, [&](std::uint64_t fh) MAY_YIELD {
         Call call(connection_, Opcode::lseek, node.id);
         call.put(protocol::LseekIn{
             fh, offset, what == host::Seek::data ? protocol::seek_data : protocol::seek_hole, 0});

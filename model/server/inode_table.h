@@ -86,6 +86,7 @@ struct Inode {
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
     Believers believers;
     std::uint32_t telling = 0;  ///< outside changes that not all clients have been told of
+    std::uint32_t linking = 0;  ///< tasks that give it another name
     std::uint32_t refs = 0;     ///< tasks that use the record across a yield
     std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
     Openers openers;

@@ -21,7 +21,6 @@ void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
     } else {
         inode.storage_open = true;
     }
-    inode.attr.links = 0;
     inode.nameless_until = host_.clock().now() + kept_for;
     journal_->keep_size(inode);
     nameless_.push_back({index, inode.nameless_until});
@@ -29,9 +28,15 @@ void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
     while (nameless_.size() > most_kept) let_oldest_go();
 }
 
+void OpenFiles::begin_link(Inode& inode) {
+    while (inode.storage_pinning) io_.wait();
+    ++inode.linking;
+}
+
 bool OpenFiles::let_go(Inode& inode) {
     const auto wanted = [&] {
-        return inode.attr.links != 0 || inode.openers.mask() != 0 || inode.nameless_until != 0;
+        return inode.attr.links != 0 || inode.openers.mask() != 0 || inode.nameless_until != 0 ||
+               inode.linking != 0;
     };
     if (wanted()) return false;
     coherence_.end_lease(inode);
@@ -54,8 +59,15 @@ bool OpenFiles::let_go(Inode& inode) {
 
 bool OpenFiles::let_go_early(Inode& inode) {
     if (inode.nameless_until == 0 || inode.openers.mask() != 0) return false;
+    return end_grace(inode);
+}
+
+bool OpenFiles::end_grace(Inode& inode) {
     inode.nameless_until = 0;
-    return let_go(inode);
+    if (let_go(inode)) return true;
+    journal_->keep_size(inode);
+    unpin_storage(inode);  // it has a name again, or is open
+    return false;
 }
 
 void OpenFiles::let_oldest_go() {
@@ -63,10 +75,7 @@ void OpenFiles::let_oldest_go() {
     nameless_.pop_front();
     if (inodes_[oldest.inode].nameless_until != oldest.until) return;
     InodeUse inode(inodes_, oldest.inode);
-    inode->nameless_until = 0;
-    if (let_go(*inode)) return;
-    journal_->keep_size(*inode);
-    unpin_storage(*inode);
+    end_grace(*inode);
 }
 
 void OpenFiles::let_all_go() {

@@ -119,11 +119,15 @@ int Names::link(Request& q) {
     const std::optional<Replay> before = changes_.replay(q);
     if (!before) changes_.intend_new(q, name, in.oldnodeid);
     const std::uint64_t asked = attributes_.moment();
+    files_.begin_link(*inode);
     const auto linked = before ? storage_.getattr(in.oldnodeid)
                                : storage_.link(in.oldnodeid, q.header.nodeid, name);
+    files_.end_link(*inode);
     if (!linked) return linked.error();
+    ++links_made_;
     changes_.done(q, in.oldnodeid);
     attributes_.learn(*inode, *linked, asked);
+    files_.named_again(*inode);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -152,32 +156,44 @@ int Names::unlink(Request& q) {
         const auto there = storage_.lookup(q.header.nodeid, name);
         if (there) changes_.intend(q, {.name = name, .node = there->node});
     }
+    const std::uint64_t linked = links_made_;
     const auto gone =
         before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     changes_.done(q, gone->node);
-    name_gone(q, name, *gone, !before && gone->links == 0);
+    name_gone(q, name, *gone, !before && gone->links == 0, linked);
     return 0;
 }
 
 /// A file's name was taken away from the request's directory. `gone` is what the file is now;
 /// `pinned` says that it was the last name, and that the storage keeps the file.
-void Names::name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned) {
+void Names::name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned,
+                      std::uint64_t linked) {
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     InodeUse inode(inodes_, gone.node);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
     if (gone.links != 0 || inode->openers.mask() != 0) {
         coherence_.node_changed(q.acks, *inode, &q.client);
     }
-    lost_name(inode, gone.links, pinned);
+    lost_name(inode, gone.links, pinned, linked);
 }
 
-void Names::lost_name(InodeUse& inode, std::uint32_t links, bool pinned) {
+/// `linked` is the count of links that had been made before the storage was asked to take the name:
+/// where there are more by now, one may be this file's, which has a name again.
+void Names::lost_name(InodeUse& inode, std::uint32_t links, bool pinned, std::uint64_t linked) {
+    if (links_made_ != linked) {
+        const auto now = storage_.getattr(inode->node);
+        if (now) links = now->links;
+    } else if (inode->nameless_until != 0) {
+        links = 0;  // whoever took another name of it before us was heard after us
+    }
     inode->attr.links = links;
-    if (pinned) {
+    if (!pinned) {
+        files_.let_go(*inode);
+    } else if (links == 0) {
         files_.keep_nameless(*inode, inode.index());
     } else {
-        files_.let_go(*inode);
+        storage_.close_node(inode->node);
     }
 }
 
@@ -201,7 +217,7 @@ int Names::rmdir(Request& q) {
     InodeUse inode(inodes_, gone);
     inode->attr_valid = false;
     coherence_.node_changed(q.acks, *inode, &q.client);
-    lost_name(inode, 0, !before);
+    lost_name(inode, 0, !before, links_made_);
     return 0;
 }
 
@@ -238,6 +254,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     if (!moved) return moved.error();
     auto replaced = storage_.lookup(in.newdir, new_name);
     NodeId pinned = 0;
+    const std::uint64_t linked = links_made_;
     if (!before) {
         changes_.intend(q, {.name = old_name,
                             .new_name = new_name,
@@ -270,10 +287,13 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
-    if (pinned != 0 && (!replaced || replaced->node != pinned)) {
-        storage_.close_node(pinned);  // it got the name a moment ago: nobody knows it
+    if (pinned != 0) {  // another worker may have given the name to it since it was looked up
+        InodeUse gone(inodes_, pinned);
+        gone->attr.ctime = host_.clock().world();
+        coherence_.node_changed(q.acks, *gone, &q.client);
+        lost_name(gone, 0, true, linked);
     }
-    if (!replaced || replaced->node == moved->node) return 0;
+    if (!replaced || replaced->node == moved->node || replaced->node == pinned) return 0;
     if ((in.flags & rename_exchange) != 0) {
         touched(replaced->node);
         return 0;
@@ -283,8 +303,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     inode->attr.ctime = host_.clock().world();
     coherence_.node_changed(q.acks, *inode, &q.client);
-    const bool last = pinned == replaced->node;
-    lost_name(inode, last ? 0 : left, last);
+    lost_name(inode, left, false, linked);
     return 0;
 }
 
@@ -375,8 +394,9 @@ int Names::create(Request& q) {
         // Too many files are open, above all. A call that failed leaves no file behind.
         const auto there = existed ? made : storage_.lookup(q.header.nodeid, name);
         if (!existed && there && there->node == inode->node) {
+            const std::uint64_t linked = links_made_;
             const auto gone = storage_.unlink(q.header.nodeid, name);
-            if (gone) name_gone(q, name, *gone, gone->links == 0);
+            if (gone) name_gone(q, name, *gone, gone->links == 0, linked);
         }
         return e;
     }

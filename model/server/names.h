@@ -31,9 +31,10 @@ class Names : public Part {
                   std::uint32_t rdev, std::string_view name, std::string_view target) MAY_YIELD;
     int rename_to(Request& q, const protocol::Rename2In& in) MAY_YIELD;
     Result<host::Attr> unlinked_before(NodeId node) MAY_YIELD;
-    void name_gone(Request& q, std::string_view name, const host::Attr& gone,
-                   bool pinned) MAY_YIELD;
-    void lost_name(InodeUse& inode, std::uint32_t links, bool pinned) MAY_YIELD;
+    void name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned,
+                   std::uint64_t linked) MAY_YIELD;
+    void lost_name(InodeUse& inode, std::uint32_t links, bool pinned,
+                   std::uint64_t linked) MAY_YIELD;
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);
     void entry_changed(Acks& acks, Connection& by, NodeId parent, std::string_view name) MAY_YIELD;
 
@@ -41,6 +42,7 @@ class Names : public Part {
     Changes& changes_;
     Attributes& attributes_;
     OpenRequests& opens_;
+    std::uint64_t links_made_ = 0;
 };
 
 }  // namespace xenfs::server

@@ -67,6 +67,13 @@ class OpenFiles : public Part {
     /// As let_go(), before the time is over: dirty pages are not written for a file that lives for
     /// a moment.
     bool let_go_early(Inode& inode) MAY_YIELD;
+    /// While a file is linked, it is not let go: it is about to have a name again.
+    void begin_link(Inode& inode) MAY_YIELD;
+    void end_link(Inode& inode) { --inode.linking; }
+    /// The file has got a name.
+    void named_again(Inode& inode) MAY_YIELD {
+        if (inode.nameless_until != 0) end_grace(inode);
+    }
     /// Lets all of them go that are kept for requests to come.
     void let_all_go() MAY_YIELD;
     /// The task that lets them go when their time is over.
@@ -88,6 +95,7 @@ class OpenFiles : public Part {
     bool ask_opens_back(Connection& asker) MAY_YIELD;
     void unpin_storage(Inode& inode) MAY_YIELD;
     void let_oldest_go() MAY_YIELD;
+    bool end_grace(Inode& inode) MAY_YIELD;
 
     FileIo& io_;
     PageFill& fill_;

@@ -16,8 +16,13 @@ int RangeRequests::copy_file_range(Request& q) {
     if (!q.args.finished() || in.flags != 0) return EINVAL;
     if (in.off_out % page_size != 0 || in.len % page_size != 0 || in.len == 0) return EINVAL;
     if (in.off_out > most_bytes || in.len > most_bytes - in.off_out) return EFBIG;
-    const Inodes::Index from_index = opens_.file_for_pages(q, in.fh_in, false);
-    const Inodes::Index to_index = opens_.file_for_pages(q, in.nodeid_out, in.fh_out, true);
+    // What a predecessor did may name opens that the client has replaced since.
+    const std::optional<Replay> before = changes_.replay(q);
+    const Inodes::Index from_index =
+        before ? inodes_.find_or_make(q.header.nodeid) : opens_.file_for_pages(q, in.fh_in, false);
+    const Inodes::Index to_index = before
+                                       ? inodes_.find_or_make(in.nodeid_out)
+                                       : opens_.file_for_pages(q, in.nodeid_out, in.fh_out, true);
     if (from_index == Inodes::none || to_index == Inodes::none) return EBADF;
     InodeUse from(inodes_, from_index), to(inodes_, to_index);
     if (coherence_.recall(q, *from, from_index) != 0) return parked;
@@ -35,7 +40,7 @@ int RangeRequests::copy_file_range(Request& q) {
     if (from_index == to_index && overlap) return EINVAL;
 
     std::uint64_t copied = 0;
-    if (changes_.replay(q)) {
+    if (before) {
         copied = q.intent->size;
         const std::uint64_t asked = attributes_.moment();
         const auto attr = storage_.getattr(to->node);

@@ -35,7 +35,11 @@ int RangeRequests::fallocate(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = host::check_allocation(in.mode, in.offset, in.length)) return e;
     if (in.offset + in.length > most_bytes) return EFBIG;
-    const Inodes::Index index = opens_.file_for_pages(q, in.fh, true);
+    if (in.length > protocol::max_allocate_bytes) return EINVAL;
+    // What a predecessor did may name an open that the client has replaced since.
+    const std::optional<Replay> before = changes_.replay(q);
+    const Inodes::Index index =
+        before ? inodes_.find_or_make(q.header.nodeid) : opens_.file_for_pages(q, in.fh, true);
     if (index == Inodes::none) return EBADF;
     InodeUse inode(inodes_, index);
     if (coherence_.recall(q, *inode, index) != 0) return parked;
@@ -46,7 +50,6 @@ int RangeRequests::fallocate(Request& q) {
     }
     const bool zeroes = host::allocation_zeroes(in.mode);
     const Cut range = zeroes ? cut(in.offset, in.offset + in.length) : Cut{};
-    const std::optional<Replay> before = changes_.replay(q);
     std::vector<pages::FrameIndex> frames;
     if (!before) {
         const PagePart parts[] = {range.head, range.tail};

@@ -167,7 +167,7 @@ int WriteBack::write_all() {
     for (const Dirty& entry : dirty) {
         if (inodes_[entry.inode].node == 0) continue;
         InodeUse inode(inodes_, entry.inode);
-        if (int e = write_or_drop(*inode)) return e;
+        if (int e = write(*inode)) return e;
     }
     return 0;
 }

@@ -36,7 +36,8 @@ struct State {
 /// What this process has left behind where it changed something. Thread-safe.
 ///
 /// Invariant: `left_names_` has each name that this process changed until the events of that change
-/// have been read, which is so when the queue was found empty twice since.
+/// have been read, which is so when the queue was found empty twice since. What is remembered is
+/// bounded; a change that was forgotten counts as somebody else's, which costs what is cached.
 class OwnWork {
   public:
     void begin(NodeId node, std::string_view name) {
@@ -45,11 +46,13 @@ class OwnWork {
     }
     void end_node(NodeId node, const State& state) {
         std::lock_guard hold(mutex_);
+        bound();
         left_[node] = {state, ++ends_};
         over({node, std::string()});
     }
     void end_name(NodeId directory, std::string_view name, NodeId stands_for) {
         std::lock_guard hold(mutex_);
+        if (left_names_[0].size() >= most) left_names_[1] = std::exchange(left_names_[0], {});
         left_names_[0][{directory, std::string(name)}] = {stands_for, ++ends_};
         over({directory, std::string(name)});
     }
@@ -62,33 +65,30 @@ class OwnWork {
     /// the name since, or 0 where it is changing one of them just now.
     std::uint64_t moment(NodeId node, NodeId directory, std::string_view name) {
         std::lock_guard hold(mutex_);
-        const Place place{directory, std::string(name)};
-        if (under_way_.contains(place) || under_way_.contains({node, std::string()})) return 0;
-        std::uint64_t last = 1;
-        const auto left = left_.find(node);
-        if (left != left_.end()) last = std::max(last, left->second.end);
-        for (const Names& all : left_names_) {
-            const auto named = all.find(place);
-            if (named != all.end()) last = std::max(last, named->second.end);
-        }
-        return last;
+        return moment_of(node, directory, name);
     }
-    /// Whether the node is as this process has left it, or as it was when somebody was told of it
-    /// last; it is noted as it is now.
-    bool known(NodeId node, const State& now) {
+
+    struct Event {
+        NodeId directory = 0;
+        std::string name;
+        std::uint32_t mask = 0;
+    };
+    struct Verdict {
+        bool later = false;    ///< this process has changed it meanwhile: what was seen is old
+        bool renamed = false;  ///< somebody else has changed what the name stands for
+        bool changed = false;  ///< somebody else has changed the node
+    };
+    /// Judges what was seen of an event since `moment`: the node that the name stands for (0: none)
+    /// and its state. Both are compared at once with what this process has left.
+    Verdict judge(const Event& event, std::uint64_t moment, NodeId node, const State& now) {
         std::lock_guard hold(mutex_);
-        const auto [left, fresh] = left_.try_emplace(node, Left{now, 0});
-        if (!fresh && left->second.state == now) return true;
-        left->second.state = now;
-        return false;
-    }
-    bool known_name(NodeId directory, std::string_view name, NodeId stands_for) {
-        std::lock_guard hold(mutex_);
-        for (const Names& all : left_names_) {
-            const auto left = all.find({directory, std::string(name)});
-            if (left != all.end()) return left->second.stands_for == stands_for;
-        }
-        return false;
+        if (moment == 0 || moment_of(node, event.directory, event.name) != moment) return {true};
+        Verdict verdict;
+        const bool named = !event.name.empty() && (event.mask & names) != 0;
+        verdict.renamed = named && !known_name(event.directory, event.name, node);
+        const bool touched = verdict.renamed || (event.mask & (contents | attributes)) != 0;
+        verdict.changed = node != 0 && touched && !known(node, now);
+        return verdict;
     }
     /// The queue was found empty. Returns whether there are names left to be forgotten.
     bool queue_was_empty() {
@@ -109,6 +109,38 @@ class OwnWork {
     };
     using Names = std::map<Place, LeftName>;
 
+    std::uint64_t moment_of(NodeId node, NodeId directory, std::string_view name) const {
+        const Place place{directory, std::string(name)};
+        if (under_way_.contains(place) || under_way_.contains({node, std::string()})) return 0;
+        std::uint64_t last = 1;
+        const auto left = left_.find(node);
+        if (left != left_.end()) last = std::max(last, left->second.end);
+        for (const Names& all : left_names_) {
+            const auto named = all.find(place);
+            if (named != all.end()) last = std::max(last, named->second.end);
+        }
+        return last;
+    }
+    /// Whether the node is as this process has left it, or as it was when somebody was told of it
+    /// last; it is noted as it is now.
+    bool known(NodeId node, const State& now) {
+        bound();
+        const auto [left, fresh] = left_.try_emplace(node, Left{now, 0});
+        if (!fresh && left->second.state == now) return true;
+        left->second.state = now;
+        return false;
+    }
+    bool known_name(NodeId directory, std::string_view name, NodeId stands_for) const {
+        for (const Names& all : left_names_) {
+            const auto left = all.find({directory, std::string(name)});
+            if (left != all.end()) return left->second.stands_for == stands_for;
+        }
+        return false;
+    }
+    static constexpr std::size_t most = 65536;
+    void bound() {
+        while (left_.size() >= most) left_.erase(left_.begin());
+    }
     void over(const Place& place) {
         const auto at = under_way_.find(place);
         if (at != under_way_.end() && --at->second == 0) under_way_.erase(at);
@@ -164,11 +196,7 @@ class InotifyWatch final : public TreeWatch {
     }
 
   private:
-    struct Event {
-        NodeId directory = 0;
-        std::string name;
-        std::uint32_t mask = 0;
-    };
+    using Event = OwnWork::Event;
 
     int read(Changes& changes) override {
         for (Event& event : std::exchange(waiting_, {})) look_at(std::move(event), changes);
@@ -217,23 +245,20 @@ class InotifyWatch final : public TreeWatch {
         const NodeId before = look();
         const std::uint64_t moment = own_.moment(before, event.directory, event.name);
         const NodeId node = look();
-        if (moment == 0 || node != before ||
-            own_.moment(node, event.directory, event.name) != moment) {
+        const auto verdict =
+            own_.judge(event, node == before ? moment : 0, node, State::of(status));
+        if (verdict.later) {
             waiting_.push_back(std::move(event));
             return;
         }
-        const bool named = !self && (event.mask & names) != 0;
-        const bool renamed = named && !own_.known_name(event.directory, event.name, node);
-        if (renamed) {
+        if (verdict.renamed) {
             add(changes, What::name, event.directory, event.name);
             // Where files are found again by their names, the table must know this one.
             if (nodes_.knows(node)) (void)nodes_.find(event.directory, above->get(), event.name);
         }
         if (self) nodes_.look_for_end(node);
-        const bool touched = renamed || (event.mask & (contents | attributes)) != 0;
-        if (node == 0 || !touched || own_.known(node, State::of(status))) return;
         // An event may be about less than what has changed since the last one.
-        add(changes, What::content, node);
+        if (verdict.changed) add(changes, What::content, node);
     }
 
     /// What the name stands for, as its id and fstat's answer; 0: nothing.

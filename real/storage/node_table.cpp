@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace xenfs::real::storage {
@@ -429,16 +430,22 @@ void NodeTable::mark_dead(NodeId node, Record& record) {
     if (record.file.descriptor != nullptr) --descriptors_;
     record.file = {};
     record.dead = true;
+    // The watch may have seen that the file is gone before whoever removed it says so.
+    if (std::exchange(record.buried, true)) return;
     dead_.push_back(node);
-    if (dead_.size() > dead_remembered) {
-        const auto forgotten = records_.find(dead_.front());
-        const auto indexed = by_identity_.find(forgotten->second.identity);
-        if (indexed != by_identity_.end() && indexed->second == dead_.front()) {
-            by_identity_.erase(indexed);
-        }
-        records_.erase(forgotten);
-        dead_.pop_front();
+    if (dead_.size() <= dead_remembered) return;
+    const auto forgotten = records_.find(dead_.front());
+    dead_.pop_front();
+    if (forgotten == records_.end()) return;
+    if (forgotten->second.opens != 0) {
+        forgotten->second.buried = false;  // pinned after all; its end comes later
+        return;
     }
+    const auto indexed = by_identity_.find(forgotten->second.identity);
+    if (indexed != by_identity_.end() && indexed->second == forgotten->first) {
+        by_identity_.erase(indexed);
+    }
+    records_.erase(forgotten);
 }
 
 std::size_t NodeTable::nodes() const {

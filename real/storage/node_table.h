@@ -123,6 +123,7 @@ class NodeTable {
         std::string name;
         std::uint32_t opens = 0;
         bool dead = false, nameless = false;
+        bool buried = false;  ///< it is in dead_
         bool listed = false;  ///< in recent_, so its descriptor may be closed
         std::list<NodeId>::iterator recent;
     };
