@@ -109,17 +109,53 @@ TEST(NamelessFiles, TheTimeOfTheLastNameCounts) {
 
 TEST(NamelessFiles, WriteBackLetsItGoInstead) {
     Nameless bench;
+    const auto write_back = [&] {
+        bench.host.clock().time += bench.config.dirty_expire;
+        bench.host.others = {[&] { bench.stopping = true; }};
+        bench.stopping = false;
+        bench.write_back.run();
+    };
     bench.dirty(5);
     bench.unlinked(5);
-    EXPECT_EQ(bench.write_back.write_all(), 0);
+    write_back();
     EXPECT_TRUE(bench.storage.writes.empty());
     EXPECT_EQ(bench.storage.pins.count(5), 0u);
     bench.dirty(6);
     bench.unlinked(6);
     const std::uint64_t fh = bench.open(6);
-    EXPECT_EQ(bench.write_back.write_all(), 0);
+    write_back();
     EXPECT_EQ(bench.storage.writes.size(), 1u) << "it is open";
     bench.files.close(bench.client(), fh);
+}
+
+TEST(NamelessFiles, AFileThatGotANameAgainIsPinnedNoMore) {
+    Nameless bench;
+    for (const NodeId node : {5, 6}) bench.dirty(node);
+    Inode& early = bench.inodes[bench.unlinked(5)];
+    early.attr.links = 1;
+    EXPECT_FALSE(bench.files.let_go_early(early));
+    Inode& told = bench.inodes[bench.unlinked(6)];
+    told.attr.links = 1;
+    bench.files.named_again(told);
+    for (const Inode* const inode : {&early, &told}) {
+        EXPECT_EQ(inode->nameless_until, 0);
+        EXPECT_FALSE(inode->storage_open);
+    }
+    EXPECT_TRUE(bench.storage.pins.empty());
+    EXPECT_EQ(bench.residency.pages().dirty_count(), 2u);
+}
+
+TEST(NamelessFiles, AFileThatIsBeingLinkedIsNotLetGo) {
+    Nameless bench;
+    bench.dirty(5);
+    Inode& inode = bench.inodes[bench.unlinked(5)];
+    bench.files.begin_link(inode);
+    bench.run_for(kept_for);
+    EXPECT_EQ(bench.residency.pages().dirty_count(), 1u);
+    inode.attr.links = 1;
+    bench.files.end_link(inode);
+    EXPECT_FALSE(bench.files.let_go(inode));
+    EXPECT_EQ(bench.stats.dropped_unwritten, 0u);
 }
 
 TEST(NamelessFiles, AnOpenThatComesAsItGoesFindsItGone) {

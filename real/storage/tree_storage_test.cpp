@@ -69,6 +69,22 @@ TEST(TreeStorage, AnOpenFileLivesWithoutAName) {
     EXPECT_EQ(tree.storage->getattr(made->node).error(), ESTALE);
 }
 
+/// The watch may see that a file is gone before the one who removed it says so.
+TEST(TreeStorage, AFileThatIsSeenGoneTwiceEndsOnce) {
+    TestTree tree;
+    NodeTable nodes(open_root(tree.top / "tree"), 64, 64, FindAgain::by_handle);
+    for (int i = 0; i < 70000; ++i) {
+        const Descriptor made(openat(nodes.root(), "f", O_RDWR | O_CREAT | O_EXCL, 0644));
+        const auto found = nodes.find(root_node, nodes.root(), "f");
+        ASSERT_TRUE(found) << i;
+        ASSERT_EQ(unlinkat(nodes.root(), "f", 0), 0);
+        nodes.look_for_end(found->node);
+        nodes.lost_name(found->node, found->file, 0);
+        nodes.close(found->node);
+    }
+    EXPECT_LE(nodes.descriptors(), 65u);
+}
+
 TEST(TreeStorage, WhatLosesItsLastNameIsKeptUntilItIsClosed) {
     TestTree tree;
     const InTask task(tree);
