@@ -36,12 +36,8 @@ int FileRanges::allocate(Handle handle, std::uint32_t mode, std::uint64_t offset
         if (const int error = flusher_.flush(node)) return error;
         drop(node, first, last);
     }
-    int error = 0;
-    for (std::uint64_t done = 0; done < length && error == 0;) {
-        const std::uint64_t part = std::min(length - done, protocol::max_allocate_bytes);
-        error = send_allocate(node, {0, offset + done, part, mode, 0});
-        done += part;
-    }
+    // In one request, since where there is no room for all the storage takes none.
+    const int error = send_allocate(node, {0, offset, length, mode, 0});
     if (zeroes) drop(node, first, last);
     return error == ENOSYS ? EOPNOTSUPP : error;
 }

@@ -298,8 +298,6 @@ struct CopyFileRangeOut {
 };
 /// The most bytes of one request: a server's worker is busy for no longer than these take.
 inline constexpr std::uint64_t max_copy_bytes = std::uint64_t{16} << 20;
-/// The most bytes of one FALLOCATE: the storage is busy with it in one call.
-inline constexpr std::uint64_t max_allocate_bytes = std::uint64_t{256} << 20;
 static_assert(sizeof(CopyFileRangeIn) == 56 && offsetof(CopyFileRangeIn, nodeid_out) == 16 &&
               sizeof(CopyFileRangeOut) == 112 && offsetof(CopyFileRangeOut, out) == 8);
 

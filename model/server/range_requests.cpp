@@ -35,7 +35,6 @@ int RangeRequests::fallocate(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = host::check_allocation(in.mode, in.offset, in.length)) return e;
     if (in.offset + in.length > most_bytes) return EFBIG;
-    if (in.length > protocol::max_allocate_bytes) return EINVAL;
     // What a predecessor did may name an open that the client has replaced since.
     const std::optional<Replay> before = changes_.replay(q);
     const Inodes::Index index =

@@ -232,7 +232,7 @@ TEST_F(DaemonTest, ADomainsNumberIsUsedAgain) {
 /// More files than the daemon may have open are written and read through one mount.
 TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
     constexpr int many = 2000;
-    starter = {"/usr/bin/prlimit", "--nofile=1100:1100"};  // 512 for guests' files
+    starter = {"/usr/bin/prlimit", "--nofile=700:700"};  // 604 for guests' files
     configure(configuration(one_export(guest("one"))));
     start();
     {
@@ -245,7 +245,7 @@ TEST_F(DaemonTest, FilesBeyondTheLimitOfOpenOnes) {
         EXPECT_EQ(errors, 0);
         for (int i = 0; i < many; i += 3)
             ASSERT_EQ(one.read("f" + std::to_string(i)), std::to_string(i));
-        EXPECT_LE(status()["guests"][0]["open_files"], 512);
+        EXPECT_LE(status()["guests"][0]["open_files"], 604);
     }
     daemon->finish(SIGTERM);
     for (int i = 0; i < many; ++i) ASSERT_EQ(in_tree("f" + std::to_string(i)), std::to_string(i));
