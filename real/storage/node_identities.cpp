@@ -1,7 +1,14 @@
-// This file says which node an identity means, for whoever watches the tree.
+// This file says which node an identity means, for whoever watches the tree, and what has ended.
+#include <utility>
+
 #include "real/storage/node_table.h"
 
 namespace xenfs::real::storage {
+namespace {
+
+constexpr std::size_t dead_remembered = 65536;
+
+}  // namespace
 
 std::string NodeTable::identity(NodeId node) const {
     std::lock_guard hold(mutex_);
@@ -55,6 +62,30 @@ void NodeTable::look_for_end(NodeId node) {
     } else {
         known->second.dead = true;
     }
+}
+
+void NodeTable::mark_dead(NodeId node, Record& record) {
+    if (record.listed) recent_.erase(record.recent);
+    record.listed = false;
+    if (record.file.descriptor != nullptr) --descriptors_;
+    record.file = {};
+    record.dead = true;
+    // The watch may have seen that the file is gone before whoever removed it says so.
+    if (std::exchange(record.buried, true)) return;
+    dead_.push_back(node);
+    if (dead_.size() <= dead_remembered) return;
+    const auto forgotten = records_.find(dead_.front());
+    dead_.pop_front();
+    if (forgotten == records_.end()) return;
+    if (forgotten->second.opens != 0) {
+        forgotten->second.buried = false;  // pinned after all; its end comes later
+        return;
+    }
+    const auto indexed = by_identity_.find(forgotten->second.identity);
+    if (indexed != by_identity_.end() && indexed->second == forgotten->first) {
+        by_identity_.erase(indexed);
+    }
+    records_.erase(forgotten);
 }
 
 }  // namespace xenfs::real::storage

@@ -16,7 +16,6 @@ namespace xenfs::real::storage {
 namespace {
 
 constexpr unsigned inode_bits = 40;
-constexpr std::size_t dead_remembered = 65536;
 constexpr int most_looks = 4;
 /// This many descriptors are kept even where those that must stay fill the budget.
 constexpr std::size_t least_recent = 16;
@@ -422,30 +421,6 @@ void NodeTable::trim(std::size_t most) {
         recent_.pop_front();
         --descriptors_;
     }
-}
-
-void NodeTable::mark_dead(NodeId node, Record& record) {
-    if (record.listed) recent_.erase(record.recent);
-    record.listed = false;
-    if (record.file.descriptor != nullptr) --descriptors_;
-    record.file = {};
-    record.dead = true;
-    // The watch may have seen that the file is gone before whoever removed it says so.
-    if (std::exchange(record.buried, true)) return;
-    dead_.push_back(node);
-    if (dead_.size() <= dead_remembered) return;
-    const auto forgotten = records_.find(dead_.front());
-    dead_.pop_front();
-    if (forgotten == records_.end()) return;
-    if (forgotten->second.opens != 0) {
-        forgotten->second.buried = false;  // pinned after all; its end comes later
-        return;
-    }
-    const auto indexed = by_identity_.find(forgotten->second.identity);
-    if (indexed != by_identity_.end() && indexed->second == forgotten->first) {
-        by_identity_.erase(indexed);
-    }
-    records_.erase(forgotten);
 }
 
 std::size_t NodeTable::nodes() const {

@@ -1,0 +1,85 @@
+// A name that is moved may take another file's.
+#include "model/server/convert.h"
+#include "model/server/names.h"
+
+namespace xenfs::server {
+
+using host::FileType;
+using protocol::check_name;
+
+int Names::rename(Request& q) {
+    protocol::Rename2In in{};
+    in.newdir = q.args.get<protocol::RenameIn>().newdir;
+    return rename_to(q, in);
+}
+
+int Names::rename2(Request& q) {
+    return rename_to(q, q.args.get<protocol::Rename2In>());
+}
+
+int Names::rename_to(Request& q, const protocol::Rename2In& in) {
+    const auto old_name = q.args.get_string();
+    const auto new_name = q.args.get_string();
+    if (!q.args.finished() || !valid_rename(in.flags)) return EINVAL;
+    if (int e = check_name(old_name)) return e;
+    if (int e = check_name(new_name)) return e;
+    const std::optional<Replay> before = changes_.replay(q);
+    const auto moved =
+        before ? storage_.getattr(before->node) : storage_.lookup(q.header.nodeid, old_name);
+    if (!moved) return moved.error();
+    auto replaced = storage_.lookup(in.newdir, new_name);
+    NodeId pinned = 0;
+    const std::uint64_t linked = links_made_;
+    if (!before) {
+        changes_.intend(q, {.name = old_name,
+                            .new_name = new_name,
+                            .new_parent = in.newdir,
+                            .node = moved->node,
+                            .replaced = replaced ? replaced->node : 0,
+                            .flags = in.flags});
+        const auto gone = storage_.rename(q.header.nodeid, old_name, in.newdir, new_name, in.flags);
+        if (!gone) return gone.error();
+        pinned = *gone;
+        changes_.done(q, moved->node);
+    } else if (before->replaced != 0) {
+        replaced = unlinked_before(before->replaced);
+        ++replaced->links;  // as it was when the name was taken from it
+    } else {
+        replaced = Errno{ENOENT};
+    }
+    entry_changed(q.acks, q.client, q.header.nodeid, old_name);
+    entry_changed(q.acks, q.client, in.newdir, new_name);
+    const auto touched = [&](NodeId node)
+                             MAY_YIELD {  // its ctime changed, a directory's parent too
+                                 const Inodes::Index index = inodes_.find(node);
+                                 if (index == Inodes::none) return;
+                                 InodeUse inode(inodes_, index);
+                                 if (inode->size_ahead) {
+                                     inode->attr.ctime = host_.clock().world();
+                                 } else {
+                                     inode->attr_valid = false;
+                                 }
+                                 coherence_.node_changed(q.acks, *inode, &q.client);
+                             };
+    touched(moved->node);
+    if (pinned != 0) {  // another worker may have given the name to it since it was looked up
+        InodeUse gone(inodes_, pinned);
+        gone->attr.ctime = host_.clock().world();
+        coherence_.node_changed(q.acks, *gone, &q.client);
+        lost_name(gone, 0, true, linked);
+    }
+    if (!replaced || replaced->node == moved->node || replaced->node == pinned) return 0;
+    if ((in.flags & rename_exchange) != 0) {
+        touched(replaced->node);
+        return 0;
+    }
+    InodeUse inode(inodes_, replaced->node);
+    const bool directory = replaced->type == FileType::directory;
+    const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
+    inode->attr.ctime = host_.clock().world();
+    coherence_.node_changed(q.acks, *inode, &q.client);
+    lost_name(inode, left, false, linked);
+    return 0;
+}
+
+}  // namespace xenfs::server
