@@ -47,7 +47,7 @@ Result<Attr> Attributes::getattr(NodeId id) {
         ++stats_.attr_hits;
         return node->state.attr();
     }
-    const int error = refresh(*node);
+    const int error = opens_.discarded(id) ? ESTALE : refresh(*node);
     if (error == ESTALE && node->state.attr().node == id) {
         // The file was removed, and a program that has it open may still ask for it.
         Attr last = node->state.attr();

@@ -133,7 +133,7 @@ void Names::lost_name(NodeId id) {
     }
     node->state.lost_last_name();
     node->unlinked = true;
-    if (node->handles == 0) opens_.discard(*node);
+    if (node->handles == 0 && node->openings == 0) opens_.discard(*node);
 }
 
 /// Looks the name up if it is not known: the server does not tell us of our own change, so we must
@@ -203,7 +203,8 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
             changed(new_parent, new_name,
                     replaced == EntryCache::unknown ? EntryCache::unknown : moved);
         }
-        forget_attributes(moved);  // its ctime has changed
+        forget_attributes(moved);             // its ctime has changed
+        if (call.entry_outdated()) return 0;  // another task's change may have come between
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }
     entries_.forget_directory(replaced);

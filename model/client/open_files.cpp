@@ -101,6 +101,7 @@ Result<Opened> OpenFiles::create(NodeId parent, const Name& name, std::uint32_t 
 
 Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     clock_.charge(costs_.syscall);
+    if (opens_.discarded(id)) return Errno{ESTALE};
     opens_.make_room();
     const NodeUse use(nodes_.find_or_add(id));
     Node& node = *use;
@@ -109,8 +110,16 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     if (node.open.valid() && (!flags.write || writes)) {
         ++stats_.opens_local;
     } else {
-        const Opening opening(node);
-        if (int error = open_at_server(node, flags.write)) return Errno{error};
+        int error = 0;
+        {
+            const Opening opening(node);
+            error = open_at_server(node, flags.write);
+        }
+        if (error != 0) {
+            // The file lost its last name meanwhile, and was left to this task.
+            if (node.unlinked && node.handles == 0 && node.openings == 0) opens_.discard(node);
+            return Errno{error};
+        }
     }
     const Handle handle = add(node, flags);
     if (flags.truncate && flags.write) {

@@ -97,7 +97,18 @@ void ServerOpens::lost_open(Node& node) {
     node.open.reset();
 }
 
+bool ServerOpens::discarded(NodeId node) {
+    while (!discarded_.empty() && discarded_.front().second <= clock_.now()) forget_discarded();
+    return discarded_nodes_.contains(node);
+}
+
 void ServerOpens::discard(Node& node) {
+    constexpr Nanoseconds known_to_server = 1'200'000'000;  // OpenFiles::keep_nameless(), and some
+    constexpr std::size_t most = 4096;
+    if (node.state.leased() && discarded_nodes_.insert(node.id).second) {
+        if (discarded_.size() == most) forget_discarded();
+        discarded_.emplace_back(node.id, clock_.now() + known_to_server);
+    }
     stats_.dirty_pages_dropped += pages_.dirty_pages(node.file());
     drop_pages(node);
     node.state.end_lease();

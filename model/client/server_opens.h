@@ -2,6 +2,10 @@
 // The opens that this guest has at the server, one for each file however many handles it has, and
 // the leases that come and go with them.
 
+#include <deque>
+#include <unordered_set>
+#include <utility>
+
 #include "model/client/flush.h"
 #include "model/client/nodes.h"
 #include "model/client/page_exchange.h"
@@ -35,6 +39,9 @@ class ServerOpens : Part {
     }
     /// Drops a file whose last name is gone and which nobody here has open, dirty pages included.
     void discard(Node& node) MAY_YIELD;
+    /// Whether the file was dropped with what the server had not been told. The server still knows
+    /// it for a while, as it was before: whoever asks for it now is told that it is stale.
+    bool discarded(NodeId node);
     /// Forgets whatever is known under this number, because that file is gone.
     void forget_file(Node& node);
     /// Notes that the successor of a server does not know the open.
@@ -65,6 +72,13 @@ class ServerOpens : Part {
     PageExchange& exchange_;
     Flusher& flusher_;
     std::uint32_t kept_ = 0;
+    void forget_discarded() {
+        discarded_nodes_.erase(discarded_.front().first);
+        discarded_.pop_front();
+    }
+
+    std::deque<std::pair<NodeId, Nanoseconds>> discarded_;  ///< until then, the oldest first
+    std::unordered_set<NodeId> discarded_nodes_;            ///< the nodes of these
 };
 
 }  // namespace xenfs::client

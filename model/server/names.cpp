@@ -221,17 +221,6 @@ int Names::rmdir(Request& q) {
     return 0;
 }
 
-namespace {
-
-constexpr std::uint32_t rename_exchange = 2, rename_flags = 7;
-
-/// Nothing else goes with an exchange.
-bool valid_rename(std::uint32_t flags) {
-    return (flags & rename_exchange) != 0 ? flags == rename_exchange : flags <= rename_flags;
-}
-
-}  // namespace
-
 int Names::readlink(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const auto target = storage_.readlink(q.header.nodeid);

@@ -7,6 +7,17 @@ namespace xenfs::server {
 using host::FileType;
 using protocol::check_name;
 
+namespace {
+
+constexpr std::uint32_t rename_exchange = 2, rename_flags = 7;
+
+/// Nothing else goes with an exchange.
+bool valid_rename(std::uint32_t flags) {
+    return (flags & rename_exchange) != 0 ? flags == rename_exchange : flags <= rename_flags;
+}
+
+}  // namespace
+
 int Names::rename(Request& q) {
     protocol::Rename2In in{};
     in.newdir = q.args.get<protocol::RenameIn>().newdir;
