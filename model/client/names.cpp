@@ -190,9 +190,10 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
         call.put_name(old_name.text);
         call.put_name(new_name.text);
         if (int error = call.send()) return absent_in(old_parent, error);
+        const bool outdated = call.entry_outdated();
         const NodeId moved = entries_.find(old_parent, old_name);
         replaced = entries_.find(new_parent, new_name);
-        if ((flags & (exchange | whiteout)) != 0 || call.entry_outdated() || !is_node(moved) ||
+        if ((flags & (exchange | whiteout)) != 0 || outdated || !is_node(moved) ||
             moved == replaced) {
             changed(old_parent, old_name, EntryCache::unknown);
             changed(new_parent, new_name, EntryCache::unknown);
@@ -203,8 +204,8 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
             changed(new_parent, new_name,
                     replaced == EntryCache::unknown ? EntryCache::unknown : moved);
         }
-        forget_attributes(moved);             // its ctime has changed
-        if (call.entry_outdated()) return 0;  // another task's change may have come between
+        forget_attributes(moved);  // its ctime has changed
+        if (outdated) return 0;    // another task's change may have come between
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }
     entries_.forget_directory(replaced);

@@ -24,6 +24,14 @@ PageExchange::PageExchange(const Shared& shared, TransferChoice& choice, Balloon
       reopener_(reopener),
       page_gate_(host_.tasks().make_gate()) {}
 
+/// Whether there is another open now. Those that other tasks replace are not counted: each has made
+/// progress.
+bool PageExchange::may_reopen(Node& node, std::uint64_t fh, int& reopens) {
+    const bool replaced = node.open.valid() && node.open.fh() != fh;
+    if (replaced) return true;
+    return reopens++ < most_reopens && reopener_.reopen(node, fh);
+}
+
 void PageExchange::wait_for_page() {
     ++page_waiters_;
     page_gate_->wait(config_.event_timeout);
@@ -32,13 +40,14 @@ void PageExchange::wait_for_page() {
 
 int PageExchange::get(Node& node, PageRequest& request, PageReceiver& receiver) {
     bool wait = false;
+    int reopens = 0;
     for (int attempt = 0;; ++attempt) {
         std::uint32_t count = 0;
         if (!receiver.prepare(request, count)) return ENOMEM;
         const std::uint64_t fh = node.open.fh();
         const int error = ask(node, fh, wait, count, request);
         receiver.receive(request);
-        if (error == EBADF && attempt < most_reopens && reopener_.reopen(node, fh)) continue;
+        if (error == EBADF && may_reopen(node, fh, reopens)) continue;
         if (error != 0 || request.granted > 0) return error;
         if ((request.reply_flags & protocol::got_end) != 0) return 0;
         if (int refusal = make_room(request.reply_flags, request.count, attempt, wait)) {
@@ -141,7 +150,7 @@ int PageExchange::make_room(std::uint16_t reply_flags, std::uint32_t pages, int 
 }
 
 int PageExchange::commit(Node& node, const PageCommit& what, int& sync_error) {
-    for (int attempt = 0;; ++attempt) {
+    for (int reopens = 0;;) {
         const std::uint64_t fh = node.open.fh();
         int error;
         bool refusal;
@@ -151,7 +160,7 @@ int PageExchange::commit(Node& node, const PageCommit& what, int& sync_error) {
             if (error == 0) error = finish_commit(call, node, sync_error);
             refusal = refused(error, call);
         }
-        if (error == EBADF && attempt < most_reopens && reopener_.reopen(node, fh)) continue;
+        if (error == EBADF && may_reopen(node, fh, reopens)) continue;
         if (refusal) give_back(what);
         return error;
     }

@@ -175,6 +175,7 @@ class PageExchange : Part {
     }
 
   private:
+    bool may_reopen(Node& node, std::uint64_t fh, int& reopens) MAY_YIELD;
     int ask(Node& node, std::uint64_t fh, bool wait, std::uint32_t count,
             PageRequest& request) MAY_YIELD;
     void put_get(Call& call, std::uint64_t fh, bool wait, std::uint32_t count,

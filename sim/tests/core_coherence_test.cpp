@@ -192,6 +192,24 @@ TEST(CoreCoherence, ATemporaryThatDiesYoungCostsNoDiskWriteAndNoPageRequest) {
     EXPECT_EQ(world.storage.stats().pages_written, 0u);
 }
 
+// What a guest wrote and then unlinked was never sent. Another task of it that had looked the name
+// up before must not get the file as the server knows it.
+TEST(CoreCoherence, AFileThatWasDroppedWithItsDataIsStale) {
+    World world;
+    world.program(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        write_pages(c, file.handle, 0, {1, 2});
+        EXPECT_EQ(c.close(file.handle), 0);
+        EXPECT_EQ(c.unlink(root_node, "file"sv), 0);
+        EXPECT_EQ(c.open(file.node, {}).error(), ESTALE);
+        EXPECT_EQ(c.getattr(file.node).error(), ESTALE);
+        world.guests[0]->host().clock().sleep(2'000'000'000);
+        EXPECT_EQ(c.open(file.node, {}).error(), ESTALE) << "and is gone at the server";
+        EXPECT_EQ(c.unmount(), 0);
+    });
+    world.simulation.run();
+}
+
 TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
     World world;
     Script script(world);

@@ -420,24 +420,6 @@ TEST(CoreDeath, AGuestThatDiesGivesAllBackAndTheOthersGoOn) {
     world.simulation.run();
 }
 
-// What a guest wrote and then unlinked was never sent. Another task of it that had looked the name
-// up before must not get the file as the server knows it.
-TEST(CoreNames, AFileThatWasDroppedWithItsDataIsStale) {
-    World world;
-    world.program(0, [&](Client& c) {
-        const auto file = create(c, root_node, "file"sv);
-        write_pages(c, file.handle, 0, {1, 2});
-        EXPECT_EQ(c.close(file.handle), 0);
-        EXPECT_EQ(c.unlink(root_node, "file"sv), 0);
-        EXPECT_EQ(c.open(file.node, {}).error(), ESTALE);
-        EXPECT_EQ(c.getattr(file.node).error(), ESTALE);
-        world.guests[0]->host().clock().sleep(2000 * ms);
-        EXPECT_EQ(c.open(file.node, {}).error(), ESTALE) << "and is gone at the server";
-        EXPECT_EQ(c.unmount(), 0);
-    });
-    world.simulation.run();
-}
-
 // A client keeps a file that it wrote open at the server. Files deleted in this state, or replaced
 // by a rename, and directories were once held for ever, until replies could no longer be cached.
 TEST(CoreNames, DeletedFilesHaveNoHolders) {
