@@ -96,12 +96,13 @@ TEST_P(CrossCheck, CompletionTimesAgreeWithinAFewSlices) {
     const double slice = CostModel::defaults().time_ns("cpu.scheduler_slice");
     const double turns = std::ceil(static_cast<double>(jobs.size()) / cores);
     const double switches = 12 * 4e9 / slice * 2000;  // SimGrid does not know these
+    // A job can be a round of the queue ahead or behind where it begins, and where it ends.
     for (std::size_t i = 0; i < jobs.size(); ++i) {
         std::printf("job %zu: SimGrid %.3f ms, ours %+.3f ms\n", i,
                     static_cast<double>(reference[i]) * 1e-6,
                     static_cast<double>(ours[i] - reference[i]) * 1e-6);
         EXPECT_NEAR(static_cast<double>(ours[i]), static_cast<double>(reference[i]),
-                    slice * turns + switches)
+                    2 * slice * turns + switches)
             << "job " << i;
     }
 }
