@@ -13,21 +13,27 @@ using protocol::Opcode;
 Node& Attributes::learn(const protocol::Attr& wire, bool outdated) {
     Node& node = nodes_.find_or_add(wire.ino);
     node.state.learn(attr_of(wire), outdated);
-    if (wire.nlink > 0) node.unlinked = false;
+    if (wire.nlink > 0) node.unlinked = node.wanted = false;
     if (outdated) ++stats_.outdated_replies;
     return node;
 }
 
+/// The server does not know what is written here under the lease. So where the lease ended while it
+/// was asked, its answer may be of a time before our last writes were committed.
 int Attributes::refresh(Node& node) {
     NodeUse use(node);
     ++stats_.attr_misses;
-    Call call(connection_, Opcode::getattr, node.id);
-    call.put(protocol::GetattrIn{});
-    if (int error = call.send()) return error;
-    const auto out = call.get<protocol::AttrOut>();
-    if (!call.ok() || out.attr.ino != node.id) return EIO;
-    learn(out.attr, call.node_outdated());
-    return 0;
+    for (;;) {
+        const bool leased = node.state.leased();
+        Call call(connection_, Opcode::getattr, node.id);
+        call.put(protocol::GetattrIn{});
+        if (int error = call.send()) return error;
+        if (leased && !node.state.leased()) continue;
+        const auto out = call.get<protocol::AttrOut>();
+        if (!call.ok() || out.attr.ino != node.id) return EIO;
+        learn(out.attr, call.node_outdated());
+        return 0;
+    }
 }
 
 /// This guest may not know the file.

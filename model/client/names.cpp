@@ -119,8 +119,14 @@ Result<NodeId> Names::link(NodeId node, NodeId parent, const Name& name) {
     });
 }
 
+/// Returns whether others may open the file whose name was taken away by the answered request.
+bool wanted_by_others(Call& call) {
+    const auto out = call.get<protocol::NameGoneOut>();
+    return !call.ok() || (out.flags & protocol::gone_unknown_to_others) == 0;
+}
+
 /// This guest removed one name of the file.
-void Names::lost_name(NodeId id) {
+void Names::lost_name(NodeId id, bool wanted) {
     Node* const node = nodes_.find(id);
     if (node == nullptr) return;
     const bool known = node->state.valid() || node->state.leased();
@@ -133,6 +139,7 @@ void Names::lost_name(NodeId id) {
     }
     node->state.lost_last_name();
     node->unlinked = true;
+    node->wanted = wanted;
     if (node->handles == 0 && node->openings == 0) opens_.discard(*node);
 }
 
@@ -145,13 +152,14 @@ int Names::need(NodeId parent, const Name& name) {
 }
 
 /// Returns what the name led to as far as known, or EntryCache::unknown.
-Result<NodeId> Names::remove(Opcode opcode, NodeId parent, const Name& name) {
+Result<NodeId> Names::remove(Opcode opcode, NodeId parent, const Name& name, bool& wanted) {
     Call call(connection_, opcode, parent);
     call.concerns_entry(parent, name.hash);
     call.put_name(name.text);
     if (int error = call.send()) return Errno{absent_in(parent, error)};
     const NodeId known = entries_.find(parent, name);
     const bool told = is_node(known) && !call.entry_outdated();
+    wanted = wanted_by_others(call);
     changed(parent, name, told ? EntryCache::negative : EntryCache::unknown);
     return is_node(known) ? known : EntryCache::unknown;
 }
@@ -159,15 +167,17 @@ Result<NodeId> Names::remove(Opcode opcode, NodeId parent, const Name& name) {
 int Names::unlink(NodeId parent, const Name& name) {
     clock_.charge(costs_.syscall + costs_.lookup);
     if (int error = need(parent, name)) return error;
-    const auto known = remove(Opcode::unlink, parent, name);
+    bool wanted = true;
+    const auto known = remove(Opcode::unlink, parent, name, wanted);
     if (!known) return known.error();
-    if (is_node(*known)) lost_name(*known);
+    if (is_node(*known)) lost_name(*known, wanted);
     return 0;
 }
 
 int Names::rmdir(NodeId parent, const Name& name) {
     clock_.charge(costs_.syscall + costs_.lookup);
-    const auto known = remove(Opcode::rmdir, parent, name);
+    bool wanted = true;
+    const auto known = remove(Opcode::rmdir, parent, name, wanted);
     if (!known) return known.error();
     if (!is_node(*known)) return 0;
     entries_.forget_directory(*known);
@@ -182,6 +192,7 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
     if (int error = need(old_parent, old_name)) return error;
     if (int error = need(new_parent, new_name); error != 0 && error != ENOENT) return error;
     NodeId replaced = EntryCache::unknown;
+    bool wanted = true;
     {
         Call call(connection_, Opcode::rename2, old_parent);
         call.concerns_entry(old_parent, old_name.hash);
@@ -205,11 +216,12 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
                     replaced == EntryCache::unknown ? EntryCache::unknown : moved);
         }
         forget_attributes(moved);  // its ctime has changed
-        if (outdated) return 0;    // another task's change may have come between
+        wanted = wanted_by_others(call);
+        if (outdated) return 0;  // another task's change may have come between
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }
     entries_.forget_directory(replaced);
-    lost_name(replaced);
+    lost_name(replaced, wanted);
     return 0;
 }
 

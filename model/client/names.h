@@ -59,9 +59,10 @@ class Names : Part {
     template <class Put>
     Result<NodeId> make(protocol::Opcode opcode, NodeId parent, const Name& name, Owner who,
                         Put&& put) MAY_YIELD;
-    Result<NodeId> remove(protocol::Opcode opcode, NodeId parent, const Name& name) MAY_YIELD;
+    Result<NodeId> remove(protocol::Opcode opcode, NodeId parent, const Name& name,
+                          bool& wanted) MAY_YIELD;
     int need(NodeId parent, const Name& name) MAY_YIELD;
-    void lost_name(NodeId node) MAY_YIELD;
+    void lost_name(NodeId node, bool wanted) MAY_YIELD;
     void forget_attributes(NodeId node) {
         if (Node* const known = nodes_.find(node)) known->state.forget();
     }

@@ -30,7 +30,8 @@ struct Node {
     bool append_lease = false;  ///< it appends under the lease; a recall waits for it
     bool gone = false;          ///< a directory of which the server said that it is no more
     bool changing = false;      ///< a task has the server change its pages or size: no others write
-    bool unlinked = false;      ///< its last name is gone, so that dirty pages need not be kept
+    bool unlinked = false;      ///< its last name is gone, and it goes with its last handle
+    bool wanted = false;        ///< so, but other guests may open it yet, and expect its content
 
     FileUse uses;  ///< the use of its pages
 

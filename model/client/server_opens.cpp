@@ -103,11 +103,16 @@ bool ServerOpens::discarded(NodeId node) {
 }
 
 void ServerOpens::discard(Node& node) {
-    constexpr Nanoseconds known_to_server = 1'200'000'000;  // OpenFiles::keep_nameless(), and some
+    constexpr Nanoseconds known_to_server = protocol::nameless_grace + 200'000'000;
     constexpr std::size_t most = 4096;
     if (node.state.leased() && discarded_nodes_.insert(node.id).second) {
         if (discarded_.size() == most) forget_discarded();
         discarded_.emplace_back(node.id, clock_.now() + known_to_server);
+    }
+    if (node.wanted && pages_.dirty_pages(node.file()) != 0) {
+        const NodeUse use(node);
+        flusher_.flush(node);
+        if (node.handles > 0 || node.openings > 0) return;
     }
     stats_.dirty_pages_dropped += pages_.dirty_pages(node.file());
     drop_pages(node);

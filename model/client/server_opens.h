@@ -37,7 +37,8 @@ class ServerOpens : Part {
     void release_idle(Node& node, Urgency urgency = Urgency::ordinary) MAY_YIELD {
         if (idle(node)) release(node, urgency);
     }
-    /// Drops a file whose last name is gone and which nobody here has open, dirty pages included.
+    /// Drops a file whose last name is gone and which nobody here has open, dirty pages included;
+    /// where other guests may open it yet, these are written back first.
     void discard(Node& node) MAY_YIELD;
     /// Whether the file was dropped with what the server had not been told. The server still knows
     /// it for a while, as it was before: whoever asks for it now is told that it is stale.

@@ -9,8 +9,10 @@ namespace xenfs::server {
 
 void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64_t asked) {
     const host::Attr before = inode.attr;
-    // Pages may have been filled by the size that the outside change has left.
-    const bool outdated = asked != outside_changes_ && before.node != 0;
+    // Pages may have been filled by the size that the outside change has left. Or the answer comes
+    // from before a write-back or a removal that has ended meanwhile.
+    const bool late = asked < std::max(outside_change_, inode.changed_at);
+    const bool outdated = late && before.node != 0;
     if (!outdated) {
         inode.stored_size = from_storage.size;
         inode.stored_mtime = from_storage.mtime;
@@ -23,7 +25,8 @@ void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64
         inode.attr.size = before.size;
         inode.attr.mtime = before.mtime;
     }
-    inode.attr_valid = asked == outside_changes_;
+    if (outdated && before.links == 0) inode.attr.links = 0;
+    inode.attr_valid = !late;
 }
 
 Result<host::Attr> Attributes::attributes(Inode& inode) {
@@ -135,7 +138,7 @@ int Attributes::setattr(Request& q) {
     }
     if (resize) changes_.done(q, inode->node);
     if (resize || (change.valid & SetAttr::mtime_) != 0) keep_mtime(*inode, changed->mtime);
-    learn(*inode, *changed, asked);
+    learn_change(*inode, *changed, asked);
     journal_->keep_size(*inode);
     if (resize) {
         coherence_.all_changed(q.acks, *inode, &q.client);

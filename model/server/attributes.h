@@ -28,12 +28,18 @@ class Attributes : public Part {
     int batch_forget(Request& q);
 
     Result<host::Attr> attributes(Inode& inode) MAY_YIELD;
-    /// What the storage says is true of the moment at which it was asked; an outside change may
-    /// have been heard of since. Whoever asks takes the moment before, and gives it to learn().
-    std::uint64_t moment() const { return outside_changes_; }
-    void heard_of_change() { ++outside_changes_; }
+    /// Whoever asks the storage takes the moment before, and gives it to learn(): the file may have
+    /// changed since, or an outside change been heard of, which may be this file's.
+    std::uint64_t moment() const { return inodes_.moment(); }
+    void heard_of_change() { outside_change_ = inodes_.next_moment(); }
     /// Takes over what the storage says, except for what we know better.
     void learn(Inode& inode, const host::Attr& from_storage, std::uint64_t asked);
+    /// The same for the answer to a change that was made by it. Answers to what was asked before
+    /// are outdated from now on.
+    void learn_change(Inode& inode, const host::Attr& from_storage, std::uint64_t asked) {
+        learn(inode, from_storage, asked);
+        inodes_.changed(inode);
+    }
     /// Somebody outside has changed the file, of which nobody holds slots or a lease: takes over
     /// what the storage says now. Dirty pages here stay: they are written later, as by somebody who
     /// has the file open, so it reaches at least to their end.
@@ -77,7 +83,7 @@ class Attributes : public Part {
     Sharing& sharing_;
     PageFill& fill_;
     Changes& changes_;
-    std::uint64_t outside_changes_ = 0;  ///< heard of
+    std::uint64_t outside_change_ = 0;  ///< when the last one was heard of
 };
 
 }  // namespace xenfs::server

@@ -17,6 +17,7 @@ std::uint64_t all_but(std::uint64_t clients, const Connection* by) {
 }  // namespace
 
 bool Coherence::hold(Inode& inode, Connection& c) {
+    if (inode.sole != c.index) inode.sole = no_connection;
     if ((inode.believers.holders_ & bit(c.index)) != 0) return true;
     if (held_[c.index] >= parts_.config.max_held_nodes) return false;
     inode.believers.holders_ |= bit(c.index);

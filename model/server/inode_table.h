@@ -83,12 +83,16 @@ struct Inode {
     /// It has lost its last name, and is kept until then for those who may know it by node id; 0:
     /// no such time. See OpenFiles::keep_nameless().
     Nanoseconds nameless_until = 0;
+    /// The client that made the file and is the only one that was told of it; no_connection: others
+    /// may know it.
+    ConnectionIndex sole = no_connection;
     bool untold = false;  ///< changed without a server; clients may have mapped what it was
     Believers believers;
-    std::uint32_t telling = 0;  ///< outside changes that not all clients have been told of
-    std::uint32_t linking = 0;  ///< tasks that give it another name
-    std::uint32_t refs = 0;     ///< tasks that use the record across a yield
-    std::uint32_t io = 0;       ///< tasks that hold cache slots of this file across a yield
+    std::uint32_t telling = 0;     ///< outside changes that not all clients have been told of
+    std::uint64_t changed_at = 0;  ///< InodeTable::moment() when its attributes changed last
+    std::uint32_t linking = 0;     ///< tasks that give it another name
+    std::uint32_t refs = 0;        ///< tasks that use the record across a yield
+    std::uint32_t io = 0;          ///< tasks that hold cache slots of this file across a yield
     Openers openers;
     std::uint32_t record = ~0u;        ///< in the directory for a successor; ~0: none
     std::uint32_t file = no_file;      ///< the file's number in the cache
@@ -113,6 +117,11 @@ class InodeTable {
     Inode& operator[](Index index) { return records_[index]; }
     const Inode& operator[](Index index) const { return records_[index]; }
     std::size_t size() const { return by_node_.size(); }
+    /// What the storage says is true of the moment at which it was asked; the attributes here may
+    /// have changed since (Inode::changed_at).
+    std::uint64_t moment() const { return moment_; }
+    void changed(Inode& inode) { inode.changed_at = ++moment_; }
+    std::uint64_t next_moment() { return ++moment_; }
     /// Removes a record that nothing refers to.
     void erase(Index index);
 
@@ -137,6 +146,7 @@ class InodeTable {
     std::unordered_map<NodeId, Index> by_node_;
     std::vector<Index> file_owner_;
     std::vector<std::uint32_t> free_files_;
+    std::uint64_t moment_ = 0;
 };
 
 }  // namespace xenfs::server

@@ -6,9 +6,6 @@
 namespace xenfs::server {
 namespace {
 
-/// For how long: a request that was sent before the name went has come by then, on a loaded machine
-/// too (the longest operation of 20 processes on two cores took 0.3 s).
-constexpr Nanoseconds kept_for = 1'000'000'000;
 /// How many: each holds a descriptor of the storage.
 constexpr std::size_t most_kept = 1024;
 
@@ -21,7 +18,7 @@ void OpenFiles::keep_nameless(Inode& inode, Inodes::Index index) {
     } else {
         inode.storage_open = true;
     }
-    inode.nameless_until = host_.clock().now() + kept_for;
+    inode.nameless_until = host_.clock().now() + protocol::nameless_grace;
     journal_->keep_size(inode);
     nameless_.push_back({index, inode.nameless_until});
     if (nameless_.size() == 1) gate_->wake_one();
@@ -50,6 +47,8 @@ bool OpenFiles::let_go(Inode& inode) {
     inode.size_ahead = false;
     journal_->keep_size(inode);
     coherence_.unhold_all(inode);
+    // The storage may give the number to another file, of which this one says nothing.
+    inode.attr = {};
     inode.attr_valid = false;
     if (std::exchange(inode.storage_open, false)) storage_.close_node(inode.node);
     inode.storage_pinning = false;

@@ -7,7 +7,7 @@
 namespace xenfs::server::tests {
 namespace {
 
-constexpr Nanoseconds kept_for = 1'000'000'000;
+constexpr Nanoseconds kept_for = protocol::nameless_grace;
 
 struct Nameless : Bench {
     Nameless() : Bench(16) { add_client(); }

@@ -26,6 +26,12 @@ void Names::reply_entry(Request& q, Inode& inode, const host::Attr& attr) {
     q.reply.put(out);
 }
 
+/// Whether a file is kept though it has no name.
+bool Names::lost_last_name(NodeId node) const {
+    const Inodes::Index index = inodes_.find(node);
+    return index != Inodes::none && inodes_[index].nameless_until != 0;
+}
+
 int Names::lookup(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished()) return EINVAL;
@@ -33,8 +39,12 @@ int Names::lookup(Request& q) {
     InodeUse parent(inodes_, q.header.nodeid);
     const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
     const bool cacheable = coherence_.hold(*parent, q.client);
-    const std::uint64_t asked = attributes_.moment();
-    const auto found = storage_.lookup(parent->node, name);
+    std::uint64_t asked = attributes_.moment();
+    auto found = storage_.lookup(parent->node, name);
+    while (found && found->links != 0 && lost_last_name(found->node)) {
+        asked = attributes_.moment();  // the name was taken from it meanwhile
+        found = storage_.lookup(parent->node, name);
+    }
     if (!found) {
         // It stays a holder if it was one: it may have been told of other names.
         if (found.error() != ENOENT) {
@@ -75,6 +85,7 @@ int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_
     changes_.done(q, made->node);
     InodeUse inode(inodes_, made->node);
     attributes_.learn(*inode, *made, asked);
+    if (!before) inode->sole = q.client.index;
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -126,7 +137,8 @@ int Names::link(Request& q) {
     if (!linked) return linked.error();
     ++links_made_;
     changes_.done(q, in.oldnodeid);
-    attributes_.learn(*inode, *linked, asked);
+    attributes_.learn_change(*inode, *linked, asked);
+    inode->attr.links = std::max(inode->attr.links, linked->links);
     files_.named_again(*inode);
     {
         InodeUse parent(inodes_, q.header.nodeid);
@@ -162,7 +174,17 @@ int Names::unlink(Request& q) {
     if (!gone) return gone.error();
     changes_.done(q, gone->node);
     name_gone(q, name, *gone, !before && gone->links == 0, linked);
+    const InodeUse inode(inodes_, gone->node);
+    reply_gone(q, before ? nullptr : &*inode);
     return 0;
+}
+
+/// `gone` is the file that has lost a name; null: nothing is known of it.
+void Names::reply_gone(Request& q, const Inode* gone) {
+    protocol::NameGoneOut out{};
+    const bool last = gone != nullptr && gone->attr.links == 0;
+    if (last && gone->sole == q.client.index) out.flags = protocol::gone_unknown_to_others;
+    q.reply.put(out);
 }
 
 /// A file's name was taken away from the request's directory. `gone` is what the file is now;
@@ -188,6 +210,7 @@ void Names::lost_name(InodeUse& inode, std::uint32_t links, bool pinned, std::ui
         links = 0;  // whoever took another name of it before us was heard after us
     }
     inode->attr.links = links;
+    inodes_.changed(*inode);
     if (!pinned) {
         files_.let_go(*inode);
     } else if (links == 0) {
@@ -218,6 +241,7 @@ int Names::rmdir(Request& q) {
     inode->attr_valid = false;
     coherence_.node_changed(q.acks, *inode, &q.client);
     lost_name(inode, 0, !before, links_made_);
+    reply_gone(q, nullptr);
     return 0;
 }
 
@@ -290,6 +314,7 @@ int Names::create(Request& q) {
     }
     if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made, asked);
     if (!existed) q.made = made->node;
+    if (!existed && !before && !parked_before) inode->sole = q.client.index;
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;

@@ -33,6 +33,8 @@ class Names : public Part {
     Result<host::Attr> unlinked_before(NodeId node) MAY_YIELD;
     void name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned,
                    std::uint64_t linked) MAY_YIELD;
+    bool lost_last_name(NodeId node) const;
+    void reply_gone(Request& q, const Inode* gone);
     void lost_name(InodeUse& inode, std::uint32_t links, bool pinned,
                    std::uint64_t linked) MAY_YIELD;
     void reply_entry(Request& q, Inode& inode, const host::Attr& attr);

@@ -47,7 +47,7 @@ int OpenRequests::prepare_open(Request& q, InodeUse& use, std::uint32_t flags, b
         const std::uint64_t asked = attributes_.moment();
         const auto changed = attributes_.resize(q, inode, change, nullptr);
         if (!changed) return changed.error();
-        attributes_.learn(inode, *changed, asked);
+        attributes_.learn_change(inode, *changed, asked);
         journal_->keep_size(inode);
         coherence_.all_changed(q.acks, inode, &c);
     }

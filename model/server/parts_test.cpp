@@ -2,6 +2,7 @@
 // evicted, with errors and with other tasks in between.
 #include <gtest/gtest.h>
 
+#include "model/server/attributes.h"
 #include "model/server/test_parts.h"
 
 namespace xenfs::server::tests {
@@ -191,6 +192,30 @@ void make_room(Bench& bench) {
     bench.host.others.push_back([&] { bench.stopping = true; });
     bench.stopping = false;
     bench.room.run();
+}
+
+TEST(Attributes, AnAnswerFromBeforeAWriteBackIsOutdated) {
+    Files bench;
+    Changes changes(bench.shared);
+    Attributes attributes(bench.shared, bench.io, bench.write_back, bench.room, bench.sharing,
+                          bench.fill, changes);
+    const Inodes::Index index = bench.file(5, 0);
+    const InodeUse inode(bench.inodes, index);
+    const std::uint64_t asked = attributes.moment();
+    const auto early = bench.storage.getattr(5);
+    ASSERT_TRUE(early);
+    inode->attr.node = 5;
+    inode->attr.size = 100;
+    inode->size_ahead = true;
+    EXPECT_EQ(bench.write_back.write(*inode), 0);
+    EXPECT_FALSE(inode->size_ahead);
+    attributes.learn(*inode, *early, asked);
+    EXPECT_EQ(inode->attr.size, 100u);
+    EXPECT_FALSE(inode->attr_valid) << "the storage is to be asked again";
+    const auto now = attributes.attributes(*inode);
+    ASSERT_TRUE(now);
+    EXPECT_EQ(now->size, 100u);
+    EXPECT_TRUE(inode->attr_valid);
 }
 
 TEST(RoomQueue, ThoseWhoWaitAreServedInOrderAndUrgentOnesFirst) {

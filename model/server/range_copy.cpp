@@ -102,7 +102,7 @@ Result<std::uint64_t> RangeRequests::copy(Request& q, NodeId from, Inode& to,
         copied = whole << page_shift;
         to.attr.size = std::max(to.attr.size, in.off_out + *copied);
         attributes_.keep_mtime(to, attr->mtime);
-        attributes_.learn(to, *attr, asked);
+        attributes_.learn_change(to, *attr, asked);
         journal_->keep_size(to);
         changes_.intend(q, {.node = to.node, .size = *copied});
         changes_.done(q, to.node);

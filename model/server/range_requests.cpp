@@ -97,7 +97,7 @@ Result<host::Attr> RangeRequests::allocate(Request& q, Inode& inode,
         }
         // Where pages are dirty our time is newer than what the storage had.
         if (changed->mtime != was->mtime) attributes_.keep_mtime(inode, changed->mtime);
-        attributes_.learn(inode, *changed, asked);
+        attributes_.learn_change(inode, *changed, asked);
         journal_->keep_size(inode);
         if (error != 0) {
             changed = Errno{error};

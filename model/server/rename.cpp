@@ -73,23 +73,26 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
                                  coherence_.node_changed(q.acks, *inode, &q.client);
                              };
     touched(moved->node);
-    if (pinned != 0) {  // another worker may have given the name to it since it was looked up
-        InodeUse gone(inodes_, pinned);
-        gone->attr.ctime = host_.clock().world();
-        coherence_.node_changed(q.acks, *gone, &q.client);
-        lost_name(gone, 0, true, linked);
+    const bool another = replaced && replaced->node != moved->node;
+    const bool exchanged = (in.flags & rename_exchange) != 0;
+    if (another && exchanged) touched(replaced->node);
+    // Another worker may have given the name to the pinned file since the name was looked up.
+    NodeId gone = pinned;
+    std::uint32_t left = 0;
+    if (pinned == 0 && another && !exchanged) {
+        gone = replaced->node;
+        const bool directory = replaced->type == FileType::directory;
+        left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
     }
-    if (!replaced || replaced->node == moved->node || replaced->node == pinned) return 0;
-    if ((in.flags & rename_exchange) != 0) {
-        touched(replaced->node);
+    if (gone == 0) {
+        reply_gone(q, nullptr);
         return 0;
     }
-    InodeUse inode(inodes_, replaced->node);
-    const bool directory = replaced->type == FileType::directory;
-    const std::uint32_t left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
+    InodeUse inode(inodes_, gone);
     inode->attr.ctime = host_.clock().world();
     coherence_.node_changed(q.acks, *inode, &q.client);
-    lost_name(inode, left, false, linked);
+    lost_name(inode, left, pinned != 0, linked);
+    reply_gone(q, before ? nullptr : &*inode);
     return 0;
 }
 

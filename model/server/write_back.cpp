@@ -150,6 +150,7 @@ int WriteBack::write_size(Inode& inode) {
     if (!told) return told.error() == ENOENT || told.error() == ESTALE ? 0 : told.error();
     if (inode.attr.size == change.value.size && inode.attr.mtime == change.value.mtime) {
         inode.size_ahead = false;
+        inodes_.changed(inode);
         inode.attr.blocks = told->blocks;
         inode.stored_size = told->size;
         inode.stored_mtime = told->mtime;

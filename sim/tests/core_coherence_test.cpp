@@ -210,6 +210,44 @@ TEST(CoreCoherence, AFileThatWasDroppedWithItsDataIsStale) {
     world.simulation.run();
 }
 
+/// A guest writes to a file that another one has looked up, and takes its last name away, `by` a
+/// call. The other guest opens it a little later, as on a local file system an open that came
+/// first.
+void lose_name(const std::function<int(Client&)>& by) {
+    World world;
+    Script script(world);
+    NodeId node = 0;
+    script.on(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        node = file.node;
+        EXPECT_EQ(c.close(file.handle), 0);
+        EXPECT_EQ(c.close(create(c, root_node, "other"sv).handle), 0);
+    });
+    script.on(1, [&](Client& c) { EXPECT_EQ(lookup(c, root_node, "file"sv), node); });
+    script.on(0, [&](Client& c) {
+        const Handle file = *c.open(node, writing());
+        write_pages(c, file, 0, {1, 2});
+        EXPECT_EQ(c.close(file), 0);
+        EXPECT_EQ(by(c), 0);
+    });
+    script.on(1, [&](Client& c) {
+        const auto file = c.open(node, reading());
+        ASSERT_TRUE(file);
+        EXPECT_EQ(size_of(c, node), 2 * page_size);
+        EXPECT_EQ(read_pages(c, *file, 0, 2), (Pages{1, 2}));
+        EXPECT_EQ(c.close(*file), 0);
+    });
+    script.play();
+}
+
+TEST(CoreCoherence, AFileThatAnotherGuestKnowsIsUnlinkedWithItsData) {
+    lose_name([](Client& c) { return c.unlink(root_node, "file"sv); });
+}
+
+TEST(CoreCoherence, AFileThatAnotherGuestKnowsIsReplacedWithItsData) {
+    lose_name([](Client& c) { return c.rename(root_node, "other"sv, root_node, "file"sv, 0); });
+}
+
 TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
     World world;
     Script script(world);
