@@ -84,10 +84,8 @@ bool fstab_word(std::string_view word) {
         "iversion",   "noiversion",  "silent",        "loud"};
     return std::find(words.begin(), words.end(), word) != words.end() || word.starts_with("x-") ||
            word.starts_with("X-") || word.starts_with("comment=") || word.starts_with("uhelper=") ||
-           word.starts_with("helper=") ||
-           // mount(8) reads these from the mount that it remounts
-           word.starts_with("user_id=") || word.starts_with("group_id=") ||
-           word == "default_permissions";
+           word.starts_with("helper=") || word.starts_with("user_id=") ||
+           word.starts_with("group_id=") || word == "default_permissions";
 }
 
 bool fuse_word(std::string_view word) {
@@ -102,6 +100,8 @@ bool fuse_word(std::string_view word) {
 
 void take_option(Options& options, std::string_view word) {
     if (flag_of(word).flag != 0) options.flags.emplace_back(word);
+    // mount(8) has read this from the mount that it remounts, with all that is to stay.
+    if (word.starts_with("user_id=")) options.names_all_flags = true;
     if (word == "remount") {
         options.remount = true;
         return;

@@ -43,6 +43,7 @@ struct Options {
     bool remount = false;
     /// Words that set or clear flags of the kernel's mount, in order.
     std::vector<std::string> flags;
+    bool names_all_flags = false;  ///< a flag that `flags` does not name is to be cleared
 };
 
 /// Parses the arguments behind the program's name; MountError for what makes no sense. `help` and

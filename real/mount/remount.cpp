@@ -16,7 +16,7 @@
 namespace xenfs::real::mount {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, MountFlag>, 15> words = {{
+constexpr std::array<std::pair<std::string_view, MountFlag>, 17> words = {{
     {"ro", {MS_RDONLY, true}},
     {"rw", {MS_RDONLY, false}},
     {"nosuid", {MS_NOSUID, true}},
@@ -32,6 +32,8 @@ constexpr std::array<std::pair<std::string_view, MountFlag>, 15> words = {{
     {"sync", {MS_SYNCHRONOUS, true}},
     {"async", {MS_SYNCHRONOUS, false}},
     {"dirsync", {MS_DIRSYNC, true}},
+    {"relatime", {MS_RELATIME, true}},
+    {"strictatime", {MS_STRICTATIME, true}},
 }};
 
 /// Returns the flags that the mount has: those of statvfs(3) are mount(2)'s under other names.
@@ -86,7 +88,7 @@ void remount(const Options& options) {
     if (!is_ours(place)) {
         throw MountError(fmt::format("{}: no mount of xenfs-mount lies there to remount", place));
     }
-    unsigned long flags = flags_of(place);
+    unsigned long flags = options.names_all_flags ? 0 : flags_of(place);
     for (const std::string& word : options.flags) {
         const MountFlag flag = flag_of(word);
         flags = flag.set ? flags | flag.flag : flags & ~flag.flag;

@@ -156,6 +156,34 @@ TEST_F(MountCommand, FstabNamesMounts) {
     EXPECT_TRUE(eventually([&] { return content(rig().tree() / "new") == "written"; }));
 }
 
+TEST_F(MountCommand, AMountThatStandsGetsOtherFlags) {
+    ASSERT_EQ(
+        run({"mount", "-t", "fuse.xenfs-mount", rig().socket(), place(0), "-o", "nodev,domain=10"}),
+        0)
+        << said();
+    std::ofstream(place(0) + "/before") << "written";
+    EXPECT_EQ(run({"mount", "-o", "remount,ro,noexec", place(0)}), 0) << said();
+    std::string line = line_of(place(0));
+    for (const char* word : {" ro,", "nodev", "noexec"}) {
+        EXPECT_NE(line.find(word), std::string::npos) << line;
+    }
+    EXPECT_FALSE(std::ofstream(place(0) + "/more").is_open());
+    EXPECT_EQ(errno, EROFS);
+    EXPECT_EQ(content(place(0) + "/before"), "written");
+    EXPECT_EQ(run({"mount", "-o", "remount,rw,exec", place(0)}), 0) << said();
+    line = line_of(place(0));
+    EXPECT_NE(line.find(" rw,"), std::string::npos) << line;
+    EXPECT_NE(line.find("nodev"), std::string::npos) << line;
+    EXPECT_EQ(line.find("noexec"), std::string::npos) << line;
+    EXPECT_TRUE(std::ofstream(place(0) + "/more").is_open());
+    EXPECT_EQ(rig().connected(), 1u) << "no second mount was made";
+    EXPECT_EQ(run({"umount", place(0)}), 0) << said();
+    // Nothing of ours lies there any more.
+    EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0), "-o", "remount,ro"}), 1);
+    EXPECT_TRUE(one_sentence(said())) << said();
+    EXPECT_FALSE(is_mounted(place(0)));
+}
+
 /// The server is still ending the last mount when the next one comes.
 TEST_F(MountCommand, MountsAgainRightAfterUmount) {
     for (int i = 0; i < 8; ++i) {
