@@ -4,6 +4,7 @@
 #include "model/client/flush.h"
 #include "model/client/handles.h"
 #include "model/client/nodes.h"
+#include "model/host/poll_window.h"
 
 namespace xenfs::client {
 namespace {
@@ -213,6 +214,27 @@ TEST(RunsOf, CutsWhereAPageIsMissingOrTheRunIsFull) {
     EXPECT_EQ(runs[3].first, 9u);
     EXPECT_EQ(runs[3].count, 2u);
     EXPECT_TRUE(runs_of({}, 3).empty());
+}
+
+TEST(PollWindow, GrowsWhereThePeerIsQuickAndEndsWhereItIsNot) {
+    host::PollWindow never(0);
+    never.waited(5);
+    EXPECT_EQ(never.window(), 0);
+
+    host::PollWindow window(80'000);
+    EXPECT_EQ(window.window(), 0);
+    window.waited(50'000);
+    EXPECT_EQ(window.window(), 10'000);
+    window.waited(50'000);
+    EXPECT_EQ(window.window(), 20'000);
+    window.waited(20'000);
+    EXPECT_EQ(window.window(), 20'000) << "it was found while looking";
+    for (int i = 0; i < 5; ++i) window.waited(80'000);
+    EXPECT_EQ(window.window(), 80'000);
+    for (const Nanoseconds left : {40'000, 20'000, 10'000, 0, 0}) {
+        window.waited(80'001);
+        EXPECT_EQ(window.window(), left);
+    }
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ Connection::Connection(host::Host& host, const ClientConfig& config, ClientStats
       notice_gate_(host.tasks().make_gate()),
       slot_gate_(host.tasks().make_gate()),
       store_gate_(host.tasks().make_gate()),
-      server_gate_(host.tasks().make_gate()) {
+      server_gate_(host.tasks().make_gate()),
+      poll_(config.poll) {
     for (InFlight& request : in_flight_) request.gate = host.tasks().make_gate();
 }
 
@@ -75,6 +76,9 @@ void Connection::wait(std::uint16_t slot) {
     InFlight& request = in_flight_[slot];
     const Nanoseconds since = recoverable() ? clock_.now() : 0;
     Nanoseconds timeout = config_.event_timeout;
+    const Nanoseconds begun = config_.poll > 0 ? clock_.now() : 0;
+    while (!request.done && usable_ && !overdue_ && look_for_reply()) {
+    }
     while (!request.done && usable_ && !overdue_) {
         if (request.gate->wait(timeout) || request.done || !usable_) continue;
         look();
@@ -85,9 +89,25 @@ void Connection::wait(std::uint16_t slot) {
         if (recoverable()) timeout = std::min(timeout, config_.server_timeout / 8 + 1);
         check_liveness(since);
     }
+    if (config_.poll > 0 && request.done) poll_.waited(clock_.now() - begun);
     if (request.done || !usable_) return;
     request.given_up = true;
     ++stats_.given_up;
+}
+
+/// Looks for a reply for a while, so that the server need not raise an event. Returns whether one
+/// came, to whichever task.
+bool Connection::look_for_reply() {
+    if (poll_.window() == 0 || !ring_up_) return false;
+    ring_.expect_no_event();
+    const std::uint32_t taken = ring_.taken();
+    const std::uint32_t life = life_;
+    ++pollers_;
+    const bool came =
+        host_.tasks().poll([this, taken] { return ring_.more_than(taken); }, poll_.window());
+    --pollers_;
+    if (life == life_) look();  // asks for events again, also where none came
+    return came;
 }
 
 void Connection::look() {

@@ -12,6 +12,7 @@
 #include "model/client/config.h"
 #include "model/client/stats.h"
 #include "model/host/host.h"
+#include "model/host/poll_window.h"
 #include "model/protocol/handshake.h"
 #include "model/protocol/message.h"
 #include "model/protocol/notices.h"
@@ -142,6 +143,7 @@ class Connection {
     void submit(std::uint16_t slot) MAY_YIELD;
     void submit_now(std::uint16_t slot) MAY_YIELD;
     void wait(std::uint16_t slot) MAY_YIELD;
+    bool look_for_reply() MAY_YIELD;
     void fail();  ///< closes the connection: the peer broke the protocol, or is gone
     protocol::Device device() const { return {host_.self(), config_.server, config_.device}; }
 
@@ -163,6 +165,8 @@ class Connection {
     std::uint32_t notice_head_ = 0, notice_tail_ = 0;
     std::function<void(std::uint32_t)> lock_granted_;
     std::unique_ptr<host::Gate> notice_gate_, slot_gate_, store_gate_, server_gate_;
+    host::PollWindow poll_;
+    std::uint32_t pollers_ = 0;  ///< tasks that read the ring's page without the domain's lock
     std::uint64_t unique_ = 0;
     std::uint32_t slot_waiters_ = 0;
     std::uint32_t reserved_slots_ = 0;  ///< kept for requests that end waits, one for recalls

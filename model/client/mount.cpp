@@ -113,6 +113,7 @@ int Connection::grant_ring() {
 }
 
 void Connection::unshare_ring() {
+    while (pollers_ > 0) clock_.sleep(config_.poll);
     if (!ring_refs_.empty()) {
         // The server may still have the pages mapped, and cannot be forced to unmap them.
         std::vector<GrantStatus> status(ring_refs_.size());

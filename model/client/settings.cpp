@@ -32,6 +32,8 @@ const settings::Table<ClientConfig>& client_settings() {
         duration("server_timeout", &ClientConfig::server_timeout, {seconds, 24 * hours},
                  "How long an operation waits for a server that is away before it fails "
                  "with EIO."),
+        duration("poll", &ClientConfig::poll, {0, ms},
+                 "How long a task looks for a reply itself before it sleeps, at most; 0: never."),
         count("device", &ClientConfig::device, {0, 65535}, "Which device of this guest."),
     };
     return table;

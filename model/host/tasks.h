@@ -36,6 +36,16 @@ class Tasks {
     /// tasks (a server's workers) do not keep the domain alive.
     virtual void spawn(std::string name, std::function<void()> body, bool service) = 0;
     virtual std::unique_ptr<Gate> make_gate() = 0;
+    /// Asks `ready` again and again, without the domain's lock, until it returns true or the time
+    /// is over: what another domain answers in a few microseconds comes sooner than a task can be
+    /// put to sleep and woken. `ready` reads only what is atomic or the caller's own. Returns
+    /// whether it returned true; a host where waiting costs nothing, or where the other domain
+    /// could not run meanwhile, returns false at once.
+    virtual bool poll(const std::function<bool()>& ready, Nanoseconds longest) MAY_YIELD {
+        static_cast<void>(ready);
+        static_cast<void>(longest);
+        return false;
+    }
 };
 
 /// The domain's time, and the world's as the domain knows it.

@@ -95,6 +95,15 @@ bool RingFront::final_check_for_replies() {
     return final_check(control_->reply_event, reply_consumer_, control_->reply_producer);
 }
 
+// The producer raises an event only where it passes just the threshold.
+void RingFront::expect_no_event() {
+    store_relaxed(control_->reply_event, reply_consumer_);
+}
+
+bool RingFront::more_than(std::uint32_t taken) const {
+    return load_acquire(control_->reply_producer) != taken;
+}
+
 bool RingFront::take_notice(Notice& out) {
     const std::uint32_t producer = load_acquire(control_->notice_producer);
     if (producer == notice_taken_ || producer - notice_taken_ > notice_count) return false;
@@ -139,6 +148,14 @@ bool RingBack::pending() {
 
 bool RingBack::final_check_for_requests() {
     return final_check(control_->request_event, request_consumer_, control_->request_producer);
+}
+
+void RingBack::expect_no_event() {
+    store_relaxed(control_->request_event, request_consumer_);
+}
+
+bool RingBack::more_than(std::uint32_t taken) const {
+    return load_acquire(control_->request_producer) != taken;
 }
 
 bool RingBack::reply(std::uint16_t slot) {

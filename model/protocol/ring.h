@@ -54,6 +54,11 @@ class RingFront {
     Take take_reply(std::uint16_t& slot, std::uint32_t& length);
     /// Asks for an event at the next reply. True: one came meanwhile; take it first.
     bool final_check_for_replies();
+    /// Asks for no event, until final_check_for_replies(): the caller looks by itself.
+    void expect_no_event();
+    /// Counts the replies taken; any thread may ask whether there are more than so many.
+    std::uint32_t taken() const { return reply_consumer_; }
+    bool more_than(std::uint32_t taken) const;
 
     /// Copies the next notice out. Call finish_notice once for each notice, in order, then raise an
     /// event.
@@ -87,6 +92,10 @@ class RingBack {
     bool pending();
     /// Asks for an event at the next request. True: one came meanwhile; take it first.
     bool final_check_for_requests();
+    /// As RingFront's, for requests.
+    void expect_no_event();
+    std::uint32_t taken() const { return request_consumer_; }
+    bool more_than(std::uint32_t taken) const;
 
     /// Returns where the reply to the request in `slot` is encoded; write it, then call reply().
     std::byte* slot(std::uint16_t index) const { return slots_[index]; }

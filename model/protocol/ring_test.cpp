@@ -230,9 +230,15 @@ TEST(Ring, RandomNonsenseNeverLeavesThePages) {
 // Two threads stand for the two ends; there are no events. Whoever is told that no event is needed
 // must be able to rely on the other's final check. The consumer sleeps only after a final check
 // that found nothing, and only the producer's flag wakes it; a lost wake-up would hang (and time
-// out).
-TEST(Ring, SuppressionLosesNoWakeUp) {
+// out). With `polls` each end looks for a while first, and asks for no event meanwhile.
+void exchange_over_threads(bool polls) {
     constexpr std::uint64_t total = 20'000;
+    const auto look = [polls](auto& end) {
+        if (!polls) return;
+        end.expect_no_event();
+        for (int i = 0; i < 100 && !end.more_than(end.taken()); ++i) {
+        }
+    };
     Pages pages(8);
     RingFront front(pages.at(0), pages.slot);
     RingBack back(pages.at(0), pages.slot);
@@ -253,6 +259,7 @@ TEST(Ring, SuppressionLosesNoWakeUp) {
                     }
                     ++served;
                 }
+                look(back);
             } while (back.final_check_for_requests());
         }
     });
@@ -273,6 +280,7 @@ TEST(Ring, SuppressionLosesNoWakeUp) {
             ++answered;
             any = true;
         }
+        if (!any && answered < total) look(front);
         if (!any && answered < total && !front.final_check_for_replies()) {
             to_client.wait(0);
             to_client = 0;
@@ -280,6 +288,43 @@ TEST(Ring, SuppressionLosesNoWakeUp) {
     }
     server.join();
     EXPECT_EQ(answered, total);
+}
+
+TEST(Ring, SuppressionLosesNoWakeUp) {
+    exchange_over_threads(false);
+}
+
+TEST(Ring, PollingLosesNoWakeUp) {
+    exchange_over_threads(true);
+}
+
+TEST(Ring, WhoPollsIsSentNoEvent) {
+    Pages pages(4);
+    RingFront front(pages.at(0), pages.slot);
+    RingBack back(pages.at(0), pages.slot);
+    alignas(8) std::byte copy[4096];
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        back.expect_no_event();
+        front.expect_no_event();
+        EXPECT_FALSE(back.more_than(back.taken()));
+        const std::uint16_t s = front.acquire_slot();
+        encode(front.slot(s), i);
+        EXPECT_FALSE(front.submit(s));
+        EXPECT_TRUE(back.more_than(back.taken()));
+        std::uint16_t slot = 0;
+        ASSERT_EQ(back.take_request(slot, copy), RingBack::Take::request);
+        answer(back.slot(slot), i);
+        EXPECT_FALSE(front.more_than(front.taken()));
+        EXPECT_FALSE(back.reply(slot));
+        EXPECT_TRUE(front.more_than(front.taken()));
+        std::uint32_t length = 0;
+        ASSERT_EQ(front.take_reply(slot, length), RingFront::Take::reply);
+        front.release_slot(slot);
+    }
+    EXPECT_FALSE(back.final_check_for_requests());
+    const std::uint16_t s = front.acquire_slot();
+    encode(front.slot(s), 3);
+    EXPECT_TRUE(front.submit(s)) << "it sleeps now";
 }
 
 TEST(Message, ReaderStopsAtTheEnd) {

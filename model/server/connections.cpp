@@ -140,7 +140,7 @@ void ServerState::connect(Connection& c) {
     });
     ready_ |= bit(c.index);
     protocol::write_backend_state(host_.store(), c.device, XenbusState::connected);
-    work_gate_->wake_one();
+    wake_worker();
 }
 
 /// Nothing of the client is believed from now on; the control task takes it apart.

@@ -25,7 +25,7 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
       notices_({host.clock(), host.events(), host.tasks().make_gate(), clients_, config_, stats_,
                 [this] { parking_gate_->wake_one(); }}),
       coherence_({host.clock(), clients_, notices_, config_, stats_, [this] { leases_settled(); }}),
-      parking_([this] { work_gate_->wake_one(); }),
+      parking_([this] { wake_worker(); }),
       shared_{host_,    storage_, config_,    stats_,   journal_, residency_,  inodes_,
               clients_, notices_, coherence_, parking_, by_name_, by_content_, stopping_},
       io_(host.tasks().make_gate()),

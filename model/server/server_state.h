@@ -7,9 +7,11 @@
 // yield is guarded by counts: InodeUse keeps the record, ConnectionUse the ring, FileIo and the
 // cache's pins keep slots.
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
+#include "model/host/poll_window.h"
 #include "model/policies/charging/policy.h"
 #include "model/server/latency.h"
 #include "model/server/operations.h"
@@ -55,6 +57,8 @@ class ServerState final : private Answerer {
 
     // --- workers.cpp
     void work(Worker& worker) MAY_YIELD;
+    bool look_for_request() MAY_YIELD;
+    void wake_worker();
     Request* next_request();
     Request* take_request(Connection& c);
     void take_urgent();
@@ -127,9 +131,17 @@ class ServerState final : private Answerer {
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
-    RequestBuffer incoming_;     ///< as it comes off the ring
-    Nanoseconds next_look_ = 0;  ///< when parking_task() looks again
-    Nanoseconds next_poll_ = 0;  ///< when it raises events again; 0: nobody is waited for
+    host::PollWindow poll_{config_.poll};
+    Nanoseconds idle_since_ = 0;  ///< when a worker last found nothing to do; 0: since then one did
+    struct {
+        ConnectionIndex index = no_connection;
+        std::uint32_t generation = 0;
+    } last_served_;
+    bool polling_ = false;                 ///< a worker looks at the ring of last_served_
+    std::atomic<bool> work_came_ = false;  ///< it may stop looking
+    RequestBuffer incoming_;               ///< as it comes off the ring
+    Nanoseconds next_look_ = 0;            ///< when parking_task() looks again
+    Nanoseconds next_poll_ = 0;            ///< when it raises events again; 0: nobody is waited for
     bool started_ = false, stopping_ = false, look_ = false;
 
     std::unique_ptr<host::Gate> work_gate_, control_gate_, parking_gate_, stop_gate_;

@@ -31,6 +31,10 @@ const settings::Table<Config>& server_settings() {
         duration("ack_timeout", &Config::ack_timeout, {ms, hours},
                  "How long a guest may take to give back what another one needs, before it "
                  "loses it."),
+        duration(
+            "poll", &Config::poll, {0, ms},
+            "How long an idle worker looks for a request of the guest it served last before it "
+            "sleeps, at most; 0: never."),
         flag("leases", &Config::leases,
              "A guest that is alone with a file may keep what it writes to itself for a while."),
         count("slots", &Config::max_slots, {1, 64},

@@ -15,7 +15,7 @@ void ServerState::on_ring_event(Connection& c) {
     const bool blocked = notices_.heard(c);
     acks_came();
     if (blocked) parking_gate_->wake_one();
-    work_gate_->wake_one();
+    wake_worker();
 }
 
 /// Takes one request off the ring into its slot's record. Null: there is none, or the connection
@@ -88,11 +88,11 @@ Request* ServerState::next_request() {
         if (!c->pending.empty()) {
             Request* const q = c->pending.front();
             c->pending.pop_front();
-            if (idle_ != 0 && (!c->pending.empty() || c->ring.pending())) work_gate_->wake_one();
+            if (idle_ != 0 && (!c->pending.empty() || c->ring.pending())) wake_worker();
             return q;
         }
         if (Request* const q = take_request(*c)) {
-            if (idle_ != 0 && c->ring.pending()) work_gate_->wake_one();
+            if (idle_ != 0 && c->ring.pending()) wake_worker();
             return q;
         }
         if (!c->alive() || !c->ring.final_check_for_requests()) ready_ &= ~bit(index);
@@ -100,16 +100,48 @@ Request* ServerState::next_request() {
     return nullptr;
 }
 
+void ServerState::wake_worker() {
+    work_came_.store(true, std::memory_order_relaxed);
+    work_gate_->wake_one();
+}
+
 void ServerState::work(Worker& worker) {
     while (!stopping_) {
         if (Request* const q = next_request()) {
+            if (idle_since_ != 0) poll_.waited(host_.clock().now() - idle_since_);
+            idle_since_ = 0;
+            last_served_ = {q->client.index, q->client.generation};
             serve(worker, *q);
             continue;
         }
+        if (idle_since_ == 0) idle_since_ = host_.clock().now();
+        if (look_for_request()) continue;
         ++idle_;
         work_gate_->wait();
         --idle_;
     }
+}
+
+/// Looks for the next request of the client that was served last for a while, so that the client
+/// need not raise an event. One worker does so at a time. Returns whether there may be work.
+bool ServerState::look_for_request() {
+    if (polling_ || poll_.window() == 0) return false;
+    Connection* const last = clients_.alive(last_served_.index, last_served_.generation);
+    if (last == nullptr) return false;
+    const ConnectionUse use(clients_, *last);
+    Connection& c = *use;
+    polling_ = true;
+    work_came_.store(false, std::memory_order_relaxed);
+    c.ring.expect_no_event();
+    const std::uint32_t taken = c.ring.taken();
+    const bool came = host_.tasks().poll(
+        [this, &c, taken] {
+            return c.ring.more_than(taken) || work_came_.load(std::memory_order_relaxed);
+        },
+        poll_.window());
+    polling_ = false;
+    if (c.alive() && c.ring.final_check_for_requests()) ready_ |= bit(c.index);
+    return came || ready_ != 0;
 }
 
 void ServerState::serve(Worker& worker, Request& q) {

@@ -78,7 +78,7 @@ bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
         } else {
             futex_wait(me.word, left);
         }
-        mutex_.lock();
+        lock();
         if (served && !me.woken) {
             // The events are for other tasks: the event thread, or the next task that waits, serves
             // them better.
@@ -96,7 +96,7 @@ bool Monitor::sleep(Sleeper& me, Nanoseconds timeout, bool may_listen) {
 }
 
 void Monitor::end() {
-    mutex_.lock();
+    lock();
     ended_ = true;
     for (Sleeper* sleeper : sleepers_) wake(*sleeper);
     release();
@@ -165,6 +165,22 @@ void ThreadTasks::spawn(std::string name, std::function<void()> body, bool /*ser
         } catch (const DomainEnded&) {
         }
     });
+}
+
+bool ThreadTasks::poll(const std::function<bool()>& ready, Nanoseconds longest) {
+    // On one processor the peer runs only when this thread does not.
+    static const bool alone = std::thread::hardware_concurrency() < 2;
+    if (alone || longest <= 0) return false;
+    const auto end = steady_clock::now() + std::chrono::nanoseconds(longest);
+    const bool came = monitor_.outside([&] {
+        do {
+            if (ready()) return true;
+            std::this_thread::yield();  // whoever else can run here goes first
+        } while (steady_clock::now() < end);
+        return false;
+    });
+    monitor_.throw_if_ended();
+    return came;
 }
 
 void ThreadTasks::join() {

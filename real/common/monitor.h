@@ -44,7 +44,7 @@ class Monitor {
     /// the monitor while the object lives.
     class Entry {
       public:
-        explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.mutex_.lock(); }
+        explicit Entry(Monitor& monitor) : monitor_(monitor) { monitor_.lock(); }
         Entry(const Entry&) = delete;
         Entry& operator=(const Entry&) = delete;
         ~Entry() { monitor_.release(); }
@@ -58,11 +58,13 @@ class Monitor {
     auto outside(Call blocking) {
         release();
         struct Relock {
-            std::mutex& mutex;
-            ~Relock() { mutex.lock(); }
-        } relock{mutex_};
+            Monitor& monitor;
+            ~Relock() { monitor.lock(); }
+        } relock{*this};
         return blocking();
     }
+    /// Returns whether another thread waits to enter, as a hint.
+    bool contended() const { return contenders_.load(std::memory_order_relaxed) != 0; }
 
     /// Called before there are tasks. The source lives until they have ended.
     void set_event_source(EventSource& source) { events_ = &source; }
@@ -88,9 +90,16 @@ class Monitor {
 
     bool sleep(Sleeper& me, Nanoseconds timeout, bool may_listen);
     void wake(Sleeper& sleeper);
+    void lock() {
+        if (mutex_.try_lock()) return;
+        contenders_.fetch_add(1, std::memory_order_relaxed);
+        mutex_.lock();
+        contenders_.fetch_sub(1, std::memory_order_relaxed);
+    }
     void release();
 
     std::mutex mutex_;
+    std::atomic<std::uint32_t> contenders_ = 0;
     bool ended_ = false;              ///< guarded by mutex_, like all that follows
     std::vector<Sleeper*> sleepers_;  ///< every thread that waits
     Sleeper* listener_ = nullptr;     ///< the thread that waits in events_->serve_event()
@@ -123,6 +132,7 @@ class ThreadTasks : public host::Tasks {
     std::unique_ptr<host::Gate> make_gate() override {
         return std::make_unique<ThreadGate>(monitor_);
     }
+    bool poll(const std::function<bool()>& ready, Nanoseconds longest) override;
     void join();
 
   private:
@@ -144,7 +154,8 @@ class MonotonicClock : public host::Clock {
     WorldTime world() const override;
     void charge(Nanoseconds) override {}
     void flush() override {
-        monitor_.outside([] { std::this_thread::yield(); });
+        // The lock goes to whoever asks next, which would mostly be this thread again.
+        if (monitor_.contended()) monitor_.outside([] { std::this_thread::yield(); });
         monitor_.throw_if_ended();
     }
     void sleep(Nanoseconds duration) override;

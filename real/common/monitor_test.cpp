@@ -79,6 +79,27 @@ TEST(Monitor, OutsideLetsOthersIn) {
     tasks.join();
 }
 
+TEST(Monitor, WhoPollsLetsOthersIn) {
+    Monitor monitor;
+    ThreadTasks tasks(monitor);
+    std::atomic<bool> came = false;
+    bool seen = false;
+    {
+        Monitor::Entry entry(monitor);
+        tasks.spawn(
+            "other", [&] { came = true; }, false);
+        EXPECT_FALSE(tasks.poll([] { return true; }, 0)) << "for no time";
+        EXPECT_FALSE(tasks.poll([] { return false; }, 1'000'000));
+        // On one processor nobody polls, since nobody else could run.
+        if (std::thread::hardware_concurrency() > 1) {
+            seen = tasks.poll([&] { return came.load(); }, 60'000'000'000);
+            EXPECT_TRUE(seen);
+        }
+    }
+    tasks.join();
+    EXPECT_TRUE(came);
+}
+
 /// A source whose events come when the test sends them.
 class HandMadeEvents final : public EventSource {
   public:

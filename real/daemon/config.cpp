@@ -41,6 +41,7 @@ const Table<DaemonConfig>& daemon_settings() {
             own("slots", "server.slots"),
             own("ack_timeout", "server.ack_timeout"),
             own("leases", "server.leases"),
+            own("poll", "server.poll"),
             count("server.descriptors", &C::descriptors, {64, 1e7},
                   "Files kept open besides those that guests have open."),
             path("server.control", &C::control_socket, "Socket for xenfsctl. Empty: none."),

@@ -38,6 +38,7 @@ const settings::Table<Options>& option_settings() {
             client["read_ahead"].as("readahead"),
             client["write_behind"],
             client["server_timeout"],
+            client["poll"],
             client["transfer"],
             text("guest", &O::guest, "On a local host: the name of this domain."),
             count("domain", &O::domain, {0, 32751},
