@@ -43,6 +43,8 @@ struct Reader {
     std::string text(const toml::node& node) const {
         if (!node.is_string()) wrong(node, "text");
         std::string value = node.as_string()->get();
+        if (value.find('\0') != std::string::npos) fail(where, "it must not have a NUL in it");
+        if (value.empty() && setting.is_required) fail(where, "it must not be empty");
         if (setting.kind == Kind::path && !value.empty() && value.front() != '/') {
             value = std::filesystem::absolute(std::filesystem::path(directory) / value)
                         .lexically_normal()

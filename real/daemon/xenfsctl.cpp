@@ -4,7 +4,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "real/common/command_line.h"
 #include "real/common/descriptor.h"
 
 namespace {
@@ -170,11 +170,7 @@ int main(int argc, char** argv) {
     watch->add_option("-n,--count", rounds, "looks; 0: until interrupted")->capture_default_str();
     CLI::App* const metrics =
         app.add_subcommand("metrics", "Prometheus' text, for node_exporter's textfile collector");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    if (const auto code = xenfs::real::read_command_line(app, "xenfsctl", argc, argv)) return *code;
     try {
         if (*metrics) {
             fmt::print("{}", ask(socket, "metrics"));

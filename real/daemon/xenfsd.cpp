@@ -4,13 +4,14 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "real/common/command_line.h"
 #include "real/daemon/log.h"
 #include "real/daemon/privileges.h"
 #include "real/daemon/service.h"
 #include "real/storage/acting_user.h"
+#include "real/storage/tree_storage.h"
 
 namespace xenfs::real::daemon {
 namespace {
@@ -75,6 +76,17 @@ void serve(const DaemonConfig& config, const Descriptor& signals) {
     log_info("stopped");
 }
 
+/// Throws settings::InputError where a directory to serve is none.
+void look_for_exports(const DaemonConfig& config) {
+    for (const ExportConfig& one : config.exports) {
+        try {
+            storage::open_root(one.path);
+        } catch (const storage::TreeError& error) {
+            settings::fail(one.where, error.what());
+        }
+    }
+}
+
 int run(int argc, char** argv) {
     CLI::App app(
         "xenfsd serves directories of this machine to Xen domains, from one shared page cache. "
@@ -85,18 +97,14 @@ int run(int argc, char** argv) {
     app.add_flag("--print-manual", manual, "the keys of the configuration, for its man page")
         ->group("");
     app.add_flag("--check", check_only, "read the configuration, say what is wrong, and exit");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    if (const auto code = read_command_line(app, "xenfsd", argc, argv)) return *code;
     if (manual) {
         std::fputs(config_manual().c_str(), stdout);
         return 0;
     }
     try {
         const DaemonConfig config = load_config(file);
-        if (check_only) return 0;
+        if (check_only) return look_for_exports(config), 0;
         set_up_log(config.log_format, config.log_level);
         const Descriptor signals = take_signals();
         raise_descriptor_limit();

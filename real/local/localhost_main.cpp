@@ -3,9 +3,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
+#include "real/common/command_line.h"
 #include "real/local/broker.h"
 #include "real/local/segment.h"
 
@@ -32,11 +32,8 @@ int main(int argc, char** argv) {
     app.add_flag("--poison", config.poison, "fill frames with 0xdb before they are handed out");
     app.add_flag("--guests-may-raise-limits", config.guests_may_raise_limits,
                  "let guests change their own maxmem");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
-    }
+    if (const auto code = xenfs::real::read_command_line(app, "xenfs-localhost", argc, argv))
+        return *code;
     config.memory_pages = memory_mib << (20 - xenfs::page_shift);
     rlimit files{};
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

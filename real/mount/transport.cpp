@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <thread>
 
 #include "real/common/descriptor.h"
@@ -99,7 +100,7 @@ class XenTransport final : public Transport {
 std::unique_ptr<Transport> open_transport(const Options& options) {
     const std::size_t pages = options.memory_pages;
     const std::string& device = options.device;
-    if (device.starts_with("/") || device.starts_with("./")) {
+    if (device.find('/') != std::string::npos || std::filesystem::exists(device)) {
         try {
             local::GuestConfig config;
             config.name = options.guest;

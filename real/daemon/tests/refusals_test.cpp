@@ -50,6 +50,10 @@ TEST(Configuration, IsReadStrictlyAndSaysWhere) {
     EXPECT_TRUE(wrong(good + "[[export.guest]]\nname=\"g\"\n").find("has a device 0 already") !=
                 std::string::npos);
     EXPECT_TRUE(wrong(good + "quota = \"1 B\"\n").starts_with("x.toml:6: export.guest.quota: "));
+    EXPECT_EQ(wrong("[[export]]\nname=\"\"\npath=\"/\"\n"),
+              "x.toml:2: export.name: it must not be empty");
+    EXPECT_EQ(wrong("[local]\nsocket=\"a\\u0000b\"\n" + good),
+              "x.toml:2: local.socket: it must not have a NUL in it");
     EXPECT_EQ(parse_config("[local]\nsocket = \"s\"\n" + good, "/etc/x.toml").local_socket,
               "/etc/s")
         << "paths are relative to the file";
@@ -76,6 +80,26 @@ TEST_F(RefusalTest, OfAWrongConfigurationIsExitCode2) {
     std::filesystem::remove(top / "xenfsd.toml");
     EXPECT_EQ(refusal().first, 2);
     EXPECT_NE(refusal().second.find("cannot be read"), std::string::npos);
+}
+
+TEST_F(RefusalTest, OfAWrongArgumentIsOneLine) {
+    Program wrong({XENFSD, "--bogus"}, top / "said");
+    EXPECT_EQ(wrong.finish(), 2);
+    EXPECT_EQ(wrong.said(),
+              "xenfsd: The following argument was not expected: --bogus; see xenfsd --help\n");
+}
+
+TEST_F(RefusalTest, ACheckLooksForTheDirectories) {
+    const auto check = [&](const std::string& path) {
+        configure(configuration("[[export]]\nname=\"r\"\npath=\"" + path + "\"\n" + guest("*")));
+        auto words = command();
+        words.push_back("--check");
+        Program program(words, top / "said");
+        return program.finish();
+    };
+    EXPECT_EQ(check("tree"), 0);
+    EXPECT_EQ(check("gone"), 2);
+    EXPECT_EQ(check("xenfsd.toml"), 2);
 }
 
 TEST_F(RefusalTest, LeavesNothingBehind) {

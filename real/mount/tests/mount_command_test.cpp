@@ -97,6 +97,14 @@ TEST_F(MountCommand, TheBackgroundProcessReportsHowTheMountWent) {
     EXPECT_EQ(run({"umount", place(0)}), 0) << said();
     EXPECT_FALSE(is_mounted(place(0)));
 
+    // A socket beside one needs no path.
+    EXPECT_EQ(run({"/bin/sh", "-c",
+                   "cd " + rig().at(0).parent_path().string() +
+                       " && " XENFS_MOUNT_PROGRAM " host.sock guest0 -o domain=10"}),
+              0)
+        << said();
+    EXPECT_EQ(run({"umount", place(0)}), 0) << said();
+
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket() + "-none", place(0)}), 1);
     EXPECT_TRUE(one_sentence(said())) << said();
     EXPECT_EQ(run({XENFS_MOUNT_PROGRAM, rig().socket(), place(0) + "-none", "-o", "domain=10"}), 1);
