@@ -61,6 +61,7 @@ class ServerState final : private Answerer {
     void wake_worker();
     Request* next_request();
     Request* take_request(Connection& c);
+    void look_beyond(Connection& c);
     void take_urgent();
     void serve(Worker& worker, Request& q) MAY_YIELD;
     int dispatch(Request& q) MAY_YIELD;

@@ -70,6 +70,17 @@ void ServerState::take_urgent() {
     }
 }
 
+/// A request was taken. Where a worker is idle, it is to have the next one, however long this one
+/// takes: the client raises an event for that only if it is asked to.
+void ServerState::look_beyond(Connection& c) {
+    if (idle_ == 0 || !c.alive()) return;
+    if (c.ring.pending() || c.ring.final_check_for_requests()) {
+        wake_worker();
+    } else {
+        ready_ &= ~bit(c.index);
+    }
+}
+
 /// Null: there is nothing to do.
 Request* ServerState::next_request() {
     if ((notices_.owing() & ready_) != 0) take_urgent();
@@ -92,7 +103,7 @@ Request* ServerState::next_request() {
             return q;
         }
         if (Request* const q = take_request(*c)) {
-            if (idle_ != 0 && c->ring.pending()) wake_worker();
+            look_beyond(*c);
             return q;
         }
         if (!c->alive() || !c->ring.final_check_for_requests()) ready_ &= ~bit(index);
