@@ -38,6 +38,7 @@ class ServerState final : private Answerer {
     friend class Recovery;
     friend class Takeover;
 
+    void recall_leases() MAY_YIELD;
     /// A task that stop() waits for.
     template <class Body>
     void spawn(const char* name, Body body);

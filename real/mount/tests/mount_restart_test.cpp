@@ -8,7 +8,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include "real/mount/tests/mount_rig.h"
 
@@ -49,6 +51,11 @@ class Programs {
     void kill_server() {
         kill(server_, SIGKILL);
         finish_program(server_);
+    }
+    /// Returns its exit code.
+    int end_server() {
+        kill(server_, SIGTERM);
+        return finish_program(server_);
     }
 
   private:
@@ -93,6 +100,47 @@ TEST(MountRestart, APageThatIsReadAsTheServerDiesComesFromItsSuccessor) {
     EXPECT_EQ(stat((programs.guest() / "other").c_str(), &other), 0) << std::strerror(errno);
     EXPECT_EQ(other.st_size, 5);
     for (const int end : {ready[0], ready[1], away[0], away[1]}) close(end);
+}
+
+std::string content_of(const fs::path& path) {
+    std::ifstream file(path);
+    return (std::stringstream() << file.rdbuf()).str();
+}
+
+/// What guests have written and not sent yet, under leases, belongs to it.
+TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    Programs programs;
+    std::vector<int> files;
+    const auto name = [](int i) { return "file" + std::to_string(i); };
+    const auto content = [](int i) {
+        return std::string(30000 + 4321 * static_cast<std::size_t>(i), static_cast<char>('a' + i));
+    };
+    for (int i = 0; i < 20; ++i) {
+        const int file = open((programs.guest() / name(i)).c_str(), O_RDWR | O_CREAT, 0644);
+        ASSERT_GE(file, 0) << std::strerror(errno);
+        const std::string text = content(i);
+        ASSERT_EQ(write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        files.push_back(file);
+        if (i % 4 == 0) {
+            close(file);
+            files.pop_back();
+        }
+    }
+    EXPECT_EQ(programs.end_server(), 0);
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(content_of(programs.tree() / name(i)) == content(i)) << name(i);
+    }
+    programs.start_server();
+    for (const int file : files) {
+        EXPECT_EQ(pwrite(file, "again", 5, 0), 5) << std::strerror(errno);
+        close(file);
+    }
+    for (int i = 0; i < 20; ++i) {
+        std::string wanted = content(i);
+        if (i % 4 != 0) wanted.replace(0, 5, "again");
+        EXPECT_TRUE(content_of(programs.guest() / name(i)) == wanted) << name(i);
+    }
 }
 
 }  // namespace
