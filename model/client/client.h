@@ -184,6 +184,8 @@ class Client final : public FileSystem {
         return loans_.reference_of(node, page, shared);
     }
     DomainId pool() const { return connection_.pool(); }
+    /// Returns whether the server that was met when this was mounted refuses all changes (EROFS).
+    bool read_only() const { return connection_.read_only(); }
     /// Returns the node of an open file and for what it was opened; 0 where the handle is not open.
     NodeId opened_as(Handle handle, bool& read, bool& write);
 
@@ -228,6 +230,7 @@ class Client final : public FileSystem {
     Flusher flusher_;
     PageFetch fetch_;
     ServerOpens opens_;
+    LongTexts texts_;
     Attributes attributes_;
     Names names_;
     Locks locks_;

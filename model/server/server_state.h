@@ -122,8 +122,9 @@ class ServerState final : private Answerer {
     RangeRequests ranges_;
     Xattrs xattrs_;
     Returns returns_;
-    Handlers handlers_{names_,  attributes_, opens_, page_requests_, ranges_,
-                       xattrs_, balloon_,    locks_, returns_};
+    Texts texts_;
+    Handlers handlers_{names_,   attributes_, opens_,   page_requests_, ranges_,
+                       xattrs_,  balloon_,    locks_,   returns_,       texts_};
 
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin

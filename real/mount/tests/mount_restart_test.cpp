@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "real/mount/tests/mount_rig.h"
 
@@ -140,6 +142,42 @@ TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
         std::string wanted = content(i);
         if (i % 4 != 0) wanted.replace(0, 5, "again");
         EXPECT_TRUE(content_of(programs.guest() / name(i)) == wanted) << name(i);
+    }
+}
+
+/// A text that goes in parts may lose its beginning with the server, and the request that uses it
+/// may have been carried out by a server that could not say so.
+TEST(MountRestart, LongTextsOutliveTheServer) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    Programs programs;
+    constexpr int links = 150;
+    std::atomic<int> made = 0;
+    const auto target = [](int i) {
+        std::string text(4095, static_cast<char>('a' + i % 26));
+        return text.replace(0, 6, std::to_string(100000 + i));
+    };
+    const auto path = [&](int i) { return (programs.guest() / std::to_string(i)).string(); };
+    std::thread maker([&] {
+        for (; made < links; ++made) {
+            const int i = made;
+            ASSERT_EQ(symlink(target(i).c_str(), path(i).c_str()), 0)
+                << i << ": " << std::strerror(errno);
+            std::string found(5000, '\0');
+            const ssize_t length = readlink(path(i).c_str(), found.data(), found.size());
+            ASSERT_EQ(length, 4095) << i << ": " << std::strerror(errno);
+            EXPECT_TRUE(found.compare(0, 4095, target(i)) == 0) << i;
+        }
+    });
+    for (int killed = 0; killed < 5; ++killed) {
+        const int until = made + links / 10;
+        eventually([&] { return made >= until; }, 5);
+        programs.kill_server();
+        programs.start_server();
+    }
+    maker.join();
+    EXPECT_EQ(made, links);
+    for (int i = 0; i < links; ++i) {
+        EXPECT_TRUE(fs::read_symlink(programs.tree() / std::to_string(i)) == target(i)) << i;
     }
 }
 
