@@ -94,6 +94,11 @@ class Client final : public FileSystem {
                           OpenFlags flags) MAY_YIELD override {
         return open_files_.create(parent, name, mode, who, flags);
     }
+    /// Makes a file without a name in the directory and opens it (O_TMPFILE); link() may name it.
+    Result<Opened> create_nameless(NodeId directory, std::uint32_t mode, Owner who,
+                                   OpenFlags flags) MAY_YIELD {
+        return open_files_.create_nameless(directory, mode, who, flags);
+    }
     Result<Handle> open(NodeId node, OpenFlags flags) MAY_YIELD override {
         return open_files_.open(node, flags);
     }

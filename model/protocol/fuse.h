@@ -56,6 +56,7 @@ enum class Opcode : std::uint32_t {
     lseek = 46,
     copy_file_range = 47,
     syncfs = 50,
+    tmpfile = 51,
     // our own opcodes, in pages.h
     pages_get = 8192,
     pages_commit = 8193,

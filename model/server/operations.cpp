@@ -79,6 +79,7 @@ constexpr std::array table{
     Operation{Opcode::lseek,        "lseek",        call<&RangeRequests::lseek>,        K::attributes, Right::read,  O::repeatable},
     Operation{Opcode::copy_file_range, "copy_file_range", call<&RangeRequests::copy_file_range>, K::write,    Right::write, O::recorded},
     Operation{Opcode::syncfs,       "syncfs",       call<&OpenRequests::syncfs>,       K::sync,       Right::read,  O::repeatable},
+    Operation{Opcode::tmpfile,      "tmpfile",      call<&Names::tmpfile>,      K::names,      Right::write, O::repeatable},
     Operation{Opcode::pages_get,    "pages_get",    call<&PageRequests::get>,    K::read,       Right::by_request, O::repeatable,
               waits, may_be_urgent, takes_frames, get_writes},
     Operation{Opcode::pages_commit, "pages_commit", call<&PageRequests::commit>, K::write,      Right::write, O::recorded,

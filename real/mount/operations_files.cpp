@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -78,11 +79,14 @@ void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
 
 void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode,
             fuse_file_info* info) {
+    const bool nameless = request_is_nameless();
     serve(request, [&](Mount& mount) -> int {
         const files::Name name(text);
         const files::Owner who = owner_in(request, mount, parent, nullptr);
         const files::OpenFlags flags = flags_of(info->flags);
-        const auto opened = mount.client().create(parent, name, mode & 07777, who, flags);
+        const auto opened = nameless
+                                ? mount.client().create_nameless(parent, mode & 07777, who, flags)
+                                : mount.client().create(parent, name, mode & 07777, who, flags);
         if (!opened) return opened.error();
         int error = 0;
         if (!opened->created && flags.truncate) error = end_privileges(mount, opened->node);
@@ -108,7 +112,10 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         fuse_entry_param entry{};
         entry.ino = opened->node;
         entry.attr = stat_of(*attr);
-        entry.entry_timeout = mount.kernel().name_timeout(mount.client().holds_name(parent, name));
+        if (!nameless) {
+            entry.entry_timeout =
+                mount.kernel().name_timeout(mount.client().holds_name(parent, name));
+        }
         if (fuse_reply_create(request, &entry, info) != 0) undo();
         return answered;
     });
