@@ -170,35 +170,55 @@ Result<StatFs> Attributes::statfs() {
     return StatFs{out.blocks, out.bfree, out.bavail, out.files, out.ffree, out.bsize, out.namelen};
 }
 
+Result<std::string> Attributes::read_xattr(Opcode opcode, NodeId node, std::string_view name) {
+    const auto ask = [&](Call& call, std::uint32_t most, std::uint32_t in_text) {
+        call.put(protocol::GetxattrIn{most, in_text});
+        if (!name.empty()) call.put_name(name);
+    };
+    {
+        Call call(connection_, opcode, node);
+        ask(call, protocol::max_message_bytes - sizeof(protocol::OutHeader), 0);
+        const int error = call.send();
+        if (error == 0) return std::string(call.reader().get_bytes(call.reader().left()));
+        if (error != ERANGE && error != E2BIG) return Errno{error};
+    }
+    return texts_.get(opcode, node, [&](Call& call) { ask(call, protocol::max_text_bytes, 1); });
+}
+
 Result<std::string> Attributes::getxattr(NodeId node, std::string_view name) {
     clock_.charge(costs_.syscall);
-    Call call(connection_, Opcode::getxattr, node);
-    call.put(protocol::GetxattrIn{protocol::max_message_bytes - sizeof(protocol::OutHeader), 0});
-    call.put_name(name);
-    if (int error = call.send()) return Errno{error};
-    return std::string(call.reader().get_bytes(call.reader().left()));
+    return read_xattr(Opcode::getxattr, node, name);
 }
 
 int Attributes::setxattr(NodeId node, std::string_view name, std::string_view value, int flags) {
     clock_.charge(costs_.syscall);
-    Call call(connection_, Opcode::setxattr, node);
-    call.put(protocol::SetxattrIn{static_cast<std::uint32_t>(value.size()),
-                                  static_cast<std::uint32_t>(flags), 0, 0});
-    call.put_name(name);
-    call.put_bytes(value);
-    const int error = call.send();
+    const auto send = [&](std::uint32_t in_text) MAY_YIELD {
+        Call call(connection_, Opcode::setxattr, node);
+        call.put(protocol::SetxattrIn{static_cast<std::uint32_t>(value.size()),
+                                      static_cast<std::uint32_t>(flags), 0, in_text});
+        call.put_name(name);
+        if (in_text == 0) call.put_bytes(value);
+        return call.send();
+    };
+    int error = send(0);
+    if (error == ENAMETOOLONG && name.size() <= protocol::max_name_bytes) {
+        error = texts_.put(value, [&]() MAY_YIELD { return send(1); });
+    }
     forget(node);  // its ctime has changed
-    return error == ENAMETOOLONG && name.size() <= protocol::max_name_bytes ? E2BIG : error;
+    return error;
 }
 
 Result<std::vector<std::string>> Attributes::listxattr(NodeId node) {
     clock_.charge(costs_.syscall);
-    Call call(connection_, Opcode::listxattr, node);
-    call.put(protocol::GetxattrIn{protocol::max_message_bytes - sizeof(protocol::OutHeader), 0});
-    if (int error = call.send()) return Errno{error};
+    const auto all = read_xattr(Opcode::listxattr, node, {});
+    if (!all) return Errno{all.error()};
     std::vector<std::string> names;
-    while (call.reader().left() > 0) names.emplace_back(call.reader().get_string());
-    if (!call.ok()) return Errno{EIO};
+    for (std::size_t at = 0; at < all->size();) {
+        const std::size_t end = all->find('\0', at);
+        if (end == std::string::npos) return Errno{EIO};
+        names.push_back(all->substr(at, end - at));
+        at = end + 1;
+    }
     return names;
 }
 

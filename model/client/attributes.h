@@ -5,14 +5,15 @@
 #include <string_view>
 #include <vector>
 
+#include "model/client/long_texts.h"
 #include "model/client/server_opens.h"
 
 namespace xenfs::client {
 
 class Attributes : Part {
   public:
-    Attributes(const Shared& shared, PageExchange& exchange, ServerOpens& opens)
-        : Part(shared), exchange_(exchange), opens_(opens) {}
+    Attributes(const Shared& shared, PageExchange& exchange, ServerOpens& opens, LongTexts& texts)
+        : Part(shared), exchange_(exchange), opens_(opens), texts_(texts) {}
 
     Result<Attr> getattr(NodeId node) MAY_YIELD;
     Result<Attr> setattr(NodeId node, const SetAttr& change) MAY_YIELD;
@@ -34,8 +35,12 @@ class Attributes : Part {
     int send(Node& node, const SetAttr& change) MAY_YIELD;
     void drop_behind(Node& node, std::uint64_t size);
     void forget(NodeId node);
+    /// Reads an extended attribute, or with an empty name the list of all.
+    Result<std::string> read_xattr(protocol::Opcode opcode, NodeId node,
+                                   std::string_view name) MAY_YIELD;
     PageExchange& exchange_;
     ServerOpens& opens_;
+    LongTexts& texts_;
 };
 
 }  // namespace xenfs::client

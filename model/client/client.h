@@ -94,6 +94,11 @@ class Client final : public FileSystem {
                           OpenFlags flags) MAY_YIELD override {
         return open_files_.create(parent, name, mode, who, flags);
     }
+    /// Makes a file without a name in the directory and opens it (O_TMPFILE); link() may name it.
+    Result<Opened> create_nameless(NodeId directory, std::uint32_t mode, Owner who,
+                                   OpenFlags flags) MAY_YIELD {
+        return open_files_.create_nameless(directory, mode, who, flags);
+    }
     Result<Handle> open(NodeId node, OpenFlags flags) MAY_YIELD override {
         return open_files_.open(node, flags);
     }
@@ -103,6 +108,11 @@ class Client final : public FileSystem {
     }
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) MAY_YIELD override {
         return writer_.write(handle, offset, from);
+    }
+    /// Writes to an open file in another mode than that in which it was opened.
+    Result<Written> write(Handle handle, std::uint64_t offset, Buffer from,
+                          WriteMode mode) MAY_YIELD {
+        return writer_.write(handle, offset, from, mode);
     }
     int fsync(Handle handle, bool data_only) MAY_YIELD override;
     int allocate(Handle handle, std::uint32_t mode, std::uint64_t offset,
@@ -179,6 +189,8 @@ class Client final : public FileSystem {
         return loans_.reference_of(node, page, shared);
     }
     DomainId pool() const { return connection_.pool(); }
+    /// Returns whether the server that was met when this was mounted refuses all changes (EROFS).
+    bool read_only() const { return connection_.read_only(); }
     /// Returns the node of an open file and for what it was opened; 0 where the handle is not open.
     NodeId opened_as(Handle handle, bool& read, bool& write);
 
@@ -223,6 +235,7 @@ class Client final : public FileSystem {
     Flusher flusher_;
     PageFetch fetch_;
     ServerOpens opens_;
+    LongTexts texts_;
     Attributes attributes_;
     Names names_;
     Locks locks_;

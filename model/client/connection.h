@@ -97,6 +97,7 @@ class Connection {
     void outdate_answered();
     void look();  ///< takes what the rings hold, as the event handler does
     DomainId pool() const { return offer_.pool_domain; }
+    bool read_only() const { return offer_.read_only; }
 
     /// Returns the notices that came, in order. finish_notices() follows for each when what it asks
     /// for is done.

@@ -98,10 +98,26 @@ Result<NodeId> Names::mkdir(NodeId parent, const Name& name, std::uint32_t mode,
 }
 
 Result<NodeId> Names::symlink(NodeId parent, const Name& name, std::string_view target, Owner who) {
-    return make(Opcode::symlink, parent, name, who, [&](Call& call) {
+    const auto in_message = [&](Call& call) {
         call.put_name(name.text);
         call.put_name(target);
+    };
+    const std::size_t room = protocol::max_message_bytes - sizeof(protocol::InHeader);
+    if (name.text.size() + 1 + target.size() + 1 <= room) {
+        return make(Opcode::symlink, parent, name, who, in_message);
+    }
+    Result<NodeId> made = Errno{ENAMETOOLONG};
+    const int error = texts_.put(target, [&]() MAY_YIELD {
+        made = make(Opcode::symlink, parent, name, who, [&](Call& call) {
+            call.put_name(name.text);
+            call.put_name({});
+            call.put(protocol::TextUse{static_cast<std::uint32_t>(target.size()), 0});
+        });
+        return made.error();
     });
+    if (error == E2BIG) return Errno{ENAMETOOLONG};
+    if (error != 0) return Errno{error};
+    return made;
 }
 
 Result<NodeId> Names::mknod(NodeId parent, const Name& name, FileType type, std::uint32_t mode,
@@ -230,7 +246,14 @@ Result<std::string> Names::readlink(NodeId id) {
     Node* node = nodes_.find(id);
     if (node != nullptr && node->state.target() != nullptr) return *node->state.target();
     Call call(connection_, Opcode::readlink, id);
-    if (int error = call.send()) return Errno{error};
+    const int error = call.send();
+    if (error == ENAMETOOLONG) {
+        call.finish();  // no task waits for another's turn with a slot in its hand
+        return texts_.get(Opcode::readlink, id, [](Call& again) {
+            again.put(protocol::TextIn{0, 0});
+        });
+    }
+    if (error != 0) return Errno{error};
     std::string target(call.reader().get_bytes(call.reader().left()));
     node = nodes_.find(id);
     // While the server tells us of changes to the link's attributes, it also tells us of its end.

@@ -16,8 +16,12 @@ namespace xenfs::client {
 /// change, so what find() answers is right.
 class Names : Part {
   public:
-    Names(const Shared& shared, Attributes& attributes, ServerOpens& opens)
-        : Part(shared), entries_(config_.entry_limit), attributes_(attributes), opens_(opens) {}
+    Names(const Shared& shared, Attributes& attributes, ServerOpens& opens, LongTexts& texts)
+        : Part(shared),
+          entries_(config_.entry_limit),
+          attributes_(attributes),
+          opens_(opens),
+          texts_(texts) {}
 
     Result<NodeId> lookup(NodeId parent, const Name& name) MAY_YIELD;
     Result<std::string> readlink(NodeId node) MAY_YIELD;
@@ -70,6 +74,7 @@ class Names : Part {
     EntryCache entries_;
     Attributes& attributes_;
     ServerOpens& opens_;
+    LongTexts& texts_;
 };
 
 }  // namespace xenfs::client

@@ -99,6 +99,37 @@ Result<Opened> OpenFiles::create(NodeId parent, const Name& name, std::uint32_t 
     }
 }
 
+/// To the client it is a file of which it has removed the last name.
+Result<Opened> OpenFiles::create_nameless(NodeId directory, std::uint32_t mode, Owner who,
+                                          OpenFlags flags) {
+    clock_.charge(costs_.syscall);
+    constexpr int most_attempts = 8;
+    for (int attempt = 0;; ++attempt) {
+        opens_.make_room();
+        Call call(connection_, Opcode::tmpfile, directory);
+        call.set_owner(who);
+        call.concerns_any_node();
+        call.put(protocol::CreateIn{protocol::open_read_write, mode, who.umask, 0});
+        const int error = call.send();
+        if (error == ENFILE && attempt < most_attempts) {
+            call.finish();
+            if (opens_.give_back()) continue;
+        }
+        if (error == ENOSYS) return Errno{EOPNOTSUPP};
+        if (error != 0) return Errno{names_.absent_in(directory, error)};
+        const auto entry = call.get<protocol::EntryOut>();
+        const auto out = call.get<protocol::OpenOut>();
+        if (!call.ok() || entry.nodeid == 0 || entry.attr.ino != entry.nodeid) return Errno{EIO};
+        if (Node* const old = nodes_.find(entry.nodeid)) opens_.forget_file(*old);
+        const bool outdated = call.node_outdated();
+        const NodeUse node(attributes_.learn(entry.attr, outdated || entry.attr_valid == 0));
+        const Opening opening(*node);
+        node->unlinked = true;
+        opens_.adopt(*node, out, outdated);
+        return Opened{entry.nodeid, add(*node, flags), true};
+    }
+}
+
 Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
     clock_.charge(costs_.syscall);
     if (opens_.discarded(id)) return Errno{ESTALE};

@@ -15,6 +15,9 @@ class OpenFiles final : public Reopener, Part {
 
     Result<Opened> create(NodeId parent, const Name& name, std::uint32_t mode, Owner who,
                           OpenFlags flags) MAY_YIELD;
+    /// Makes a file without a name in the directory and opens it (O_TMPFILE).
+    Result<Opened> create_nameless(NodeId directory, std::uint32_t mode, Owner who,
+                                   OpenFlags flags) MAY_YIELD;
     Result<Handle> open(NodeId node, OpenFlags flags) MAY_YIELD;
     int close(Handle handle) MAY_YIELD;
 

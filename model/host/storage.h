@@ -129,6 +129,13 @@ class Storage {
                                 std::uint32_t mode, Owner owner, std::string_view symlink_target,
                                 std::uint32_t rdev) MAY_YIELD = 0;
     virtual Result<Attr> link(NodeId node, NodeId parent, std::string_view name) MAY_YIELD = 0;
+    /// Makes a regular file without a name in the directory, as open(2) with O_TMPFILE. It lives on
+    /// as one that has lost its last name, and link() may name it. EOPNOTSUPP: the file system has
+    /// no such files.
+    virtual Result<Attr> create_nameless(NodeId /*directory*/, std::uint32_t /*mode*/,
+                                         Owner /*owner*/) MAY_YIELD {
+        return Errno{EOPNOTSUPP};
+    }
     // A node that loses its last name lives on, nameless, until the caller ends that by one
     // close_node(), and while it is pinned by open_node() besides.
     /// Removes a name. Returns the attributes of what was unlinked; without links left it was the

@@ -56,6 +56,7 @@ enum class Opcode : std::uint32_t {
     lseek = 46,
     copy_file_range = 47,
     syncfs = 50,
+    tmpfile = 51,
     // our own opcodes, in pages.h
     pages_get = 8192,
     pages_commit = 8193,
@@ -63,7 +64,9 @@ enum class Opcode : std::uint32_t {
     donate = 8195,
     reclaim = 8196,
     lease_return = 8197,
-    resume = 8198
+    resume = 8198,
+    text_put = 8199,
+    text_get = 8200
 };
 
 /// Bits of InHeader::flags (the original's padding).
@@ -326,10 +329,12 @@ static_assert(sizeof(StatfsOut) == 80);
 inline constexpr std::string_view file_capabilities = "security.capability";
 
 struct SetxattrIn {
-    std::uint32_t size, flags, setxattr_flags, padding;
+    std::uint32_t size, flags, setxattr_flags;
+    std::uint32_t in_text;  ///< 1: the value is what was put by TEXT_PUT; FUSE's padding
 };
 struct GetxattrIn {
-    std::uint32_t size, padding;  ///< size 0 asks for the value's size only
+    std::uint32_t size;     ///< 0 asks for the value's size only
+    std::uint32_t in_text;  ///< 1: the reply is a TextOut, also to LISTXATTR; FUSE's padding
 };
 struct GetxattrOut {
     std::uint32_t size, padding;

@@ -90,6 +90,7 @@ int write_backend_offer(host::Store& store, const Device& device, const BackendO
     if (int e = write_number(store, under(at, "pool-domid"), offer.pool_domain)) return e;
     if (int e = store.write(under(at, "export"), offer.export_name)) return e;
     if (int e = write_number(store, under(at, "quota"), offer.quota_pages)) return e;
+    if (int e = store.write(under(at, "access"), offer.read_only ? "ro" : "rw")) return e;
     if (int e = write_number(store, under(at, "session"), offer.session)) return e;
     return write_backend_state(store, device, XenbusState::init_wait);
 }
@@ -112,6 +113,8 @@ Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device
     offer.pool_domain = static_cast<DomainId>(*pool);
     offer.export_name = *export_name;
     offer.quota_pages = *quota;
+    const auto access = store.read(under(at, "access"));
+    offer.read_only = access && *access == "ro";
     offer.session = read_optional(store, under(at, "session"));
     return offer;
 }

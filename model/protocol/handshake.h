@@ -48,6 +48,7 @@ struct BackendOffer {
     DomainId pool_domain = 0;  ///< whose grant references PAGES_GET gives
     std::string export_name;   ///< which tree
     std::uint64_t quota_pages = 0;
+    bool read_only = false;  ///< whatever changes something will be refused with EROFS
     /// Names this connection to a successor of the server; 0: the server will have none.
     std::uint64_t session = 0;
 };

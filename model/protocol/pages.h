@@ -9,11 +9,29 @@
 namespace xenfs::protocol {
 
 inline constexpr std::uint32_t max_message_bytes = 4096;  ///< a request or a reply is within a slot
-inline constexpr std::uint32_t max_name_bytes = 255;      ///< one component, without NUL
+/// A value of an extended attribute, or the names of all; more than a message has room for.
+inline constexpr std::uint32_t max_text_bytes = 65536;
+inline constexpr std::uint32_t max_name_bytes = 255;  ///< one component, without NUL
 inline constexpr std::uint32_t max_pages_per_request = 256;
 inline constexpr std::uint32_t max_release_per_request = 512;
 inline constexpr std::uint32_t max_file_pages =
     0xffff'fffeu;  ///< 16 TiB: page numbers have 32 bits
+
+/// TEXT_PUT: bytes of a text follow. TEXT_GET: as many are wanted.
+struct TextIn {
+    std::uint32_t offset;  ///< in the text; a put at 0 begins another
+    std::uint32_t length;
+};
+/// Begins the answer to a request that may be answered by a text. Its first bytes follow, as many
+/// as the message has room for; TEXT_GET gives the rest.
+struct TextOut {
+    std::uint32_t size, padding;  ///< bytes of the whole text
+};
+/// Stands behind the name and an empty target of a SYMLINK whose target was put.
+struct TextUse {
+    std::uint32_t size, padding;
+};
+static_assert(sizeof(TextIn) == 8 && sizeof(TextOut) == 8 && sizeof(TextUse) == 8);
 
 /// How the client will reach the pages that it asks for.
 enum class PageMode : std::uint16_t {

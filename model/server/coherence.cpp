@@ -195,7 +195,7 @@ bool Coherence::try_lease(Acks& acks, Inode& inode, Connection& c) {
 }
 
 bool Coherence::restore_lease(Inode& inode, const Connection& c) {
-    if (inode.attr.type != host::FileType::regular) return false;
+    if (!giving_ || inode.attr.type != host::FileType::regular) return false;
     if (inode.believers.lease_ != no_connection) return false;
     if ((inode.openers.mask() & ~bit(c.index)) != 0) return false;
     inode.believers.lease_ = c.index;

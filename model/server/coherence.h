@@ -83,12 +83,15 @@ class Coherence {
     /// A client of a predecessor had it. False: somebody else has the file open.
     bool restore_lease(Inode& inode, const Connection& c);
     void end_lease(Inode& inode);
+    /// From now on no client gets a lease, since the server is about to end.
+    void give_no_more() { giving_ = false; }
 
   private:
     void settle_recall(Inode& inode, Nanoseconds deadline = host::forever);
 
     Parts parts_;
     std::array<std::uint32_t, 64> held_{};  ///< nodes, by holder
+    bool giving_ = true;                    ///< leases
 };
 
 }  // namespace xenfs::server

@@ -62,7 +62,7 @@ struct Attachment {
 /// Plain counts since the start. Page counts are of 4 KiB.
 struct Stats {
     std::array<std::uint64_t, 64> requests{};      ///< by FUSE opcode
-    std::array<std::uint64_t, 8> page_requests{};  ///< by opcode - 8192
+    std::array<std::uint64_t, 9> page_requests{};  ///< by opcode - 8192
     std::uint64_t errors = 0;               ///< replies with an errno (ENOENT of a lookup is none)
     std::uint64_t protocol_violations = 0;  ///< connections ended for them
     std::uint64_t urgent = 0;               ///< requests that were served before others

@@ -6,6 +6,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "model/host/host.h"
@@ -58,6 +59,7 @@ struct Connection {
     std::uint32_t mapped_count = 0;
     Port port = 0;
     pages::AccountId account = 0;
+    std::string text;  ///< longer than a message: see texts.h
 
     /// By slot; made at a slot's first use.
     std::array<std::unique_ptr<Request>, protocol::max_slots> requests;

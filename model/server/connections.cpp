@@ -66,6 +66,7 @@ void ServerState::write_offer(Connection& c) {
                                        .pool_domain = host_.granter(),
                                        .export_name = c.attachment.export_name,
                                        .quota_pages = c.attachment.quota_pages,
+                                       .read_only = c.attachment.read_only,
                                        .session = c.session};
     protocol::write_backend_offer(host_.store(), c.device, offer);
 }

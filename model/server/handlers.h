@@ -7,12 +7,13 @@
 #include "model/server/page_requests.h"
 #include "model/server/range_requests.h"
 #include "model/server/returns.h"
+#include "model/server/texts.h"
 #include "model/server/xattr.h"
 
 namespace xenfs::server {
 
 using Handlers = std::tuple<Names&, Attributes&, OpenRequests&, PageRequests&, RangeRequests&,
-                            Xattrs&, Balloon&, LockRequests&, Returns&>;
+                            Xattrs&, Balloon&, LockRequests&, Returns&, Texts&>;
 
 template <class Family>
 Family& family_of(int (Family::*)(Request&));

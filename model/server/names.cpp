@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/server/convert.h"
+#include "model/server/texts.h"
 
 namespace xenfs::server {
 
@@ -116,8 +117,16 @@ int Names::mkdir(Request& q) {
 int Names::symlink(Request& q) {
     const auto name = q.args.get_string();
     const auto target = q.args.get_string();
-    if (q.args.finished() && target.empty()) return ENOENT;
-    return make_node(q, FileType::symlink, 0777, 0, 0, name, target);
+    if (q.args.finished()) {
+        if (target.empty()) return ENOENT;
+        return make_node(q, FileType::symlink, 0777, 0, 0, name, target);
+    }
+    const auto use = q.args.get<protocol::TextUse>();
+    if (!q.args.finished() || !target.empty()) return EINVAL;
+    const auto text = Texts::take(q, use.size);
+    // The text went with a dead server, which may have made the link before.
+    if (!text && !changes_.replay(q)) return EAGAIN;
+    return make_node(q, FileType::symlink, 0777, 0, 0, name, text ? *text : std::string_view{});
 }
 
 int Names::link(Request& q) {
@@ -246,9 +255,12 @@ int Names::rmdir(Request& q) {
 }
 
 int Names::readlink(Request& q) {
+    const bool as_text = q.args.left() != 0;
+    if (as_text) q.args.get<protocol::TextIn>();
     if (!q.args.finished()) return EINVAL;
-    const auto target = storage_.readlink(q.header.nodeid);
+    auto target = storage_.readlink(q.header.nodeid);
     if (!target) return target.error();
+    if (as_text) return Texts::answer(q, std::move(*target));
     if (target->size() > q.reply.room()) return ENAMETOOLONG;
     q.reply.put_bytes(*target);
     return 0;

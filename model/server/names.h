@@ -25,6 +25,7 @@ class Names : public Part {
     int readlink(Request& q) MAY_YIELD;
     int readdir(Request& q) MAY_YIELD;
     int create(Request& q) MAY_YIELD;
+    int tmpfile(Request& q) MAY_YIELD;
 
   private:
     int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t umask,

@@ -79,6 +79,7 @@ constexpr std::array table{
     Operation{Opcode::lseek,        "lseek",        call<&RangeRequests::lseek>,        K::attributes, Right::read,  O::repeatable},
     Operation{Opcode::copy_file_range, "copy_file_range", call<&RangeRequests::copy_file_range>, K::write,    Right::write, O::recorded},
     Operation{Opcode::syncfs,       "syncfs",       call<&OpenRequests::syncfs>,       K::sync,       Right::read,  O::repeatable},
+    Operation{Opcode::tmpfile,      "tmpfile",      call<&Names::tmpfile>,      K::names,      Right::write, O::repeatable},
     Operation{Opcode::pages_get,    "pages_get",    call<&PageRequests::get>,    K::read,       Right::by_request, O::repeatable,
               waits, may_be_urgent, takes_frames, get_writes},
     Operation{Opcode::pages_commit, "pages_commit", call<&PageRequests::commit>, K::write,      Right::write, O::recorded,
@@ -91,6 +92,8 @@ constexpr std::array table{
               waits, may_be_urgent},
     Operation{Opcode::resume,       "resume",       call<&Returns::come_back>,    K::other,      Right::none,  O::repeatable,
               DuringRecovery::served},
+    Operation{Opcode::text_put,     "text_put",     call<&Texts::put>,            K::attributes, Right::none,  O::repeatable},
+    Operation{Opcode::text_get,     "text_get",     call<&Texts::get>,            K::attributes, Right::none,  O::repeatable},
 };
 // clang-format on
 
@@ -100,7 +103,7 @@ constexpr bool by_opcode(const Operation& a, const Operation& b) {
 static_assert(std::is_sorted(table.begin(), table.end(), by_opcode));
 
 /// Opcodes lie in two dense ranges: FUSE's and ours.
-constexpr std::uint32_t fuse_opcodes = 64, own_opcodes = 8;
+constexpr std::uint32_t fuse_opcodes = 64, own_opcodes = 16;
 constexpr std::uint32_t first_own = static_cast<std::uint32_t>(Opcode::pages_get);
 constexpr auto places = [] {
     std::array<std::uint8_t, fuse_opcodes + own_opcodes> made{};

@@ -170,6 +170,42 @@ TEST(WriteBack, WhatIsWrittenToMeanwhileOrCannotBeStoredStaysDirty) {
     bench.residency.check();
 }
 
+TEST(WriteBack, WhoWritesAllWaitsForWhatAnotherTaskIsWriting) {
+    Files bench;
+    const Inodes::Index index = bench.file(5, 4);
+    dirty(bench, index, 0, 2, 7000);
+    bool waited = false;
+    bench.storage.yield = [&] {
+        if (bench.stopping) return;
+        EXPECT_FALSE(bench.inodes[index].dirty_listed);
+        // What the first writer does when the storage has answered.
+        bench.host.others = {[&] {
+            waited = true;
+            bench.inodes[index].writing = false;
+        }};
+        EXPECT_EQ(bench.write_back.write_all(), 0);
+        EXPECT_TRUE(waited) << "the pages are not in the storage yet";
+        bench.inodes[index].writing = true;
+        bench.stopping = true;
+    };
+    bench.host.clock().time += bench.config.dirty_expire;
+    bench.write_back.run();
+    EXPECT_EQ(bench.storage.writes.size(), 1u);
+}
+
+TEST(WriteBack, AFileThatCannotBeWrittenHoldsUpNoOther) {
+    Files bench;
+    const Inodes::Index a = bench.file(5, 4), b = bench.file(6, 4);
+    dirty(bench, a, 0, 1, 7000);
+    dirty(bench, b, 0, 1, 8000);
+    bench.storage.error = EIO;
+    bench.storage.yield = [&] {
+        if (bench.storage.writes.size() == 2) bench.storage.error = 0;
+    };
+    EXPECT_EQ(bench.write_back.write_all(), EIO);
+    EXPECT_EQ(bench.storage.writes.size(), 2u);
+}
+
 TEST(WriteBack, TheTaskWritesTheOldestFileWhenItIsOldEnough) {
     Files bench;
     const Inodes::Index a = bench.file(5, 4), b = bench.file(6, 4);

@@ -134,15 +134,28 @@ void ServerState::start() {
     }
 }
 
-void ServerState::stop() {
-    files_.let_all_go();
-    std::vector<InodeTable::Index> all;
-    inodes_.for_each([&](InodeTable::Index i, Inode&) { all.push_back(i); });
-    for (const InodeTable::Index i : all) {
-        if (inodes_[i].node == 0) continue;
-        InodeUse inode(inodes_, i);
-        write_back_.write(*inode);
+/// What clients keep to themselves under leases is asked for, while requests are still served.
+void ServerState::recall_leases() {
+    coherence_.give_no_more();
+    for (;;) {
+        std::vector<InodeTable::Index> leased;
+        inodes_.for_each([&](InodeTable::Index i, const Inode& inode) {
+            if (inode.believers.lease() != no_connection) leased.push_back(i);
+        });
+        if (leased.empty()) return;
+        for (const InodeTable::Index i : leased) {
+            InodeUse inode(inodes_, i);
+            coherence_.begin_recall(*inode);
+        }
+        // A client that is silent loses its lease with time alone.
+        stop_gate_->wait(config_.ack_timeout / 64);
     }
+}
+
+void ServerState::stop() {
+    recall_leases();
+    files_.let_all_go();
+    (void)write_back_.write_all();
     stopping_ = true;
     notices_.stop();
     while (running_ != 0) {
@@ -157,6 +170,8 @@ void ServerState::stop() {
         outside_.wake();
         stop_gate_->wait();
     }
+    // Commits that were under way as the rest was written.
+    (void)write_back_.write_all();
     for (auto& c : clients_.places()) {
         if (c == nullptr || c->watch == 0) continue;
         host_.store().unwatch(c->watch);

@@ -40,6 +40,7 @@ class ServerState final : private Answerer {
     friend class Recovery;
     friend class Takeover;
 
+    void recall_leases() MAY_YIELD;
     /// A task that stop() waits for.
     template <class Body>
     void spawn(const char* name, Body body);
@@ -126,8 +127,9 @@ class ServerState final : private Answerer {
     RangeRequests ranges_;
     Xattrs xattrs_;
     Returns returns_;
-    Handlers handlers_{names_,  attributes_, opens_, page_requests_, ranges_,
-                       xattrs_, balloon_,    locks_, returns_};
+    Texts texts_;
+    Handlers handlers_{names_,   attributes_, opens_,   page_requests_, ranges_,
+                       xattrs_,  balloon_,    locks_,   returns_,       texts_};
 
     std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
     std::uint32_t next_ready_ = 0;  ///< round robin

@@ -164,13 +164,20 @@ int WriteBack::write_or_drop(Inode& inode) {
 }
 
 int WriteBack::write_all() {
-    const std::vector<Dirty> dirty(queue_.begin(), queue_.end());
-    for (const Dirty& entry : dirty) {
-        if (inodes_[entry.inode].node == 0) continue;
-        InodeUse inode(inodes_, entry.inode);
-        if (int e = write(*inode)) return e;
+    std::vector<Inodes::Index> all;
+    inodes_.for_each([&](Inodes::Index index, const Inode& inode) {
+        if (inode.dirty_listed || inode.writing) all.push_back(index);
+    });
+    int error = 0;
+    for (const Inodes::Index index : all) {
+        if (inodes_[index].node == 0) continue;
+        InodeUse inode(inodes_, index);
+        // What another task is writing is in the storage when it has done so.
+        io_.wait_for_others(*inode);
+        const int failed = inode->dirty_listed ? write(*inode) : 0;
+        if (error == 0) error = failed;
     }
-    return 0;
+    return error;
 }
 
 void WriteBack::run() {

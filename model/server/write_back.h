@@ -33,6 +33,8 @@ class WriteBack : public Part {
     int write(Inode& inode) MAY_YIELD;
     /// Writes its dirty pages of [first_page, end_page) alone.
     int write_range(Inode& inode, std::uint64_t first_page, std::uint64_t end_page) MAY_YIELD;
+    /// Writes all that is dirty now, and waits for what other tasks are writing. Returns the first
+    /// error; a file that fails holds up no other.
     int write_all() MAY_YIELD;
     /// The task.
     void run() MAY_YIELD;

@@ -1,11 +1,13 @@
 #include "model/server/xattr.h"
 
+#include "model/server/texts.h"
+
 namespace xenfs::server {
 
 int Xattrs::setxattr(Request& q) {
     const auto in = q.args.get<protocol::SetxattrIn>();
     const auto name = q.args.get_string();
-    const auto value = q.args.get_bytes(in.size);
+    auto value = q.args.get_bytes(in.in_text != 0 ? 0 : in.size);
     if (!q.args.finished() || name.empty() || in.flags > 2) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     InodeUse inode(inodes_, q.header.nodeid);
@@ -13,6 +15,12 @@ int Xattrs::setxattr(Request& q) {
         // The storage ends them when it is written to, so what was written before goes first.
         if (coherence_.recall(q, *inode, inode.index()) != 0) return parked;
         if (int e = write_back_.write(*inode)) return e;
+    }
+    std::optional<std::string> text;
+    if (in.in_text != 0) {
+        text = Texts::take(q, in.size);
+        if (!text) return EAGAIN;
+        value = *text;
     }
     if (int e = storage_.setxattr(q.header.nodeid, name, value, static_cast<int>(in.flags))) {
         return e;
@@ -25,12 +33,13 @@ int Xattrs::setxattr(Request& q) {
 namespace {
 
 /// FUSE's habit: size 0 asks how much room is needed.
-int put_sized(Request& q, std::string_view value, std::uint32_t size) {
-    if (size == 0) {
+int put_sized(Request& q, std::string value, const protocol::GetxattrIn& in) {
+    if (in.size == 0) {
         q.reply.put(protocol::GetxattrOut{static_cast<std::uint32_t>(value.size()), 0});
         return 0;
     }
-    if (value.size() > size) return ERANGE;
+    if (value.size() > in.size) return ERANGE;
+    if (in.in_text != 0) return Texts::answer(q, std::move(value));
     if (value.size() > q.reply.room()) return E2BIG;
     q.reply.put_bytes(value);
     return 0;
@@ -43,9 +52,9 @@ int Xattrs::getxattr(Request& q) {
     const auto name = q.args.get_string();
     if (!q.args.finished() || name.empty()) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
-    const auto value = storage_.getxattr(q.header.nodeid, name);
+    auto value = storage_.getxattr(q.header.nodeid, name);
     if (!value) return value.error();
-    return put_sized(q, *value, in.size);
+    return put_sized(q, std::move(*value), in);
 }
 
 int Xattrs::listxattr(Request& q) {
@@ -55,7 +64,7 @@ int Xattrs::listxattr(Request& q) {
     if (!names) return names.error();
     std::string joined;
     for (const std::string& name : *names) joined.append(name).push_back('\0');
-    return put_sized(q, joined, in.size);
+    return put_sized(q, std::move(joined), in);
 }
 
 int Xattrs::removexattr(Request& q) {

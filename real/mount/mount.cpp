@@ -75,7 +75,7 @@ fuse_lowlevel_ops operations() {
 /// Owns libfuse's arguments.
 class Arguments {
   public:
-    explicit Arguments(const Options& options) {
+    Arguments(const Options& options, bool read_only) {
         add("xenfs-mount");
         if (options.debug) add("-d");
         std::string words = "default_permissions,subtype=xenfs-mount";
@@ -87,6 +87,8 @@ class Arguments {
         }
         if (!others) words += ",allow_other";  // the file system serves the whole guest
         if (!named) words += ",fsname=" + escaped(options.device);
+        // The kernel is to know it: access(2) does not ask us.
+        if (read_only) words += ",ro";
         add("-o");
         add(words);
     }
@@ -171,7 +173,7 @@ void Mount::mount_session() {
     if (access("/dev/fuse", F_OK) != 0) {
         throw MountError("/dev/fuse is not here: load the module (modprobe fuse)");
     }
-    Arguments arguments(options_);
+    Arguments arguments(options_, client_->read_only());
     static const fuse_lowlevel_ops table = operations();
     session_ = fuse_session_new(arguments.get(), &table, sizeof table, this);
     if (session_ == nullptr) throw MountError("libfuse refuses the options: " + words);

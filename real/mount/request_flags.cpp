@@ -17,8 +17,12 @@ namespace {
 /// FUSE_DIRECT_IO_ALLOW_MMAP of FUSE 7.39, which older headers lack, as a bit of `flags2`.
 constexpr std::uint32_t direct_io_allow_mmap = 1u << (36 - 32);
 
+/// FUSE_TMPFILE of FUSE 7.37, which older headers lack. Its arguments and its answer are those of
+/// FUSE_CREATE.
+constexpr std::uint32_t make_nameless = 51;
+
 /// A session serves a request in the thread that has read it.
-thread_local bool ends_set_id = false;
+thread_local bool ends_set_id = false, nameless = false;
 std::atomic<std::uint64_t> init_request{0};  ///< its number, while it waits for the answer
 std::atomic<bool> kernel_says{false};        ///< FUSE_HANDLE_KILLPRIV_V2 holds
 std::atomic<bool> kernel_maps{false};        ///< it knows FUSE_DIRECT_IO_ALLOW_MMAP
@@ -58,10 +62,15 @@ bool ends(const fuse_in_header& header, const char* request, std::size_t length)
 ssize_t read_request(int device, void* buffer, std::size_t room, void*) {
     const ssize_t length = ::read(device, buffer, room);
     if (length < static_cast<ssize_t>(sizeof(fuse_in_header))) return length;
-    const auto* const bytes = static_cast<const char*>(buffer);
+    auto* const bytes = static_cast<char*>(buffer);
     fuse_in_header header{};
     std::memcpy(&header, bytes, sizeof header);
     const auto size = static_cast<std::size_t>(length);
+    nameless = header.opcode == make_nameless;
+    if (nameless) {  // libfuse would refuse what it does not know
+        header.opcode = FUSE_CREATE;
+        std::memcpy(bytes, &header, sizeof header);
+    }
     ends_set_id = ends(header, bytes, size);
     if (header.opcode == FUSE_INIT) {
         const auto init = arguments_of<fuse_init_in>(bytes, size);
@@ -114,6 +123,10 @@ int watch_requests(fuse_session* session) {
 
 bool request_ends_set_id() {
     return ends_set_id;
+}
+
+bool request_is_nameless() {
+    return nameless;
 }
 
 }  // namespace xenfs::real::mount

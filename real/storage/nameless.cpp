@@ -45,10 +45,16 @@ bool Nameless::open_directory() {
 }
 
 bool Nameless::keep(int directory, std::string_view name, NodeId node) {
+    return keep(directory, name, node, false);
+}
+
+bool Nameless::keep(int directory, std::string_view name, NodeId node, bool follows) {
     std::lock_guard hold(mutex_);
     const std::string from(name), to = text_of(node);
     if (!open_directory()) return false;
-    if (linkat(directory, from.c_str(), directory_.get(), to.c_str(), 0) != 0 && errno != EEXIST) {
+    const int flags = follows ? AT_SYMLINK_FOLLOW : 0;
+    if (linkat(directory, from.c_str(), directory_.get(), to.c_str(), flags) != 0 &&
+        errno != EEXIST) {
         return false;
     }
     nodes_.insert(node);

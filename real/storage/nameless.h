@@ -4,6 +4,7 @@
 
 #include <mutex>
 #include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,12 +24,18 @@ class Nameless {
     explicit Nameless(int root);
     /// Gives the file its hidden name before the last name goes. Returns whether it has one.
     bool keep(int directory, std::string_view name, NodeId node);
+    /// Does so for a file that never had one, by a descriptor's number in `by_number`
+    /// (NodeTable::by_number()).
+    bool keep_open(int by_number, int descriptor, NodeId node) {
+        return keep(by_number, std::to_string(descriptor), node, true);
+    }
     /// Removes the hidden name, because the file is needed no more or was not unlinked after all.
     void drop(NodeId node);
     bool has(NodeId node) const;
     std::vector<NodeId> all() const;
 
   private:
+    bool keep(int directory, std::string_view name, NodeId node, bool follows);
     bool open_directory();
     const int root_;
     mutable std::mutex mutex_;

@@ -98,6 +98,33 @@ Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name
     });
 }
 
+/// Where the tree can keep it in no hidden place, the file ends with the server.
+Result<Attr> TreeStorage::create_nameless(NodeId parent, std::uint32_t mode, Owner owner) {
+    if (options_.read_only) return Errno{EROFS};
+    return outside([&]() -> Result<Attr> {
+        const auto in = nodes_.get(parent);
+        if (!in) return Errno{in.error()};
+        Descriptor opened;
+        int failed = 0;
+        {
+            const ActingUser as(owner.uid, owner.gid);
+            const ActingMask masked(owner.umask);
+            opened = Descriptor(open_below(in->get(), ".", O_TMPFILE | O_RDWR | O_NOATIME,
+                                           masked.cut(mode & 07777)));
+            if (!opened) failed = errno;
+        }
+        // EISDIR: the tree's file system has never heard of such files.
+        if (failed == EISDIR) failed = EOPNOTSUPP;
+        if (failed != 0) return Errno{failed == EMFILE ? ENFILE : failed};
+        const auto made = nodes_.adopt(parent, {}, std::move(opened), OpenMode::write);
+        if (!made) return Errno{made.error()};
+        const OwnChange own(watch_.get(), made->node);
+        nameless_.keep_open(nodes_.by_number(), made->file.get(), made->node);
+        nodes_.lost_name(made->node, made->file, 0);
+        return attributes(made->status, made->node);
+    });
+}
+
 /// Returns, before a name goes, whether the file lives on without a name.
 bool TreeStorage::keep_nameless(int directory, std::string_view name, const FoundFile& file) {
     return S_ISREG(file.status.st_mode) && file.status.st_nlink == 1 && nodes_.opened(file.node) &&

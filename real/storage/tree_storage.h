@@ -68,6 +68,7 @@ class TreeStorage : public host::Storage {
     Result<Attr> create(NodeId parent, std::string_view name, FileType type, std::uint32_t mode,
                         Owner owner, std::string_view symlink_target, std::uint32_t rdev) override;
     Result<Attr> link(NodeId node, NodeId parent, std::string_view name) override;
+    Result<Attr> create_nameless(NodeId directory, std::uint32_t mode, Owner owner) override;
     Result<Attr> unlink(NodeId parent, std::string_view name) override;
     Result<NodeId> rmdir(NodeId parent, std::string_view name) override;
     Result<NodeId> rename(NodeId old_parent, std::string_view old_name, NodeId new_parent,

@@ -33,7 +33,7 @@ TEST(CoreHostile, NonsenseIsAnsweredWithAnErrno) {
             EXPECT_EQ(evil.ask(Opcode::rename, root_node, rename, "a"sv, name).error, error);
             EXPECT_NE(evil.ask(Opcode::symlink, root_node, name, "target"sv).error, 0);
         }
-        for (const std::uint32_t code : {0u, 7u, 15u, 16u, 48u, 63u, 64u, 8199u, 8255u, ~0u}) {
+        for (const std::uint32_t code : {0u, 7u, 15u, 16u, 48u, 63u, 64u, 8201u, 8255u, ~0u}) {
             EXPECT_EQ(evil.ask(static_cast<Opcode>(code), root_node).error, ENOSYS) << code;
         }
         for (const NodeId node : {NodeId{0}, NodeId{77777}, ~NodeId{0}}) {

@@ -199,13 +199,13 @@ class Mischief {
         evil_.host().grants().map(siege_.world.pool.id(), refs, Access::read, handles, status);
     }
     void garbage() {
-        const Opcode codes[] = {Opcode::getattr,   Opcode::lookup,       Opcode::readlink,
-                                Opcode::opendir,   Opcode::release,      Opcode::flush,
-                                Opcode::statfs,    Opcode::getxattr,     Opcode::listxattr,
-                                Opcode::readdir,   Opcode::batch_forget, Opcode::init,
-                                Opcode::pages_get, Opcode::pages_commit, Opcode::pages_release,
-                                Opcode::donate,    Opcode::reclaim,      Opcode::lease_return,
-                                Opcode::interrupt, Opcode::forget,       Opcode::syncfs};
+        const Opcode codes[] = {
+            Opcode::getattr,   Opcode::lookup,       Opcode::readlink,      Opcode::opendir,
+            Opcode::release,   Opcode::flush,        Opcode::statfs,        Opcode::getxattr,
+            Opcode::listxattr, Opcode::readdir,      Opcode::batch_forget,  Opcode::init,
+            Opcode::pages_get, Opcode::pages_commit, Opcode::pages_release, Opcode::donate,
+            Opcode::reclaim,   Opcode::lease_return, Opcode::interrupt,     Opcode::forget,
+            Opcode::syncfs,    Opcode::text_put,     Opcode::text_get,      Opcode::tmpfile};
         std::vector<std::uint32_t> words(pick(60));
         for (auto& word : words) word = wild();
         const auto code =

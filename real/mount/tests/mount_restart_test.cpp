@@ -6,9 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <sstream>
+#include <thread>
 
 #include "real/mount/tests/mount_rig.h"
 
@@ -49,6 +53,11 @@ class Programs {
     void kill_server() {
         kill(server_, SIGKILL);
         finish_program(server_);
+    }
+    /// Returns its exit code.
+    int end_server() {
+        kill(server_, SIGTERM);
+        return finish_program(server_);
     }
 
   private:
@@ -93,6 +102,83 @@ TEST(MountRestart, APageThatIsReadAsTheServerDiesComesFromItsSuccessor) {
     EXPECT_EQ(stat((programs.guest() / "other").c_str(), &other), 0) << std::strerror(errno);
     EXPECT_EQ(other.st_size, 5);
     for (const int end : {ready[0], ready[1], away[0], away[1]}) close(end);
+}
+
+std::string content_of(const fs::path& path) {
+    std::ifstream file(path);
+    return (std::stringstream() << file.rdbuf()).str();
+}
+
+/// What guests have written and not sent yet, under leases, belongs to it.
+TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    Programs programs;
+    std::vector<int> files;
+    const auto name = [](int i) { return "file" + std::to_string(i); };
+    const auto content = [](int i) {
+        return std::string(30000 + 4321 * static_cast<std::size_t>(i), static_cast<char>('a' + i));
+    };
+    for (int i = 0; i < 20; ++i) {
+        const int file = open((programs.guest() / name(i)).c_str(), O_RDWR | O_CREAT, 0644);
+        ASSERT_GE(file, 0) << std::strerror(errno);
+        const std::string text = content(i);
+        ASSERT_EQ(write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        files.push_back(file);
+        if (i % 4 == 0) {
+            close(file);
+            files.pop_back();
+        }
+    }
+    EXPECT_EQ(programs.end_server(), 0);
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(content_of(programs.tree() / name(i)) == content(i)) << name(i);
+    }
+    programs.start_server();
+    for (const int file : files) {
+        EXPECT_EQ(pwrite(file, "again", 5, 0), 5) << std::strerror(errno);
+        close(file);
+    }
+    for (int i = 0; i < 20; ++i) {
+        std::string wanted = content(i);
+        if (i % 4 != 0) wanted.replace(0, 5, "again");
+        EXPECT_TRUE(content_of(programs.guest() / name(i)) == wanted) << name(i);
+    }
+}
+
+/// A text that goes in parts may lose its beginning with the server, and the request that uses it
+/// may have been carried out by a server that could not say so.
+TEST(MountRestart, LongTextsOutliveTheServer) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    Programs programs;
+    constexpr int links = 150;
+    std::atomic<int> made = 0;
+    const auto target = [](int i) {
+        std::string text(4095, static_cast<char>('a' + i % 26));
+        return text.replace(0, 6, std::to_string(100000 + i));
+    };
+    const auto path = [&](int i) { return (programs.guest() / std::to_string(i)).string(); };
+    std::thread maker([&] {
+        for (; made < links; ++made) {
+            const int i = made;
+            ASSERT_EQ(symlink(target(i).c_str(), path(i).c_str()), 0)
+                << i << ": " << std::strerror(errno);
+            std::string found(5000, '\0');
+            const ssize_t length = readlink(path(i).c_str(), found.data(), found.size());
+            ASSERT_EQ(length, 4095) << i << ": " << std::strerror(errno);
+            EXPECT_TRUE(found.compare(0, 4095, target(i)) == 0) << i;
+        }
+    });
+    for (int killed = 0; killed < 5; ++killed) {
+        const int until = made + links / 10;
+        eventually([&] { return made >= until; }, 5);
+        programs.kill_server();
+        programs.start_server();
+    }
+    maker.join();
+    EXPECT_EQ(made, links);
+    for (int i = 0; i < links; ++i) {
+        EXPECT_TRUE(fs::read_symlink(programs.tree() / std::to_string(i)) == target(i)) << i;
+    }
 }
 
 }  // namespace

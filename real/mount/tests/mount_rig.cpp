@@ -93,7 +93,9 @@ MountRig::MountRig(RigOptions options) : options_(std::move(options)) {
     server_ = std::make_unique<server::Server>(*host_, *storage_, options_.server);
     in_server([&] {
         for (std::size_t i = 0; i < options_.guests; ++i) {
-            server_->attach({.guest = domain(i), .quota_pages = options_.quota_pages});
+            server_->attach({.guest = domain(i),
+                             .quota_pages = options_.quota_pages,
+                             .read_only = options_.read_only});
         }
         server_->start();
     });
