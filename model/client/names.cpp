@@ -205,7 +205,8 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
                     replaced == EntryCache::unknown ? EntryCache::unknown : moved);
         }
         forget_attributes(moved);  // its ctime has changed
-        if (outdated) return 0;    // another task's change may have come between
+        if ((flags & exchange) != 0) forget_attributes(replaced);
+        if (outdated) return 0;  // another task's change may have come between
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }
     entries_.forget_directory(replaced);
