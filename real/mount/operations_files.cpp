@@ -54,14 +54,28 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
     info->keep_cache = cached;  // notices remove the pages that are out of date
 }
 
+/// Cuts a file that is opened with O_TRUNC and not to write, as Linux does; an opening to write
+/// cuts it by itself. The kernel has checked that the program may write.
+int cut_for_reader(Mount& mount, NodeId node, const files::OpenFlags& flags) {
+    if (!flags.truncate || flags.write) return 0;
+    files::SetAttr change;
+    change.valid = files::SetAttr::size_ | files::SetAttr::mtime_;
+    change.value.mtime = mount.host().clock().world();
+    return mount.client().setattr(node, change).error();
+}
+
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         const files::OpenFlags flags = flags_of(info->flags);
-        if (flags.truncate && flags.write) {
+        if (flags.truncate) {
             if (const int error = end_privileges(mount, node)) return error;
         }
         const auto handle = mount.client().open(node, flags);
         if (!handle) return handle.error();
+        if (const int error = cut_for_reader(mount, node, flags)) {
+            mount.client().close(*handle);
+            return error;
+        }
         info->fh = *handle;
         if (flags.truncate) {
             mount.shares().on_own_change(node, true);
@@ -82,7 +96,12 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         const auto opened = mount.client().create(parent, name, mode & 07777, who, flags);
         if (!opened) return opened.error();
         int error = 0;
-        if (!opened->created && flags.truncate) error = end_privileges(mount, opened->node);
+        if (!opened->created && flags.truncate) {
+            error = end_privileges(mount, opened->node);
+            if (error == 0) error = cut_for_reader(mount, opened->node, flags);
+            mount.shares().on_own_change(opened->node, true);
+            mount.kernel().on_own_write(opened->node, 0, SIZE_MAX >> 1);
+        }
         // The inode is counted before the answer, since a notice must find it.
         mount.kernel().looked_up(opened->node, 0);
         const auto undo = [&] {
@@ -233,6 +252,10 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
            fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         if (const int error = end_privileges(mount, node)) return error;
+        // A program may have changed O_APPEND since it opened the file (F_SETFL). What was stored
+        // in a mapped page belongs where it is, also where that file was opened to append.
+        const bool appends = info->writepage == 0 && (info->flags & O_APPEND) != 0;
+        mount.client().set_append(info->fh, appends);
         // The client only reads from this buffer.
         auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
         const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
