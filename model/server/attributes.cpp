@@ -23,6 +23,7 @@ void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64
         inode.attr.size = before.size;
         inode.attr.mtime = before.mtime;
     }
+    if (has_dirty(inode)) inode.attr.keep_pages(before);
     inode.attr_valid = asked == outside_changes_;
 }
 
