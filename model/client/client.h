@@ -104,10 +104,6 @@ class Client final : public FileSystem {
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) MAY_YIELD override {
         return writer_.write(handle, offset, from);
     }
-    /// Says whether the handle's writes go to the end of the file from now on.
-    void set_append(Handle handle, bool append) {
-        if (OpenFile* const file = handles_.find(handle)) file->append = append;
-    }
     int fsync(Handle handle, bool data_only) MAY_YIELD override;
     int allocate(Handle handle, std::uint32_t mode, std::uint64_t offset,
                  std::uint64_t length) MAY_YIELD override {

@@ -252,10 +252,6 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
            fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         if (const int error = end_privileges(mount, node)) return error;
-        // A program may have changed O_APPEND since it opened the file (F_SETFL). What was stored
-        // in a mapped page belongs where it is, also where that file was opened to append.
-        const bool appends = info->writepage == 0 && (info->flags & O_APPEND) != 0;
-        mount.client().set_append(info->fh, appends);
         // The client only reads from this buffer.
         auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
         const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
