@@ -104,6 +104,11 @@ class Client final : public FileSystem {
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) MAY_YIELD override {
         return writer_.write(handle, offset, from);
     }
+    /// Writes to an open file in another mode than that in which it was opened.
+    Result<Written> write(Handle handle, std::uint64_t offset, Buffer from,
+                          WriteMode mode) MAY_YIELD {
+        return writer_.write(handle, offset, from, mode);
+    }
     int fsync(Handle handle, bool data_only) MAY_YIELD override;
     int allocate(Handle handle, std::uint32_t mode, std::uint64_t offset,
                  std::uint64_t length) MAY_YIELD override {

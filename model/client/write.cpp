@@ -101,29 +101,48 @@ int FileWriter::prepare_page(Node& node, std::uint64_t page, bool whole, bool& t
 }
 
 Result<std::size_t> FileWriter::write(Handle handle, std::uint64_t offset, Buffer from) {
+    const OpenFile* const file = handles_.find(handle);
+    const WriteMode mode =
+        file == nullptr ? WriteMode{} : WriteMode{file->append, file->synchronous};
+    const auto done = write(handle, offset, from, mode);
+    if (!done) return Errno{done.error()};
+    return done->bytes;
+}
+
+Result<Written> FileWriter::write(Handle handle, std::uint64_t offset, Buffer from,
+                                  WriteMode mode) {
     clock_.charge(costs_.syscall);
     const OpenFile* const file = handles_.find(handle);
     if (file == nullptr || !file->write) return Errno{EBADF};
-    const bool sync = file->synchronous, appends = file->append;
     const NodeUse use(*file->node);
     Node& node = *use;
-    const auto done = appends ? append(node, from, sync) : write_at(node, offset, from, sync);
-    if (sync && done && *done > 0 && node.state.leased()) {
+    Written done{offset, 0};
+    if (mode.append) {
+        const auto appended = append(node, from, mode.synchronous);
+        if (!appended) return appended;
+        done = *appended;
+    } else {
+        const auto bytes = write_at(node, offset, from, mode.synchronous);
+        if (!bytes) return Errno{bytes.error()};
+        done.bytes = *bytes;
+    }
+    if (mode.synchronous && done.bytes > 0 && node.state.leased()) {
         clock_.charge(costs_.syscall);
         if (int error = flusher_.sync(node, false)) return Errno{error};
     }
     return done;
 }
 
-Result<std::size_t> FileWriter::append(Node& node, Buffer from, bool sync) {
+Result<Written> FileWriter::append(Node& node, Buffer from, bool sync) {
     AppendTurn turn(shared_, exchange_, locks_, node);
     if (int error = turn.begin(++appends_)) return Errno{error};
     int error = attributes_.need_size(node);
-    const Result<std::size_t> done = error != 0 ? Result<std::size_t>(Errno{error})
-                                                : write_at(node, node.state.size(), from, sync);
+    const std::uint64_t end = node.state.size();
+    const Result<std::size_t> bytes =
+        error != 0 ? Result<std::size_t>(Errno{error}) : write_at(node, end, from, sync);
     error = turn.end();
-    if (error != 0 && !done) return Errno{error};
-    return done;
+    if (!bytes) return Errno{error != 0 ? error : bytes.error()};
+    return Written{end, *bytes};
 }
 
 /// With `sync`, what goes through is on the disk when it returns; what stays under the lease is

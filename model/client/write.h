@@ -10,6 +10,19 @@
 
 namespace xenfs::client {
 
+/// What one write is to be, which may differ from what its file was opened for (fcntl(2) changes
+/// O_APPEND, pwritev2(2) asks for one durable write).
+struct WriteMode {
+    bool append = false;
+    bool synchronous = false;
+};
+
+/// Where a write went, which for an append only the writer of it learns.
+struct Written {
+    std::uint64_t offset = 0;
+    std::size_t bytes = 0;
+};
+
 /// Invariant: a page becomes dirty only while FileState::may_dirty(), with no yield between the
 /// check and the mark.
 class FileWriter : Part {
@@ -24,10 +37,13 @@ class FileWriter : Part {
           attributes_(attributes),
           locks_(locks) {}
 
+    /// Writes as the file was opened.
     Result<std::size_t> write(Handle handle, std::uint64_t offset, Buffer from) MAY_YIELD;
+    Result<Written> write(Handle handle, std::uint64_t offset, Buffer from,
+                          WriteMode mode) MAY_YIELD;
 
   private:
-    Result<std::size_t> append(Node& node, Buffer from, bool sync) MAY_YIELD;
+    Result<Written> append(Node& node, Buffer from, bool sync) MAY_YIELD;
     Result<std::size_t> write_at(Node& node, std::uint64_t offset, Buffer from,
                                  bool sync) MAY_YIELD;
     // Writing under the lease

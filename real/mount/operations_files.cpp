@@ -41,10 +41,13 @@ bool is_text(Mount& mount, Handle handle) {
     return text;
 }
 
-/// Returns whether the guest's kernel reads this opening through copies of its own.
+/// Decides whether the guest's kernel reads and writes this opening through copies of its own.
 void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_only) {
     const KernelPages keep = mount.options().kernel_pages;
-    bool cached = keep == KernelPages::all;
+    // Where a page is not in its cache whole, the kernel ends a request with that page, and sends
+    // what a write has behind it in another: a record would be torn. And it puts what is appended
+    // into its pages at the end that it knows, which another guest may have moved.
+    bool cached = keep == KernelPages::all && (info->flags & O_APPEND) == 0;
     if (keep == KernelPages::text && reads_only) {
         const auto attr = mount.client().getattr(node);
         cached = attr && attr->type == files::FileType::regular &&
@@ -254,17 +257,22 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
         if (const int error = end_privileges(mount, node)) return error;
         // The client only reads from this buffer.
         auto* const bytes = reinterpret_cast<std::byte*>(const_cast<char*>(data));
-        const auto written = mount.client().write(info->fh, static_cast<std::uint64_t>(offset),
-                                                  {bytes, nullptr, size});
+        const auto at = static_cast<std::uint64_t>(offset);
+        // A page that was stored into through a mapping goes where it lies, whatever the flags.
+        const bool program = info->writepage == 0;
+        const client::WriteMode mode{
+            .append = program && (info->flags & O_APPEND) != 0,
+            .synchronous = program && (info->flags & (O_SYNC | O_DSYNC)) != 0};
+        const auto written = mount.client().write(info->fh, at, {bytes, nullptr, size}, mode);
         if (!written) return written.error();
         mount.shares().on_own_change(node, false);
-        // Drops the guest's page cache of the range. A write through that cache (cache=all, or from
-        // a page that is mapped MAP_SHARED) lies in the kernel's own pages, which the kernel holds
-        // locked until we answer.
-        if (mount.options().kernel_pages != KernelPages::all && info->writepage == 0) {
-            mount.kernel().on_own_write(node, static_cast<std::uint64_t>(offset), *written);
-        }
-        fuse_reply_write(request, *written);
+        // A write past the kernel's cache names a lock owner, and the kernel is to forget the
+        // range. A write through that cache lies in the kernel's own pages, which it holds locked
+        // until we answer: they go afterwards, where it has put them in the wrong place.
+        const bool direct = info->lock_owner != 0;
+        if (direct) mount.kernel().on_own_write(node, written->offset, written->bytes);
+        fuse_reply_write(request, written->bytes);
+        if (!direct && written->offset != at) mount.kernel().on_own_write(node, at, size);
         return answered;
     });
 }
