@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "real/mount/operations.h"
+#include "real/mount/request_flags.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -48,6 +49,11 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
     // what a write has behind it in another: a record would be torn. And it puts what is appended
     // into its pages at the end that it knows, which another guest may have moved.
     bool cached = keep == KernelPages::all && (info->flags & O_APPEND) == 0;
+    // The kernel holds pages locked that it writes. Two guests that write one file would wait for
+    // each other: each kernel's answer to the other's notice waits for its own write, and that for
+    // the other's answer. An older kernel maps MAP_SHARED nothing but what it reads through its
+    // cache, so there the server's patience ends such a wait.
+    if (!reads_only && kernel_maps_direct()) cached = false;
     if (keep == KernelPages::text && reads_only) {
         const auto attr = mount.client().getattr(node);
         cached = attr && attr->type == files::FileType::regular &&

@@ -116,4 +116,8 @@ bool request_ends_set_id() {
     return ends_set_id;
 }
 
+bool kernel_maps_direct() {
+    return kernel_maps;
+}
+
 }  // namespace xenfs::real::mount

@@ -18,4 +18,7 @@ int watch_requests(fuse_session* session);
 /// open that truncates, and itself sends the requests that end them elsewhere.
 bool request_ends_set_id();
 
+/// Returns whether the kernel maps files MAP_SHARED that are read directly (Linux 6.6).
+bool kernel_maps_direct();
+
 }  // namespace xenfs::real::mount
