@@ -47,6 +47,7 @@ class Board {
 
 void collect(const Told& told, Report& report) {
     report.operations += told.operations;
+    report.stale += told.stale;
     report.longer_than_1s += told.longer_than_1s;
     report.longer_than_100ms += told.longer_than_100ms;
     if (told.slowest_s > report.slowest_s) {
@@ -89,6 +90,7 @@ Report run(const Options& options) {
     RigOptions rig_options;
     rig_options.mount_options = options.mount_options;
     rig_options.tree = options.tree;
+    rig_options.server.ack_timeout = static_cast<Nanoseconds>(options.ack_timeout_s * 1e9);
     rig_options.patience_s = static_cast<int>(options.seconds) + 600;
     MountRig rig(rig_options);
     if (mkdir(rig.at(0, "shared").c_str(), 0755) != 0) throw std::runtime_error("no directory");
@@ -112,6 +114,7 @@ Report run(const Options& options) {
         }
         collect(board.told(i), report);
     }
+    report.unanswered = rig.server_stats().ack_timeouts;
     const posix::Look first = looker.look(rig.at(0)), second = looker.look(rig.at(1));
     report.names = first.size();
     compare("the second guest", first, second, report);
@@ -126,9 +129,11 @@ Report run(const Options& options) {
 std::string text_of(const Report& report) {
     std::string text = fmt::format(
         "{} operations; the longest took {:.3f} s ({}), {} more than 1 s, {} more than 0.1 s\n"
+        "{} opens of what others replaced at the time answered ESTALE\n"
+        "{} notices that a guest did not answer in time\n"
         "{} names compared in both guests and the tree\n",
         report.operations, report.slowest_s, report.slowest, report.longer_than_1s,
-        report.longer_than_100ms, report.names);
+        report.longer_than_100ms, report.stale, report.unanswered, report.names);
     for (const std::string& fault : report.faults) text += "FAULT " + fault + "\n";
     return text;
 }

@@ -46,8 +46,14 @@ void Worker::fault(const std::string& what) {
     ++told_.faults;
 }
 
-void Worker::failed(const char* name, Where where) {
+void Worker::failed(const std::string& name, Where where) {
     if (where == Where::shared && others_cause(errno)) return;
+    if (where == Where::shared && errno == ESTALE) {
+        // Twice in a row the name was taken from the file that had just been looked up: the kernel
+        // walks the path again once only.
+        ++told_.stale;
+        return;
+    }
     const char* const error = strerrorname_np(errno);
     fault(fmt::format("{}{}: {}", name, where == Where::own ? "" : " in shared",
                       error == nullptr ? "?" : error));
@@ -72,9 +78,13 @@ long Worker::timed(const char* name, Act act) {
     return result;
 }
 
+std::string Worker::own_name() {
+    return fmt::format("f{}", draw(8));
+}
+
 std::string Worker::shared_name() {
     static const char* const places[] = {"", "", "d0/", "d1/", "d0/d1/"};
-    return places[draw(5)] + std::string("s") + std::to_string(draw(12));
+    return fmt::format("{}s{}", places[draw(5)], draw(12));
 }
 
 void Worker::run(const std::atomic<bool>& stop) {
@@ -240,7 +250,7 @@ void Worker::write_shared(const std::string& name) {
                       (draw(4) == 0 ? O_TRUNC : 0) | (draw(4) == 0 ? O_APPEND : 0);
     const auto file =
         static_cast<int>(timed("open", [&] { return open(name.c_str(), flags, 0644); }));
-    if (file < 0) return failed("open", Where::shared);
+    if (file < 0) return failed(fmt::format("open of {} with {:#o}", name, flags), Where::shared);
     const std::string data(1 + draw(9000), static_cast<char>('a' + draw(26)));
     const auto offset = static_cast<off_t>(draw(largest));
     if (timed("write", [&] { return pwrite(file, data.data(), data.size(), offset); }) !=
@@ -269,7 +279,7 @@ void Worker::list_shared() {
 }
 
 void Worker::compare_all() {
-    for (int i = 0; i < 8; ++i) read_own("f" + std::to_string(i), elsewhere_);
+    for (int i = 0; i < 8; ++i) read_own(fmt::format("f{}", i), elsewhere_);
 }
 
 }  // namespace xenfs::real::mount::stress

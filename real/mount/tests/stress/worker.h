@@ -14,7 +14,7 @@ namespace xenfs::real::mount::stress {
 
 /// What a process tells while it works, in memory that it shares with its parent.
 struct Told {
-    std::uint64_t operations = 0, longer_than_1s = 0, longer_than_100ms = 0;
+    std::uint64_t operations = 0, stale = 0, longer_than_1s = 0, longer_than_100ms = 0;
     double slowest_s = 0;
     std::array<char, 64> slowest{};
     std::uint32_t faults = 0;  ///< the first few in words
@@ -30,15 +30,15 @@ class Worker {
     void run(const std::atomic<bool>& stop);
 
   private:
-    /// Whether an error is one of those that others cause who change the same names.
+    /// In the shared directory others change the same names, and cause errors.
     enum class Where { own, shared };
 
     template <class Act>
     long timed(const char* name, Act act);
     void fault(const std::string& what);
-    void failed(const char* name, Where where);
+    void failed(const std::string& name, Where where);
     std::uint64_t draw(std::uint64_t below) { return random_() % below; }
-    std::string own_name() { return "f" + std::to_string(draw(8)); }
+    std::string own_name();
     std::string shared_name();
     std::string own(const std::string& name) const { return here_ / directory_ / name; }
     std::string shared(const std::string& name) const { return here_ / "shared" / name; }
