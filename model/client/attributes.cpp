@@ -12,7 +12,9 @@ using protocol::Opcode;
 
 Node& Attributes::learn(const protocol::Attr& wire, bool outdated) {
     Node& node = nodes_.find_or_add(wire.ino);
-    node.state.learn(attr_of(wire), outdated);
+    Attr attr = attr_of(wire);
+    if (pages_.dirty_pages(node.file()) > 0) attr.keep_pages(node.state.attr());
+    node.state.learn(attr, outdated);
     if (wire.nlink > 0) node.unlinked = node.wanted = false;
     if (outdated) ++stats_.outdated_replies;
     return node;

@@ -85,6 +85,29 @@ TEST(FileState, ATimeThatWasSetIsThatOfEarlierWrites) {
     EXPECT_EQ(state.attr().mtime, at(30)) << "without the lease the server's word counts";
 }
 
+TEST(FileState, WhatIsNotStoredYetCountsAsAllocated) {
+    FileState state;
+    state.learn(attr_with(0, 1), false);
+    state.take_lease();
+    state.wrote(5000, at(2));
+    state.dirtied(2);
+    EXPECT_EQ(state.attr().blocks, 16u);
+    state.wrote(5000, at(3));
+    state.dirtied(1);
+    EXPECT_EQ(state.attr().blocks, 16u) << "no more than the file without holes";
+    state.wrote(std::uint64_t{1} << 30, at(4));
+    state.dirtied(1);
+    EXPECT_EQ(state.attr().blocks, 24u) << "a hole stays one";
+    Attr stored = attr_with(10, 5);
+    stored.keep_pages(state.attr());
+    EXPECT_EQ(stored.blocks, 24u) << "what the storage says of a file that is ahead";
+    state.truncated(100, at(6));
+    EXPECT_EQ(state.attr().blocks, 8u);
+    stored = attr_with(100, 7);
+    stored.keep_pages(state.attr());
+    EXPECT_EQ(stored.blocks, 8u);
+}
+
 TEST(FileState, NothingBecomesDirtyWhileTheLeaseIsRecalled) {
     FileState state;
     state.begin_recall();

@@ -59,9 +59,12 @@ class FileState {
         attr_.mtime = attr_.ctime = now;
         changed_ = true;
     }
+    /// So many pages have become dirty, after wrote().
+    void dirtied(std::uint64_t pages) { attr_.add_pages(pages, attr_.size); }
     void truncated(std::uint64_t size, WorldTime now) {
         assert(leased_);
         attr_.size = size;
+        attr_.blocks = std::min(attr_.blocks, Attr::most_blocks(size));
         size_known_ = true;
         attr_.mtime = attr_.ctime = now;
     }

@@ -233,6 +233,7 @@ int Names::rename(NodeId old_parent, const Name& old_name, NodeId new_parent, co
         }
         forget_attributes(moved);  // its ctime has changed
         wanted = wanted_by_others(call);
+        if ((flags & exchange) != 0) forget_attributes(replaced);
         if (outdated) return 0;  // another task's change may have come between
         if (!is_node(replaced) || replaced == moved || (flags & exchange) != 0) return 0;
     }

@@ -66,10 +66,12 @@ std::size_t FileWriter::store_leased(Node& node, std::uint64_t offset, Buffer fr
     pages_.drop_range(node.kernel_file(), offset >> page_shift, (offset + bytes - 1) >> page_shift);
     flusher_.will_dirty(node);
     node.state.wrote(offset + bytes, clock_.world());
+    const std::uint32_t dirty = pages_.dirty_pages(node.file());
     for (std::size_t i = 0; i < count; ++i) {
         pages_.mark_dirty(slots[i]);
         pages_.cache().unpin(slots[i]);
     }
+    node.state.dirtied(pages_.dirty_pages(node.file()) - dirty);
     pages_.cache().touch(std::span<const Slot>(slots).first(count));
     clock_.charge(costs_.page_hit * static_cast<Nanoseconds>(count));
     stats_.page_hits += count;

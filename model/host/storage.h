@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <span>
@@ -25,6 +26,22 @@ struct Attr {
     std::uint32_t links = 0;
     std::uint32_t uid = 0, gid = 0, rdev = 0;
     FileType type = FileType::regular;
+
+    /// Returns what a file of that size has without holes.
+    static std::uint64_t most_blocks(std::uint64_t size) {
+        return (size + page_size - 1) / page_size * (page_size / 512);
+    }
+    /// Counts pages that were written and are not stored yet, the last of which ends at `end`. A
+    /// file that has data must not look like one hole: some programs copy no data then.
+    void add_pages(std::uint64_t count, std::uint64_t end) {
+        const std::uint64_t most = most_blocks(std::max(size, end));
+        blocks = std::max(blocks, std::min(blocks + count * (page_size / 512), most));
+    }
+    /// Keeps what was counted so (`before`) where pages are not stored yet.
+    void keep_pages(const Attr& before) {
+        const std::uint64_t most = most_blocks(std::max(size, before.size));
+        blocks = std::max(blocks, std::min(before.blocks, most));
+    }
 };
 
 /// Which attributes a setattr changes, and to what values. `size` is truncate(2).

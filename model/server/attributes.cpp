@@ -25,6 +25,7 @@ void Attributes::learn(Inode& inode, const host::Attr& from_storage, std::uint64
         inode.attr.size = before.size;
         inode.attr.mtime = before.mtime;
     }
+    if (has_dirty(inode)) inode.attr.keep_pages(before);
     if (outdated && before.links == 0) inode.attr.links = 0;
     inode.attr_valid = !late;
 }

@@ -24,6 +24,9 @@ bool WriteBack::too_dirty() const {
 }
 
 void WriteBack::dirtied(Inode& inode, Inodes::Index index, Slot slot) {
+    if (cache_.state(slot) != cache::PageState::dirty) {
+        inode.attr.add_pages(1, (std::uint64_t{cache_.key(slot).page} + 1) << page_shift);
+    }
     residency_.mark_dirty(inode, slot);
     list(inode, index);
 }

@@ -8,7 +8,7 @@ int Xattrs::setxattr(Request& q) {
     const auto in = q.args.get<protocol::SetxattrIn>();
     const auto name = q.args.get_string();
     auto value = q.args.get_bytes(in.in_text != 0 ? 0 : in.size);
-    if (!q.args.finished() || name.empty() || in.flags > 2) return EINVAL;
+    if (!q.args.finished() || name.empty() || in.flags > 3) return EINVAL;
     if (name.size() > protocol::max_name_bytes) return ERANGE;
     InodeUse inode(inodes_, q.header.nodeid);
     if (name == protocol::file_capabilities) {

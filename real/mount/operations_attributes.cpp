@@ -21,6 +21,28 @@ void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     });
 }
 
+/// What the kernel sends for chown(-1, -1), which names nothing to change: it moves the ctime, and
+/// ends privileges as every change of owner does.
+Result<files::Attr> change_nothing(Mount& mount, NodeId node) {
+    using files::SetAttr;
+    const auto attr = mount.client().getattr(node);
+    if (!attr) return attr;
+    SetAttr change;
+    change.valid = SetAttr::atime_;
+    change.value.atime = attr->atime;
+    if (attr->type == files::FileType::regular) {
+        constexpr std::uint32_t group_runs = S_ISGID | S_IXGRP;
+        const bool ends = (attr->mode & S_ISUID) != 0 || (attr->mode & group_runs) == group_runs;
+        if (ends) change.valid |= SetAttr::set_id_;
+        const int error = mount.client().removexattr(node, protocol::file_capabilities);
+        // Where the daemon may not do it (no CAP_SETFCAP), they stay.
+        if (error != 0 && error != ENODATA && error != EOPNOTSUPP && error != EPERM) {
+            return Errno{error};
+        }
+    }
+    return mount.client().setattr(node, change);
+}
+
 void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which, fuse_file_info*) {
     serve(request, [&](Mount& mount) -> int {
         using files::SetAttr;
@@ -47,7 +69,7 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
         change.value.mtime =
             (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now : world_time_of(wanted->st_mtim);
         const auto attr =
-            change.valid == 0 ? mount.client().getattr(node) : mount.client().setattr(node, change);
+            change.valid == 0 ? change_nothing(mount, node) : mount.client().setattr(node, change);
         if (!attr) return attr.error();
         if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
         if ((change.valid & SetAttr::mode_) != 0) mount.kernel().forget_plain(node);

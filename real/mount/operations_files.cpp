@@ -49,6 +49,11 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
     // what a write has behind it in another: a record would be torn. And it puts what is appended
     // into its pages at the end that it knows, which another guest may have moved.
     bool cached = keep == KernelPages::all && (info->flags & O_APPEND) == 0;
+    // The kernel holds pages locked that it writes. Two guests that write one file would wait for
+    // each other: each kernel's answer to the other's notice waits for its own write, and that for
+    // the other's answer. An older kernel maps MAP_SHARED nothing but what it reads through its
+    // cache, so there the server's patience ends such a wait.
+    if (!reads_only && kernel_maps_direct()) cached = false;
     if (keep == KernelPages::text && reads_only) {
         const auto attr = mount.client().getattr(node);
         cached = attr && attr->type == files::FileType::regular &&
@@ -58,14 +63,28 @@ void choose_caching(Mount& mount, fuse_file_info* info, NodeId node, bool reads_
     info->keep_cache = cached;  // notices remove the pages that are out of date
 }
 
+/// Cuts a file that is opened with O_TRUNC and not to write, as Linux does; an opening to write
+/// cuts it by itself. The kernel has checked that the program may write.
+int cut_for_reader(Mount& mount, NodeId node, const files::OpenFlags& flags) {
+    if (!flags.truncate || flags.write) return 0;
+    files::SetAttr change;
+    change.valid = files::SetAttr::size_ | files::SetAttr::mtime_;
+    change.value.mtime = mount.host().clock().world();
+    return mount.client().setattr(node, change).error();
+}
+
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* info) {
     serve(request, [&](Mount& mount) -> int {
         const files::OpenFlags flags = flags_of(info->flags);
-        if (flags.truncate && flags.write) {
+        if (flags.truncate) {
             if (const int error = end_privileges(mount, node)) return error;
         }
         const auto handle = mount.client().open(node, flags);
         if (!handle) return handle.error();
+        if (const int error = cut_for_reader(mount, node, flags)) {
+            mount.client().close(*handle);
+            return error;
+        }
         info->fh = *handle;
         if (flags.truncate) {
             mount.shares().on_own_change(node, true);
@@ -89,7 +108,12 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
                                 : mount.client().create(parent, name, mode & 07777, who, flags);
         if (!opened) return opened.error();
         int error = 0;
-        if (!opened->created && flags.truncate) error = end_privileges(mount, opened->node);
+        if (!opened->created && flags.truncate) {
+            error = end_privileges(mount, opened->node);
+            if (error == 0) error = cut_for_reader(mount, opened->node, flags);
+            mount.shares().on_own_change(opened->node, true);
+            mount.kernel().on_own_write(opened->node, 0, SIZE_MAX >> 1);
+        }
         // The inode is counted before the answer, since a notice must find it.
         mount.kernel().looked_up(opened->node, 0);
         const auto undo = [&] {

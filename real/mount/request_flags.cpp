@@ -129,4 +129,8 @@ bool request_is_nameless() {
     return nameless;
 }
 
+bool kernel_maps_direct() {
+    return kernel_maps;
+}
+
 }  // namespace xenfs::real::mount

@@ -22,5 +22,7 @@ bool request_ends_set_id();
 /// Returns whether the FUSE_CREATE that the calling thread serves is to make a file without a name
 /// (O_TMPFILE). The name that it carries means nothing.
 bool request_is_nameless();
+/// Returns whether the kernel maps files MAP_SHARED that are read directly (Linux 6.6).
+bool kernel_maps_direct();
 
 }  // namespace xenfs::real::mount

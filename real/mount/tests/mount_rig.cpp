@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,13 @@ std::string why_no_mounts() {
     close(fuse);
     if (geteuid() != 0) return "only root can mount here";
     return "";
+}
+
+bool maps_what_is_read_directly() {
+    utsname kernel{};
+    int major = 0, minor = 0;
+    return uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 6));
 }
 
 pid_t start_program(const std::vector<std::string>& words) {

@@ -38,6 +38,9 @@ struct RigOptions {
 /// Returns why this machine cannot mount, or nothing.
 std::string why_no_mounts();
 
+/// Returns whether this kernel maps files MAP_SHARED that are read directly (Linux 6.6).
+bool maps_what_is_read_directly();
+
 class MountRig {
   public:
     /// Throws std::runtime_error where a mount fails.

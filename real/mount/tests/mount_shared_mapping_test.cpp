@@ -18,19 +18,11 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-/// Returns whether this kernel maps files MAP_SHARED that are read directly (Linux 6.6).
-bool kernel_maps() {
-    utsname kernel{};
-    int major = 0, minor = 0;
-    return uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 6));
-}
-
 class MountSharedMapping : public testing::TestWithParam<const char*> {
   protected:
     void SetUp() override {
         if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-        if (std::string(GetParam()) != "cache=all" && !kernel_maps()) {
+        if (std::string(GetParam()) != "cache=all" && !maps_what_is_read_directly()) {
             GTEST_SKIP() << "MAP_SHARED of files that are read directly needs Linux 6.6";
         }
         RigOptions options;
