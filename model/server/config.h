@@ -32,6 +32,7 @@ struct Config {
     /// notice is given more than ack_timeout, but not beyond this.
     Nanoseconds request_timeout() const { return std::max(60 * ack_timeout, 4 * room_timeout); }
     bool leases = true;
+    std::uint32_t max_guests = 1024;         ///< attached at once, each device of a guest
     std::uint32_t max_slots = 64;            ///< offered to each client
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
     std::uint32_t max_held_nodes = 1 << 20;  ///< for each client: replies are uncacheable beyond

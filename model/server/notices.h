@@ -2,7 +2,6 @@
 // Notices: what the server tells clients unasked, in the order of their sequence, and who has
 // carried out what.
 
-#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -59,7 +58,7 @@ class Notices {
     bool overdue(const Connection& c) const;
 
     /// Clients that may have notices to carry out.
-    std::uint64_t owing() const { return owing_; }
+    const ClientSet& owing() const { return owing_; }
     /// Whether the client has some; it leaves owing() otherwise.
     bool still_owes(Connection& c);
 
@@ -97,8 +96,8 @@ class Notices {
     };
 
     Parts parts_;
-    std::array<Outbox, 64> outboxes_;
-    std::uint64_t owing_ = 0;
+    ByClient<Outbox> outboxes_;
+    ClientSet owing_;
     std::uint32_t awaiting_ = 0;  ///< tasks in await()
     bool stopping_ = false;
 };
