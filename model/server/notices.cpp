@@ -83,7 +83,8 @@ bool Notices::still_owes(Connection& c) {
     return false;
 }
 
-bool Notices::acknowledged(Acks& acks) {
+/// Forgets those that need not be waited for any longer. True: nobody is left.
+bool Notices::settle(Acks& acks) {
     std::erase_if(acks.awaited, [&](const Acks::Notice& last) {
         Connection* const c = parts_.clients.alive(last.client, last.generation);
         return c == nullptr || carried_out(*c, last.sequence, acks.since, acks.deadline);

@@ -64,7 +64,7 @@ class Notices {
 
     /// Whether nobody is waited for any longer. A client that has let the time pass is noted as
     /// unresponsive, and waited for no more until it has caught up.
-    bool acknowledged(Acks& acks);
+    bool acknowledged(Acks& acks) { return acks.awaited.empty() || settle(acks); }
     /// Whether the client has counted the notice, or has had its time: ack_timeout since it was
     /// posted, and longer while it works on notices, but not beyond the deadline of who asks.
     bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since,
@@ -94,6 +94,8 @@ class Notices {
         Nanoseconds progress = 0;   ///< when the client last sent an urgent request
         bool unresponsive = false;  ///< let a notice's time pass and has not caught up
     };
+
+    bool settle(Acks& acks);
 
     Parts parts_;
     ByClient<Outbox> outboxes_;

@@ -74,9 +74,10 @@ void ServerState::take_urgent() {
 Request* ServerState::next_request() {
     if (notices_.owing().intersects(ready_)) take_urgent();
     if (Request* const q = parking_.next()) return q;
-    while (!ready_.empty()) {
+    for (;;) {
         // The next ready connection after the last one served.
         const ConnectionIndex index = ready_.next(next_ready_);
+        if (index == no_connection) return nullptr;
         next_ready_ = static_cast<ConnectionIndex>((index + 1u) % most_connections);
         Connection* const c = clients_.at(index);
         if (c == nullptr || !c->alive()) {
@@ -95,7 +96,6 @@ Request* ServerState::next_request() {
         }
         if (!c->alive() || !c->ring.final_check_for_requests()) ready_.erase(index);
     }
-    return nullptr;
 }
 
 void ServerState::work(Worker& worker) {
