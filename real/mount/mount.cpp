@@ -46,7 +46,7 @@ std::string why_no_server(int error, const Options& options) {
             return fmt::format("the server has closed {}: see its log", device);
         case EUSERS:
             return fmt::format(
-                "the server refuses {}: it serves as many guests as it may; unmount one elsewhere, "
+                "the server refuses {}: it serves as many guests as it may; end another one, "
                 "or have server.guests raised in its xenfsd.toml",
                 device);
         case EPROTONOSUPPORT:
