@@ -59,7 +59,8 @@ class Connection {
 
     /// Shares the ring pages, meets the server in the store and agrees on a version. Returns 0 or
     /// an errno: EPROTONOSUPPORT (no version in common), ETIMEDOUT (no server), EPROTO, ENOMEM,
-    /// ENOSPC (no grant entries). A failure leaves nothing behind.
+    /// EUSERS (the server has as many clients as it may), ENOSPC (no grant entries). A failure
+    /// leaves nothing behind.
     int open() MAY_YIELD;
     /// Tells the peer, waits a bounded time for it to unmap the ring, and takes the ring pages
     /// back.

@@ -204,6 +204,7 @@ int Connection::wait_for_backend(XenbusState wanted, bool anew) {
         if (closed) {
             left = std::min(left, start + config_.mount_timeout / 10 - clock_.now());
             if (wanted != XenbusState::init_wait || left <= 0) error = ECONNREFUSED;
+            if (protocol::read_backend_refusal(host_.store(), device())) error = EUSERS;
         }
         if (error != ETIMEDOUT || left <= 0) break;
         if (!changed) store_gate_->wait(left);

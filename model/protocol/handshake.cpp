@@ -7,6 +7,8 @@
 namespace xenfs::protocol {
 namespace {
 
+constexpr const char* refused = "refused";
+
 std::string under(const std::string& directory, const char* name) {
     return directory + "/" + name;
 }
@@ -85,6 +87,9 @@ int write_backend_offer(host::Store& store, const Device& device, const BackendO
     if (int e = store.write(at, "")) return e;
     if (int e = store.allow(at, device.guest)) return e;
     if (int e = write_backend_state(store, device, XenbusState::initialising)) return e;
+    if (store.read(under(at, refused))) {
+        if (int e = store.remove(under(at, refused))) return e;
+    }
     if (int e = write_number(store, under(at, "versions"), offer.version)) return e;
     if (int e = write_number(store, under(at, "max-slots"), offer.max_slots)) return e;
     if (int e = write_number(store, under(at, "pool-domid"), offer.pool_domain)) return e;
@@ -93,6 +98,19 @@ int write_backend_offer(host::Store& store, const Device& device, const BackendO
     if (int e = store.write(under(at, "access"), offer.read_only ? "ro" : "rw")) return e;
     if (int e = write_number(store, under(at, "session"), offer.session)) return e;
     return write_backend_state(store, device, XenbusState::init_wait);
+}
+
+int write_backend_refusal(host::Store& store, const Device& device) {
+    const std::string at = backend_path(device);
+    if (int e = store.write(at, "")) return e;
+    if (int e = store.allow(at, device.guest)) return e;
+    if (int e = store.write(under(at, refused), "guests")) return e;
+    return write_backend_state(store, device, XenbusState::closed);
+}
+
+bool read_backend_refusal(host::Store& store, const Device& device) {
+    return read_backend_state(store, device) == XenbusState::closed &&
+           store.read(under(backend_path(device), refused));
 }
 
 Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device) {

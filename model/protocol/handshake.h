@@ -66,6 +66,11 @@ struct FrontendOffer {
 /// Writes the offer, lets the peer read it, then changes the state initialising → init_wait.
 /// Returns 0 or an errno.
 int write_backend_offer(host::Store& store, const Device& device, const BackendOffer& offer);
+/// Tells the guest that the server has nothing for this device, since it serves as many as it may:
+/// the state is `closed`, and there is a node that says why. An offer takes it back.
+int write_backend_refusal(host::Store& store, const Device& device);
+/// Whether that is what the server has told last.
+bool read_backend_refusal(host::Store& store, const Device& device);
 /// EPROTO: a value is missing or no number in range. EPROTONOSUPPORT: there is no common version.
 Result<BackendOffer> read_backend_offer(host::Store& store, const Device& device);
 

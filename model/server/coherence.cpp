@@ -1,6 +1,7 @@
 #include "model/server/coherence.h"
 
 #include <cassert>
+#include <utility>
 
 #include "model/protocol/message.h"
 
@@ -10,46 +11,56 @@ using protocol::NoticeKind;
 
 namespace {
 
-std::uint64_t all_but(std::uint64_t clients, const Connection* by) {
-    return by == nullptr ? clients : clients & ~bit(by->index);
+ClientSet all_but(ClientSet clients, const Connection* by) {
+    if (by != nullptr) clients.erase(by->index);
+    return clients;
+}
+
+/// Those who may have data of the file in their memory, or know it.
+ClientSet all_who_know(const Inode& inode) {
+    ClientSet all = inode.openers.clients();
+    all |= inode.believers.holders();
+    all |= inode.believers.copiers();
+    return all;
 }
 
 }  // namespace
 
 bool Coherence::hold(Inode& inode, Connection& c) {
     if (inode.sole != c.index) inode.sole = no_connection;
-    if ((inode.believers.holders_ & bit(c.index)) != 0) return true;
+    if (inode.believers.holders_.contains(c.index)) return true;
     if (held_[c.index] >= parts_.config.max_held_nodes) return false;
-    inode.believers.holders_ |= bit(c.index);
+    inode.believers.holders_.insert(c.index);
     ++held_[c.index];
     return true;
 }
 
 void Coherence::unhold(Inode& inode, Connection& c) {
-    if ((inode.believers.holders_ & bit(c.index)) == 0) return;
-    inode.believers.holders_ &= ~bit(c.index);
+    if (!inode.believers.holders_.contains(c.index)) return;
+    inode.believers.holders_.erase(c.index);
     --held_[c.index];
 }
 
 void Coherence::unhold_all(Inode& inode) {
-    for (const ConnectionIndex i : Bits(inode.believers.holders_)) {
-        if (Connection* const c = parts_.clients.at(i)) unhold(inode, *c);
+    const ClientSet all = std::exchange(inode.believers.holders_, {});
+    for (const ConnectionIndex i : all) {
+        if (parts_.clients.at(i) != nullptr) --held_[i];
     }
-    inode.believers.holders_ = 0;
 }
 
 bool Coherence::drop_client(Inode& inode, const Connection& c) {
     Believers& all = inode.believers;
     const bool leaseholder = all.lease_ == c.index;
     if (leaseholder) end_lease(inode);
-    const bool believed = ((all.holders_ | all.copiers_) & bit(c.index)) != 0;
-    all.holders_ &= ~bit(c.index);
-    all.copiers_ &= ~bit(c.index);
+    const bool believed = all.holders_.contains(c.index) || all.copiers_.contains(c.index);
+    all.holders_.erase(c.index);
+    all.copiers_.erase(c.index);
     return leaseholder || believed;
 }
 
 void Coherence::node_changed(Acks& acks, Inode& inode, const Connection* by) {
-    for (const ConnectionIndex i : Bits(all_but(inode.believers.holders_, by))) {
+    const ClientSet told = all_but(inode.believers.holders_, by);
+    for (const ConnectionIndex i : told) {
         Connection* const c = parts_.clients.alive(i);
         if (c == nullptr) continue;
         unhold(inode, *c);
@@ -59,11 +70,11 @@ void Coherence::node_changed(Acks& acks, Inode& inode, const Connection* by) {
 
 void Coherence::entry_changed(Acks& acks, Inode& directory, const Connection* by,
                               std::string_view name) {
-    const std::uint64_t others = all_but(directory.believers.holders_, by);
-    if (others == 0) return;
+    const ClientSet others = all_but(directory.believers.holders_, by);
+    if (others.empty()) return;
     const auto what =
         make_notice(NoticeKind::inval_entry, directory.node, 0, 0, protocol::name_hash(name));
-    for (const ConnectionIndex i : Bits(others)) {
+    for (const ConnectionIndex i : others) {
         if (Connection* const c = parts_.clients.alive(i)) parts_.notices.post(acks, *c, what);
     }
 }
@@ -73,9 +84,9 @@ void Coherence::pages_changed(Acks& acks, Inode& inode, std::uint64_t first, std
     mappings_changed(acks, all_but(inode.believers.copiers_, by), inode.node, first, count);
 }
 
-void Coherence::mappings_changed(Acks& acks, std::uint64_t clients, NodeId node,
+void Coherence::mappings_changed(Acks& acks, const ClientSet& clients, NodeId node,
                                  std::uint64_t first, std::uint64_t count) {
-    for (const ConnectionIndex i : Bits(clients)) {
+    for (const ConnectionIndex i : clients) {
         Connection* const c = parts_.clients.alive(i);
         if (c == nullptr) continue;
         parts_.notices.post(acks, *c, make_notice(NoticeKind::inval_pages, node, first, count));
@@ -83,13 +94,12 @@ void Coherence::mappings_changed(Acks& acks, std::uint64_t clients, NodeId node,
 }
 
 void Coherence::all_changed(Acks& acks, Inode& inode, const Connection* by) {
-    Believers& all = inode.believers;
-    for (const ConnectionIndex i :
-         Bits(all_but(all.holders_ | all.copiers_ | inode.openers.mask(), by))) {
+    const ClientSet told = all_but(all_who_know(inode), by);
+    for (const ConnectionIndex i : told) {
         Connection* const c = parts_.clients.alive(i);
         if (c == nullptr) continue;
         unhold(inode, *c);
-        all.copiers_ &= ~bit(i);
+        inode.believers.copiers_.erase(i);
         const ConnectionUse use(parts_.clients, *c);
         parts_.notices.post(acks, *c, make_notice(NoticeKind::inval_pages, inode.node));
         if (!c->alive()) continue;
@@ -100,27 +110,25 @@ void Coherence::all_changed(Acks& acks, Inode& inode, const Connection* by) {
 void Coherence::changed_outside(Acks& acks, Inode& inode, bool content) {
     Believers& all = inode.believers;
     assert(all.lease_ == no_connection);
-    const std::uint64_t told =
-        content ? all.holders_ | all.copiers_ | inode.openers.mask() : all.holders_;
-    for (const ConnectionIndex i : Bits(told)) {
+    const ClientSet told = content ? all_who_know(inode) : all.holders_;
+    for (const ConnectionIndex i : told) {
         Connection* const c = parts_.clients.alive(i);
         if (c == nullptr) continue;
         unhold(inode, *c);
         if (content) {
-            all.copiers_ &= ~bit(i);
+            all.copiers_.erase(i);
             parts_.notices.announce(acks, *c, make_notice(NoticeKind::inval_pages, inode.node));
         }
         parts_.notices.announce(acks, *c, make_notice(NoticeKind::inval_node, inode.node));
     }
-    for (const ConnectionIndex i : Bits(told)) {
+    for (const ConnectionIndex i : told) {
         if (Connection* const c = parts_.clients.alive(i)) parts_.notices.send(*c);
     }
 }
 
 void Coherence::range_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
                               const Connection* by) {
-    const Believers& all = inode.believers;
-    const std::uint64_t told = all_but(all.holders_ | all.copiers_ | inode.openers.mask(), by);
+    const ClientSet told = all_but(all_who_know(inode), by);
     mappings_changed(acks, told, inode.node, first, count);
     node_changed(acks, inode, by);
 }
@@ -197,7 +205,7 @@ bool Coherence::try_lease(Acks& acks, Inode& inode, Connection& c) {
 bool Coherence::restore_lease(Inode& inode, const Connection& c) {
     if (!giving_ || inode.attr.type != host::FileType::regular) return false;
     if (inode.believers.lease_ != no_connection) return false;
-    if ((inode.openers.mask() & ~bit(c.index)) != 0) return false;
+    if (inode.openers.others(c.index)) return false;
     inode.believers.lease_ = c.index;
     return true;
 }

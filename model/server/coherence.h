@@ -1,7 +1,6 @@
 #pragma once
 // Coherence: which client believes what about a file, and that it is told before this changes.
 
-#include <array>
 #include <functional>
 #include <string_view>
 
@@ -43,7 +42,7 @@ class Coherence {
     /// Nobody is told: the node cannot be found any more, and its holders forget it by themselves.
     void unhold_all(Inode& inode);
     /// The client takes data away by copy or flip.
-    void add_copier(Inode& inode, const Connection& c) { inode.believers.copiers_ |= bit(c.index); }
+    void add_copier(Inode& inode, const Connection& c) { inode.believers.copiers_.insert(c.index); }
     /// The client is gone. True: it believed something.
     bool drop_client(Inode& inode, const Connection& c);
 
@@ -64,7 +63,7 @@ class Coherence {
     void range_changed(Acks& acks, Inode& inode, std::uint64_t first, std::uint64_t count,
                        const Connection* by) MAY_YIELD;
     /// These clients' mappings of the pages are stale.
-    void mappings_changed(Acks& acks, std::uint64_t clients, NodeId node, std::uint64_t first,
+    void mappings_changed(Acks& acks, const ClientSet& clients, NodeId node, std::uint64_t first,
                           std::uint64_t count) MAY_YIELD;
 
     // --- leases
@@ -90,8 +89,8 @@ class Coherence {
     void settle_recall(Inode& inode, Nanoseconds deadline = host::forever);
 
     Parts parts_;
-    std::array<std::uint32_t, 64> held_{};  ///< nodes, by holder
-    bool giving_ = true;                    ///< leases
+    ByClient<std::uint32_t> held_;  ///< nodes, by holder
+    bool giving_ = true;            ///< leases
 };
 
 }  // namespace xenfs::server

@@ -34,7 +34,8 @@ TEST(Notices, KeepTheirOrderWhenTheRingIsFull) {
     Acks acks;
     for (std::uint64_t i = 0; i < count; ++i) {
         bench.notices.post(acks, bench.at(0), make_notice(NoticeKind::inval_node, i));
-        EXPECT_EQ(acks.sequence[0], i + 1);
+        ASSERT_EQ(acks.awaited.size(), 1u);
+        EXPECT_EQ(acks.awaited[0].sequence, i + 1);
     }
     EXPECT_EQ(bench.notices.in_flight(bench.at(0)), count);
     EXPECT_TRUE(bench.notices.waiting(bench.at(0)));
@@ -48,7 +49,7 @@ TEST(Notices, KeepTheirOrderWhenTheRingIsFull) {
     }
     EXPECT_TRUE(bench.notices.acknowledged(acks));
     EXPECT_FALSE(bench.notices.still_owes(bench.at(0)));
-    EXPECT_EQ(bench.notices.owing(), 0u);
+    EXPECT_TRUE(bench.notices.owing().empty());
 }
 
 TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
@@ -61,7 +62,8 @@ TEST(Notices, ASilentClientIsWaitedForOnceAndABusyOneLonger) {
     bench.notices.note_progress(bench.request(bench.at(1), 0, true));
     bench.host.clock().time += 200;
     EXPECT_FALSE(bench.notices.acknowledged(acks));
-    EXPECT_EQ(acks.clients, bit(1));
+    ASSERT_EQ(acks.awaited.size(), 1u);
+    EXPECT_EQ(acks.awaited[0].client, 1u);
     EXPECT_TRUE(bench.notices.unresponsive(bench.at(0)));
     EXPECT_EQ(bench.stats.ack_timeouts, 1u);
     const Nanoseconds before = bench.host.clock().time;
@@ -165,7 +167,8 @@ TEST(Coherence, AHolderThatWorksOnHasTimeUntilTheAskersDeadline) {
 TEST(Coherence, EverybodyIsToldOfWhatItBelievesAndOfNothingElse) {
     const std::uint64_t seed = test_seed();
     std::mt19937_64 random(seed);
-    constexpr std::size_t count = 4, nodes = 3;
+    // Clients within the first 64 and beyond, and others that know nothing.
+    constexpr std::size_t count = 130, nodes = 3, those_who_act[] = {0, 1, 63, 64, 129};
     Told bench(count);
     bench.config.max_held_nodes = 2;
     std::array<Inode, nodes> inodes;
@@ -177,7 +180,8 @@ TEST(Coherence, EverybodyIsToldOfWhatItBelievesAndOfNothingElse) {
         return sum;
     };
     for (int step = 0; step < 4000; ++step) {
-        const std::size_t n = random() % nodes, i = random() % count;
+        const std::size_t n = random() % nodes;
+        const std::size_t i = those_who_act[random() % std::size(those_who_act)];
         Inode& inode = inodes[n];
         Acks acks;
         std::set<std::size_t> told;

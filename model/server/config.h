@@ -35,6 +35,7 @@ struct Config {
     /// it sleeps; 0: never. 200 µs is what KVM takes for its vCPUs (halt_poll_ns).
     Nanoseconds poll = 200'000;
     bool leases = true;
+    std::uint32_t max_guests = 1024;         ///< attached at once, each device of a guest
     std::uint32_t max_slots = 64;            ///< offered to each client
     std::uint32_t max_open_files = 65536;    ///< for each client: ENFILE beyond
     std::uint32_t max_held_nodes = 1 << 20;  ///< for each client: replies are uncacheable beyond

@@ -11,11 +11,10 @@ void ServerState::control() {
     if (config_.recovery) recovery_.begin();
     while (!stopping_) {
         look_ = false;
-        // survives yields: the array has its size, and only this task removes connections from it
-        for (auto& slot : clients_.places()) {
-            if (slot == nullptr) continue;
+        for (ConnectionIndex at = 0; at < clients_.places().size(); ++at) {
+            if (clients_.at(at) == nullptr) continue;
             // survives yields: only this task removes it
-            Connection& c = *slot;
+            Connection& c = *clients_.at(at);
             if (c.withdrawn && c.state == Connection::State::offered) {
                 withdraw(c);
                 continue;
@@ -139,7 +138,7 @@ void ServerState::connect(Connection& c) {
         Connection* now = clients_.at(index);
         if (now == self && now->generation == generation && now->alive()) on_ring_event(*now);
     });
-    ready_ |= bit(c.index);
+    ready_.insert(c.index);
     protocol::write_backend_state(host_.store(), c.device, XenbusState::connected);
     wake_worker();
 }
@@ -148,7 +147,7 @@ void ServerState::connect(Connection& c) {
 void ServerState::begin_close(Connection& c) {
     if (c.dying || c.state != Connection::State::connected) return;
     c.dying = true;
-    ready_ &= ~bit(c.index);
+    ready_.erase(c.index);
     look_ = true;
     acks_came();
     fill_.settled();

@@ -7,8 +7,14 @@ namespace xenfs::server {
 namespace {
 
 constexpr std::uint64_t magic = 0x3152'4944'5346'4e58;  // "XNFSDIR1" in memory
-constexpr std::uint32_t version = 3;
-constexpr unsigned unique_shift = 8;
+constexpr std::uint32_t version = 4;
+// It differs from version 4 in what an entry can say: there are no clients beyond the first 255.
+constexpr std::uint32_t version_of_few_clients = 3;
+
+// An entry's word: │ 5 bits: upper part of client + 1 │ 51: request │ 8: lower part │. In version 3
+// the request had 56 bits, of which none that came from a real client used the upper five.
+constexpr unsigned lower_bits = 8, unique_bits = 51, upper_shift = lower_bits + unique_bits;
+static_assert(most_connections < 1u << (64 - unique_bits));
 
 }  // namespace
 
@@ -108,8 +114,11 @@ std::unique_ptr<Directory> Directory::open(host::Memory& memory, Frame root,
     auto made = std::make_unique<Directory>(memory);
     const auto* const page =
         reinterpret_cast<const Root*>(memory.bytes(host::Page::of_frame(root)));
-    if (page->magic != magic || page->version != version) return nullptr;
-    return made->attach(root, shared) ? std::move(made) : nullptr;
+    const bool readable = page->version == version || page->version == version_of_few_clients;
+    if (page->magic != magic || !readable || !made->attach(root, shared)) return nullptr;
+    // Before anything is written that a server of that version would misread.
+    publish(made->root_->version, version);
+    return made;
 }
 
 std::vector<Frame> Directory::frames() const {
@@ -198,7 +207,10 @@ void Directory::drop_node(std::uint32_t record) {
 
 void Directory::keep_entry(GrantRef reference, std::uint32_t client, std::uint64_t unique) {
     if (std::byte* const at = entries.reach(reference)) {
-        publish(*reinterpret_cast<std::uint64_t*>(at), unique << unique_shift | (client + 1));
+        const std::uint64_t number = client + 1;
+        const std::uint64_t request = unique << lower_bits & ((1ull << upper_shift) - 1);
+        publish(*reinterpret_cast<std::uint64_t*>(at),
+                number >> lower_bits << upper_shift | request | (number & 0xff));
     }
 }
 
@@ -212,7 +224,9 @@ Directory::Given Directory::entry(GrantRef reference) const {
     const std::byte* const at = entries.find(reference);
     const std::uint64_t word = at == nullptr ? 0 : *reinterpret_cast<const std::uint64_t*>(at);
     if (word == 0) return {};
-    return {true, static_cast<std::uint32_t>(word & 0xff) - 1, word >> unique_shift};
+    const auto number =
+        static_cast<std::uint32_t>(word >> upper_shift << lower_bits | (word & 0xff));
+    return {true, number - 1, word >> lower_bits & ((1ull << unique_bits) - 1)};
 }
 
 void Directory::keep_client(std::uint32_t index, DomainId domain, std::uint32_t number,

@@ -18,6 +18,7 @@
 
 #include "model/host/memory.h"
 #include "model/host/world_time.h"
+#include "model/server/client_set.h"
 
 namespace xenfs::server {
 
@@ -127,8 +128,8 @@ class Directory {
     explicit Directory(host::Memory& memory);
     /// Null: the pool has no frame to spare.
     static std::unique_ptr<Directory> make(host::Memory& memory);
-    /// Null: what is there is no directory of this version. `shared`: the pool's shared frames,
-    /// sorted.
+    /// Null: what is there is no directory, or of a version that cannot be read. One of the version
+    /// before is this version's from then on. `shared`: the pool's shared frames, sorted.
     static std::unique_ptr<Directory> open(host::Memory& memory, Frame root,
                                            std::span<const Frame> shared);
     Frame root() const { return root_frame_; }

@@ -12,23 +12,32 @@ Inode::~Inode() = default;
 Inode::Inode(Inode&&) noexcept = default;
 Inode& Inode::operator=(Inode&&) noexcept = default;
 
+std::vector<Openers::Opens>::const_iterator Openers::place_of(ConnectionIndex client) const {
+    return std::lower_bound(
+        counts_.begin(), counts_.end(), client,
+        [](const Opens& opens, ConnectionIndex wanted) { return opens.client < wanted; });
+}
+
+ClientSet Openers::clients() const {
+    ClientSet all;
+    for (const Opens& opens : counts_) all.insert(opens.client);
+    return all;
+}
+
 void Openers::add(ConnectionIndex client) {
-    mask_ |= bit(client);
-    for (Opens& opens : counts_) {
-        if (opens.client != client) continue;
-        ++opens.count;
-        return;
+    const auto at = counts_.begin() + (place_of(client) - counts_.cbegin());
+    if (at != counts_.end() && at->client == client) {
+        ++at->count;
+    } else {
+        counts_.insert(at, {client, 1});
     }
-    counts_.push_back({client, 1});
 }
 
 bool Openers::remove(ConnectionIndex client) {
-    const auto its = std::find_if(counts_.begin(), counts_.end(),
-                                  [&](const Opens& opens) { return opens.client == client; });
-    assert(its != counts_.end() && "it does not have the file open");
+    assert(contains(client) && "it does not have the file open");
+    const auto its = counts_.begin() + (place_of(client) - counts_.cbegin());
     if (--its->count != 0) return false;
     counts_.erase(its);
-    mask_ &= ~bit(client);
     return true;
 }
 
@@ -49,7 +58,7 @@ InodeTable::Index InodeTable::find_or_make(NodeId node) {
 
 void InodeTable::erase(Index index) {
     Inode& inode = records_[index];
-    assert(inode.refs == 0 && inode.io == 0 && inode.openers.mask() == 0);
+    assert(inode.refs == 0 && inode.io == 0 && inode.openers.empty());
     if (inode.file != no_file) free_file(inode.file);
     for (const std::uint32_t file : inode.files) {
         if (file != no_file) free_file(file);

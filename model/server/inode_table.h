@@ -8,24 +8,19 @@
 #include <vector>
 
 #include "model/host/storage.h"
+#include "model/server/client_set.h"
 
 namespace xenfs::server {
 
-using ConnectionIndex = std::uint8_t;  ///< 0 … 63: a bit of the masks below
-inline constexpr ConnectionIndex no_connection = 0xff;
 inline constexpr std::uint32_t no_file = ~0u;
-
-constexpr std::uint64_t bit(ConnectionIndex index) {
-    return std::uint64_t{1} << index;
-}
 
 struct FileLocks;  // locks.h
 
-/// What clients believe about a node, and who has its lease. Masks by connection.
+/// What clients believe about a node, and who has its lease.
 class Believers {
   public:
-    std::uint64_t holders() const { return holders_; }  ///< were told attributes or entries
-    std::uint64_t copiers() const { return copiers_; }  ///< took data away by copy or flip
+    const ClientSet& holders() const { return holders_; }  ///< were told attributes or entries
+    const ClientSet& copiers() const { return copiers_; }  ///< took data away by copy or flip
     ConnectionIndex lease() const { return lease_; }
     bool leased_to_other(ConnectionIndex c) const { return lease_ != no_connection && lease_ != c; }
     /// The client that is asked for the lease; no_connection: none.
@@ -42,7 +37,7 @@ class Believers {
         ConnectionIndex holder = no_connection;
     };
 
-    std::uint64_t holders_ = 0, copiers_ = 0;
+    ClientSet holders_, copiers_;
     Recall recall_;
     ConnectionIndex lease_ = no_connection;
 };
@@ -50,7 +45,16 @@ class Believers {
 /// How often each client has a file open.
 class Openers {
   public:
-    std::uint64_t mask() const { return mask_; }
+    bool empty() const { return counts_.empty(); }
+    bool contains(ConnectionIndex client) const {
+        const auto at = place_of(client);
+        return at != counts_.end() && at->client == client;
+    }
+    /// Whether anybody but this client has it open.
+    bool others(ConnectionIndex client) const {
+        return counts_.size() > 1 || (counts_.size() == 1 && counts_.front().client != client);
+    }
+    ClientSet clients() const;
     void add(ConnectionIndex client);
     /// True: it was the client's last.
     bool remove(ConnectionIndex client);
@@ -60,8 +64,9 @@ class Openers {
         ConnectionIndex client;
         std::uint32_t count;
     };
-    std::uint64_t mask_ = 0;     ///< clients with a count
-    std::vector<Opens> counts_;  ///< few
+    std::vector<Opens>::const_iterator place_of(ConnectionIndex client) const;
+
+    std::vector<Opens> counts_;  ///< none is 0; by ascending client
 };
 
 struct Inode {

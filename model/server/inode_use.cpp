@@ -6,9 +6,9 @@ namespace xenfs::server {
 
 void Inodes::reap(Index index) {
     Inode& inode = (*this)[index];
-    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || inode.believers.holders() != 0 ||
-        inode.openers.mask() != 0 || inode.believers.lease() != no_connection ||
-        inode.storage_open || inode.nameless_until != 0 || inode.dirty_listed || inode.untold ||
+    if (inode.node == 0 || inode.refs != 0 || inode.io != 0 || !inode.believers.holders().empty() ||
+        !inode.openers.empty() || inode.believers.lease() != no_connection || inode.storage_open ||
+        inode.nameless_until != 0 || inode.dirty_listed || inode.untold ||
         (inode.locks && !inode.locks->empty()) || pages_cached(inode) != 0) {
         return;
     }

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <random>
 
@@ -177,7 +178,7 @@ TEST_F(JournalTest, ASuccessorFindsWhatWasReported) {
                 expected.entries.erase(index);
                 break;
             case 8: {
-                const auto client = static_cast<std::uint32_t>(draw(64));
+                const auto client = static_cast<std::uint32_t>(draw(most_connections));
                 if (draw(2) != 0) {
                     const std::uint64_t session = journal_->next_session();
                     journal_->keep_client(client, 5, 0, session);
@@ -260,6 +261,57 @@ TEST_F(JournalTest, WithoutFramesToSpareItRefusesAndKeepsWhatItHas) {
     const Expected found = Expected::read(*successor());
     EXPECT_TRUE(found.pages.empty());
     EXPECT_EQ(found.nodes.size(), 1u);
+}
+
+TEST_F(JournalTest, AnEntryNamesItsClientAndRequest) {
+    begin();
+    constexpr std::uint64_t most = (std::uint64_t{1} << 51) - 1;
+    const std::uint32_t clients[] = {0, 63, 64, 254, 255, 256, 511, most_connections - 1};
+    for (const std::uint64_t unique : {std::uint64_t{0}, std::uint64_t{1} << 40, most}) {
+        GrantRef reference = 0;
+        for (const std::uint32_t client : clients) {
+            journal_->keep_entry(reference++, client, unique);
+        }
+        for (GrantRef r = 0; r < reference; ++r) {
+            const auto given = successor()->entry(r);
+            EXPECT_TRUE(given.known);
+            EXPECT_EQ(given.client, clients[r]);
+            EXPECT_EQ(given.unique, unique);
+        }
+    }
+    // What a client sends that counts otherwise does not name somebody else.
+    journal_->keep_entry(0, 5, ~std::uint64_t{0});
+    EXPECT_EQ(successor()->entry(0).client, 5u);
+    EXPECT_EQ(successor()->entry(0).unique, most);
+    journal_->drop_entry(0);
+    EXPECT_FALSE(successor()->entry(0).known);
+}
+
+TEST_F(JournalTest, OneOfTheVersionBeforeIsReadAndOthersAreNot) {
+    begin();
+    journal_->keep_client(1, 5, 0, 77);
+    journal_->keep_entry(9, 0, 0);  // makes the page
+    const std::unique_ptr<Directory> ours = successor();
+    std::byte* const root = memory_->bytes(host::Page::of_frame(root_));
+    std::uint32_t version;
+    std::memcpy(&version, root + 8, sizeof version);
+    ASSERT_EQ(version, 4u);
+    const auto set_version = [&](std::uint32_t to) { std::memcpy(root + 8, &to, sizeof to); };
+    // As version 3 wrote it: 8 bits of client + 1, then the request.
+    set_version(3);
+    const std::uint64_t word = std::uint64_t{123'456'789} << 8 | (63 + 1);
+    std::memcpy(ours->entries.find(9), &word, sizeof word);
+    const auto given = successor()->entry(9);
+    EXPECT_TRUE(given.known);
+    EXPECT_EQ(given.client, 63u);
+    EXPECT_EQ(given.unique, 123'456'789u);
+    EXPECT_EQ(successor()->client(1)->session, 77u);
+    std::memcpy(&version, root + 8, sizeof version);
+    EXPECT_EQ(version, 4u) << "a server of version 3 must not read what is written from now on";
+    for (const std::uint32_t other : {0u, 2u, 5u}) {
+        set_version(other);
+        EXPECT_EQ(Directory::open(*memory_, root_, memory_->all()), nullptr) << other;
+    }
 }
 
 TEST_F(JournalTest, WhatClientsWereNotToldOfStaysAsTheStorageWas) {

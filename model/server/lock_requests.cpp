@@ -19,7 +19,7 @@ LockRange range_of(const protocol::LkIn& in, ConnectionIndex client) {
 
 struct HashOwner {
     std::size_t operator()(const LockOwner& owner) const {
-        return std::hash<std::uint64_t>()(owner.owner ^ std::uint64_t{owner.client} << 56);
+        return std::hash<std::uint64_t>()(owner.owner ^ std::uint64_t{owner.client} << 48);
     }
 };
 
@@ -45,13 +45,16 @@ class LockRequests::Change {
     Change& operator=(const Change&) = delete;
 
   private:
+    static ConnectionIndex index(const LockRange& range) {
+        return static_cast<ConnectionIndex>(range.owner.client);
+    }
     void count(int sign) {
         const auto step = static_cast<std::uint32_t>(sign);
         for (const LockRange& held : locks_.held) {
-            requests_.accounts_[held.owner.client].locks += step;
+            requests_.accounts_[index(held)].locks += step;
         }
         for (const LockWaiter& waiter : locks_.waiting) {
-            requests_.accounts_[waiter.range.owner.client].waits += step;
+            requests_.accounts_[index(waiter.range)].waits += step;
         }
     }
     LockRequests& requests_;
@@ -181,16 +184,16 @@ void LockRequests::grant(Inode& inode) {
         const Change change(*this, inode);
         granted = inode.locks->grant_waiting();
     }
-    std::uint64_t told = 0;
+    ClientSet told;
     for (const LockWaiter& waiter : granted) {
         const auto index = static_cast<ConnectionIndex>(waiter.range.owner.client);
         Connection* const c = clients_.alive(index, waiter.generation);
         if (c == nullptr) continue;  // release_client() will drop the lock
         notices_.queue(
             *c, make_notice(protocol::NoticeKind::lock_granted, inode.node, waiter.ticket, 0));
-        told |= bit(index);
+        told.insert(index);
     }
-    for (const ConnectionIndex index : Bits(told)) {
+    for (const ConnectionIndex index : told) {
         if (Connection* const c = clients_.alive(index)) notices_.send(*c);
     }
 }

@@ -2,7 +2,6 @@
 // fcntl and flock over the wire. A wait holds neither a worker nor a slot: the request is answered
 // at once, and a notice tells when the lock is granted.
 
-#include <array>
 #include <functional>
 #include <set>
 #include <utility>
@@ -56,7 +55,7 @@ class LockRequests : public Part {
 
     OpenFiles& files_;
     std::function<bool()> recovering_;
-    std::array<Account, 64> accounts_{};  ///< by client
+    ByClient<Account> accounts_;
     std::set<InodeTable::Index> waited_for_;
 };
 

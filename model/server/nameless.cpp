@@ -32,7 +32,7 @@ void OpenFiles::begin_link(Inode& inode) {
 
 bool OpenFiles::let_go(Inode& inode) {
     const auto wanted = [&] {
-        return inode.attr.links != 0 || inode.openers.mask() != 0 || inode.nameless_until != 0 ||
+        return inode.attr.links != 0 || !inode.openers.empty() || inode.nameless_until != 0 ||
                inode.linking != 0;
     };
     if (wanted()) return false;
@@ -57,7 +57,7 @@ bool OpenFiles::let_go(Inode& inode) {
 }
 
 bool OpenFiles::let_go_early(Inode& inode) {
-    if (inode.nameless_until == 0 || inode.openers.mask() != 0) return false;
+    if (inode.nameless_until == 0 || !inode.openers.empty()) return false;
     return end_grace(inode);
 }
 

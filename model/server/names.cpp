@@ -38,7 +38,7 @@ int Names::lookup(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     InodeUse parent(inodes_, q.header.nodeid);
-    const bool held = (parent->believers.holders() & bit(q.client.index)) != 0;
+    const bool held = parent->believers.holders().contains(q.client.index);
     const bool cacheable = coherence_.hold(*parent, q.client);
     std::uint64_t asked = attributes_.moment();
     auto found = storage_.lookup(parent->node, name);
@@ -203,7 +203,7 @@ void Names::name_gone(Request& q, std::string_view name, const host::Attr& gone,
     entry_changed(q.acks, q.client, q.header.nodeid, name);
     InodeUse inode(inodes_, gone.node);
     if (inode->attr_valid) inode->attr.ctime = std::max(inode->attr.ctime, gone.ctime);
-    if (gone.links != 0 || inode->openers.mask() != 0) {
+    if (gone.links != 0 || !inode->openers.empty()) {
         coherence_.node_changed(q.acks, *inode, &q.client);
     }
     lost_name(inode, gone.links, pinned, linked);

@@ -18,9 +18,20 @@ Notice make_notice(protocol::NoticeKind kind, NodeId node, std::uint64_t first, 
     return made;
 }
 
+void Acks::await(const Notice& last) {
+    const auto at = std::lower_bound(
+        awaited.begin(), awaited.end(), last.client,
+        [](const Notice& each, ConnectionIndex client) { return each.client < client; });
+    if (at != awaited.end() && at->client == last.client) {
+        *at = last;
+    } else {
+        awaited.insert(at, last);
+    }
+}
+
 void Notices::begin(ConnectionIndex index) {
     outboxes_[index] = {};
-    owing_ &= ~bit(index);
+    owing_.erase(index);
 }
 
 std::uint64_t Notices::queue(Connection& c, Notice what) {
@@ -28,7 +39,7 @@ std::uint64_t Notices::queue(Connection& c, Notice what) {
     what.sequence = next(c);
     if (outbox.queue.empty()) outbox.since = parts_.clock.now();
     outbox.queue.push_back(what);
-    owing_ |= bit(c.index);
+    owing_.insert(c.index);
     ++parts_.stats.notices;
     return what.sequence;
 }
@@ -53,9 +64,7 @@ void Notices::send(Connection& c) {
 }
 
 void Notices::announce(Acks& acks, Connection& c, Notice what) {
-    acks.sequence[c.index] = queue(c, what);
-    acks.clients |= bit(c.index);
-    acks.generation[c.index] = c.generation;
+    acks.await({queue(c, what), c.generation, c.index});
     acks.since = parts_.clock.now();
 }
 
@@ -70,17 +79,17 @@ bool Notices::overdue(const Connection& c) const {
 
 bool Notices::still_owes(Connection& c) {
     if (in_flight(c) != 0) return true;
-    owing_ &= ~bit(c.index);
+    owing_.erase(c.index);
     return false;
 }
 
-bool Notices::acknowledged(Acks& acks) {
-    for (const ConnectionIndex i : Bits(acks.clients)) {
-        Connection* const c = parts_.clients.alive(i, acks.generation[i]);
-        if (c != nullptr && !carried_out(*c, acks.sequence[i], acks.since, acks.deadline)) continue;
-        acks.clients &= ~bit(i);
-    }
-    return acks.clients == 0;
+/// Forgets those that need not be waited for any longer. True: nobody is left.
+bool Notices::settle(Acks& acks) {
+    std::erase_if(acks.awaited, [&](const Acks::Notice& last) {
+        Connection* const c = parts_.clients.alive(last.client, last.generation);
+        return c == nullptr || carried_out(*c, last.sequence, acks.since, acks.deadline);
+    });
+    return acks.awaited.empty();
 }
 
 bool Notices::carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since,
@@ -103,8 +112,8 @@ void Notices::await(Acks& acks) {
     while (!stopping_ && !acknowledged(acks)) {
         // An event may have been lost; raising it again is harmless.
         if (parts_.acknowledged->wait(parts_.config.ack_timeout / 16)) continue;
-        for (const ConnectionIndex i : Bits(acks.clients)) {
-            Connection* const c = parts_.clients.alive(i);
+        for (std::size_t i = 0; i < acks.awaited.size(); ++i) {
+            Connection* const c = parts_.clients.alive(acks.awaited[i].client);
             if (c == nullptr) continue;
             const ConnectionUse use(parts_.clients, *c);
             parts_.events.notify(c->port);

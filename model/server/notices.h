@@ -2,7 +2,6 @@
 // Notices: what the server tells clients unasked, in the order of their sequence, and who has
 // carried out what.
 
-#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -59,13 +58,13 @@ class Notices {
     bool overdue(const Connection& c) const;
 
     /// Clients that may have notices to carry out.
-    std::uint64_t owing() const { return owing_; }
+    const ClientSet& owing() const { return owing_; }
     /// Whether the client has some; it leaves owing() otherwise.
     bool still_owes(Connection& c);
 
     /// Whether nobody is waited for any longer. A client that has let the time pass is noted as
     /// unresponsive, and waited for no more until it has caught up.
-    bool acknowledged(Acks& acks);
+    bool acknowledged(Acks& acks) { return acks.awaited.empty() || settle(acks); }
     /// Whether the client has counted the notice, or has had its time: ack_timeout since it was
     /// posted, and longer while it works on notices, but not beyond the deadline of who asks.
     bool carried_out(Connection& c, std::uint64_t sequence, Nanoseconds since,
@@ -96,9 +95,11 @@ class Notices {
         bool unresponsive = false;  ///< let a notice's time pass and has not caught up
     };
 
+    bool settle(Acks& acks);
+
     Parts parts_;
-    std::array<Outbox, 64> outboxes_;
-    std::uint64_t owing_ = 0;
+    ByClient<Outbox> outboxes_;
+    ClientSet owing_;
     std::uint32_t awaiting_ = 0;  ///< tasks in await()
     bool stopping_ = false;
 };

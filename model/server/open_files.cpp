@@ -119,11 +119,11 @@ bool OpenFiles::ask_opens_back(Connection& asker) {
     clients_.for_each_alive([&](const Connection& c) {
         if (count(c) > count(*rich)) rich = &c;
     });
-    const std::uint64_t its_bit = bit(rich->index);
+    const ConnectionIndex richest = rich->index;
     std::vector<Inodes::Index> its, shared;
     inodes_.for_each([&](Inodes::Index i, const Inode& inode) {
-        if (!inode.storage_open || (inode.openers.mask() & its_bit) == 0) return;
-        (inode.openers.mask() == its_bit ? its : shared).push_back(i);
+        if (!inode.storage_open || !inode.openers.contains(richest)) return;
+        (inode.openers.others(richest) ? shared : its).push_back(i);
     });
     // What it gives back by itself closes nothing where others have the same file open.
     if (rich == &asker && shared.size() < most) return false;
@@ -149,7 +149,8 @@ bool OpenFiles::ask_opens_back(Connection& asker) {
             continue;
         }
         const auto what = make_notice(protocol::NoticeKind::inval_node, inode->node);
-        for (const ConnectionIndex each : Bits(inode->openers.mask())) {
+        const ClientSet openers = inode->openers.clients();
+        for (const ConnectionIndex each : openers) {
             Connection* const holder = clients_.alive(each);
             if (holder == nullptr) continue;
             if (holder == &asker && busy()) continue;
@@ -161,7 +162,7 @@ bool OpenFiles::ask_opens_back(Connection& asker) {
 }
 
 void OpenFiles::unpin_storage(Inode& inode) {
-    if (!inode.storage_open || inode.openers.mask() != 0 || inode.nameless_until != 0) return;
+    if (!inode.storage_open || !inode.openers.empty() || inode.nameless_until != 0) return;
     inode.storage_open = false;
     storage_.close_node(inode.node);
 }

@@ -2,7 +2,6 @@
 // Open files: which client has which file open, by which number, and what keeps a file alive in the
 // storage that has lost its names.
 
-#include <array>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -100,7 +99,7 @@ class OpenFiles : public Part {
     FileIo& io_;
     PageFill& fill_;
     std::function<bool()> recovering_;
-    std::array<Table, 64> tables_;   ///< by client
+    ByClient<Table> tables_;
     std::size_t opens_asked_ = 0;    ///< ask_opens_back(): where it continues
     std::deque<Nameless> nameless_;  ///< those of the longest ago first
     std::unique_ptr<host::Gate> gate_;

@@ -157,7 +157,7 @@ void PageRequests::drop_other_variants(Acks& acks, Inode& inode, const Connectio
                                       [](std::uint32_t file) { return file != no_file; });
     if (others < 2) return;
     io_.drain(inode);  // another request may hold slots of these pages
-    std::uint64_t stale = 0;
+    ClientSet stale;
     for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
         for (std::uint32_t page = first; page < first + count; ++page) {
@@ -165,7 +165,7 @@ void PageRequests::drop_other_variants(Acks& acks, Inode& inode, const Connectio
             if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
             if ((cache_.flags(slot) & page_writing) != 0) continue;
             residency_.drop(slot);
-            stale |= bit(i);
+            stale.insert(i);
         }
     }
     coherence_.mappings_changed(acks, stale, inode.node, first, count);

@@ -2,7 +2,6 @@
 // functions below, which do not yield; a task looks after what only time can end: clients that do
 // not answer, events that were lost, and notices for which a ring had no place.
 #include <algorithm>
-#include <bit>
 
 #include "model/server/server_state.h"
 
@@ -55,23 +54,25 @@ Nanoseconds ServerState::look_at_parked() {
     Nanoseconds next = host::forever;
     parking_.for_each(Wait::files, [&](const Request& q) { next = std::min(next, q.until); });
     if (parking_.waiting(Wait::page) != 0) next = std::min(next, now + fill_.age_unit());
-    std::uint64_t owed = 0;
-    parking_.for_each(Wait::acks, [&](const Request& q) { owed |= q.acks.clients; });
+    ClientSet owed;
+    parking_.for_each(Wait::acks, [&](const Request& q) {
+        for (const Acks::Notice& last : q.acks.awaited) owed.insert(last.client);
+    });
     parking_.for_each(Wait::lease, [&](const Request& q) {
         const ConnectionIndex holder = inodes_[q.inode].believers.asked();
-        if (holder != no_connection) owed |= bit(holder);
+        if (holder != no_connection) owed.insert(holder);
     });
     clients_.for_each_alive([&](const Connection& c) {
-        if (notices_.waiting(c)) owed |= bit(c.index);
+        if (notices_.waiting(c)) owed.insert(c.index);
     });
-    if (owed == 0) {
+    if (owed.empty()) {
         next_poll_ = 0;
         return next;
     }
     if (next_poll_ == 0) next_poll_ = now + config_.ack_timeout / 16;
     const bool poll = now >= next_poll_;
     if (poll) next_poll_ = now + config_.ack_timeout / 16;
-    for (const ConnectionIndex i : Bits(owed)) {
+    for (const ConnectionIndex i : owed) {
         Connection* const c = clients_.alive(i);
         if (c == nullptr) continue;
         const ConnectionUse use(clients_, *c);

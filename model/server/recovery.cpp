@@ -74,8 +74,9 @@ void Recovery::end_if_due() {
         missing = missing || c->returning || (c->resuming && c->alive());
     }
     if (missing && !over) return;
-    // survives yields: the control task runs this, and only it removes connections from the array
-    for (const auto& c : server_.clients_.places()) {
+    for (ConnectionIndex at = 0; at < server_.clients_.places().size(); ++at) {
+        // survives yields: the control task runs this, and only it removes connections
+        Connection* const c = server_.clients_.at(at);
         if (c == nullptr) continue;
         if (c->resuming) server_.begin_close(*c);
         if (!c->returning) continue;
@@ -94,8 +95,7 @@ void Recovery::end_if_due() {
 void Recovery::drop_nameless_files() {
     std::vector<InodeTable::Index> all;
     server_.inodes_.for_each([&](InodeTable::Index i, Inode& inode) {
-        if (inode.attr_valid && inode.attr.links == 0 && inode.openers.mask() == 0)
-            all.push_back(i);
+        if (inode.attr_valid && inode.attr.links == 0 && inode.openers.empty()) all.push_back(i);
     });
     for (const InodeTable::Index i : all) {
         if (server_.inodes_[i].node == 0) continue;

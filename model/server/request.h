@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "model/host/types.h"
 #include "model/protocol/message.h"
@@ -39,11 +40,17 @@ struct alignas(8) RequestBuffer {
 /// Acknowledgements that somebody waits for: of the last notice to each client, since clients
 /// handle notices in order.
 struct Acks {
-    std::uint64_t clients = 0;  ///< mask
-    Nanoseconds since = 0;      ///< when the last notice was posted
+    struct Notice {
+        std::uint64_t sequence;
+        std::uint32_t generation;
+        ConnectionIndex client;
+    };
+    /// Makes it that of its client.
+    void await(const Notice& last);
+
+    std::vector<Notice> awaited;  ///< by ascending client
+    Nanoseconds since = 0;        ///< when the last notice was posted
     Nanoseconds deadline = std::numeric_limits<Nanoseconds>::max();  ///< of the request that waits
-    std::array<std::uint64_t, 64> sequence;
-    std::array<std::uint32_t, 64> generation;
 };
 
 /// The resource whose exhaustion stopped a request for pages.

@@ -1,5 +1,6 @@
 // Clients are asked to give pages back, where frames are mapped or the grant table is full.
 #include <algorithm>
+#include <map>
 
 #include "model/server/room.h"
 
@@ -31,14 +32,14 @@ void RoomQueue::ask_for_frames(std::uint32_t frames) {
     }
     std::vector<Slot> due;
     cache_.held(look_at_most, due);
-    std::array<std::vector<cache::PageKey>, 64> wanted;
+    std::map<ConnectionIndex, std::vector<cache::PageKey>> wanted;
     std::uint32_t found = 0;
     for (const Slot slot : due) {
         if (found >= frames) break;
         const pages::PoolFrame& frame = pool_[cache_.frame(slot)];
         if (cache_.state(slot) == cache::PageState::loading || frame.grants == 0) continue;
         residency_.pass_over(slot);
-        std::uint64_t holders = 0;
+        ClientSet holders;
         bool hopeless = (cache_.flags(slot) & page_flux) != 0;
         book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
             const ConnectionIndex index = record.orphaned || record.account >= by_account.size()
@@ -48,17 +49,15 @@ void RoomQueue::ask_for_frames(std::uint32_t frames) {
             if (c == nullptr || c->fruitless != 0 || revocation_open(*c)) {
                 hopeless = true;
             } else {
-                holders |= bit(index);
+                holders.insert(index);
             }
         });
-        if (hopeless || holders == 0) continue;
+        if (hopeless || holders.empty()) continue;
         ++found;
-        for (const ConnectionIndex i : Bits(holders)) wanted[i].push_back(cache_.key(slot));
+        for (const ConnectionIndex i : holders) wanted[i].push_back(cache_.key(slot));
     }
     if (found == 0) return ask_largest(frames);
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        if (!wanted[i].empty()) ask(i, wanted[i], 0);
-    }
+    for (const auto& [index, pages] : wanted) ask(index, pages, 0);
 }
 
 /// The client that pins most of what could be had, and has not been asked in vain.

@@ -77,30 +77,36 @@ void Scanner::run() {
 }
 
 /// Clients that have entries on the page's frame.
-std::uint64_t Scanner::holders_of(Slot slot) const {
-    std::uint64_t holders = 0;
+ClientSet Scanner::holders_of(Slot slot) const {
+    std::vector<pages::AccountId> accounts;
+    book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
+        if (!record.orphaned) accounts.push_back(record.account);
+    });
+    std::sort(accounts.begin(), accounts.end());
+    ClientSet holders;
     clients_.for_each_alive([&](const Connection& c) {
-        book_.for_each_of_frame(cache_.frame(slot), [&](const pages::GrantRecord& record) {
-            if (!record.orphaned && record.account == c.account) holders |= bit(c.index);
-        });
+        if (std::binary_search(accounts.begin(), accounts.end(), c.account)) {
+            holders.insert(c.index);
+        }
     });
     return holders;
 }
 
 void Scanner::ask_back(std::span<const Wanted> wanted, Acks& acks) {
-    std::uint64_t busy = 0;  // clients with as many notices as they can take
+    ClientSet busy;  // clients with as many notices as they can take
     for (const auto& [key, content] : wanted) {
         const Slot slot = cache_.find(key);
         if (slot == kNoSlot || pool_[cache_.frame(slot)].grants == 0) continue;
         const Inodes::Index owner = inodes_.owner_of(key.file);
         if (owner == Inodes::none) continue;
         const NodeId node = inodes_[owner].node;
-        for (const ConnectionIndex index : Bits(holders_of(slot) & ~busy)) {
-            Connection* const c = clients_.alive(index);
+        const ClientSet holders = holders_of(slot);
+        for (const ConnectionIndex index : holders) {
+            Connection* const c = busy.contains(index) ? nullptr : clients_.alive(index);
             if (c == nullptr) continue;
             if (notices_.in_flight(*c) >= scan_notices || c->urgent_waiting != 0 ||
                 notices_.unresponsive(*c)) {
-                busy |= bit(index);
+                busy.insert(index);
                 continue;
             }
             ++stats_.scan_asked;
@@ -141,9 +147,9 @@ bool Scanner::trust_group_of(std::uint32_t file, std::uint32_t& group) const {
     if (owner == Inodes::none) return false;
     const Inode& inode = inodes_[owner];
     bool found = false;
-    for (ConnectionIndex i = 0; i < 64; ++i) {
-        const Connection* const c = clients_.alive(i);
-        if (c == nullptr) continue;
+    for (const auto& c : clients_.places()) {
+        if (c == nullptr || !c->alive()) continue;
+        const ConnectionIndex i = c->index;
         if (!by_name_ && (i >= inode.files.size() || inode.files[i] != file)) continue;
         if (found && c->attachment.trust_group != group) return false;
         group = c->attachment.trust_group;

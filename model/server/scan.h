@@ -26,7 +26,7 @@ class Scanner : public Part {
 
     void share(std::span<const Wanted> wanted) MAY_YIELD;
     void ask_back(std::span<const Wanted> wanted, Acks& acks) MAY_YIELD;
-    std::uint64_t holders_of(cache::Slot slot) const;
+    ClientSet holders_of(cache::Slot slot) const;
     bool trust_group_of(std::uint32_t file, std::uint32_t& group) const;
 
     Sharing& sharing_;

@@ -69,19 +69,14 @@ ServerState::ServerState(host::Host& host, host::Storage& storage, Config config
 ServerState::~ServerState() = default;
 
 int ServerState::attach(const Attachment& attachment) {
-    for (const auto& c : clients_.places()) {
-        if (c == nullptr || c->attachment.guest != attachment.guest ||
-            c->attachment.number != attachment.number) {
-            continue;
-        }
+    if (Connection* const c = clients_.find(attachment.guest, attachment.number)) {
         if (!c->withdrawn || c->next) return EEXIST;
         c->next = attachment;  // a domain that came back before its old one was gone
         return 0;
     }
-    Connection* const made = clients_.add();
-    if (made == nullptr) return ENOSPC;
+    Connection* const made = clients_.add({attachment.guest, host_.self(), attachment.number});
+    if (made == nullptr) return EUSERS;
     made->attachment = attachment;
-    made->device = {attachment.guest, host_.self(), attachment.number};
     made->looked_at = true;
     look_ = true;
     if (started_) control_gate_->wake_one();
@@ -89,16 +84,13 @@ int ServerState::attach(const Attachment& attachment) {
 }
 
 int ServerState::detach(DomainId guest, std::uint32_t number) {
-    for (auto& c : clients_.places()) {
-        if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        if (c->withdrawn && !c->next) return ENOENT;
-        c->withdrawn = true;
-        c->next.reset();
-        look_ = true;
-        if (started_) control_gate_->wake_one();
-        return 0;
-    }
-    return ENOENT;
+    Connection* const c = clients_.find(guest, number);
+    if (c == nullptr || (c->withdrawn && !c->next)) return ENOENT;
+    c->withdrawn = true;
+    c->next.reset();
+    look_ = true;
+    if (started_) control_gate_->wake_one();
+    return 0;
 }
 
 template <class Body>
@@ -244,32 +236,26 @@ const Latencies& Server::latencies() const {
 }
 
 Server::Client Server::client(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->clients_.places()) {
-        if (c == nullptr || c->device.guest != guest || c->device.number != number) continue;
-        const LockRequests::Account& locks = state_->locks_.account(*c);
-        return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c), locks.locks,
-                locks.waits};
-    }
-    return {};
+    const Connection* const c = state_->clients_.find(guest, number);
+    if (c == nullptr) return {};
+    const LockRequests::Account& locks = state_->locks_.account(*c);
+    return {c->alive(), state_->files_.count(*c), state_->coherence_.held(*c), locks.locks,
+            locks.waits};
 }
 
 Server::Charges Server::charges(DomainId guest, std::uint32_t number) const {
-    for (const auto& c : state_->clients_.places()) {
-        if (c == nullptr || !c->alive() || c->device.guest != guest || c->device.number != number) {
-            continue;
-        }
-        const auto& account = state_->ledger_.account(c->account);
-        Charges charges;
-        charges.pinned = account.pinned;
-        charges.donated = account.donated;
-        charges.quota = account.quota;
-        charges.held = state_->book_.held(c->account);
-        charges.rebate = account.rebate / pages::Ledger::rebate_unit;
-        charges.owed = account.owed;
-        charges.seized = account.seized;
-        return charges;
-    }
-    return {};
+    const Connection* const c = state_->clients_.find(guest, number);
+    if (c == nullptr || !c->alive()) return {};
+    const auto& account = state_->ledger_.account(c->account);
+    Charges charges;
+    charges.pinned = account.pinned;
+    charges.donated = account.donated;
+    charges.quota = account.quota;
+    charges.held = state_->book_.held(c->account);
+    charges.rebate = account.rebate / pages::Ledger::rebate_unit;
+    charges.owed = account.owed;
+    charges.seized = account.seized;
+    return charges;
 }
 
 }  // namespace xenfs::server

@@ -31,8 +31,8 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    /// Offers a device; the client may come at any time from then on. 0, ENOSPC (64 connections),
-    /// EEXIST. The store is written by a task of the server.
+    /// Offers a device; the client may come at any time from then on. 0, EUSERS
+    /// (Config::max_guests are attached), EEXIST. The store is written by a task of the server.
     int attach(const Attachment& attachment);
     /// Takes the offer back; a client that is connected is served until it leaves. 0 or ENOENT.
     int detach(DomainId guest, std::uint32_t number = 0);

@@ -103,7 +103,7 @@ class ServerState final : private Answerer {
     const pages::GrantBook& book_ = residency_.book();
     Inodes inodes_{cache_, journal_};
 
-    Clients clients_{[this] { control_gate_->wake_one(); }};
+    Clients clients_{config_.max_guests, [this] { control_gate_->wake_one(); }};
     Notices notices_;
     Coherence coherence_;
     Parking parking_;
@@ -131,8 +131,8 @@ class ServerState final : private Answerer {
     Handlers handlers_{names_,   attributes_, opens_,   page_requests_, ranges_,
                        xattrs_,  balloon_,    locks_,   returns_,       texts_};
 
-    std::uint64_t ready_ = 0;       ///< connections whose ring may hold requests
-    std::uint32_t next_ready_ = 0;  ///< round robin
+    ClientSet ready_;                 ///< connections whose ring may hold requests
+    ConnectionIndex next_ready_ = 0;  ///< round robin
     std::uint32_t idle_ = 0, running_ = 0;
     host::PollWindow poll_{config_.poll};
     Nanoseconds idle_since_ = 0;  ///< when a worker last found nothing to do; 0: since then one did

@@ -91,7 +91,7 @@ TEST(OpenFiles, AClientThatComesBackHasTheNumbersThatItHad) {
         EXPECT_NE(static_cast<std::uint32_t>(bench.open(0, 10 + i)), 5u);
     }
     bench.files.close(bench.at(0), fh);
-    EXPECT_EQ(inode->openers.mask(), 0u);
+    EXPECT_TRUE(inode->openers.empty());
 }
 
 TEST(OpenFiles, TheLastOpenerOfANamelessFileTakesItsPagesAndItsLease) {

@@ -3,6 +3,7 @@
 #include "model/policies/charging/policy.h"
 #include "model/policies/dedup/policy.h"
 #include "model/policies/eviction/registry.h"
+#include "model/server/client_set.h"
 
 namespace xenfs::server {
 
@@ -37,6 +38,8 @@ const settings::Table<Config>& server_settings() {
             "sleeps, at most; 0: never."),
         flag("leases", &Config::leases,
              "A guest that is alone with a file may keep what it writes to itself for a while."),
+        count("guests", &Config::max_guests, {1, most_connections},
+              "Guests that are served at once, each device of one counted; one more is refused."),
         count("slots", &Config::max_slots, {1, 64},
               "Requests in flight for each guest at most; a power of two.")
             .power_of_two(),

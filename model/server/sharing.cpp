@@ -51,12 +51,12 @@ void Sharing::replace_frame(Acks& acks, Connection* by, Inode& inode, Slot slot,
     const std::uint64_t page = cache_.key(slot).page;
     std::vector<pages::AccountId> held_by;
     residency_.show(inode, slot, fresh, held_by);
-    std::uint64_t told = 0;
+    ClientSet told;
     clients_.for_each_alive([&](const Connection& c) {
         const bool holds = std::find(held_by.begin(), held_by.end(), c.account) != held_by.end();
-        if (holds) told |= bit(c.index);
+        if (holds) told.insert(c.index);
     });
-    if (by != nullptr) told &= ~bit(by->index);
+    if (by != nullptr) told.erase(by->index);
     coherence_.mappings_changed(acks, told, inode.node, page, 1);
 }
 

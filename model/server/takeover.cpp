@@ -53,20 +53,15 @@ void Takeover::release_unused_shared() {
 
 /// A client that was connected, and has not left meanwhile, gets the index that it had.
 void Takeover::recover_clients() {
-    for (std::uint32_t k = 0;
-         k < directory_.clients.records() && k < server_.clients_.places().size(); ++k) {
+    for (std::uint32_t k = 0; k < directory_.clients.records() && k < most_connections; ++k) {
         const ClientRecord& record = *directory_.client(k);
         if (record.session == 0) continue;
-        const auto found = std::find_if(
-            server_.clients_.places().begin(), server_.clients_.places().end(), [&](const auto& c) {
-                return c != nullptr && c->device.guest == record.domain &&
-                       c->device.number == record.number;
-            });
-        if (found == server_.clients_.places().end()) {
+        const Connection* const found = server_.clients_.find(record.domain, record.number);
+        if (found == nullptr) {
             directory_.drop_client(k);
             continue;
         }
-        server_.clients_.swap((*found)->index, static_cast<ConnectionIndex>(k));
+        server_.clients_.swap(found->index, static_cast<ConnectionIndex>(k));
         Connection& c = *server_.clients_.at(static_cast<ConnectionIndex>(k));
         const XenbusState state = protocol::read_frontend_state(server_.host_.store(), c.device);
         if (state == XenbusState::unknown || state == XenbusState::closing ||

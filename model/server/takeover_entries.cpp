@@ -56,7 +56,7 @@ void Takeover::recover_changes() {
         IntentRecord& intent = *directory_.intent(i);
         if (intent.state == IntentRecord::none) continue;
         // survives yields: the control task runs this, and only it removes connections
-        Connection* const c = intent.client < server_.clients_.places().size()
+        Connection* const c = intent.client < most_connections
                                   ? server_.clients_.at(static_cast<ConnectionIndex>(intent.client))
                                   : nullptr;
         Replay replay{intent.unique, intent.opcode, intent.node, intent.replaced, nullptr};

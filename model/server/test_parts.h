@@ -254,7 +254,8 @@ class TestGrants final : public host::Grants {
 /// The client's end of a connection that is established at once.
 class TestClient {
   public:
-    explicit TestClient(Clients& clients) : connection(*clients.add()) {
+    explicit TestClient(Clients& clients)
+        : connection(*clients.add({.guest = static_cast<DomainId>(10 + clients.places().size())})) {
         std::byte* const slot = pages_[1].bytes;
         front = protocol::RingFront(pages_[0].bytes, std::span(&slot, 1));
         connection.ring = protocol::RingBack(pages_[0].bytes, std::span(&slot, 1));
@@ -368,7 +369,7 @@ struct Bench : Answerer {
                         frames_in_all,
                         1};
     Inodes inodes{residency.pages(), journal};
-    Clients table{[this] { ++idle; }};
+    Clients table{config.max_guests, [this] { ++idle; }};
     Notices notices{{host.clock(), host.events(), host.tasks().make_gate(), table, config, stats,
                      [this] { ++ring_full; }}};
     Coherence coherence{{host.clock(), table, notices, config, stats, [this] { ++lease_ended; }}};

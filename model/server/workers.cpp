@@ -3,7 +3,6 @@
 // shall go on at once. Urgent requests and finished replies come first, then requests whose wait
 // has ended, then new ones, connection by connection.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "model/server/server_state.h"
@@ -11,7 +10,7 @@
 namespace xenfs::server {
 
 void ServerState::on_ring_event(Connection& c) {
-    ready_ |= bit(c.index);
+    ready_.insert(c.index);
     const bool blocked = notices_.heard(c);
     acks_came();
     if (blocked) parking_gate_->wake_one();
@@ -44,7 +43,7 @@ Request* ServerState::take_request(Connection& c) {
     q.opens_tried = 0;
     q.made = 0;
     q.intent = nullptr;
-    q.acks.clients = 0;
+    q.acks.awaited.clear();
     q.acks.deadline = q.deadline = q.came + config_.request_timeout();
     q.wait = Wait::none;
     q.first_parked = 0;
@@ -54,8 +53,9 @@ Request* ServerState::take_request(Connection& c) {
 /// Takes all requests of clients that have notices to carry out, so that the urgent ones among them
 /// wait for nothing.
 void ServerState::take_urgent() {
-    for (const ConnectionIndex index : Bits(notices_.owing() & ready_)) {
-        Connection* const c = clients_.alive(index);
+    const ClientSet owing = notices_.owing();
+    for (const ConnectionIndex index : owing) {
+        Connection* const c = ready_.contains(index) ? clients_.alive(index) : nullptr;
         if (c == nullptr || !notices_.still_owes(*c)) continue;
         do {
             while (Request* const q = take_request(*c)) {
@@ -66,7 +66,7 @@ void ServerState::take_urgent() {
                 }
             }
         } while (c->alive() && c->ring.final_check_for_requests());
-        if (c->pending.empty()) ready_ &= ~bit(index);
+        if (c->pending.empty()) ready_.erase(index);
     }
 }
 
@@ -77,23 +77,22 @@ void ServerState::look_beyond(Connection& c) {
     if (c.ring.pending() || c.ring.final_check_for_requests()) {
         wake_worker();
     } else {
-        ready_ &= ~bit(c.index);
+        ready_.erase(c.index);
     }
 }
 
 /// Null: there is nothing to do.
 Request* ServerState::next_request() {
-    if ((notices_.owing() & ready_) != 0) take_urgent();
+    if (notices_.owing().intersects(ready_)) take_urgent();
     if (Request* const q = parking_.next()) return q;
-    while (ready_ != 0) {
+    for (;;) {
         // The next ready connection after the last one served.
-        const std::uint64_t turned = std::rotr(ready_, static_cast<int>(next_ready_));
-        const auto index = static_cast<ConnectionIndex>(
-            (next_ready_ + static_cast<unsigned>(std::countr_zero(turned))) % 64);
-        next_ready_ = (index + 1u) % 64;
+        const ConnectionIndex index = ready_.next(next_ready_);
+        if (index == no_connection) return nullptr;
+        next_ready_ = static_cast<ConnectionIndex>((index + 1u) % most_connections);
         Connection* const c = clients_.at(index);
         if (c == nullptr || !c->alive()) {
-            ready_ &= ~bit(index);
+            ready_.erase(index);
             continue;
         }
         if (!c->pending.empty()) {
@@ -106,9 +105,8 @@ Request* ServerState::next_request() {
             look_beyond(*c);
             return q;
         }
-        if (!c->alive() || !c->ring.final_check_for_requests()) ready_ &= ~bit(index);
+        if (!c->alive() || !c->ring.final_check_for_requests()) ready_.erase(index);
     }
-    return nullptr;
 }
 
 void ServerState::wake_worker() {
@@ -151,8 +149,8 @@ bool ServerState::look_for_request() {
         },
         poll_.window());
     polling_ = false;
-    if (c.alive() && c.ring.final_check_for_requests()) ready_ |= bit(c.index);
-    return came || ready_ != 0;
+    if (c.alive() && c.ring.final_check_for_requests()) ready_.insert(c.index);
+    return came || !ready_.empty();
 }
 
 void ServerState::serve(Worker& worker, Request& q) {

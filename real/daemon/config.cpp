@@ -38,6 +38,7 @@ const Table<DaemonConfig>& daemon_settings() {
             own("dirty_expire", "cache.dirty_expire"),
             own("dirty_limit", "cache.dirty_limit"),
             own("workers", "server.workers"),
+            own("guests", "server.guests"),
             own("slots", "server.slots"),
             own("ack_timeout", "server.ack_timeout"),
             own("leases", "server.leases"),

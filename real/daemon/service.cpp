@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/protocol/handshake.h"
+#include "real/daemon/capacity.h"
 #include "real/daemon/log.h"
 #include "real/daemon/status.h"
 
@@ -15,19 +16,10 @@ namespace xenfs::real::daemon {
 
 namespace {
 
-/// Returns how many files this process may open, less those that it needs besides the guests'
-/// files.
-std::size_t open_files() {
-    constexpr rlim_t fewest_others = 96, most_others = 1024, most = 1u << 20;
+std::size_t descriptor_limit() {
     rlimit files{};
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) files.rlim_cur = 1024;
-    const rlim_t others = std::clamp(files.rlim_cur / 8, fewest_others, most_others);
-    return std::min(files.rlim_cur - std::min(others, files.rlim_cur / 2), most);
+    return getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : 1024;
 }
-
-}  // namespace
-
-namespace {
 
 DaemonError fanotify_refused(const ExportConfig& exported) {
     return DaemonError(exported.where + ": watch: fanotify is refused for '" + exported.path +
@@ -87,12 +79,16 @@ Service::Service(const DaemonConfig& config, Descriptor fanotify)
     options.read_only = one.read_only;
     options.devices = one.devices;
     options.drop_page_cache = one.page_cache == "drop";
-    options.open_files = open_files();
+    options.open_files = open_files(config_, descriptor_limit());
     options.descriptors = std::min<std::size_t>(config_.descriptors, options.open_files);
     storage_ = std::make_unique<storage::TreeStorage>(
         backing_->host().memory(), backing_->monitor(), std::move(root), options);
     watch_tree(std::move(fanotify));
     server_ = std::make_unique<server::Server>(backing_->host(), *storage_, config_.server);
+    const std::size_t entries = backing_->host().grants().grant_capacity();
+    for (const std::string& what : shortages(config_, entries, descriptor_limit())) {
+        log_warn(what);
+    }
 }
 
 Service::~Service() {
@@ -165,11 +161,24 @@ void Service::watch_domains() {
     server_->start();
     while (!stopping_) {
         if (!domains_changed_) {
-            domains_gate_->wait();
+            // The server does not tell when a place has come free for those who were refused.
+            constexpr Nanoseconds second = 1'000'000'000;
+            const bool refused = std::any_of(domains_.begin(), domains_.end(), [](const auto& at) {
+                return !at.second.refused.empty();
+            });
+            if (domains_gate_->wait(refused ? second : host::forever)) continue;
+            attach_refused();
             continue;
         }
         domains_changed_ = false;
+        // With many domains a look takes its time, and on a local host every write of a guest to
+        // the store asks for one: the looks take a fifth of the time at most.
+        host::Clock& clock = backing_->host().clock();
+        const Nanoseconds begun = clock.now();
         look_at_domains();
+        attach_refused();
+        const Nanoseconds rested = begun + 5 * (clock.now() - begun);
+        while (!stopping_ && clock.now() < rested) domains_gate_->wait(rested - clock.now());
     }
 }
 
@@ -185,16 +194,18 @@ void Service::look_at_domains() {
         if (domain == backing_->host().self() || domain == backing_->host().granter()) continue;
         const auto name = store.read("/local/domain/" + text + "/name");
         if (!name) continue;  // the domain is being built; the watch fires again
-        if (store.read(protocol::pool_mark_path(domain))) continue;  // the pool of another daemon
-        present.insert(domain);
         const auto unique = store.read("/local/domain/" + text + "/vm");
         const std::string vm = unique ? *unique : "";
         const auto known = domains_.find(domain);
-        // The domain has gone and another has come under its number between two looks.
-        if (known != domains_.end() && (known->second.name != *name || known->second.vm != vm)) {
-            detach(known);
+        if (known != domains_.end() && known->second.name == *name && known->second.vm == vm) {
+            present.insert(domain);
+            continue;
         }
-        if (!domains_.contains(domain)) attach(domain, *name, vm);
+        // The domain has gone and another has come under its number between two looks.
+        if (known != domains_.end()) detach(known);
+        if (store.read(protocol::pool_mark_path(domain))) continue;  // the pool of another daemon
+        present.insert(domain);
+        attach(domain, *name, vm);
     }
     for (auto at = domains_.begin(); at != domains_.end();) {
         at = present.contains(at->first) ? std::next(at) : detach(at);
@@ -207,6 +218,10 @@ std::map<DomainId, Service::Domain>::iterator Service::detach(
              {{"domain", domain->second.name}, {"id", std::to_string(domain->first)}});
     for (const Device& device : domain->second.devices) {
         server_->detach(domain->first, device.number);
+    }
+    for (const std::uint32_t number : domain->second.refused) {
+        backing_->host().store().remove(
+            protocol::backend_path({domain->first, backing_->host().self(), number}));
     }
     return domains_.erase(domain);
 }
@@ -224,10 +239,10 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
             // an export may be offered by name and by "*"; the first counts
             if (error == EEXIST) continue;
             if (error != 0) {
-                log_warn("cannot offer an export: 64 mounts are served already",
-                         {{"export", one.name}, {"domain", name}});
+                refuse(domain, known, device.number, one.name);
                 continue;
             }
+            known.refused.erase(device.number);
             known.devices.push_back({device.number, one.name, one.read_only ? "ro" : guest.access});
             log_info("export offered", {{"export", one.name},
                                         {"domain", name},
@@ -235,6 +250,26 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
                                         {"device", std::to_string(device.number)}});
         }
     }
+}
+
+void Service::attach_refused() {
+    for (const auto& [domain, known] : domains_) {
+        if (!known.refused.empty()) attach(domain, known.name, known.vm);
+    }
+}
+
+/// Tells guest and log, once, that the domain is one too many.
+void Service::refuse(DomainId domain, Domain& known, std::uint32_t device,
+                     const std::string& exported) {
+    if (!known.refused.insert(device).second) return;
+    protocol::write_backend_refusal(backing_->host().store(),
+                                    {domain, backing_->host().self(), device});
+    log_warn("a guest is refused: as many are served as may be (server.guests)",
+             {{"export", exported},
+              {"domain", known.name},
+              {"id", std::to_string(domain)},
+              {"device", std::to_string(device)},
+              {"guests", std::to_string(config_.server.max_guests)}});
 }
 
 void Service::stop() {
@@ -254,6 +289,10 @@ void Service::stop() {
                         const protocol::Device name{domain, backing_->host().self(), device.number};
                         protocol::write_backend_state(store, name, protocol::XenbusState::closed);
                         store.remove(protocol::backend_path(name));
+                    }
+                    for (const std::uint32_t number : known.refused) {
+                        store.remove(
+                            protocol::backend_path({domain, backing_->host().self(), number}));
                     }
                 }
             },

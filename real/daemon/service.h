@@ -44,12 +44,15 @@ class Service {
     };
     struct Domain {
         std::string name, vm;  ///< `vm` differs when another domain has come under the number
-        std::vector<Device> devices;  ///< devices that are attached
+        std::vector<Device> devices;      ///< devices that are attached
+        std::set<std::uint32_t> refused;  ///< devices for which there was no place
     };
     std::string answer(const std::string& question);
     void watch_domains();
     void look_at_domains();
     void attach(DomainId domain, const std::string& name, const std::string& vm);
+    void attach_refused();
+    void refuse(DomainId domain, Domain& known, std::uint32_t device, const std::string& exported);
     std::map<DomainId, Domain>::iterator detach(std::map<DomainId, Domain>::iterator domain);
 
     const DaemonConfig& config_;

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "real/common/command_line.h"
 #include "real/common/descriptor.h"
@@ -55,10 +56,26 @@ std::string size_text(const Json& pages) {
                         : fmt::format("{:.2f} MiB", mib);
 }
 
-void print_guests(const Json& status) {
+/// All guests in the daemon's order or, where they are too many to be looked over, those with most
+/// pages pinned; the others are one line.
+void print_guests(const Json& status, bool all) {
+    constexpr std::size_t most_rows = 24;
+    std::vector<const Json*> guests;
+    for (const Json& guest : status["guests"]) guests.push_back(&guest);
+    const auto pinned = [](const Json* guest) {
+        return (*guest)["pinned_pages"].get<std::uint64_t>();
+    };
+    std::vector<const Json*> others;
+    if (!all && guests.size() > most_rows) {
+        std::stable_sort(guests.begin(), guests.end(),
+                         [&](const Json* a, const Json* b) { return pinned(a) > pinned(b); });
+        others.assign(guests.begin() + most_rows, guests.end());
+        guests.resize(most_rows);
+    }
     fmt::print("{:<16} {:>6} {:>3} {:<12} {:<4} {:<5} {:>10} {:>10} {:>10} {:>7}\n", "guest",
                "domain", "dev", "export", "acc", "state", "pinned", "donated", "quota", "files");
-    for (const Json& guest : status["guests"]) {
+    for (const Json* const each : guests) {
+        const Json& guest = *each;
         fmt::print("{:<16} {:>6} {:>3} {:<12} {:<4} {:<5} {:>10} {:>10} {:>10} {:>7}\n",
                    guest["name"].get<std::string>(), guest["domain"].get<unsigned>(),
                    guest["device"].get<unsigned>(), guest["export"].get<std::string>(),
@@ -67,6 +84,14 @@ void print_guests(const Json& status) {
                    size_text(guest["donated_pages"]), size_text(guest["quota_pages"]),
                    guest["open_files"].get<unsigned>());
     }
+    if (others.empty()) return;
+    const auto up = std::count_if(others.begin(), others.end(), [](const Json* guest) {
+        return (*guest)["connected"].get<bool>();
+    });
+    std::uint64_t rest = 0;
+    for (const Json* const guest : others) rest += pinned(guest);
+    fmt::print("and {} more, {} of them up, which have {} pinned (--all lists them)\n",
+               others.size(), up, size_text(rest));
 }
 
 void print_latency(const Json& status) {
@@ -102,7 +127,7 @@ void print_cache(const Json& status) {
         back + away);
 }
 
-void print_status(const Json& status) {
+void print_status(const Json& status, bool all) {
     fmt::print("xenfsd  pid {}, up {:.0f} s, host {}, {}\n", status["pid"].get<int>(),
                status["uptime_s"].get<double>(), status["host"].get<std::string>(),
                status["config"].get<std::string>());
@@ -114,12 +139,12 @@ void print_status(const Json& status) {
     }
     print_cache(status);
     fmt::print("\n");
-    print_guests(status);
+    print_guests(status, all);
     fmt::print("\n");
     print_latency(status);
 }
 
-void top(const std::string& socket, double interval_s, unsigned rounds) {
+void top(const std::string& socket, double interval_s, unsigned rounds, bool all) {
     Json before;
     for (unsigned round = 0; rounds == 0 || round < rounds; ++round) {
         const Json now = Json::parse(ask(socket, "status"));
@@ -140,7 +165,7 @@ void top(const std::string& socket, double interval_s, unsigned rounds) {
         }
         print_cache(now);
         fmt::print("\n");
-        print_guests(now);
+        print_guests(now, all);
         fmt::print("\n");
         print_latency(now);
         std::fflush(stdout);
@@ -156,18 +181,20 @@ void top(const std::string& socket, double interval_s, unsigned rounds) {
 int main(int argc, char** argv) {
     CLI::App app("xenfsctl asks a running xenfsd how it is. See xenfsctl(8).");
     std::string socket = "/run/xenfs/xenfsd.sock";
-    bool json = false;
+    bool json = false, all = false;
     double interval_s = 2;
     unsigned rounds = 0;
     app.add_option("-s,--socket", socket, "the daemon's server.control")->capture_default_str();
     app.require_subcommand(1);
     CLI::App* const status = app.add_subcommand("status", "cache, guests and latencies, once");
     status->add_flag("--json", json, "all that there is, for programs");
+    status->add_flag("-a,--all", all, "each guest, also where there are many");
     CLI::App* const watch = app.add_subcommand("top", "the same again and again, with rates");
     watch->add_option("-i,--interval", interval_s, "seconds between two looks")
         ->check(CLI::Range(0.1, 3600.0))
         ->capture_default_str();
     watch->add_option("-n,--count", rounds, "looks; 0: until interrupted")->capture_default_str();
+    watch->add_flag("-a,--all", all, "each guest, also where there are many");
     CLI::App* const metrics =
         app.add_subcommand("metrics", "Prometheus' text, for node_exporter's textfile collector");
     if (const auto code = xenfs::real::read_command_line(app, "xenfsctl", argc, argv)) return *code;
@@ -175,11 +202,11 @@ int main(int argc, char** argv) {
         if (*metrics) {
             fmt::print("{}", ask(socket, "metrics"));
         } else if (*watch) {
-            top(socket, interval_s, rounds);
+            top(socket, interval_s, rounds, all);
         } else if (json) {
             fmt::print("{}", ask(socket, "status"));
         } else {
-            print_status(Json::parse(ask(socket, "status")));
+            print_status(Json::parse(ask(socket, "status")), all);
         }
         return 0;
     } catch (const std::exception& error) {

@@ -40,8 +40,8 @@ struct BrokerConfig {
 /// - Memory is counted, not held. A process that touches pages of its own segment which it was not
 ///   handed gets them all the same; a cgroup bounds that.
 /// - The ends of one event channel can take events from each other.
-/// - Guests name their own shape (bounded by the host's memory), and numbers are not reused: 4096
-///   domains in a broker's life.
+/// - Guests name their own shape (bounded by the host's memory), and numbers are not reused:
+///   32752 domains in a broker's life.
 /// The socket file's permissions say who may join; only the broker's own user and root may be the
 /// server.
 ///

@@ -53,7 +53,8 @@ enum class Call : std::uint32_t {
 inline constexpr std::size_t max_packet = 128 << 10;  ///< bytes
 inline constexpr std::size_t max_batch = 1024;     ///< frames, references or operations in one call
 inline constexpr std::size_t max_descriptors = 4;  ///< in one packet
-inline constexpr std::size_t max_published = 4096;  ///< domain ids in one broker's life
+/// Domain ids in one broker's life; Xen's own bound (DOMID_FIRST_RESERVED).
+inline constexpr std::size_t max_published = 0x7ff0;
 
 /// The figures of a domain that the core asks for often. The broker publishes them in memory that
 /// every domain maps read-only; each has one cache line, indexed by domain id.

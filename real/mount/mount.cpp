@@ -44,6 +44,11 @@ std::string why_no_server(int error, const Options& options) {
                                device);
         case ECONNREFUSED:
             return fmt::format("the server has closed {}: see its log", device);
+        case EUSERS:
+            return fmt::format(
+                "the server refuses {}: it serves as many guests as it may; end another one, "
+                "or have server.guests raised in its xenfsd.toml",
+                device);
         case EPROTONOSUPPORT:
             return "the server has no version of the protocol in common with this xenfs-mount: "
                    "install the same release on both sides";

@@ -71,8 +71,8 @@ class Program {
 class Guest {
   public:
     Guest(const std::string& socket, const std::string& name, client::ClientConfig config = {},
-          DomainId id = local::any_domain)
-        : host(join(socket, {.name = name, .shape = {.memory_pages = 16384}, .id = id})) {
+          DomainId id = local::any_domain, std::uint64_t memory_pages = 16384)
+        : host(join(socket, {.name = name, .shape = {.memory_pages = memory_pages}, .id = id})) {
         config.server = 0;
         client = std::make_unique<client::Client>(*host, config);
     }

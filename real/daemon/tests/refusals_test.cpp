@@ -1,5 +1,6 @@
 // What the daemon says when it cannot begin or go on, and that it leaves nothing then.
 #include "model/settings/read.h"
+#include "real/daemon/capacity.h"
 #include "real/daemon/config.h"
 #include "real/daemon/tests/daemon_rig.h"
 
@@ -57,6 +58,62 @@ TEST(Configuration, IsReadStrictlyAndSaysWhere) {
     EXPECT_EQ(parse_config("[local]\nsocket = \"s\"\n" + good, "/etc/x.toml").local_socket,
               "/etc/s")
         << "paths are relative to the file";
+}
+
+TEST(Capacity, IsThatOfTheGuestsThatAreNamedOrOfAllThatMayCome) {
+    DaemonConfig config = parse_config(good, "x.toml");
+    EXPECT_EQ(expected_mounts(config), 1u);
+    config = parse_config("[server]\nguests = 500\n" + good + "[[export.guest]]\nname = \"*\"\n",
+                          "x.toml");
+    EXPECT_EQ(expected_mounts(config), 500u);
+    const std::string three =
+        good + "[[export.guest]]\nname = \"h\"\n" + "[[export.guest]]\nname = \"i\"\n";
+    config = parse_config("[server]\nguests = 2\n" + three, "x.toml");
+    EXPECT_EQ(expected_mounts(config), 2u);
+    EXPECT_EQ(shortages(config, 1 << 20, 1 << 20),
+              std::vector<std::string>{"3 guests are named, and no more than 2 are served at once: "
+                                       "raise server.guests"});
+}
+
+TEST(Capacity, SaysInOneSentenceEachWhatDoesNotSuffice) {
+    const auto of = [](const std::string& host, std::uint32_t guests, const std::string& cache) {
+        return parse_config("host = \"" + host + "\"\n[cache]\nsize = \"" + cache +
+                                "\"\n[server]\nguests = " + std::to_string(guests) + "\n" + good +
+                                "[[export.guest]]\nname = \"*\"\n",
+                            "x.toml");
+    };
+    // The defaults: Xen's grant table of 64 pages, the unit's descriptors.
+    EXPECT_TRUE(shortages(of("local", 1024, "256 MiB"), 64 * 512, 262'144).empty());
+    EXPECT_TRUE(shortages(of("local", 1024, "128 MiB"), 64 * 512, 16'384).empty());
+    auto words = shortages(of("local", 1024, "128 MiB"), 64 * 512 - 1, 16'384);
+    ASSERT_EQ(words.size(), 1u);
+    EXPECT_NE(words[0].find("has 32767 entries, fewer than 32 for each of 1024 mounts: raise "
+                            "pool.grant_frames to 64 "),
+              std::string::npos)
+        << words[0];
+    words = shortages(of("local", 1024, "127 MiB"), 64 * 512, 16'384);
+    ASSERT_EQ(words.size(), 1u);
+    EXPECT_NE(words[0].find("raise cache.size to 128 MiB"), std::string::npos) << words[0];
+    words = shortages(of("local", 1024, "128 MiB"), 64 * 512, 16'383);
+    ASSERT_EQ(words.size(), 1u);
+    EXPECT_NE(words[0].find("take 4096 descriptors, and this process may have 16383"),
+              std::string::npos)
+        << words[0];
+    EXPECT_NE(words[0].find("to 16384"), std::string::npos) << words[0];
+    // On Xen a mount takes none.
+    EXPECT_TRUE(shortages(of("xen", 1024, "128 MiB"), 64 * 512, 1024).empty());
+    EXPECT_EQ(shortages(of("local", 4096, "1 MiB"), 512, 1024).size(), 3u);
+}
+
+TEST(Capacity, GuestsMayHaveMostDescriptorsForTheirFiles) {
+    DaemonConfig config =
+        parse_config("host = \"local\"\n" + good + "[[export.guest]]\nname = \"*\"\n", "x.toml");
+    for (const std::size_t descriptors : {1024u, 20'000u, 262'144u}) {
+        EXPECT_GE(open_files(config, descriptors), descriptors / 2 + 1);
+        EXPECT_GE(descriptors - open_files(config, descriptors),
+                  std::min(mount_descriptors(config), descriptors / 4) + 96);
+    }
+    EXPECT_EQ(mount_descriptors(config), 4 * 1024u);
 }
 
 TEST(Configuration, TheExampleIsRight) {
@@ -131,6 +188,31 @@ TEST_F(RefusalTest, LeavesNothingBehind) {
     refused(xen, "");  // no Xen here: which sentence depends on what was built
     const auto pool = local::LocalHost::join_server(socket(), {"other", {.memory_pages = 16}});
     refused(configuration(served), "refuses the domain");
+}
+
+TEST_F(RefusalTest, AGuestBeyondTheLimitIsToldSoAndServedWhenAnotherHasLeft) {
+    std::string text = configuration("guests = 2\n" + one_export(guest("*")));
+    configure(text);
+    start();
+    auto one = std::make_unique<Guest>(socket(), "one");
+    Guest two(socket(), "two"), three(socket(), "three");
+    ASSERT_EQ(one->mount(), 0);
+    ASSERT_EQ(two.mount(), 0);
+    EXPECT_EQ(three.mount(), EUSERS);
+    const std::string said = daemon->said();
+    EXPECT_NE(said.find("a guest is refused: as many are served as may be (server.guests)"),
+              std::string::npos)
+        << said;
+    EXPECT_NE(said.find("domain=three"), std::string::npos) << said;
+    one.reset();
+    int error = EUSERS;
+    for (int i = 0; i < 100 && error == EUSERS; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        error = three.mount();
+    }
+    EXPECT_EQ(error, 0);
+    EXPECT_EQ(three.write("file", "served"), 0);
+    EXPECT_EQ(two.read("file"), "served");
 }
 
 TEST_F(RefusalTest, ASecondDaemonLeavesTheFirstAlone) {

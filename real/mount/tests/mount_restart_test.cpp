@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -24,14 +25,16 @@ namespace fs = std::filesystem;
 /// The three programs as an administrator runs them, in a directory of their own.
 class Programs {
   public:
-    Programs() {
+    /// `keys`: of the daemon's section [server].
+    explicit Programs(const std::string& keys = "") {
         std::string name = (fs::temp_directory_path() / "xenfs-restart-XXXXXX").string();
         top_ = mkdtemp(name.data());
         for (const char* const one : {"tree", "guest"}) fs::create_directory(top_ / one);
         std::ofstream(top_ / "xenfsd.toml")
             << "host = \"local\"\n[local]\nsocket = \"local.sock\"\n[cache]\nsize = \"64 MiB\"\n"
                "[server]\ncontrol = \"control.sock\"\nmetrics = \"metrics.sock\"\n"
-               "[[export]]\nname = \"root\"\npath = \"tree\"\n[[export.guest]]\nname = \"*\"\n";
+            << keys
+            << "[[export]]\nname = \"root\"\npath = \"tree\"\n[[export.guest]]\nname = \"*\"\n";
         host_ = start_program({XENFS_LOCALHOST, "--socket", top_ / "local.sock"});
         EXPECT_TRUE(eventually([&] { return fs::exists(top_ / "local.sock"); }, 30));
         start_server();
@@ -50,6 +53,19 @@ class Programs {
     fs::path tree() const { return top_ / "tree"; }
     fs::path guest() const { return top_ / "guest"; }
     void start_server() { server_ = start_program({XENFSD, "--config", top_ / "xenfsd.toml"}); }
+    /// Runs another guest's mount to its end. Returns its exit code and what it says.
+    std::pair<int, std::string> other_mount(const std::string& name) const {
+        const fs::path place = top_ / name;
+        fs::create_directory(place);
+        const std::string command = std::string(XENFS_MOUNT_PROGRAM) + " " +
+                                    (top_ / "local.sock").string() + " " + place.string() +
+                                    " -f -o guest=" + name + " 2>&1";
+        FILE* const program = popen(command.c_str(), "r");
+        std::string said;
+        for (int c; (c = std::fgetc(program)) != EOF;) said += static_cast<char>(c);
+        const int status = pclose(program);
+        return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, said};
+    }
     void kill_server() {
         kill(server_, SIGKILL);
         finish_program(server_);
@@ -179,6 +195,17 @@ TEST(MountRestart, LongTextsOutliveTheServer) {
     for (int i = 0; i < links; ++i) {
         EXPECT_TRUE(fs::read_symlink(programs.tree() / std::to_string(i)) == target(i)) << i;
     }
+}
+
+TEST(MountRefused, AGuestBeyondTheLimitIsToldWhatToDo) {
+    if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
+    const Programs programs("guests = 1\n");
+    const auto [code, said] = programs.other_mount("two");
+    EXPECT_EQ(code, 1) << said;
+    EXPECT_NE(said.find("the server refuses device 0 of this guest: it serves as many guests as it "
+                        "may; end another one, or have server.guests raised"),
+              std::string::npos)
+        << said;
 }
 
 }  // namespace
