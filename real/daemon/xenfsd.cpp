@@ -82,7 +82,7 @@ void look_for_exports(const DaemonConfig& config) {
         try {
             storage::open_root(one.path);
         } catch (const storage::TreeError& error) {
-            settings::fail(one.where, error.what());
+            throw settings::InputError(one.where + ": " + error.what());
         }
     }
 }
