@@ -74,7 +74,7 @@ TEST_F(MountReadOnly, ChangesAreRefusedAsOnAReadOnlyFileSystem) {
     for (const auto& [what, call] : refused) {
         EXPECT_EQ(call(), EROFS) << what << " by root";
         if (std::strcmp(what, "chown") == 0 || std::strcmp(what, "utimes") == 0) continue;
-        const auto as_other = [&call] { return call(); };
+        const auto as_other = [&act = call] { return act(); };
         EXPECT_EQ(as_user({1234, 1234, 022}, as_other), EROFS) << what << " by another user";
     }
     EXPECT_EQ(opening(file, O_RDONLY), 0);
