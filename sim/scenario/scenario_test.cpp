@@ -117,8 +117,8 @@ TEST(Scenario, MistakesAreOneSentenceWithFileLineAndKey) {
     EXPECT_EQ(error_of(with("hypercall", "hyperkall")),
               "dir/x.toml:14: costs.xen.hyperkall: xen.hyperkall: the cost model has no constant "
               "of this name");
-    EXPECT_EQ(error_of(with("count = 3", "count = 300")),
-              "dir/x.toml:4: guests.count: 300 is out of range: 1 to 64");
+    EXPECT_EQ(error_of(with("count = 3", "count = 3000")),
+              "dir/x.toml:4: guests.count: 3000 is out of range: 1 to 1024");
     EXPECT_EQ(error_of(with("[guests.2]", "[guests.5]")),
               "dir/x.toml:7: guests.5.memory: there is no guest 5; guests.count is 3");
     EXPECT_EQ(error_of(with("[workload]", "[wrkload]")),

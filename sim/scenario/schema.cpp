@@ -38,7 +38,7 @@ Table<Scenario> make_schema() {
         count("seed", &S::seed, {0, 9e18}, "Decides all that is random."),
     };
     all.add(part(&S::host, host_settings(), "host."));
-    all.add(count("guests.count", &S::guest_count, {1, 64}, "How many guests."));
+    all.add(count("guests.count", &S::guest_count, {1, 1024}, "How many guests."));
     all.add(part(&S::guest, guest_settings(), "guests."));
     const auto memory = part(&S::memory, part(&MemorySpec::options, memory_settings()), "memory.");
     for (const Field& row : memory) {
