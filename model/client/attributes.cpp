@@ -15,7 +15,7 @@ Node& Attributes::learn(const protocol::Attr& wire, bool outdated) {
     Attr attr = attr_of(wire);
     if (pages_.dirty_pages(node.file()) > 0) attr.keep_pages(node.state.attr());
     node.state.learn(attr, outdated);
-    if (wire.nlink > 0) node.unlinked = node.wanted = false;
+    if (wire.nlink > 0) node.unlinked = node.wanted = node.forgotten = false;
     if (outdated) ++stats_.outdated_replies;
     return node;
 }

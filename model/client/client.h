@@ -129,6 +129,8 @@ class Client final : public FileSystem {
     }
     int sync() MAY_YIELD override;
     void drop_caches() MAY_YIELD override;
+    /// See ClientConfig::keeps_unlinked.
+    void forgotten(NodeId node) MAY_YIELD { opens_.forgotten(node); }
     int set_lock(Handle handle, const FileLock& lock, bool wait) MAY_YIELD override {
         return locks_.set(handle, lock, wait);
     }

@@ -58,6 +58,10 @@ struct ClientConfig {
     /// sign of life before they fail with EIO. The mount continues when a successor comes.
     Nanoseconds server_timeout = 60'000'000'000;
 
+    /// A file that lost its last name is kept until Client::forgotten(), since a kernel above,
+    /// which had looked it up before, may still open it. Without that it goes at once.
+    bool keeps_unlinked = false;
+
     /// Called for every decision of the transfer policy, for timelines. It must not block.
     std::function<void(const policies::TransferRequest&, const policies::TransferDecision&)>
         on_decision;

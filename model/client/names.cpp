@@ -156,7 +156,9 @@ void Names::lost_name(NodeId id, bool wanted) {
     node->state.lost_last_name();
     node->unlinked = true;
     node->wanted = wanted;
-    if (node->handles == 0 && node->openings == 0) opens_.discard(*node);
+    if (!config_.keeps_unlinked && node->handles == 0 && node->openings == 0) {
+        opens_.discard(*node);
+    }
 }
 
 /// Looks the name up if it is not known: the server does not tell us of our own change, so we must

@@ -31,6 +31,7 @@ struct Node {
     bool gone = false;          ///< a directory of which the server said that it is no more
     bool changing = false;      ///< a task has the server change its pages or size: no others write
     bool unlinked = false;      ///< its last name is gone, and it goes with its last handle
+    bool forgotten = false;     ///< so, and the kernel above asks for it no more
     bool wanted = false;        ///< so, but other guests may open it yet, and expect its content
 
     FileUse uses;  ///< the use of its pages

@@ -180,6 +180,7 @@ int OpenFiles::close(Handle handle) {
     handles_.remove(handle);
     if (node.handles > 0 || node.openings > 0) return 0;
     opens_.handle_closed(node);
+    if (node.unlinked && config_.keeps_unlinked && !node.forgotten) return 0;
     if (node.unlinked) {
         opens_.discard(node);
     } else if (!node.state.valid()) {

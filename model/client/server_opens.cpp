@@ -122,6 +122,13 @@ void ServerOpens::discard(Node& node) {
     if (node.users == 0 && node.handles == 0 && node.used && empty(node)) nodes_.remove(node);
 }
 
+void ServerOpens::forgotten(NodeId id) {
+    Node* const node = nodes_.find(id);
+    if (node == nullptr || !node->unlinked) return;
+    node->forgotten = true;
+    if (node->handles == 0 && node->openings == 0) discard(*node);
+}
+
 void ServerOpens::forget_file(Node& node) {
     drop_pages(node);
     node.state.end_lease();

@@ -40,6 +40,8 @@ class ServerOpens : Part {
     /// Drops a file whose last name is gone and which nobody here has open, dirty pages included;
     /// where other guests may open it yet, these are written back first.
     void discard(Node& node) MAY_YIELD;
+    /// Nobody who looked the file up asks for it any more (ClientConfig::keeps_unlinked).
+    void forgotten(NodeId node) MAY_YIELD;
     /// Whether the file was dropped with what the server had not been told. The server still knows
     /// it for a while, as it was before: whoever asks for it now is told that it is stale.
     bool discarded(NodeId node);

@@ -39,14 +39,15 @@ void KernelCache::moved(NodeId node, NodeId parent) {
     if (found != inodes_.end() && found->second.parent != 0) found->second.parent = parent;
 }
 
-void KernelCache::forgot(NodeId node, std::uint64_t times) {
+bool KernelCache::forgot(NodeId node, std::uint64_t times) {
     const auto found = inodes_.find(node);
-    if (found == inodes_.end()) return;
+    if (found == inodes_.end()) return true;
     if (found->second.lookups > times) {
         found->second.lookups -= times;
-    } else {
-        inodes_.erase(found);
+        return false;
     }
+    inodes_.erase(found);
+    return true;
 }
 
 void KernelCache::filled(NodeId node, std::size_t bytes) {

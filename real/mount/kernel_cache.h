@@ -73,7 +73,8 @@ class KernelCache {
     NodeId parent_of(NodeId directory) const;
     /// Notes that this guest has moved a node.
     void moved(NodeId node, NodeId parent);
-    void forgot(NodeId node, std::uint64_t times);
+    /// Returns whether the kernel knows it no more.
+    bool forgot(NodeId node, std::uint64_t times);
     /// Notes a read that fills the guest's page cache rather than a program's buffer.
     void filled(NodeId node, std::size_t bytes);
     /// Called around the answer to one: it holds pages locked.

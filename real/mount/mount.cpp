@@ -139,6 +139,7 @@ void Mount::connect() {
         if (shares_ != nullptr) shares_->on_notice(notice);
         kernel_.on_notice(notice);
     };
+    config.keeps_unlinked = true;
     config.on_server_gone = [this] { kernel_.forget_all(); };
     try {
         client_ = std::make_unique<client::Client>(transport_->host(), config);

@@ -34,24 +34,22 @@ void lookup(fuse_req_t request, fuse_ino_t parent, const char* text) {
     });
 }
 
-void forget(fuse_req_t request, fuse_ino_t node, std::uint64_t times) {
-    {
+void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
+    try {
         Mount& mount = mount_of(request);
         Monitor::Entry entry(mount.monitor());
-        mount.kernel().forgot(node, times);
+        for (std::size_t i = 0; i < count; ++i) {
+            const fuse_forget_data& one = forgets[i];
+            if (mount.kernel().forgot(one.ino, one.nlookup)) mount.client().forgotten(one.ino);
+        }
+    } catch (const DomainEnded&) {  // the host is gone, and nobody answers a FORGET
     }
     fuse_reply_none(request);
 }
 
-void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forgets) {
-    {
-        Mount& mount = mount_of(request);
-        Monitor::Entry entry(mount.monitor());
-        for (std::size_t i = 0; i < count; ++i) {
-            mount.kernel().forgot(forgets[i].ino, forgets[i].nlookup);
-        }
-    }
-    fuse_reply_none(request);
+void forget(fuse_req_t request, fuse_ino_t node, std::uint64_t times) {
+    fuse_forget_data one{node, times};
+    forget_multi(request, 1, &one);
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode) {

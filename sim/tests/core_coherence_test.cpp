@@ -248,6 +248,29 @@ TEST(CoreCoherence, AFileThatAnotherGuestKnowsIsReplacedWithItsData) {
     lose_name([](Client& c) { return c.rename(root_node, "other"sv, root_node, "file"sv, 0); });
 }
 
+// Where a guest's kernel asks by node, it says when it will not ask any more.
+TEST(CoreCoherence, AFileIsKeptForAKernelThatMayStillOpenIt) {
+    WorldOptions options = one_guest();
+    options.client.keeps_unlinked = true;
+    World world(options);
+    world.program(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        write_pages(c, file.handle, 0, {1, 2});
+        EXPECT_EQ(c.close(file.handle), 0);
+        EXPECT_EQ(c.unlink(root_node, "file"sv), 0);
+        const auto again = c.open(file.node, reading());
+        ASSERT_TRUE(again);
+        EXPECT_EQ(read_pages(c, *again, 0, 2), (Pages{1, 2}));
+        c.forgotten(file.node);  // may overtake the last close
+        EXPECT_EQ(read_pages(c, *again, 0, 2), (Pages{1, 2}));
+        EXPECT_EQ(c.close(*again), 0);
+        EXPECT_EQ(c.open(file.node, reading()).error(), ESTALE);
+        EXPECT_EQ(c.stats().dirty_pages_dropped, 2u);
+    });
+    world.run();
+    EXPECT_EQ(world.server.stats().committed, 0u);
+}
+
 TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
     World world;
     Script script(world);
