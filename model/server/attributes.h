@@ -34,7 +34,7 @@ class Attributes : public Part {
     void heard_of_change() { outside_change_ = inodes_.next_moment(); }
     /// Takes over what the storage says, except for what we know better.
     void learn(Inode& inode, const host::Attr& from_storage, std::uint64_t asked);
-    /// The same for the answer to a change that was made by it. Answers to what was asked before
+    /// Does so with the answer to a change that was made by it. Answers to what was asked before
     /// are outdated from now on.
     void learn_change(Inode& inode, const host::Attr& from_storage, std::uint64_t asked) {
         learn(inode, from_storage, asked);

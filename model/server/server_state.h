@@ -128,8 +128,8 @@ class ServerState final : private Answerer {
     Xattrs xattrs_;
     Returns returns_;
     Texts texts_;
-    Handlers handlers_{names_,   attributes_, opens_,   page_requests_, ranges_,
-                       xattrs_,  balloon_,    locks_,   returns_,       texts_};
+    Handlers handlers_{names_,  attributes_, opens_, page_requests_, ranges_,
+                       xattrs_, balloon_,    locks_, returns_,       texts_};
 
     ClientSet ready_;                 ///< connections whose ring may hold requests
     ConnectionIndex next_ready_ = 0;  ///< round robin

@@ -25,7 +25,7 @@ struct RigOptions {
     bool start = true;          ///< makes the guests' mounts; otherwise the test does
     std::string mount_options;  ///< added for all guests, behind "domain=…"
     std::uint64_t quota_pages = 65536;
-    bool read_only = false;  ///< guests may change nothing
+    bool read_only = false;         ///< guests may change nothing
     std::size_t memory_mib = 2048;  ///< the local host's memory, taken when touched
     server::Config server;
     std::filesystem::path tree;      ///< what is exported; a new directory where empty
