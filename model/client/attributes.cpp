@@ -14,8 +14,16 @@ Node& Attributes::learn(const protocol::Attr& wire, bool outdated) {
     Node& node = nodes_.find_or_add(wire.ino);
     Attr attr = attr_of(wire);
     if (pages_.dirty_pages(node.file()) > 0) attr.keep_pages(node.state.attr());
+    if (outdated && node.unlinked) {
+        attr.links = 0;  // it was asked before the last name went
+    } else if (wire.nlink > 0) {
+        node.has_name();
+    } else if (attr.type != FileType::directory && !node.unlinked) {
+        // Another guest took the last name, or this one did not know that it was the last. Nobody
+        // will tell of the file any more.
+        node.unlinked = node.wanted = true;
+    }
     node.state.learn(attr, outdated);
-    if (wire.nlink > 0) node.unlinked = node.wanted = node.forgotten = false;
     if (outdated) ++stats_.outdated_replies;
     return node;
 }
@@ -51,7 +59,8 @@ Result<Attr> Attributes::getattr(NodeId id) {
         known = &nodes_.find_or_add(id);
     }
     const NodeUse node(*known);
-    if (node->state.valid()) {
+    const bool counted = !node->state.blocks_guessed() || pages_.dirty_pages(node->file()) > 0;
+    if (node->state.valid() && counted) {
         ++stats_.attr_hits;
         return node->state.attr();
     }

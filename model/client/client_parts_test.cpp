@@ -90,7 +90,9 @@ TEST(FileState, WhatIsNotStoredYetCountsAsAllocated) {
     state.learn(attr_with(0, 1), false);
     state.take_lease();
     state.wrote(5000, at(2));
+    EXPECT_FALSE(state.blocks_guessed());
     state.dirtied(2);
+    EXPECT_TRUE(state.blocks_guessed());
     EXPECT_EQ(state.attr().blocks, 16u);
     state.wrote(5000, at(3));
     state.dirtied(1);

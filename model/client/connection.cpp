@@ -77,7 +77,9 @@ void Connection::wait(std::uint16_t slot) {
     const Nanoseconds since = recoverable() ? clock_.now() : 0;
     Nanoseconds timeout = config_.event_timeout;
     const Nanoseconds begun = config_.poll > 0 ? clock_.now() : 0;
-    while (!request.done && usable_ && !overdue_ && look_for_reply()) {
+    // Replies to other tasks are no reason to look for longer.
+    const Nanoseconds until = begun + poll_.window();
+    while (!request.done && usable_ && !overdue_ && look_for_reply() && clock_.now() < until) {
     }
     while (!request.done && usable_ && !overdue_) {
         if (request.gate->wait(timeout) || request.done || !usable_) continue;

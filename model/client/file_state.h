@@ -39,6 +39,7 @@ class FileState {
             }
         }
         attr_ = attr;
+        blocks_guessed_ = false;
         valid_ = size_known_ = !outdated || leased_;
     }
     /// Forgets attributes that may have changed at the server. Under the lease the size stays ours.
@@ -60,7 +61,13 @@ class FileState {
         changed_ = true;
     }
     /// So many pages have become dirty, after wrote().
-    void dirtied(std::uint64_t pages) { attr_.add_pages(pages, attr_.size); }
+    void dirtied(std::uint64_t pages) {
+        attr_.add_pages(pages, attr_.size);
+        blocks_guessed_ = blocks_guessed_ || pages != 0;
+    }
+    /// Whether the blocks count pages that may have had blocks before. Only the server knows, once
+    /// they are stored.
+    bool blocks_guessed() const { return blocks_guessed_; }
     void truncated(std::uint64_t size, WorldTime now) {
         assert(leased_);
         attr_.size = size;
@@ -103,6 +110,7 @@ class FileState {
     std::unique_ptr<std::string> target_;
     bool valid_ = false, size_known_ = false;
     bool leased_ = false, recalled_ = false, changed_ = false;
+    bool blocks_guessed_ = false;
 };
 
 /// The one open at the server that all handles on a file share. Invariant: one that is not valid()

@@ -82,7 +82,11 @@ Result<NodeId> Names::make(Opcode opcode, NodeId parent, const Name& name, Owner
     call.concerns_any_node();
     put(call);
     if (int error = call.send()) return Errno{absent_in(parent, error)};
-    const auto made = learn(call, parent, name, call.get<protocol::EntryOut>());
+    const auto entry = call.get<protocol::EntryOut>();
+    if (Node* const named = nodes_.find(entry.nodeid); named != nullptr && call.ok()) {
+        named->has_name();
+    }
+    const auto made = learn(call, parent, name, entry);
     if (!made) return made;
     // An old directory of that number may have left names behind.
     if (opcode == Opcode::mkdir) entries_.forget_directory(*made);
@@ -145,9 +149,9 @@ bool wanted_by_others(Call& call) {
 void Names::lost_name(NodeId id, bool wanted) {
     Node* const node = nodes_.find(id);
     if (node == nullptr) return;
+    connection_.outdate_node(id);
     const bool known = node->state.valid() || node->state.leased();
     if (node->state.attr().links > 1 || !known) {
-        connection_.outdate_node(id);
         node->state.lost_name();
         node->state.forget();
         opens_.release_idle(*node);  // otherwise our open would keep a deleted file alive

@@ -36,6 +36,9 @@ struct Node {
 
     FileUse uses;  ///< the use of its pages
 
+    /// The file is new, or has got a name again.
+    void has_name() { unlinked = wanted = forgotten = false; }
+
     /// The file's number in the page cache, and that of the guest kernel's copies
     /// (MmapMode::private_copy).
     std::uint32_t file() const { return 2 * index; }

@@ -125,6 +125,7 @@ Result<Opened> OpenFiles::create_nameless(NodeId directory, std::uint32_t mode, 
         const NodeUse node(attributes_.learn(entry.attr, outdated || entry.attr_valid == 0));
         const Opening opening(*node);
         node->unlinked = true;
+        node->wanted = node->forgotten = false;
         opens_.adopt(*node, out, outdated);
         return Opened{entry.nodeid, add(*node, flags), true};
     }

@@ -110,7 +110,8 @@ int Connection::join_successor() {
     }
     if (int error = wait_for_backend(XenbusState::init_wait)) {
         // With ECONNREFUSED a living server has closed the connection, and may offer again.
-        if (error != ETIMEDOUT && error != ECONNREFUSED) return error;
+        // EUSERS: it serves as many guests as it may, and offers when one has gone.
+        if (error != ETIMEDOUT && error != ECONNREFUSED && error != EUSERS) return error;
         check_liveness(0);
         clock_.sleep(config_.mount_timeout / 1000);
         return usable_ ? server_gone : EIO;
@@ -125,7 +126,7 @@ int Connection::join_successor() {
     changed_ = false;
     if (int error = grant_ring()) return error;
     const int error = agree(offer_.session);
-    const bool passing = error == ETIMEDOUT || error == ECONNREFUSED;
+    const bool passing = error == ETIMEDOUT || error == ECONNREFUSED || error == EUSERS;
     return usable_ && passing ? server_gone : error;
 }
 

@@ -133,6 +133,7 @@ void ServerOpens::forget_file(Node& node) {
     drop_pages(node);
     node.state.end_lease();
     node.state.forget();
+    node.has_name();
 }
 
 void ServerOpens::make_room() {

@@ -168,14 +168,15 @@ void ServerState::disconnect(Connection& c) {
     const bool vanished = c.vanished, withdrawn = c.withdrawn;
     const std::optional<Attachment> next = c.next;
     clients_.remove(index);
-    if (!vanished) protocol::write_backend_state(host_.store(), device, XenbusState::closed);
-    if (vanished || withdrawn) host_.store().remove(protocol::backend_path(device));
-    if (stopping_) return;
+    // Offered again at once, before anybody else gets the place; the control task, which is this
+    // one, writes the offer afterwards.
     if (next) {
         attach(*next);
     } else if (!vanished && !withdrawn) {
-        attach(attachment);  // offered again
+        attach(attachment);
     }
+    if (!vanished) protocol::write_backend_state(host_.store(), device, XenbusState::closed);
+    if (vanished || withdrawn) host_.store().remove(protocol::backend_path(device));
 }
 
 /// An offer that nobody took.

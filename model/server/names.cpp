@@ -86,7 +86,7 @@ int Names::make_node(Request& q, FileType type, std::uint32_t mode, std::uint32_
     changes_.done(q, made->node);
     InodeUse inode(inodes_, made->node);
     attributes_.learn(*inode, *made, asked);
-    if (!before) inode->sole = q.client.index;
+    if (!before) made_by(*inode, q.client);
     {
         InodeUse parent(inodes_, q.header.nodeid);
         coherence_.hold(*parent, q.client);
@@ -186,6 +186,11 @@ int Names::unlink(Request& q) {
     const InodeUse inode(inodes_, gone->node);
     reply_gone(q, before ? nullptr : &*inode);
     return 0;
+}
+
+/// Another client may have found the file before its maker's request went on.
+void Names::made_by(Inode& inode, const Connection& c) {
+    if (inode.believers.holders().empty()) inode.sole = c.index;
 }
 
 /// `gone` is the file that has lost a name; null: nothing is known of it.
@@ -326,7 +331,7 @@ int Names::create(Request& q) {
     }
     if (!existed || !inode->attr_valid) attributes_.learn(*inode, *made, asked);
     if (!existed) q.made = made->node;
-    if (!existed && !before && !parked_before) inode->sole = q.client.index;
+    if (!existed && !before && !parked_before) made_by(*inode, q.client);
     if (!existed && !parked_before) entry_changed(q.acks, q.client, q.header.nodeid, name);
     protocol::OpenOut opened{};
     const std::uint32_t flags = existed ? in.flags : in.flags & ~protocol::open_truncate;

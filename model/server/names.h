@@ -35,6 +35,7 @@ class Names : public Part {
     void name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned,
                    std::uint64_t linked) MAY_YIELD;
     bool lost_last_name(NodeId node) const;
+    static void made_by(Inode& inode, const Connection& c);
     void reply_gone(Request& q, const Inode* gone);
     void lost_name(InodeUse& inode, std::uint32_t links, bool pinned,
                    std::uint64_t linked) MAY_YIELD;

@@ -74,6 +74,7 @@ int ServerState::attach(const Attachment& attachment) {
         c->next = attachment;  // a domain that came back before its old one was gone
         return 0;
     }
+    if (stopping_) return ESHUTDOWN;
     Connection* const made = clients_.add({attachment.guest, host_.self(), attachment.number});
     if (made == nullptr) return EUSERS;
     made->attachment = attachment;
@@ -145,12 +146,14 @@ void ServerState::recall_leases() {
 }
 
 void ServerState::stop() {
+    (void)write_back_.write_all();  // whatever a guest may do to put off the end of its leases
     recall_leases();
     files_.let_all_go();
     (void)write_back_.write_all();
     stopping_ = true;
     notices_.stop();
     while (running_ != 0) {
+        work_came_.store(true, std::memory_order_relaxed);
         work_gate_->wake_all();
         io_.wake();
         control_gate_->wake_all();
@@ -164,7 +167,9 @@ void ServerState::stop() {
     }
     // Commits that were under way as the rest was written.
     (void)write_back_.write_all();
-    for (auto& c : clients_.places()) {
+    for (std::size_t i = 0; i < clients_.places().size(); ++i) {
+        // survives yields: nobody but the control task, which has ended, removes connections
+        Connection* const c = clients_.places()[i].get();
         if (c == nullptr || c->watch == 0) continue;
         host_.store().unwatch(c->watch);
         // What the control task had no time to take down; nobody else knows of it any more.

@@ -11,10 +11,15 @@ int Names::tmpfile(Request& q) {
     if (!q.args.finished()) return EINVAL;
     const bool parked_before = q.made != 0;
     const std::uint64_t asked = attributes_.moment();
-    const auto made = parked_before
-                          ? storage_.getattr(q.made)
-                          : storage_.create_nameless(q.header.nodeid, in.mode & 07777,
-                                                     {q.header.uid, q.header.gid, in.umask});
+    const auto make = [&]() MAY_YIELD {
+        return storage_.create_nameless(q.header.nodeid, in.mode & 07777,
+                                        {q.header.uid, q.header.gid, in.umask});
+    };
+    auto made = parked_before ? storage_.getattr(q.made) : make();
+    if (!made && made.error() == ENFILE && !parked_before) {
+        files_.let_all_go();
+        made = make();
+    }
     // While it waited for room among the open files, its time without an open may have ended.
     if (!made) return parked_before ? ENFILE : made.error();
     InodeUse inode(inodes_, made->node);

@@ -150,7 +150,9 @@ bool ServerState::look_for_request() {
         poll_.window());
     polling_ = false;
     if (c.alive() && c.ring.final_check_for_requests()) ready_.insert(c.index);
-    return came || !ready_.empty();
+    // This task was not at the gate when somebody woke a worker meanwhile.
+    const bool called = work_came_.load(std::memory_order_relaxed);
+    return came || called || stopping_ || !ready_.empty();
 }
 
 void ServerState::serve(Worker& worker, Request& q) {

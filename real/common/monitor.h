@@ -154,8 +154,10 @@ class MonotonicClock : public host::Clock {
     WorldTime world() const override;
     void charge(Nanoseconds) override {}
     void flush() override {
-        // The lock goes to whoever asks next, which would mostly be this thread again.
-        if (monitor_.contended()) monitor_.outside([] { std::this_thread::yield(); });
+        // The lock goes to whoever asks next, which would mostly be this thread again. Tasks that
+        // this one has woken do not ask before it is released.
+        if (monitor_.contended() || monitor_.due_count_ != 0)
+            monitor_.outside([] { std::this_thread::yield(); });
         monitor_.throw_if_ended();
     }
     void sleep(Nanoseconds duration) override;

@@ -117,8 +117,9 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* text, mode_t mode
         // The inode is counted before the answer, since a notice must find it.
         mount.kernel().looked_up(opened->node, 0);
         const auto undo = [&] {
-            mount.kernel().forgot(opened->node, 1);
+            const bool unknown = mount.kernel().forgot(opened->node, 1);
             mount.client().close(opened->handle);
+            if (unknown) mount.client().forgotten(opened->node);
         };
         const std::uint32_t version = mount.kernel().version(opened->node);
         const auto attr = mount.client().getattr(opened->node);

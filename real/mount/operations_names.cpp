@@ -42,7 +42,8 @@ void forget_multi(fuse_req_t request, std::size_t count, fuse_forget_data* forge
             const fuse_forget_data& one = forgets[i];
             if (mount.kernel().forgot(one.ino, one.nlookup)) mount.client().forgotten(one.ino);
         }
-    } catch (const DomainEnded&) {  // the host is gone, and nobody answers a FORGET
+    } catch (const DomainEnded&) {     // the host is gone, and nobody answers a FORGET
+    } catch (const std::bad_alloc&) {  // the file goes when room is made
     }
     fuse_reply_none(request);
 }

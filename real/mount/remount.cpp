@@ -26,7 +26,7 @@ constexpr std::array<std::pair<std::string_view, MountFlag>, 17> words = {{
     {"noexec", {MS_NOEXEC, true}},
     {"exec", {MS_NOEXEC, false}},
     {"noatime", {MS_NOATIME, true}},
-    {"atime", {MS_NOATIME, false}},
+    {"atime", {MS_RELATIME, true}},  // the kernel's default
     {"nodiratime", {MS_NODIRATIME, true}},
     {"diratime", {MS_NODIRATIME, false}},
     {"sync", {MS_SYNCHRONOUS, true}},
@@ -35,6 +35,9 @@ constexpr std::array<std::pair<std::string_view, MountFlag>, 17> words = {{
     {"relatime", {MS_RELATIME, true}},
     {"strictatime", {MS_STRICTATIME, true}},
 }};
+
+/// A mount has one of these.
+constexpr unsigned long kinds_of_atime = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
 
 /// Returns the flags that the mount has: those of statvfs(3) are mount(2)'s under other names.
 unsigned long flags_of(const std::string& place) {
@@ -91,6 +94,7 @@ void remount(const Options& options) {
     unsigned long flags = options.names_all_flags ? 0 : flags_of(place);
     for (const std::string& word : options.flags) {
         const MountFlag flag = flag_of(word);
+        if ((flag.flag & kinds_of_atime) != 0) flags &= ~kinds_of_atime;
         flags = flag.set ? flags | flag.flag : flags & ~flag.flag;
     }
     if (::mount(nullptr, place.c_str(), nullptr, MS_REMOUNT | flags, nullptr) != 0) {

@@ -389,6 +389,11 @@ void NodeTable::close(NodeId node) {
     }
 }
 
+bool NodeTable::full() const {
+    std::lock_guard hold(mutex_);
+    return descriptors_ - recent_.size() >= most_open_;
+}
+
 bool NodeTable::opened(NodeId node) const {
     std::lock_guard hold(mutex_);
     const auto known = records_.find(node);

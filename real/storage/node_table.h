@@ -83,6 +83,8 @@ class NodeTable {
     int open(NodeId node);
     void close(NodeId node);
     bool opened(NodeId node) const;
+    /// Returns whether no node more may be open.
+    bool full() const;
 
     // Whoever watches the tree asks these.
     /// From now on node_of() finds nodes; called before any but the root is known.

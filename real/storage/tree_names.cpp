@@ -101,6 +101,7 @@ Result<Attr> TreeStorage::link(NodeId node, NodeId parent, std::string_view name
 /// Where the tree can keep it in no hidden place, the file ends with the server.
 Result<Attr> TreeStorage::create_nameless(NodeId parent, std::uint32_t mode, Owner owner) {
     if (options_.read_only) return Errno{EROFS};
+    if (nodes_.full()) return Errno{ENFILE};
     return outside([&]() -> Result<Attr> {
         const auto in = nodes_.get(parent);
         if (!in) return Errno{in.error()};

@@ -271,6 +271,32 @@ TEST(CoreCoherence, AFileIsKeptForAKernelThatMayStillOpenIt) {
     EXPECT_EQ(world.server.stats().committed, 0u);
 }
 
+TEST(CoreCoherence, AFileThatAnotherGuestRemovedGoesWithItsLastClose) {
+    World world;
+    Script script(world);
+    NodeId node = 0;
+    Handle open = 0;
+    script.on(0, [&](Client& c) {
+        const auto file = create(c, root_node, "file"sv);
+        node = file.node;
+        EXPECT_EQ(c.close(file.handle), 0);
+    });
+    script.on(1, [&](Client& c) {
+        EXPECT_EQ(lookup(c, root_node, "file"sv), node);
+        open = *c.open(node, reading());
+    });
+    script.on(0, [&](Client& c) { EXPECT_EQ(c.unlink(root_node, "file"sv), 0); });
+    script.on(1, [&](Client& c) {
+        const auto attr = c.getattr(node);  // as a program that follows a log
+        ASSERT_TRUE(attr);
+        EXPECT_EQ(attr->links, 0u);
+        EXPECT_EQ(c.close(open), 0);
+        world.guests[1]->host().clock().sleep(1'200'000'000);
+        EXPECT_EQ(world.volume.find(node), nullptr);
+    });
+    script.play();
+}
+
 TEST(CoreCoherence, AFileThatIsUnlinkedWhileOpenLivesOn) {
     World world;
     Script script(world);

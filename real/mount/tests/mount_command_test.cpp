@@ -184,6 +184,10 @@ TEST_F(MountCommand, AMountThatStandsGetsOtherFlags) {
     EXPECT_NE(line.find("nodev"), std::string::npos) << line;
     EXPECT_EQ(line.find("noexec"), std::string::npos) << line;
     EXPECT_TRUE(std::ofstream(place(0) + "/more").is_open());
+    EXPECT_EQ(run({"mount", "-o", "remount,noatime", place(0)}), 0) << said();
+    EXPECT_NE(line_of(place(0)).find("noatime"), std::string::npos) << line_of(place(0));
+    EXPECT_EQ(run({"mount", "-o", "remount,relatime", place(0)}), 0) << said();
+    EXPECT_EQ(line_of(place(0)).find("noatime"), std::string::npos) << line_of(place(0));
     EXPECT_EQ(rig().connected(), 1u) << "no second mount was made";
     EXPECT_EQ(run({"umount", place(0)}), 0) << said();
     // Nothing of ours lies there any more.
