@@ -8,7 +8,6 @@
 
 namespace xenfs::client {
 
-using protocol::RingFront;
 using protocol::XenbusState;
 
 void Connection::check_liveness(Nanoseconds since) {
@@ -140,7 +139,8 @@ void Connection::resubmit() {
     open_ = true;
     heard();
     ++stats_.reconnects;
-    for (std::uint16_t slot = 0; slot < ring_.slot_count(); ++slot) {
+    const auto slots = static_cast<std::uint16_t>(ring_.slot_count());
+    for (std::uint16_t slot = 0; slot < slots; ++slot) {
         InFlight& request = in_flight_[slot];
         if (slot == own_slot_ || request.life == 0 || request.life == life_ || request.done) {
             continue;

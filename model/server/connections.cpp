@@ -11,10 +11,10 @@ void ServerState::control() {
     if (config_.recovery) recovery_.begin();
     while (!stopping_) {
         look_ = false;
-        for (ConnectionIndex at = 0; at < clients_.places().size(); ++at) {
-            if (clients_.at(at) == nullptr) continue;
+        for (std::size_t i = 0; i < clients_.places().size(); ++i) {
+            if (clients_.places()[i] == nullptr) continue;
             // survives yields: only this task removes it
-            Connection& c = *clients_.at(at);
+            Connection& c = *clients_.places()[i];
             if (c.withdrawn && c.state == Connection::State::offered) {
                 withdraw(c);
                 continue;

@@ -140,7 +140,7 @@ void PageRequests::end_copied_in(Request& q, std::span<const std::uint32_t> refs
 /// now is written before it.
 void PageRequests::outdate_variants(Inode& inode, const Connection& c, std::uint32_t first,
                                     std::uint32_t count) {
-    for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
+    for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
         for (std::uint32_t page = first; page < first + count; ++page) {
             const Slot slot = cache_.find({inode.files[i], page});
@@ -158,14 +158,14 @@ void PageRequests::drop_other_variants(Acks& acks, Inode& inode, const Connectio
     if (others < 2) return;
     io_.drain(inode);  // another request may hold slots of these pages
     ClientSet stale;
-    for (ConnectionIndex i = 0; i < inode.files.size(); ++i) {
+    for (std::size_t i = 0; i < inode.files.size(); ++i) {
         if (i == c.index || inode.files[i] == no_file) continue;
         for (std::uint32_t page = first; page < first + count; ++page) {
             const Slot slot = cache_.find({inode.files[i], page});
             if (slot == kNoSlot || cache_.state(slot) == cache::PageState::loading) continue;
             if ((cache_.flags(slot) & page_writing) != 0) continue;
             residency_.drop(slot);
-            stale.insert(i);
+            stale.insert(static_cast<ConnectionIndex>(i));
         }
     }
     coherence_.mappings_changed(acks, stale, inode.node, first, count);

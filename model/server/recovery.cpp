@@ -74,9 +74,9 @@ void Recovery::end_if_due() {
         missing = missing || c->returning || (c->resuming && c->alive());
     }
     if (missing && !over) return;
-    for (ConnectionIndex at = 0; at < server_.clients_.places().size(); ++at) {
+    for (std::size_t i = 0; i < server_.clients_.places().size(); ++i) {
         // survives yields: the control task runs this, and only it removes connections
-        Connection* const c = server_.clients_.at(at);
+        Connection* const c = server_.clients_.places()[i].get();
         if (c == nullptr) continue;
         if (c->resuming) server_.begin_close(*c);
         if (!c->returning) continue;

@@ -113,7 +113,7 @@ class Table {
 template <class S, class Part>
 [[nodiscard]] Setting<S> part(Part S::*member, const Setting<Part>& row) {
     Setting<S> out;
-    static_cast<Declaration&>(out) = row;
+    static_cast<Declaration&>(out) = static_cast<const Declaration&>(row);
     out.get = [member, get = row.get](const S& of) { return get(of.*member); };
     out.set = [member, set = row.set](S& of, const Value& value) { set(of.*member, value); };
     return out;

@@ -53,6 +53,7 @@ TEST(CoreWorkers, ARequestThatComesWhileAnotherIsAtTheDiskIsServedToo) {
     world.program(0, [&](Client& c) {
         host::Clock& clock = world.guests[0]->host().clock();
         std::vector<Handle> handles;
+        handles.reserve(files.size());
         for (const NodeId node : files) handles.push_back(*c.open(node, reading()));
         const Nanoseconds begun = clock.now();
         for (const Handle handle : handles) {
