@@ -78,6 +78,16 @@ void KernelCache::forget_plain(NodeId node) {
     ++found->second.version;
 }
 
+void KernelCache::capabilities_removed(NodeId node) {
+    const auto found = inodes_.find(node);
+    if (found != inodes_.end()) found->second.capabilities_removed = true;
+}
+
+bool KernelCache::took_capabilities(NodeId node) {
+    const auto found = inodes_.find(node);
+    return found != inodes_.end() && std::exchange(found->second.capabilities_removed, false);
+}
+
 /// The monitor is released here, because a page that must go may be locked by a read that a task of
 /// this process answers.
 void KernelCache::invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length) {

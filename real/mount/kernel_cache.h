@@ -65,6 +65,10 @@ class KernelCache {
     /// `version` is that of before the file was looked at.
     void learn_plain(NodeId node, std::uint32_t version);
     void forget_plain(NodeId node);
+    /// Notes that the kernel removed the file's capabilities, which it does before a SETATTR that
+    /// tells of their end; took_capabilities() returns whether it did, once.
+    void capabilities_removed(NodeId node);
+    bool took_capabilities(NodeId node);
 
     // These calls count what the kernel knows of an inode, as FUSE counts it.
     /// `parent` is where a directory was found; 0: the node is none.
@@ -109,6 +113,7 @@ class KernelCache {
         std::uint32_t reads = 0;  ///< of the kernel into its cache, not answered yet
         bool pages = false;       ///< the kernel may have pages of it
         bool plain = false;
+        bool capabilities_removed = false;
     };
     bool known(NodeId node) const { return inodes_.contains(node); }
     void invalidate(NodeId node, bool pages, std::uint64_t offset, std::int64_t length);

@@ -23,7 +23,10 @@ void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
 
 /// What the kernel sends for chown(-1, -1), which names nothing to change: it moves the ctime, and
 /// ends privileges as every change of owner does.
-Result<files::Attr> change_nothing(Mount& mount, NodeId node) {
+///
+/// The same comes before root changes the data of a file with capabilities, which ends these alone;
+/// so for root a file that has both keeps its set-id bits.
+Result<files::Attr> change_nothing(Mount& mount, NodeId node, bool by_root) {
     using files::SetAttr;
     const auto attr = mount.client().getattr(node);
     if (!attr) return attr;
@@ -33,12 +36,13 @@ Result<files::Attr> change_nothing(Mount& mount, NodeId node) {
     if (attr->type == files::FileType::regular) {
         constexpr std::uint32_t group_runs = S_ISGID | S_IXGRP;
         const bool ends = (attr->mode & S_ISUID) != 0 || (attr->mode & group_runs) == group_runs;
-        if (ends) change.valid |= SetAttr::set_id_;
         const int error = mount.client().removexattr(node, protocol::file_capabilities);
         // Where the daemon may not do it (no CAP_SETFCAP), they stay.
         if (error != 0 && error != ENODATA && error != EOPNOTSUPP && error != EPERM) {
             return Errno{error};
         }
+        const bool capable = mount.kernel().took_capabilities(node) || error != ENODATA;
+        if (ends && !(capable && by_root)) change.valid |= SetAttr::set_id_;
     }
     return mount.client().setattr(node, change);
 }
@@ -68,8 +72,9 @@ void setattr(fuse_req_t request, fuse_ino_t node, struct stat* wanted, int which
             (which & FUSE_SET_ATTR_ATIME_NOW) != 0 ? now : world_time_of(wanted->st_atim);
         change.value.mtime =
             (which & FUSE_SET_ATTR_MTIME_NOW) != 0 ? now : world_time_of(wanted->st_mtim);
-        const auto attr =
-            change.valid == 0 ? change_nothing(mount, node) : mount.client().setattr(node, change);
+        const bool by_root = fuse_req_ctx(request)->uid == 0;
+        const auto attr = change.valid == 0 ? change_nothing(mount, node, by_root)
+                                            : mount.client().setattr(node, change);
         if (!attr) return attr.error();
         if ((change.valid & SetAttr::size_) != 0) mount.shares().on_own_change(node, true);
         if ((change.valid & SetAttr::mode_) != 0) mount.kernel().forget_plain(node);
@@ -153,7 +158,13 @@ void listxattr(fuse_req_t request, fuse_ino_t node, std::size_t room) {
 }
 
 void removexattr(fuse_req_t request, fuse_ino_t node, const char* name) {
-    serve(request, [&](Mount& mount) { return mount.client().removexattr(node, name); });
+    serve(request, [&](Mount& mount) {
+        const int error = mount.client().removexattr(node, name);
+        if (error == 0 && protocol::file_capabilities == name) {
+            mount.kernel().capabilities_removed(node);
+        }
+        return error;
+    });
 }
 
 }  // namespace
