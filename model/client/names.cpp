@@ -8,6 +8,16 @@ namespace xenfs::client {
 
 using protocol::Opcode;
 
+namespace {
+
+/// Returns whether others may open the file whose name was taken away by the answered request.
+bool wanted_by_others(Call& call) {
+    const auto out = call.get<protocol::NameGoneOut>();
+    return !call.ok() || (out.flags & protocol::gone_unknown_to_others) == 0;
+}
+
+}  // namespace
+
 /// A step of a walk along cached names costs a look-up; it is a system call when it ends here.
 Result<NodeId> Names::lookup(NodeId parent, const Name& name) {
     clock_.charge(costs_.lookup);
@@ -139,12 +149,6 @@ Result<NodeId> Names::link(NodeId node, NodeId parent, const Name& name) {
     });
 }
 
-/// Returns whether others may open the file whose name was taken away by the answered request.
-bool wanted_by_others(Call& call) {
-    const auto out = call.get<protocol::NameGoneOut>();
-    return !call.ok() || (out.flags & protocol::gone_unknown_to_others) == 0;
-}
-
 /// This guest removed one name of the file.
 void Names::lost_name(NodeId id, bool wanted) {
     Node* const node = nodes_.find(id);
@@ -160,9 +164,7 @@ void Names::lost_name(NodeId id, bool wanted) {
     node->state.lost_last_name();
     node->unlinked = true;
     node->wanted = wanted;
-    if (!config_.keeps_unlinked && node->handles == 0 && node->openings == 0) {
-        opens_.discard(*node);
-    }
+    opens_.discard_if_unused(*node);
 }
 
 /// Looks the name up if it is not known: the server does not tell us of our own change, so we must

@@ -149,7 +149,7 @@ Result<Handle> OpenFiles::open(NodeId id, OpenFlags flags) {
         }
         if (error != 0) {
             // The file lost its last name meanwhile, and was left to this task.
-            if (node.unlinked && node.handles == 0 && node.openings == 0) opens_.discard(node);
+            if (node.unlinked) opens_.discard_if_unused(node);
             return Errno{error};
         }
     }
@@ -181,9 +181,8 @@ int OpenFiles::close(Handle handle) {
     handles_.remove(handle);
     if (node.handles > 0 || node.openings > 0) return 0;
     opens_.handle_closed(node);
-    if (node.unlinked && config_.keeps_unlinked && !node.forgotten) return 0;
     if (node.unlinked) {
-        opens_.discard(node);
+        opens_.discard_if_unused(node);
     } else if (!node.state.valid()) {
         opens_.release_idle(node);  // nobody would tell us of its deletion
     }

@@ -126,7 +126,12 @@ void ServerOpens::forgotten(NodeId id) {
     Node* const node = nodes_.find(id);
     if (node == nullptr || !node->unlinked) return;
     node->forgotten = true;
-    if (node->handles == 0 && node->openings == 0) discard(*node);
+    discard_if_unused(*node);
+}
+
+void ServerOpens::discard_if_unused(Node& node) {
+    const bool may_be_opened = config_.keeps_unlinked && !node.forgotten;
+    if (!may_be_opened && node.handles == 0 && node.openings == 0) discard(node);
 }
 
 void ServerOpens::forget_file(Node& node) {

@@ -37,9 +37,9 @@ class ServerOpens : Part {
     void release_idle(Node& node, Urgency urgency = Urgency::ordinary) MAY_YIELD {
         if (idle(node)) release(node, urgency);
     }
-    /// Drops a file whose last name is gone and which nobody here has open, dirty pages included;
-    /// where other guests may open it yet, these are written back first.
-    void discard(Node& node) MAY_YIELD;
+    /// Drops a file whose last name is gone, dirty pages included, where nobody here has it open or
+    /// may still ask for it. Where other guests may open it yet, these are written back first.
+    void discard_if_unused(Node& node) MAY_YIELD;
     /// Nobody who looked the file up asks for it any more (ClientConfig::keeps_unlinked).
     void forgotten(NodeId node) MAY_YIELD;
     /// Whether the file was dropped with what the server had not been told. The server still knows
@@ -68,6 +68,7 @@ class ServerOpens : Part {
     std::uint32_t counted(const Node& node) const {
         return node.handles == 0 && node.open.valid() ? 1 : 0;
     }
+    void discard(Node& node) MAY_YIELD;
     void take_lease(Node& node, const protocol::OpenOut& out, bool outdated);
     void drop_pages(Node& node, bool keep_pinned = false);
     bool empty(const Node& node) const;
