@@ -159,8 +159,8 @@ int Names::link(Request& q) {
     return 0;
 }
 
-/// What the file is now whose name a predecessor took away.
-Result<host::Attr> Names::unlinked_before(NodeId node) {
+/// What the file is now that has lost a name; no links where it is gone.
+Result<host::Attr> Names::attr_left(NodeId node) {
     const auto left = storage_.getattr(node);
     if (left) return left;
     host::Attr none;
@@ -178,8 +178,7 @@ int Names::unlink(Request& q) {
         if (there) changes_.intend(q, {.name = name, .node = there->node});
     }
     const std::uint64_t linked = links_made_;
-    const auto gone =
-        before ? unlinked_before(before->node) : storage_.unlink(q.header.nodeid, name);
+    const auto gone = before ? attr_left(before->node) : storage_.unlink(q.header.nodeid, name);
     if (!gone) return gone.error();
     changes_.done(q, gone->node);
     name_gone(q, name, *gone, !before && gone->links == 0, linked);
@@ -239,8 +238,7 @@ int Names::rmdir(Request& q) {
     if (!q.args.finished()) return EINVAL;
     if (int e = check_name(name)) return e;
     const std::optional<Replay> before = changes_.replay(q);
-    const auto target =
-        before ? unlinked_before(before->node) : storage_.lookup(q.header.nodeid, name);
+    const auto target = before ? attr_left(before->node) : storage_.lookup(q.header.nodeid, name);
     if (!target) return target.error();
     NodeId gone = target->node;
     if (!before) {

@@ -31,7 +31,7 @@ class Names : public Part {
     int make_node(Request& q, host::FileType type, std::uint32_t mode, std::uint32_t umask,
                   std::uint32_t rdev, std::string_view name, std::string_view target) MAY_YIELD;
     int rename_to(Request& q, const protocol::Rename2In& in) MAY_YIELD;
-    Result<host::Attr> unlinked_before(NodeId node) MAY_YIELD;
+    Result<host::Attr> attr_left(NodeId node) MAY_YIELD;
     void name_gone(Request& q, std::string_view name, const host::Attr& gone, bool pinned,
                    std::uint64_t linked) MAY_YIELD;
     bool lost_last_name(NodeId node) const;

@@ -53,8 +53,7 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
         pinned = *gone;
         changes_.done(q, moved->node);
     } else if (before->replaced != 0) {
-        replaced = unlinked_before(before->replaced);
-        ++replaced->links;  // as it was when the name was taken from it
+        replaced = attr_left(before->replaced);
     } else {
         replaced = Errno{ENOENT};
     }
@@ -79,17 +78,12 @@ int Names::rename_to(Request& q, const protocol::Rename2In& in) {
     // Another worker may have given the name to the pinned file since the name was looked up.
     NodeId gone = pinned;
     std::uint32_t left = 0;
-    if (pinned == 0 && another && !exchanged && before) {
-        gone = replaced->node;
-        const bool directory = replaced->type == FileType::directory;
-        left = directory || replaced->links == 0 ? 0 : replaced->links - 1;
-    } else if (pinned == 0 && another && !exchanged) {
+    if (pinned == 0 && another && !exchanged) {
+        left = before ? replaced->links : attr_left(replaced->node)->links;
         // The storage pins what loses its last name. This file has others, or another worker took
         // the name from it meanwhile and has accounted for that.
-        const auto now = storage_.getattr(replaced->node);
-        if (now && now->links != 0) {
+        if (before || left != 0) {
             gone = replaced->node;
-            left = now->links;
         } else {
             touched(replaced->node);
         }
