@@ -238,10 +238,8 @@ void Service::attach(DomainId domain, const std::string& name, const std::string
             const int error = server_->attach(device);
             // an export may be offered by name and by "*"; the first counts
             if (error == EEXIST) continue;
-            if (error != 0) {
-                refuse(domain, known, device.number, one.name);
-                continue;
-            }
+            if (error == EUSERS) refuse(domain, known, device.number, one.name);
+            if (error != 0) continue;  // as the server ends
             known.refused.erase(device.number);
             known.devices.push_back({device.number, one.name, one.read_only ? "ro" : guest.access});
             log_info("export offered", {{"export", one.name},
