@@ -100,7 +100,8 @@ class XenTransport final : public Transport {
 std::unique_ptr<Transport> open_transport(const Options& options) {
     const std::size_t pages = options.memory_pages;
     const std::string& device = options.device;
-    if (device.find('/') != std::string::npos || std::filesystem::exists(device)) {
+    const bool names_xen = device == "xen" || device.starts_with("xen:");
+    if (!names_xen && (device.find('/') != std::string::npos || std::filesystem::exists(device))) {
         try {
             local::GuestConfig config;
             config.name = options.guest;
@@ -111,7 +112,7 @@ std::unique_ptr<Transport> open_transport(const Options& options) {
             throw MountError(error.what());
         }
     }
-    if (device != "xen" && !device.starts_with("xen:")) {
+    if (!names_xen) {
         throw MountError(fmt::format(
             "device '{}': give xen, xen:DOMID, or the path of a local host's socket", device));
     }
