@@ -41,7 +41,7 @@ Result<files::Attr> change_nothing(Mount& mount, NodeId node, bool by_root) {
         if (error != 0 && error != ENODATA && error != EOPNOTSUPP && error != EPERM) {
             return Errno{error};
         }
-        const bool capable = mount.kernel().took_capabilities(node) || error != ENODATA;
+        const bool capable = mount.kernel().took_capabilities(node) || error == 0 || error == EPERM;
         if (ends && !(capable && by_root)) change.valid |= SetAttr::set_id_;
     }
     return mount.client().setattr(node, change);
