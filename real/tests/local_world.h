@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "real/local/broker.h"
 #include "real/local/local_host.h"
 #include "real/storage/tree_storage.h"
+#include "real/tests/child_process.h"
 
 namespace xenfs::real::tests {
 
@@ -102,7 +102,7 @@ class LocalWorld {
         void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         shared = new (memory) Shared;
-        broker_ = process([this] {
+        broker_ = child_process([this] {
             local::BrokerConfig config;
             config.socket = socket_;
             config.memory_pages = 1 << 18;
@@ -120,7 +120,7 @@ class LocalWorld {
     }
 
     void start_server() {
-        server_ = process([this] { serve(); });
+        server_ = child_process([this] { serve(); });
     }
     void kill_server() {
         EXPECT_TRUE(server_lives());
@@ -145,7 +145,7 @@ class LocalWorld {
     void start_guest(std::size_t index, const client::ClientConfig& config,
                      std::function<void(local::LocalHost&, client::Client&)> body) {
         guests_.resize(std::max(guests_.size(), index + 1), 0);
-        guests_[index] = process([this, index, config, body] {
+        guests_[index] = child_process([this, index, config, body] {
             const auto host =
                 local::LocalHost::join_guest(socket_, {"guest" + std::to_string(index),
                                                        {.memory_pages = 16384},
@@ -201,21 +201,6 @@ class LocalWorld {
     Shared* shared = nullptr;
 
   private:
-    static pid_t process(const std::function<void()>& body) {
-        std::cout.flush();
-        const pid_t child = fork();
-        if (child != 0) return child;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that dies leaves no process behind
-        int status = 2;
-        try {
-            body();
-            status = testing::Test::HasFailure() ? 1 : 0;
-        } catch (const std::exception& error) {
-            std::cerr << error.what() << std::endl;
-        }
-        std::cout.flush();
-        _exit(status);
-    }
     static void kill_process(pid_t process) {
         if (process == 0) return;
         kill(process, SIGKILL);

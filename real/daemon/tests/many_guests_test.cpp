@@ -1,12 +1,10 @@
 // As many guests at one daemon as it may serve: they are domains of a local host, a share of them
 // in each of some processes. The local host, the daemon and the guests are children of the test.
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include <iostream>
-
 #include "real/daemon/tests/daemon_rig.h"
+#include "real/tests/child_process.h"
 
 namespace xenfs::real::daemon {
 namespace {
@@ -78,21 +76,8 @@ class ManyGuests : public DaemonRig {
         std::filesystem::remove_all(top);
     }
 
-    /// A child that fails is one that ends with another status than 0.
     void child(const std::function<void()>& body) {
-        std::cout.flush();
-        const pid_t made = fork();
-        if (made != 0) return children.push_back(made);
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int status = 2;
-        try {
-            body();
-            status = testing::Test::HasFailure() ? 1 : 0;
-        } catch (const std::exception& error) {
-            std::cerr << error.what() << std::endl;
-        }
-        std::cout.flush();
-        _exit(status);
+        children.push_back(tests::child_process(body));
     }
     void wait_for_children() {
         for (const pid_t child : std::exchange(children, {})) {
