@@ -1,16 +1,15 @@
 #include "real/common/monitor.h"
 
+#include "real/common/kernel_version.h"
 #include "real/common/timespec.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
-#include <cstdio>
 
 namespace xenfs::real {
 namespace {
@@ -133,12 +132,7 @@ void ThreadGate::wake_all() {
 /// (Linux 6.13 on; older ones stamp with the time of the last tick). Files of guests are stamped as
 /// those of the machine, so that times of both kinds are in order.
 static bool stamps_finely() {
-    static const bool finely = [] {
-        utsname kernel{};
-        int major = 0, minor = 0;
-        return uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
-               (major > 6 || (major == 6 && minor >= 13));
-    }();
+    static const bool finely = kernel_is_at_least(6, 13);
     return finely;
 }
 

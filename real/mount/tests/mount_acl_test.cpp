@@ -12,7 +12,7 @@
 #include <set>
 
 #include "real/mount/tests/as_user.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -158,7 +158,7 @@ std::vector<Step> file_steps() {
     };
 }
 
-class MountAcl : public testing::TestWithParam<const char*> {
+class MountAcl : public CachedMounts {
   protected:
     /// Uses the temporary directory's file system where it has ACLs, else a tmpfs.
     void SetUp() override {
@@ -176,16 +176,14 @@ class MountAcl : public testing::TestWithParam<const char*> {
         local_ = place_ / "local";
         fs::create_directory(local_);
         RigOptions options;
-        options.mount_options = GetParam();
         options.tree = place_ / "tree";
-        rig_ = std::make_unique<MountRig>(options);
+        start(options);
     }
     void TearDown() override {
         rig_.reset();
         if (mounted_) umount2(place_.c_str(), MNT_DETACH);
         if (!place_.empty()) fs::remove_all(place_);
     }
-    std::unique_ptr<MountRig> rig_;
     fs::path place_, local_;
     bool mounted_ = false;
 };
@@ -315,10 +313,7 @@ TEST_P(MountAcl, ChangesAreSeenAtOnceInTheOtherGuest) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Caches, MountAcl, testing::Values("cache=text", "cache=all"),
-                         [](const auto& each) {
-                             return std::string(each.param).substr(sizeof "cache=" - 1);
-                         });
+INSTANTIATE_TEST_SUITE_P(Caches, MountAcl, testing::Values("cache=text", "cache=all"), cache_mode);
 
 }  // namespace
 }  // namespace xenfs::real::mount

@@ -11,26 +11,18 @@
 #include <random>
 
 #include "model/conformance/seed.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
 
-class MountAppend : public testing::TestWithParam<const char*> {
+class MountAppend : public CachedMounts {
   protected:
-    void SetUp() override {
-        if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
-    }
     std::string at(std::size_t guest) { return rig_->at(guest, "log"); }
-    std::unique_ptr<MountRig> rig_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Caching, MountAppend,
-                         testing::Values("cache=text", "cache=none", "cache=all"),
-                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+                         testing::Values("cache=text", "cache=none", "cache=all"), cache_mode);
 
 struct Head {
     std::uint32_t writer = 0, number = 0, length = 0;

@@ -17,7 +17,7 @@
 #include <set>
 
 #include "model/conformance/seed.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -30,18 +30,7 @@ struct Oracle {
     std::set<std::string> directories{""};
 };
 
-class MountCoherence : public testing::TestWithParam<const char*> {
-  protected:
-    void SetUp() override {
-        const std::string why = why_no_mounts();
-        if (!why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
-    }
-    std::string at(std::size_t guest, const std::string& path) { return rig_->at(guest, path); }
-    std::unique_ptr<MountRig> rig_;
-};
+class MountCoherence : public CachedMounts {};
 
 /// Takes one step after another, each in a drawn guest, and checks each against the oracle.
 class Turns {
@@ -373,8 +362,7 @@ TEST_P(MountCoherence, TextIsFollowed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caching, MountCoherence,
-                         testing::Values("cache=text", "cache=all", "cache=none"),
-                         [](const auto& each) { return std::string(each.param).substr(6); });
+                         testing::Values("cache=text", "cache=all", "cache=none"), cache_mode);
 
 }  // namespace
 }  // namespace xenfs::real::mount

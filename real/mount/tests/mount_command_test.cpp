@@ -22,13 +22,6 @@ namespace fs = std::filesystem;
 // the PATH of the shell that mount.fuse3 starts
 constexpr const char* search_path = "/usr/local/sbin";
 
-std::string content(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream out;
-    out << file.rdbuf();
-    return out.str();
-}
-
 class MountCommand : public testing::Test {
   protected:
     void SetUp() override {

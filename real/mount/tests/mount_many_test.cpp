@@ -30,10 +30,7 @@ Tree tree_at(const fs::path& top) {
     Tree tree;
     for (const auto& entry : fs::recursive_directory_iterator(top)) {
         if (entry.is_directory()) continue;
-        std::ifstream file(entry.path(), std::ios::binary);
-        std::ostringstream content;
-        content << file.rdbuf();
-        tree[fs::relative(entry.path(), top).string()] = content.str();
+        tree[fs::relative(entry.path(), top).string()] = content(entry.path());
     }
     return tree;
 }

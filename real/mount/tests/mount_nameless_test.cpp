@@ -11,27 +11,15 @@
 #include <random>
 
 #include "model/conformance/seed.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
 
-class MountNameless : public testing::TestWithParam<const char*> {
-  protected:
-    void SetUp() override {
-        const std::string why = why_no_mounts();
-        if (!why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
-    }
-    std::string at(std::size_t guest, const std::string& path) { return rig_->at(guest, path); }
-    std::unique_ptr<MountRig> rig_;
-};
+class MountNameless : public CachedMounts {};
 
 INSTANTIATE_TEST_SUITE_P(Caching, MountNameless,
-                         testing::Values("cache=text", "cache=all", "cache=none"),
-                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+                         testing::Values("cache=text", "cache=all", "cache=none"), cache_mode);
 
 /// What one program did to the names until the time was over: what went wrong first.
 struct Churn {

@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "real/mount/tests/as_user.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -142,18 +142,14 @@ void prepare(const Case& one, const std::string& path) {
     }
 }
 
-class MountPrivileges : public testing::TestWithParam<const char*> {
+class MountPrivileges : public CachedMounts {
   protected:
     void SetUp() override {
-        const std::string why = why_no_mounts();
-        if (!why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
+        CachedMounts::SetUp();
+        if (IsSkipped()) return;
         local_ = rig_->tree().parent_path() / "local";
         fs::create_directory(local_);
     }
-    std::unique_ptr<MountRig> rig_;
     fs::path local_;
 };
 
@@ -204,10 +200,7 @@ TEST_P(MountPrivileges, EndWithALaterWriteOfTheSameOpen) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, MountPrivileges,
-                         testing::Values("cache=none", "cache=text", "cache=all"),
-                         [](const auto& each) {
-                             return std::string(each.param).substr(sizeof "cache=" - 1);
-                         });
+                         testing::Values("cache=none", "cache=text", "cache=all"), cache_mode);
 
 }  // namespace
 }  // namespace xenfs::real::mount

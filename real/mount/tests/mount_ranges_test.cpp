@@ -65,13 +65,6 @@ class File {
     int number_;
 };
 
-std::string content(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream out;
-    out << file.rdbuf();
-    return out.str();
-}
-
 /// Bytes of which no two pages are equal.
 std::string pattern(std::size_t length) {
     std::string made(length, 0);

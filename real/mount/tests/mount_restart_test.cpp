@@ -120,24 +120,19 @@ TEST(MountRestart, APageThatIsReadAsTheServerDiesComesFromItsSuccessor) {
     for (const int end : {ready[0], ready[1], away[0], away[1]}) close(end);
 }
 
-std::string content_of(const fs::path& path) {
-    std::ifstream file(path);
-    return (std::stringstream() << file.rdbuf()).str();
-}
-
 /// What guests have written and not sent yet, under leases, belongs to it.
 TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
     if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
     Programs programs;
     std::vector<int> files;
     const auto name = [](int i) { return "file" + std::to_string(i); };
-    const auto content = [](int i) {
+    const auto written = [](int i) {
         return std::string(30000 + 4321 * static_cast<std::size_t>(i), static_cast<char>('a' + i));
     };
     for (int i = 0; i < 20; ++i) {
         const int file = open((programs.guest() / name(i)).c_str(), O_RDWR | O_CREAT, 0644);
         ASSERT_GE(file, 0) << std::strerror(errno);
-        const std::string text = content(i);
+        const std::string text = written(i);
         ASSERT_EQ(write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));
         files.push_back(file);
         if (i % 4 == 0) {
@@ -147,7 +142,7 @@ TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
     }
     EXPECT_EQ(programs.end_server(), 0);
     for (int i = 0; i < 20; ++i) {
-        EXPECT_TRUE(content_of(programs.tree() / name(i)) == content(i)) << name(i);
+        EXPECT_TRUE(content(programs.tree() / name(i)) == written(i)) << name(i);
     }
     programs.start_server();
     for (const int file : files) {
@@ -155,9 +150,9 @@ TEST(MountRestart, AServerThatEndsInOrderHasEverythingInTheTree) {
         close(file);
     }
     for (int i = 0; i < 20; ++i) {
-        std::string wanted = content(i);
+        std::string wanted = written(i);
         if (i % 4 != 0) wanted.replace(0, 5, "again");
-        EXPECT_TRUE(content_of(programs.guest() / name(i)) == wanted) << name(i);
+        EXPECT_TRUE(content(programs.guest() / name(i)) == wanted) << name(i);
     }
 }
 

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,7 +12,10 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
+
+#include "real/common/kernel_version.h"
 
 namespace xenfs::real::mount {
 namespace fs = std::filesystem;
@@ -27,10 +29,7 @@ std::string why_no_mounts() {
 }
 
 bool maps_what_is_read_directly() {
-    utsname kernel{};
-    int major = 0, minor = 0;
-    return uname(&kernel) == 0 && std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 6));
+    return kernel_is_at_least(6, 6);
 }
 
 pid_t start_program(const std::vector<std::string>& words) {
@@ -53,6 +52,11 @@ int finish_program(pid_t process) {
     while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string content(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return (std::ostringstream() << file.rdbuf()).str();
 }
 
 /// Reads the kernel's list of mounts, since a question to the file system could wait for a mount

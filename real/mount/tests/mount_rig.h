@@ -95,6 +95,8 @@ pid_t start_program(const std::vector<std::string>& words);
 /// Returns its exit code, or 128 plus the signal that killed it.
 int finish_program(pid_t process);
 bool is_mounted(const std::filesystem::path& place);
+/// Returns all bytes of a file; none where it cannot be read.
+std::string content(const std::filesystem::path& path);
 /// Waits up to `seconds` for a condition.
 template <class Condition>
 bool eventually(Condition condition, double seconds = 10) {

@@ -11,36 +11,32 @@
 #include <atomic>
 #include <cstring>
 
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
 
 constexpr std::size_t page = 4096;
 
-class MountSharedMapping : public testing::TestWithParam<const char*> {
+class MountSharedMapping : public CachedMounts {
   protected:
     void SetUp() override {
-        if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
         if (std::string(GetParam()) != "cache=all" && !maps_what_is_read_directly()) {
             GTEST_SKIP() << "MAP_SHARED of files that are read directly needs Linux 6.6";
         }
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
+        CachedMounts::SetUp();
+        if (IsSkipped()) return;
         const int file = open(at(0).c_str(), O_RDWR | O_CREAT, 0644);
         ASSERT_GE(file, 0);
         ASSERT_EQ(ftruncate(file, pages * page), 0);
         ASSERT_EQ(close(file), 0);
     }
     std::string at(std::size_t guest) { return rig_->at(guest, "file"); }
-    std::unique_ptr<MountRig> rig_;
     static constexpr std::size_t pages = 4;
 };
 
 INSTANTIATE_TEST_SUITE_P(Caching, MountSharedMapping,
-                         testing::Values("cache=text", "cache=none", "cache=all"),
-                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+                         testing::Values("cache=text", "cache=none", "cache=all"), cache_mode);
 
 /// A file mapped whole.
 struct Mapped {

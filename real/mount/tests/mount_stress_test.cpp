@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "model/conformance/seed.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 #include "real/mount/tests/stress/stress.h"
 
 namespace xenfs::real::mount {
@@ -71,9 +71,7 @@ TEST_P(MountStress, WritersOfOneFileDoNotWaitForEachOther) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Posix, MountStress, testing::Values("cache=text", "cache=all"),
-                         [](const auto& each) {
-                             return std::string(each.param).substr(sizeof "cache=" - 1);
-                         });
+                         cache_mode);
 
 }  // namespace
 }  // namespace xenfs::real::mount

@@ -62,10 +62,7 @@ class MountSync : public testing::Test {
         }
         return true;
     }
-    std::string in_tree(const std::string& name) {
-        std::ifstream file(rig_->tree() / name);
-        return (std::stringstream() << file.rdbuf()).str();
-    }
+    std::string in_tree(const std::string& name) { return mount::content(rig_->tree() / name); }
     static std::string directory(std::size_t guest) { return "d" + std::to_string(guest); }
     static std::string name_of(std::size_t guest, int i) {
         const std::string name = std::to_string(guest) + "-" + std::to_string(i);

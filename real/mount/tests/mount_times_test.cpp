@@ -10,7 +10,7 @@
 #include <compare>
 #include <functional>
 
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
@@ -216,14 +216,11 @@ std::string words(const Times& times, const Times& before, Time start) {
            ", ctime " + (times.changed > before.changed ? "moved" : "stayed");
 }
 
-class MountTimes : public testing::TestWithParam<const char*> {
+class MountTimes : public CachedMounts {
   protected:
     void SetUp() override {
-        const std::string why = why_no_mounts();
-        if (!why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
+        CachedMounts::SetUp();
+        if (IsSkipped()) return;
         local_ = rig_->tree().parent_path() / "local";
         fs::create_directory(local_);
     }
@@ -236,7 +233,6 @@ class MountTimes : public testing::TestWithParam<const char*> {
         operation.make(path);
         return words(times_of(path), before, start);
     }
-    std::unique_ptr<MountRig> rig_;
     fs::path local_;
 };
 
@@ -324,9 +320,7 @@ TEST_P(MountTimes, OfTheLastAccessStayWhenAFileIsRead) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Caches, MountTimes, testing::Values("cache=text", "cache=all"),
-                         [](const auto& each) {
-                             return std::string(each.param).substr(sizeof "cache=" - 1);
-                         });
+                         cache_mode);
 
 /// A size that no file can have is refused, and leaves size, content and times as they were.
 TEST_P(MountTimes, ARefusedSizeChangesNothing) {

@@ -11,20 +11,18 @@
 #include <sstream>
 
 #include "real/mount/tests/as_user.h"
-#include "real/mount/tests/mount_rig.h"
+#include "real/mount/tests/cached_mounts.h"
 
 namespace xenfs::real::mount {
 namespace {
 
 namespace fs = std::filesystem;
 
-class MountTmpfile : public testing::TestWithParam<const char*> {
+class MountTmpfile : public CachedMounts {
   protected:
     void SetUp() override {
-        if (const std::string why = why_no_mounts(); !why.empty()) GTEST_SKIP() << why;
-        RigOptions options;
-        options.mount_options = GetParam();
-        rig_ = std::make_unique<MountRig>(options);
+        CachedMounts::SetUp();
+        if (IsSkipped()) return;
         const int probe = open(rig_->tree().c_str(), O_TMPFILE | O_RDWR, 0600);
         if (probe < 0) GTEST_SKIP() << "the tree's file system has no files without a name";
         close(probe);
@@ -35,7 +33,6 @@ class MountTmpfile : public testing::TestWithParam<const char*> {
         ASSERT_GE(file, 0) << std::strerror(errno);
         close(file);
     }
-    std::string at(std::size_t guest, const std::string& name) { return rig_->at(guest, name); }
     int make(std::size_t guest, int flags = O_RDWR, mode_t mode = 0640) {
         return open(at(guest, "directory").c_str(), O_TMPFILE | flags, mode);
     }
@@ -45,10 +42,6 @@ class MountTmpfile : public testing::TestWithParam<const char*> {
         return linkat(AT_FDCWD, number.c_str(), AT_FDCWD, at(guest, name).c_str(),
                       AT_SYMLINK_FOLLOW);
     }
-    static std::string content_of(const fs::path& path) {
-        std::ifstream file(path);
-        return (std::stringstream() << file.rdbuf()).str();
-    }
     /// Counts what is in the tree, what the server hides there too.
     std::size_t files_in_tree() {
         std::size_t count = 0;
@@ -57,12 +50,10 @@ class MountTmpfile : public testing::TestWithParam<const char*> {
         }
         return count;
     }
-    std::unique_ptr<MountRig> rig_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Caching, MountTmpfile,
-                         testing::Values("cache=text", "cache=none", "cache=all"),
-                         [](const auto& mode) { return std::string(mode.param).substr(6); });
+                         testing::Values("cache=text", "cache=none", "cache=all"), cache_mode);
 
 TEST_P(MountTmpfile, IsWrittenReadAndLinkedAsAWhole) {
     const std::string text(50001, 'x');
@@ -84,10 +75,10 @@ TEST_P(MountTmpfile, IsWrittenReadAndLinkedAsAWhole) {
         ASSERT_EQ(stat(at(guest, "directory/linked").c_str(), &status), 0);
         EXPECT_EQ(status.st_nlink, 1u) << "in guest " << guest;
         EXPECT_EQ(status.st_mode, S_IFREG | mode_t{0640});
-        EXPECT_TRUE(content_of(at(guest, "directory/linked")) == text) << "in guest " << guest;
+        EXPECT_TRUE(content(at(guest, "directory/linked")) == text) << "in guest " << guest;
     }
     ASSERT_EQ(pwrite(file, "after", 5, 0), 5);
-    EXPECT_EQ(content_of(at(1, "directory/linked")).substr(0, 6), "afterx");
+    EXPECT_EQ(content(at(1, "directory/linked")).substr(0, 6), "afterx");
     EXPECT_EQ(name_it(file, 0, "directory/linked"), -1);
     EXPECT_EQ(errno, EEXIST);
     EXPECT_EQ(name_it(file, 0, "other"), 0) << "a second name";
@@ -95,7 +86,7 @@ TEST_P(MountTmpfile, IsWrittenReadAndLinkedAsAWhole) {
     EXPECT_EQ(rig_->end_guest(0, SIGTERM), 0);
     EXPECT_EQ(rig_->end_guest(1, SIGTERM), 0);
     rig_->stop_server();
-    EXPECT_EQ(content_of(rig_->tree() / "other").substr(0, 6), "afterx");
+    EXPECT_EQ(content(rig_->tree() / "other").substr(0, 6), "afterx");
     EXPECT_EQ(files_in_tree(), 2u) << "no hidden name is left";
 }
 
@@ -141,7 +132,7 @@ TEST_P(MountTmpfile, BelongsToWhoMadeItWithTheMaskedMode) {
     EXPECT_EQ(status.st_uid, 1234u);
     EXPECT_EQ(status.st_gid, 5678u);
     EXPECT_EQ(status.st_mode & 07777, 0640u);
-    EXPECT_EQ(content_of(at(0, "directory/mine")), "mine");
+    EXPECT_EQ(content(at(0, "directory/mine")), "mine");
 }
 
 }  // namespace

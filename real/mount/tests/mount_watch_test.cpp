@@ -37,12 +37,6 @@ class MountWatch : public testing::TestWithParam<std::tuple<const char*, const c
     fs::path in(const std::string& name) const { return rig_->tree() / name; }
     fs::path at(std::size_t guest, const std::string& name) const { return rig_->at(guest, name); }
 
-    static std::string read(const fs::path& path) {
-        std::ifstream file(path);
-        std::stringstream text;
-        text << file.rdbuf();
-        return text.str();
-    }
     /// As a program's text or data is mapped: through the guest's page cache.
     static std::string map(const fs::path& path, int protection) {
         const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -79,11 +73,11 @@ TEST_P(MountWatch, KernelsForgetWhatWasChanged) {
         const std::string now = "round " + std::to_string(round) + std::string(round * 700, '.');
         // Each kernel knows what is there, what is not, and the file's pages by three ways.
         for (std::size_t guest = 0; guest < 2; ++guest) {
-            const std::string before = read(at(guest, "file"));
+            const std::string before = content(at(guest, "file"));
             EXPECT_EQ(map(at(guest, "file"), PROT_READ), before);
             EXPECT_EQ(map(at(guest, "file"), PROT_READ | PROT_EXEC), before);
             EXPECT_FALSE(fs::exists(at(guest, "dir/new")));
-            EXPECT_EQ(read(at(guest, "link")), before);
+            EXPECT_EQ(content(at(guest, "link")), before);
         }
         if (round % 3 == 0) {
             other_writes(in("file"), now);
@@ -91,12 +85,13 @@ TEST_P(MountWatch, KernelsForgetWhatWasChanged) {
             other_writes(in("file.new"), now);
             by_other([&] { return rename(in("file.new").c_str(), in("file").c_str()) == 0; });
         } else {  // the same length and another text
-            const std::string old = read(in("file"));
+            const std::string old = content(in("file"));
             other_writes(in("file"), std::string(old.size(), static_cast<char>('a' + round)));
         }
-        const std::string expected = read(in("file"));
+        const std::string expected = content(in("file"));
         expect("the content of round " + std::to_string(round), [&](std::size_t guest) {
-            return read(at(guest, "file")) == expected && read(at(guest, "link")) == expected &&
+            return content(at(guest, "file")) == expected &&
+                   content(at(guest, "link")) == expected &&
                    map(at(guest, "file"), PROT_READ) == expected &&
                    map(at(guest, "file"), PROT_READ | PROT_EXEC) == expected;
         });
@@ -106,10 +101,10 @@ TEST_P(MountWatch, KernelsForgetWhatWasChanged) {
                    fs::perms(round % 2 == 0 ? 0600 : 0644);
         });
         other_writes(in("dir/new"), now);
-        expect("a new name", [&](std::size_t g) { return read(at(g, "dir/new")) == now; });
+        expect("a new name", [&](std::size_t g) { return content(at(g, "dir/new")) == now; });
         by_other([&] { return rename(in("dir").c_str(), in("moved").c_str()) == 0; });
         expect("a directory's new name", [&](std::size_t g) {
-            return !fs::exists(at(g, "dir")) && read(at(g, "moved/new")) == now;
+            return !fs::exists(at(g, "dir")) && content(at(g, "moved/new")) == now;
         });
         by_other([&] {
             return unlink(in("moved/new").c_str()) == 0 &&
