@@ -4,7 +4,6 @@
 
 namespace xenfs::server {
 
-using host::FileType;
 using protocol::check_name;
 
 namespace {

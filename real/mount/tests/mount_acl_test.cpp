@@ -77,8 +77,8 @@ std::string rights(const std::string& path) {
     for (const User& user : people) {
         words += std::to_string(user.uid) + "=";
         for (const auto& [wanted, letter] : {std::pair{R_OK, 'r'}, {W_OK, 'w'}, {X_OK, 'x'}}) {
-            const int error =
-                as_user(user, [&] { return access(path.c_str(), wanted) == 0 ? 0 : errno; });
+            const int error = as_user(
+                user, [&, right = wanted] { return access(path.c_str(), right) == 0 ? 0 : errno; });
             words += error == 0 ? letter : error == EACCES ? '-' : '?';
         }
         words += " ";

@@ -141,6 +141,7 @@ TEST(MountMany, SmallFilesOfTwoGuestsAtOnce) {
     std::vector<Worker> workers;
     for (std::size_t g = 0; g < guests; ++g) workers.emplace_back(rig.at(g), g, seed);
     std::vector<std::thread> threads;
+    threads.reserve(workers.size());
     for (Worker& worker : workers) threads.emplace_back([&worker] { worker.run(); });
     for (std::thread& thread : threads) thread.join();
 
